@@ -1,0 +1,72 @@
+"""Wasserstein GANs with two-layer discriminators, solved by convex duality with a certificate.
+
+>>> import numpy as np, convexgan as cg
+>>> X = np.random.default_rng(0).standard_normal((200, 5))
+>>> sol = cg.solve(X, cg.GaussianLatent(5), discriminator="quadratic", beta=0.1)
+>>> sol.certificate.kind
+'saddle'
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from convexgan import discriminators, generators
+from convexgan.certificate import Certificate
+from convexgan.certify import verify
+from convexgan.discrepancy import IPM, HeldOut, held_out, ipm
+from convexgan.exceptions import ConvexGANError, InfeasibleError, SolverError, UnboundedError
+from convexgan.latents import GaussianLatent
+from convexgan.moments import Moments
+from convexgan.solution import Solution, Status, load
+from convexgan.solve import certify, path, program, select_method, solve
+
+if TYPE_CHECKING:
+    from convexgan.estimators import ConvexWGAN
+    from convexgan.progressive import ProgressiveConvexGAN
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "IPM",
+    "Certificate",
+    "ConvexGANError",
+    "ConvexWGAN",
+    "GaussianLatent",
+    "HeldOut",
+    "InfeasibleError",
+    "Moments",
+    "ProgressiveConvexGAN",
+    "Solution",
+    "SolverError",
+    "Status",
+    "UnboundedError",
+    "certify",
+    "discriminators",
+    "generators",
+    "held_out",
+    "ipm",
+    "load",
+    "path",
+    "program",
+    "select_method",
+    "solve",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the estimators, and with them scikit-learn, only when they are asked for (PEP 562)."""
+    if name == "ConvexWGAN":
+        from convexgan.estimators import ConvexWGAN
+
+        return ConvexWGAN
+    if name == "ProgressiveConvexGAN":
+        from convexgan.progressive import ProgressiveConvexGAN
+
+        return ProgressiveConvexGAN
+    raise AttributeError(f"module 'convexgan' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

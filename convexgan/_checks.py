@@ -1,0 +1,115 @@
+"""Argument checks: every message names the argument, says what was found and how to repair it."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+T = TypeVar("T")
+
+
+def as_rows(X: Any, name: str) -> NDArray[Any]:
+    """The samples as a 2-D real array (no copy where none is needed; float32 and uint8 stay as they are).
+
+    Accepts anything numpy can read and torch tensors on any device. Finiteness is checked where the rows are
+    read, see `check_finite`.
+    """
+    if hasattr(X, "detach"):
+        X = X.detach().cpu().numpy()
+    rows = np.asarray(X)
+    if rows.ndim != 2:
+        repair = ".reshape(-1, 1) makes one column of it" if rows.ndim == 1 else "flatten each sample to a row"
+        raise ValueError(f"{name} must be a 2-D array of shape (samples, features), got shape {rows.shape}: {repair}.")
+    if 0 in rows.shape:
+        raise ValueError(f"{name} is empty (shape {rows.shape}): pass at least one sample with one feature.")
+    if rows.dtype.kind not in "fiub":
+        raise ValueError(f"{name} must hold real numbers, got dtype {rows.dtype}: convert it with .astype(float).")
+    if rows.dtype in (np.float32, np.float64, np.uint8):
+        return rows
+    return rows.astype(np.float32 if rows.dtype == np.float16 else np.float64)
+
+
+def check_finite(rows: NDArray[Any], name: str) -> float:
+    """The largest absolute entry; raises if there is a NaN or an infinity (two passes, no temporary)."""
+    if rows.dtype.kind != "f":
+        return float(rows.max(initial=0))
+    low, high = float(rows.min()), float(rows.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        bad = int(np.count_nonzero(~np.isfinite(rows).all(axis=1)))
+        raise ValueError(
+            f"{name} (shape {rows.shape}) has NaN or infinite entries in {bad} rows: "
+            f"drop them with {name}[np.isfinite({name}).all(axis=1)] or impute them."
+        )
+    return max(abs(low), abs(high))
+
+
+def check_columns(rows: NDArray[Any], dim: int, name: str, other: str) -> None:
+    """Raise unless the rows have ``dim`` columns."""
+    if rows.shape[1] != dim:
+        raise ValueError(
+            f"{name} has shape {rows.shape} but {other} has {dim} columns: both must describe the same features."
+        )
+
+
+def check_weights(weights: Any, rows: int, name: str) -> NDArray[np.float64]:
+    """Non-negative row weights with a positive sum, shape (rows,)."""
+    w = np.asarray(weights, dtype=np.float64)
+    if w.shape != (rows,):
+        raise ValueError(f"{name} must have shape ({rows},), one weight a row, got {w.shape}.")
+    if not np.isfinite(w).all() or (w < 0).any() or w.sum() <= 0:
+        raise ValueError(f"{name} must be finite and non-negative with a positive sum.")
+    return w
+
+
+def check_number(value: Any, name: str, *, positive: bool = False) -> float:
+    """A finite float, non-negative (or positive); a NaN, a bool or a string is refused."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be a number, got {value!r}.") from None
+    if not np.isfinite(number) or number < 0 or (positive and number == 0):
+        raise ValueError(f"{name} must be finite and {'positive' if positive else '>= 0'}, got {value!r}.")
+    return number
+
+
+def check_count(value: Any, name: str, least: int = 1) -> int:
+    """An integer of at least ``least``."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name} must be an integer >= {least}, got {value!r}.")
+    return int(value)
+
+
+def check_choice(value: Any, name: str, choices: Iterable[str]) -> str:
+    """The value if it is one of the choices; otherwise an error that suggests the nearest."""
+    options = list(choices)
+    if isinstance(value, str) and value in options:
+        return value
+    near = difflib.get_close_matches(str(value).lower(), options, n=1, cutoff=0.4)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise ValueError(f"unknown {name} {value!r}: choose one of {', '.join(map(repr, options))}.{hint}")
+
+
+def resolve(value: Any, name: str, classes: Mapping[str, type[T]]) -> T:
+    """An instance from its short name, its class or itself."""
+    if isinstance(value, tuple(classes.values())):
+        return value  # type: ignore[return-value]
+    if isinstance(value, type) and value in classes.values():
+        return value()  # type: ignore[no-any-return]
+    return classes[check_choice(value, name, classes)]()
+
+
+def check_memory(dim: int, name: str) -> None:
+    """Raise before a (dim, dim) float64 eigenproblem that cannot fit in this machine's memory."""
+    need = 4 * 8 * dim**2  # the matrix, its eigenvectors, LAPACK's workspace and one product
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if need > total:
+        raise ValueError(
+            f"{name} has {dim} columns: the second moment and its eigenvectors need {need / 2**30:.0f} GiB and this "
+            f"machine has {total / 2**30:.0f} GiB. Reduce the columns (smaller pictures), or pass fewer rows than "
+            "columns, for which only the rows are kept."
+        )

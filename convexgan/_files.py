@@ -1,0 +1,70 @@
+"""Files: written all or nothing, read without pickles."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib.npyio import NpzFile
+from numpy.typing import NDArray
+
+PathLike = str | os.PathLike[str]
+
+
+def write_bytes(path: PathLike, content: bytes) -> None:
+    """Write a file all or nothing: into a hidden neighbour first, then renamed over the target."""
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"the folder {target.parent} of {target.name} does not exist: create it first.")
+    neighbour = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        with neighbour.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(neighbour, target)
+    finally:
+        neighbour.unlink(missing_ok=True)
+
+
+def write_npz(path: PathLike, arrays: dict[str, Any]) -> None:
+    """Write arrays to exactly ``path`` (no suffix is added)."""
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    write_bytes(path, buffer.getvalue())
+
+
+def open_npz(path: PathLike) -> NpzFile:
+    """The opened .npz file, pickles refused; a clear error if it is something else."""
+    try:
+        file = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is not a readable .npz file ({error}).") from None
+    if not isinstance(file, NpzFile):
+        raise ValueError(f"{path} is a single array, an .npz file was expected.")
+    return file
+
+
+def write_model(path: PathLike, kind: str, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+    """Write arrays and JSON settings to one .npz file."""
+    text = json.dumps({"format": "convexgan", "version": 1, "kind": kind, **settings})
+    write_npz(path, {"settings.json": np.frombuffer(text.encode(), dtype=np.uint8), **arrays})
+
+
+def read_model(path: PathLike, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """The settings and arrays written by `write_model`; raises if the file holds another kind."""
+    with open_npz(path) as file:
+        try:
+            settings = json.loads(bytes(file["settings.json"]).decode())
+            arrays = {name: file[name] for name in file.files if name != "settings.json"}
+        except (KeyError, ValueError, zipfile.BadZipFile, UnicodeDecodeError) as error:
+            raise ValueError(f"{path} is not a convexgan file or is damaged ({error}).") from None
+    if not isinstance(settings, dict) or settings.get("kind") != kind or settings.get("version") != 1:
+        found = settings.get("kind") if isinstance(settings, dict) else type(settings).__name__
+        raise ValueError(f"{path} holds {found!r}, not {kind!r} (format version 1).")
+    return settings, arrays

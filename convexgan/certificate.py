@@ -1,0 +1,164 @@
+"""The certificate record: numbers that prove how good an answer is, with the evidence to recompute them."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Kind = Literal["saddle", "minimax", "bounded", "restricted", "stationary", "infeasible"]
+
+KINDS: dict[str, str] = {
+    "saddle": "global optimum and saddle point: neither player can improve",
+    "minimax": "global optimum of min-max; no saddle point exists at this width or penalty",
+    "bounded": "feasible, with a valid global bound; the gap is above the tolerance",
+    "restricted": "best within extra constraints; the bound holds for the unconstrained game",
+    "stationary": "a local optimum only",
+    "infeasible": "the generator violates the constraint: its value proves nothing",
+}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything but the data from which a certificate is recomputed.
+
+    Attributes
+    ----------
+    settings : dict
+        The game: activation, beta or lam, penalty, regularizer, and so on, as JSON values.
+    arrays : dict of arrays
+        ``factor`` (r, d) and ``mean`` (d,) of the generated law, whose second moment is factor' factor;
+        ``latent_values`` (r,) and ``latent_mean`` (r,) of the generator class; ``neurons``, ``outer`` of the critic.
+    """
+
+    settings: dict[str, Any]
+    arrays: dict[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How far an answer can be from the optimum, recomputed from the data.
+
+    Attributes
+    ----------
+    value : float
+        R_g of the generator; plus lam * ipm for norm-bounded discriminators.
+    bound : float
+        A lower bound on the optimal value.
+    ipm : float
+        The best response of the discriminator to the generator, max over D of |mean D(X) - mean D(G)|.
+    violation : float
+        max(ipm - beta, 0); 0 for norm-bounded discriminators.
+    relative_violation : float
+        violation / max(beta, ipm(X, 0)).
+    kind : str
+        One of `KINDS`.
+    max_min : float
+        The value the discriminator guarantees by itself: min over G of the game's payoff.
+    min_neurons : int or None
+        The smallest discriminator with a saddle point; None where there is none, or it is not known.
+    origin : str
+        Where the bound comes from.
+    tol : float
+        The tolerance with which the kind was decided.
+    """
+
+    value: float
+    bound: float
+    ipm: float
+    violation: float
+    relative_violation: float
+    kind: Kind
+    max_min: float
+    min_neurons: int | None
+    origin: str
+    tol: float = 1e-6
+    evidence: Evidence | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def absolute_gap(self) -> float:
+        """value - bound, infinite if the constraint is violated."""
+        if self.kind == "infeasible":
+            return math.inf
+        return self.value - self.bound
+
+    @property
+    def gap(self) -> float:
+        """(value - bound) / max(|value|, |bound|); 0 if both are 0, infinite if the constraint is violated."""
+        return math.inf if self.kind == "infeasible" else relative_gap(self.value, self.bound)
+
+    def optimal(self, tol: float | None = None) -> bool:
+        """Whether the value is the global optimum of min-max to the relative tolerance (default: ``self.tol``)."""
+        limit = self.tol if tol is None else tol
+        if self.kind not in ("saddle", "minimax") or self.relative_violation > limit:
+            return False
+        return self.kind == "minimax" or self.gap <= limit
+
+    def __str__(self) -> str:
+        unknown = "none at any width" if self.kind == "minimax" else "width not determined"
+        width = unknown if self.min_neurons is None else f"{self.min_neurons} neurons"
+        lines = [
+            f"{self.kind}: {KINDS[self.kind]}",
+            f"  value               {self.value:.10g}",
+            f"  bound               {self.bound:.10g}   ({self.origin})",
+            f"  gap                 {self.gap:.3g} relative, {self.absolute_gap:.3g} absolute",
+            f"  ipm                 {self.ipm:.10g}",
+            f"  violation           {self.violation:.3g}, {self.relative_violation:.3g} relative",
+            f"  max-min             {self.max_min:.10g}   (guaranteed by the discriminator alone)",
+            f"  saddle point from   {width}",
+        ]
+        return "\n".join(lines)
+
+    def to_json(self) -> str:
+        """The certificate and its evidence as JSON text; infinities are strings."""
+        numbers = {name: getattr(self, name) for name in NUMBERS}
+        content: dict[str, Any] = {
+            "format": "convexgan certificate",
+            "version": 1,
+            **{k: str(v) if isinstance(v, float) and not math.isfinite(v) else v for k, v in numbers.items()},
+            "gap": str(self.gap) if not math.isfinite(self.gap) else self.gap,
+        }
+        if self.evidence is not None:
+            arrays = {
+                name: {"shape": list(array.shape), "data": array.ravel().tolist()}
+                for name, array in self.evidence.arrays.items()
+            }
+            content["evidence"] = {"settings": self.evidence.settings, "arrays": arrays}
+        return json.dumps(content)
+
+    @classmethod
+    def from_json(cls, text: str) -> Certificate:
+        """The certificate written by `to_json`; its numbers are claims until recomputed with `verify`."""
+        try:
+            content = json.loads(text)
+            if content["format"] != "convexgan certificate" or content["version"] != 1:
+                raise KeyError("format")
+            values: dict[str, Any] = {name: content[name] for name in NUMBERS}
+            for name in FLOATS:
+                values[name] = float(values[name])
+            if values["kind"] not in KINDS:
+                raise ValueError(f"kind {values['kind']!r}")
+            evidence = None
+            if "evidence" in content:
+                raw = content["evidence"]["arrays"]
+                arrays = {k: np.array(v["data"], dtype=np.float64).reshape(v["shape"]) for k, v in raw.items()}
+                evidence = Evidence(dict(content["evidence"]["settings"]), arrays)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"not a convexgan certificate of version 1 ({error}).") from None
+        return cls(**values, evidence=evidence)
+
+
+FLOATS = ("value", "bound", "ipm", "violation", "relative_violation", "max_min", "tol")
+NUMBERS = (*FLOATS, "kind", "min_neurons", "origin")
+
+
+def relative_gap(value: float, bound: float) -> float:
+    """(value - bound) / max(|value|, |bound|), 0 if both are 0, at least 0 up to rounding."""
+    scale = max(abs(value), abs(bound))
+    if scale == 0:
+        return 0.0
+    return math.inf if math.isinf(scale) else (value - bound) / scale

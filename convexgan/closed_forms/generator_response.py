@@ -1,0 +1,111 @@
+"""The generator's side of a moment game in closed form: its cost, its moments, its best response to a critic."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+from convexgan.discriminators import TwoLayerDiscriminator
+from convexgan.moments import Moments
+from convexgan.problem import MomentGame, Whitened
+
+Array = NDArray[np.float64]
+ZERO_KAPPA = 1e-24  # the latent mean is zero up to rounding below this
+
+
+def whiten(features: Moments) -> Whitened:
+    """The features in coordinates where their second moment is I, cut at its numerical rank."""
+    r = features.rank()
+    values, vectors = features.spectrum.values[:r], features.spectrum.vectors[:, :r]
+    mean = vectors.T @ features.mean / np.sqrt(values)
+    return Whitened(values, np.where(mean @ mean < ZERO_KAPPA, 0.0, mean), vectors)
+
+
+def unwhiten(latent: Whitened, factor: Array) -> Array:
+    """The weights W on the features, (k, d), of a factor (r, d)."""
+    if latent.vectors is None:
+        return factor
+    return np.asarray(latent.vectors @ (factor / np.sqrt(latent.values)[:, None]))
+
+
+def generated_moments(game: MomentGame, factor: Array) -> Moments:
+    """The exact mean and second moment of the generated law."""
+    return Moments.of_law(factor.T @ game.latent.mean, factor)
+
+
+def cost(game: MomentGame, factor: Array) -> float:
+    """R_g of a generator: penalty * E|G|^2, or penalty * |W|_F^2."""
+    rows = np.sum(factor**2, axis=1)
+    return game.penalty * float(np.sum(rows / game.latent.values if game.regularizer == "weights" else rows))
+
+
+def dual_value(game: MomentGame, critic: TwoLayerDiscriminator, *, rescale: bool = False) -> tuple[float, float]:
+    """The best lower bound that theta * critic proves, and theta: at most 1 unless ``rescale``.
+
+    min over G of mean D(X) - mean D(G) + R(G) - beta |v|_1 has a closed form because every term is quadratic in
+    the generator: with D = x'Qx + q'x it is finite iff penalty * I >= Q ("weights": penalty * I >= k_1 Q), and
+    then equals <Q, S_X> + q'xbar - beta |v|_1 - sum_i |zbar_i|^2 q'(penalty / k_i - Q)^{-1} q / 4. Scaling the
+    critic by theta repairs rounding beyond that limit (or beyond |v|_1 <= lam) and is maximised over.
+    """
+    if critic.norm == 0:
+        return 0.0, 1.0
+    latent, (a, b, _) = game.latent, critic.activation.coefficients
+    linear = (critic.outer * (2 * a * critic.biases + b)) @ critic.neurons
+    gain = float(a * critic.outer @ quadratic_means(game.data, critic.neurons) + linear @ game.data.mean)
+    gain -= 0.0 if game.beta is None else game.beta * critic.norm
+    if gain <= 0:
+        return 0.0, 0.0
+    limit = np.inf if rescale else 1.0
+    if game.lam is not None:
+        limit = min(limit, game.lam / critic.norm)
+    k = latent.values if game.regularizer == "weights" else np.ones(latent.rank)
+    shift = k * latent.mean**2
+    if not linear.any() or not shift.any():
+        theta = min(limit, game.penalty / max(float(k[0]) * _top_eigenvalue(a * critic.outer, critic.neurons), 1e-300))
+        return theta * gain, theta
+    values, along = _spectrum_along(a * critic.outer, critic.neurons, linear)
+    used = np.outer(shift, along)
+    top = float(k[0] * values.max())
+    singular = game.penalty / top if top > 0 else np.inf
+    # without curvature the maximum is at 2 gain / loss; curvature only moves it down
+    limit = min(limit, singular, 2 * gain * game.penalty / float(used.sum()) if values.min() >= 0 else np.inf)
+
+    def bound(theta: float) -> float:
+        slack = game.penalty - theta * np.outer(k, values)
+        loss = np.divide(used, slack, out=np.where(used > 0, np.inf, 0.0), where=slack > 0)
+        return theta * gain - theta**2 * float(loss.sum()) / 4
+
+    if not np.isfinite(limit):
+        limit = 1e6
+    found = minimize_scalar(lambda t: -bound(t), bounds=(0.0, limit), method="bounded", options={"xatol": 1e-13 * limit})
+    return max((bound(theta), theta) for theta in (0.0, float(found.x), limit * (1 - 1e-9), limit))
+
+
+def _spectrum_along(weights: Array, neurons: Array, linear: Array) -> tuple[Array, Array]:
+    """Eigenvalues of sum_j weights_j u_j u_j' on the neurons' span, and the squared coordinates of ``linear``."""
+    basis, _ = np.linalg.qr(neurons.T)
+    inner = neurons @ basis
+    values, vectors = np.linalg.eigh((weights * inner.T) @ inner)
+    return values, (vectors.T @ (basis.T @ linear)) ** 2
+
+
+def quadratic_means(moments: Moments, neurons: Array) -> Array:
+    """mean (u_j . x)^2 for each neuron, (m,)."""
+    if moments.factor is not None:
+        return np.asarray(np.sum((moments.factor @ neurons.T) ** 2, axis=0))
+    return np.asarray(np.sum((neurons @ moments.second) * neurons, axis=1))
+
+
+def _top_eigenvalue(weights: Array, neurons: Array) -> float:
+    """An upper bound, tight to rounding, on the largest eigenvalue of sum_j weights_j u_j u_j'."""
+    positive = weights > 0
+    if not positive.any():
+        return 0.0
+    scaled = np.sqrt(weights[positive])[:, None] * neurons[positive]
+    gram = scaled @ scaled.T if len(scaled) <= scaled.shape[1] else scaled.T @ scaled
+    circles = float(np.abs(gram).sum(axis=1).max())  # Gershgorin: exact for orthogonal neurons
+    if positive.all() and circles <= float(gram.diagonal().max()) * (1 + 1e-10):
+        return circles
+    full = (weights * neurons.T) @ neurons if not positive.all() else gram
+    return float(np.linalg.eigvalsh(full)[-1])

@@ -1,0 +1,55 @@
+"""Polynomial discriminator on centred data: the quadratic closed form, with a critic that sums to zero."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from convexgan.closed_forms.pairing import unit_neurons
+from convexgan.closed_forms.quadratic import critic_weights, solve_quadratic, spectral_threshold
+from convexgan.problem import MomentGame, Optimum
+
+
+def is_centred(game: MomentGame) -> bool:
+    """Whether the linear term of the activation plays no role: the data's mean is zero up to rounding."""
+    a, b, _ = game.activation.coefficients
+    return bool(abs(b) * np.linalg.norm(game.data.mean) <= 1e-13 * abs(a) * game.data.spectrum.value(0))
+
+
+def has_closed_form(game: MomentGame) -> bool:
+    """Whether `solve_polynomial` applies: centred data, a quadratic term, equal prices, enough latents.
+
+    Latents with a mean must leave as many centred directions as the solution needs.
+    """
+    equal = game.regularizer == "output" or game.latent.values[0] <= game.latent.values[-1] * (1 + 1e-9)
+    centred_rank = game.latent.rank - (game.latent.kappa > 0)
+    if game.activation.coefficients[0] == 0 or not is_centred(game) or not equal or centred_rank < 1:
+        return False
+    return game.latent.kappa == 0 or centred_rank >= min(game.data.dim, game.data.rank())
+
+
+def solve_polynomial(game: MomentGame) -> Optimum:
+    """The optimum for centred data: second moments matched as by a quadratic discriminator, mean zero.
+
+    The critic's neurons u_j have sum v_j u_j = 0, so that the generator gains nothing by moving its mean, and
+    |a| sum v_j u_j u_j' = L; they form a frame of one neuron more than L's rank, which is the fewest possible.
+    Source: section 3.3 of Sahiner et al., arXiv 2107.05680.
+    """
+    a, b, _ = game.activation.coefficients
+    centred = game.latent.mean
+    if game.latent.kappa > 0:
+        complement = np.linalg.qr(centred[:, None], mode="complete")[0][:, 1:]
+        latent = replace(game.latent, values=np.full(complement.shape[1], game.latent.values[0]), mean=np.zeros(complement.shape[1]))
+        inner = solve_quadratic(replace(game, latent=latent, max_neurons=None))
+        factor = complement @ inner.factor
+    else:
+        inner = solve_quadratic(replace(game, max_neurons=None))
+        factor = inner.factor
+    if b == 0 or len(inner.outer) == 0:
+        return replace(inner, factor=factor)
+    weights = critic_weights(game, spectral_threshold(game)) / abs(a)
+    basis = inner.neurons
+    local, outer = unit_neurons(np.diag(weights), np.zeros(len(weights)), float(weights.sum()))
+    width = None if inner.min_neurons is None else len(outer)
+    return Optimum(factor, local @ basis, np.sign(a) * outer, max_min=inner.max_min, min_neurons=width)

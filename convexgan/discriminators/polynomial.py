@@ -1,0 +1,36 @@
+"""Polynomial activation of degree two: the game matches means and second moments together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Polynomial:
+    """Neurons s(t) = a t^2 + b t + c on the unit sphere; each sign of ipm is a trust-region problem.
+
+    Parameters
+    ----------
+    a, b, c : float
+        The default is the usual fit of the ReLU. c has no influence on the game: constants cancel.
+    """
+
+    a: float = 0.09375
+    b: float = 0.5
+    c: float = 0.46875
+    name: ClassVar[str] = "polynomial"
+
+    def __post_init__(self) -> None:
+        if not np.isfinite([self.a, self.b, self.c]).all() or (self.a == 0 and self.b == 0):
+            raise ValueError(
+                f"Polynomial needs finite a, b, c with a or b non-zero, got {self.coefficients}: "
+                "a constant activation separates nothing."
+            )
+
+    @property
+    def coefficients(self) -> tuple[float, float, float]:
+        """(a, b, c) of a t^2 + b t + c."""
+        return self.a, self.b, self.c

@@ -1,0 +1,58 @@
+"""A two-layer discriminator as a callable with its neurons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convexgan._checks import as_rows, check_columns, check_finite
+from convexgan.problem import Activation
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class TwoLayerDiscriminator:
+    """D(x) = sum_j outer_j s(neurons_j . x + biases_j).
+
+    Attributes
+    ----------
+    neurons : (m, d) array
+    outer : (m,) array
+    activation : Activation
+        s(t) = a t^2 + b t + c.
+    biases : (m,) array
+        Zero unless the game was solved with ``bias="penalized"``.
+    """
+
+    neurons: Array
+    outer: Array
+    activation: Activation
+    biases: Array = field(default_factory=lambda: np.zeros(0))
+
+    def __post_init__(self) -> None:
+        if self.biases.shape != self.outer.shape:
+            object.__setattr__(self, "biases", np.zeros(len(self.outer)))
+
+    def __call__(self, X: Any) -> Array:
+        """The scores of rows, (n,)."""
+        rows = as_rows(X, "X")
+        check_columns(rows, self.neurons.shape[1], "X", "the discriminator")
+        check_finite(rows, "X")
+        a, b, c = self.activation.coefficients
+        t = rows @ self.neurons.T + self.biases
+        return np.asarray(((a * t + b) * t + c) @ self.outer, dtype=np.float64)
+
+    @property
+    def norm(self) -> float:
+        """|v|_1, what the penalty beta multiplies and lam bounds."""
+        return float(np.abs(self.outer).sum())
+
+    def quadratic_form(self) -> tuple[Array, Array]:
+        """(Q, q) with D(x) = x'Qx + q'x + constant; shapes (d, d) and (d,)."""
+        a, b, _ = self.activation.coefficients
+        weighted = self.outer[:, None] * self.neurons
+        return a * weighted.T @ self.neurons, (self.outer * (2 * a * self.biases + b)) @ self.neurons

@@ -1,0 +1,67 @@
+"""Linear generators, G(z) = W'z (+ b)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convexgan._checks import as_rows, check_columns, check_count, check_finite
+from convexgan.latents import Latent
+from convexgan.moments import Moments
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Linear:
+    """The class of linear generators; with ``bias`` a constant is appended to the latents and penalised alike.
+
+    Parameters
+    ----------
+    bias : bool
+    """
+
+    bias: bool = False
+    name: ClassVar[str] = "linear"
+
+    def features(self, latent: Latent) -> Moments:
+        """The moments of what the weights multiply: z, or [z, 1]."""
+        moments = latent.moments()
+        return moments.with_ones() if self.bias else moments
+
+    def build(self, weights: Array, latent: Latent) -> LinearGenerator:
+        """The generator with the given (k or k + 1, d) weights."""
+        if self.bias:
+            return LinearGenerator(weights[:-1], weights[-1], latent)
+        return LinearGenerator(weights, np.zeros(weights.shape[1]), latent)
+
+
+@dataclass(frozen=True, eq=False)
+class LinearGenerator:
+    """G(z) = weights' z + bias.
+
+    Attributes
+    ----------
+    weights : (k, d) array
+    bias : (d,) array
+    latent : Latent
+        What `sample` draws from.
+    """
+
+    weights: Array
+    bias: Array
+    latent: Latent
+
+    def __call__(self, Z: Any) -> Array:
+        """The generated rows, (n_f, d), for latents (n_f, k)."""
+        rows = as_rows(Z, "Z")
+        check_columns(rows, len(self.weights), "Z", "the generator's latents")
+        check_finite(rows, "Z")
+        return np.asarray(rows @ self.weights + self.bias, dtype=np.float64)
+
+    def sample(self, n: int, rng: int | np.random.Generator | None = None) -> Array:
+        """n generated rows, (n, d), from fresh latents."""
+        return self(self.latent.sample(check_count(n, "n"), np.random.default_rng(rng)))

@@ -1,0 +1,95 @@
+"""Two-layer polynomial generators, linear in lifted features of the latents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convexgan._checks import as_rows, check_columns, check_count, check_finite
+from convexgan.latents import GaussianLatent, Latent, SampleLatent, quadratic_features
+from convexgan.moments import Moments, Spectrum
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TwoLayerPolynomial:
+    """The class of generators sum_j w_j s(u_j . z), s(t) = a t^2 + b t + c, of any width.
+
+    With enough neurons of any norm the class is all maps linear in the lifted features [a zz', b z, c]
+    (a feature with coefficient 0 is absent), so the closed forms of linear generators hold with lifted moments.
+
+    Parameters
+    ----------
+    a, b, c : float
+    """
+
+    a: float = 0.09375
+    b: float = 0.5
+    c: float = 0.46875
+    name: ClassVar[str] = "polynomial"
+
+    def __post_init__(self) -> None:
+        if not np.isfinite([self.a, self.b, self.c]).all() or (self.a == 0 and self.b == 0):
+            raise ValueError(
+                f"TwoLayerPolynomial needs finite a, b, c with a or b non-zero, got {(self.a, self.b, self.c)}."
+            )
+
+    def _scale(self, k: int) -> Array:
+        """What multiplies each quadratic feature."""
+        return np.concatenate([np.full(k * (k + 1) // 2, self.a), np.full(k, self.b), [self.c]])
+
+    def lift(self, rows: NDArray[Any]) -> Array:
+        """The lifted features, (n, K), of latents (n, k)."""
+        scale = self._scale(rows.shape[1])
+        return (quadratic_features(rows) * scale)[:, scale != 0]
+
+    def features(self, latent: Latent) -> Moments:
+        """The moments of the lifted features: exact for Gaussian latents, else of the sample."""
+        if isinstance(latent, SampleLatent):
+            return Moments.from_array(self.lift(latent.rows), name="lifted Z")
+        if not isinstance(latent, GaussianLatent):
+            raise ValueError(
+                "a polynomial generator needs fourth moments of the latents: pass Z as an array or GaussianLatent(k)."
+            )
+        exact, scale = latent.quadratic_moments(), self._scale(latent.dim)
+        keep = scale != 0
+        second = (exact.second * np.outer(scale, scale))[np.ix_(keep, keep)]
+        values, vectors = np.linalg.eigh(second)
+        return Moments.of_law(
+            (exact.mean * scale)[keep], spectrum=Spectrum(np.maximum(values[::-1], 0), vectors[:, ::-1])
+        )
+
+    def build(self, weights: Array, latent: Latent) -> PolynomialGenerator:
+        """The generator with the given (K, d) weights on the lifted features."""
+        return PolynomialGenerator(weights, self, latent)
+
+
+@dataclass(frozen=True, eq=False)
+class PolynomialGenerator:
+    """G(z) = weights' lift(z), a polynomial of degree two in z.
+
+    Attributes
+    ----------
+    weights : (K, d) array
+    spec : TwoLayerPolynomial
+    latent : Latent
+    """
+
+    weights: Array
+    spec: TwoLayerPolynomial
+    latent: Latent
+
+    def __call__(self, Z: Any) -> Array:
+        """The generated rows, (n_f, d), for latents (n_f, k)."""
+        rows = as_rows(Z, "Z")
+        check_columns(rows, self.latent.dim, "Z", "the generator's latents")
+        check_finite(rows, "Z")
+        return self.spec.lift(rows) @ self.weights
+
+    def sample(self, n: int, rng: int | np.random.Generator | None = None) -> Array:
+        """n generated rows, (n, d), from fresh latents."""
+        return self(self.latent.sample(check_count(n, "n"), np.random.default_rng(rng)))

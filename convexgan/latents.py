@@ -1,0 +1,130 @@
+"""Latent laws: what generators are fed with, and the moments that decide what they can reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convexgan._checks import as_rows, check_count
+from convexgan.moments import Moments, Spectrum
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class GaussianLatent:
+    """Standard Gaussian latents of dimension k, with exact moments: mean 0 and second moment I.
+
+    Parameters
+    ----------
+    dim : int
+        The dimension k.
+    """
+
+    dim: int
+
+    def __post_init__(self) -> None:
+        check_count(self.dim, "dim of GaussianLatent")
+
+    @property
+    def rows(self) -> None:
+        """None: the law, not a sample."""
+        return None
+
+    def moments(self) -> Moments:
+        """The exact first and second moment."""
+        k = self.dim
+        return Moments.of_law(np.zeros(k), spectrum=Spectrum(np.ones(k), np.eye(k)))
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """Independent draws, (n, k)."""
+        return rng.standard_normal((n, self.dim))
+
+    def quadratic_moments(self) -> Moments:
+        """The exact moments of `quadratic_features`, from the Gaussian's fourth moments (Isserlis' theorem)."""
+        k = self.dim
+        pairs = k * (k + 1) // 2
+        square = np.flatnonzero(np.equal(*np.triu_indices(k)))
+        mean = np.zeros(pairs + k + 1)
+        mean[square], mean[-1] = 1.0, 1.0
+        # E z_i^2 z_j^2 = 1 + 2 [i = j]; E (sqrt2 z_i z_j)^2 = 2; odd moments vanish
+        second = np.diag(np.concatenate([np.full(pairs, 2.0), np.ones(k + 1)]))
+        second += np.outer(mean, mean)
+        second[-1, -1] = 1.0
+        values, vectors = np.linalg.eigh(second)
+        return Moments.of_law(mean, spectrum=Spectrum(np.maximum(values[::-1], 0), vectors[:, ::-1]))
+
+
+@dataclass(frozen=True, eq=False)
+class SampleLatent:
+    """A fixed sample of latents, (n, k): its empirical law is the latent law."""
+
+    rows: NDArray[Any]
+
+    @property
+    def dim(self) -> int:
+        """The dimension k."""
+        return int(self.rows.shape[1])
+
+    def moments(self) -> Moments:
+        """The sample's moments."""
+        return Moments.from_array(self.rows, name="Z")
+
+    def sample(self, n: int, rng: np.random.Generator) -> NDArray[Any]:
+        """Rows drawn with replacement, (n, k)."""
+        return self.rows[rng.integers(len(self.rows), size=n)]
+
+
+@dataclass(frozen=True, eq=False)
+class MomentLatent:
+    """Latents of which only the moments are known; generators for them are applied, not sampled from."""
+
+    known: Moments
+
+    @property
+    def dim(self) -> int:
+        """The dimension k."""
+        return self.known.dim
+
+    @property
+    def rows(self) -> None:
+        """None: the sample was not kept."""
+        return None
+
+    def moments(self) -> Moments:
+        """The given moments."""
+        return self.known
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """Refused: moments do not determine a law."""
+        raise ValueError(
+            "cannot sample: only the moments of Z are known. Pass latents to the generator, sol.generator(Z), "
+            "or solve with Z as an array or GaussianLatent(k)."
+        )
+
+
+Latent = GaussianLatent | SampleLatent | MomentLatent
+
+
+def as_latent(Z: Any) -> Latent:
+    """The latent law behind what the user passed as ``Z``."""
+    if isinstance(Z, GaussianLatent | SampleLatent | MomentLatent):
+        return Z
+    if isinstance(Z, Moments):
+        return MomentLatent(Z)
+    if Z is None:
+        raise ValueError("Z is missing: pass latents of shape (n_f, k), cg.Moments or cg.GaussianLatent(k).")
+    return SampleLatent(as_rows(Z, "Z").astype(np.float64, copy=True))
+
+
+def quadratic_features(rows: NDArray[Any]) -> Array:
+    """The lifted rows [z_i^2, sqrt2 z_i z_j, z, 1], shape (n, k(k+1)/2 + k + 1).
+
+    The Frobenius norm of a symmetric matrix is the norm of its coefficients in the first block.
+    """
+    z = np.asarray(rows, dtype=np.float64)
+    i, j = np.triu_indices(z.shape[1])
+    return np.column_stack([z[:, i] * z[:, j] * np.where(i == j, 1.0, np.sqrt(2.0)), z, np.ones(len(z))])

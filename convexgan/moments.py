@@ -1,0 +1,347 @@
+"""Additive statistics of samples: count, mean and second moment, with one cached eigendecomposition.
+
+Everything the linear, quadratic and polynomial games need to know of the data is in here, so memory depends on
+the dimension and not on the number of samples.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convexgan._checks import as_rows, check_columns, check_finite, check_memory, check_weights
+from convexgan._files import open_npz, write_npz
+
+Array = NDArray[np.float64]
+CHUNK_BYTES = 32 * 2**20
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Eigenvalues, descending and clipped at 0, with orthonormal eigenvectors; what is missing is zero.
+
+    Attributes
+    ----------
+    values : (r,) array
+    vectors : (d, r) array
+        Column i belongs to ``values[i]``. ``r < d`` if fewer rows than columns were seen.
+    """
+
+    values: Array
+    vectors: Array
+
+    def value(self, i: int) -> float:
+        """The i-th largest eigenvalue (from 0); 0 beyond the stored ones."""
+        return float(self.values[i]) if i < len(self.values) else 0.0
+
+
+class Moments:
+    """Count, mean and (uncentred) second moment of rows, additive over chunks and machines.
+
+    float64 rows are multiplied in float64. float32 and uint8 rows are multiplied in float32, chunk by chunk
+    around a pilot mean, and summed in float64. As long as there are no more rows than columns the rows
+    themselves are kept, so that a few large pictures never form a (d, d) matrix.
+
+    Parameters
+    ----------
+    dim : int
+        Number of columns d.
+
+    Examples
+    --------
+    >>> import numpy as np, convexgan as cg
+    >>> a, b = np.ones((3, 2)), np.zeros((1, 2))
+    >>> moments = cg.Moments.from_array(a) + cg.Moments.from_array(b)
+    >>> moments.count, moments.mean.tolist(), moments.second.tolist()
+    (4, [0.75, 0.75], [[0.75, 0.75], [0.75, 0.75]])
+    """
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+        self.count: int | None = 0
+        self.total = 0.0
+        self.eps = float(np.finfo(np.float64).eps)
+        self._rows: list[tuple[NDArray[Any], Array | None]] | None = []
+        self._pilot: Array = np.zeros(dim)
+        self._linear: Array = np.zeros(dim)
+        self._gram: Array | None = None
+        self._cache: dict[str, Any] = {}
+
+    # -- building ------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_array(cls, X: Any, weights: Any = None, name: str = "X") -> Moments:
+        """The moments of the rows of an array.
+
+        Parameters
+        ----------
+        X : (n, d) array or torch tensor
+        weights : (n,) array, optional
+            Non-negative row weights; they replace 1/n everywhere.
+        name : str
+            What error messages call the array.
+        """
+        if isinstance(X, Moments):
+            return X
+        rows = as_rows(X, name)
+        return cls(rows.shape[1]).update(rows, weights, name=name)
+
+    @classmethod
+    def from_chunks(cls, chunks: Iterable[Any]) -> Moments:
+        """The moments of all the rows of an iterable of arrays, of which one at a time is in memory."""
+        moments: Moments | None = None
+        for chunk in chunks:
+            rows = as_rows(chunk, "chunk")
+            moments = (moments or cls(rows.shape[1])).update(rows, name="chunk")
+        if moments is None:
+            raise ValueError("chunks is empty: pass at least one array of rows.")
+        return moments
+
+    @classmethod
+    def of_law(cls, mean: Array, factor: Array | None = None, spectrum: Spectrum | None = None) -> Moments:
+        """The exact moments of a law with second moment ``factor.T @ factor`` (or the given spectrum).
+
+        Parameters
+        ----------
+        mean : (d,) array
+        factor : (r, d) array, optional
+        spectrum : Spectrum, optional
+            Given instead of the factor when it is known.
+        """
+        law = cls(len(mean))
+        law.count, law.total = None, 1.0
+        if factor is None:
+            if spectrum is None:
+                raise ValueError("of_law needs factor or spectrum.")
+            factor = np.sqrt(spectrum.values)[:, None] * spectrum.vectors.T
+        law._rows = [(np.asarray(factor, dtype=np.float64), None)]
+        law._cache = {"mean": np.asarray(mean, dtype=np.float64)}
+        if spectrum is not None:
+            law._cache["spectrum"] = spectrum
+        return law
+
+    def update(self, rows: Any, weights: Any = None, *, name: str = "rows") -> Moments:
+        """Add rows in place and return the object."""
+        if self.count is None:
+            raise ValueError("the exact moments of a law cannot be updated with samples: start a new Moments.")
+        rows = as_rows(rows, name)
+        check_columns(rows, self.dim, name, "these moments")
+        w = None if weights is None else check_weights(weights, len(rows), f"weights of {name}")
+        size = check_finite(rows, name)
+        if self._rows is not None and self.count + len(rows) <= self.dim:
+            self._rows.append((rows.copy(), w))
+            if rows.dtype == np.float32:
+                self.eps = float(np.finfo(np.float32).eps)
+        else:
+            self._densify(rows)
+            step = max(CHUNK_BYTES // (4 * self.dim), 2 * self.dim)
+            for start in range(0, len(rows), step):
+                part = slice(start, start + step)
+                self._accumulate(rows[part], None if w is None else w[part], size)
+        self.count += len(rows)
+        self.total += float(len(rows) if w is None else w.sum())
+        self._cache = {}
+        return self
+
+    def _densify(self, first: NDArray[Any]) -> None:
+        """Go over from kept rows to the (d, d) Gram matrix, around the mean of the first chunk."""
+        if self._gram is not None:
+            return
+        check_memory(self.dim, "X")
+        kept, self._rows = self._rows or [], None
+        sample = kept[0][0] if kept else first[:4096]
+        pilot = sample.mean(axis=0, dtype=np.float64)
+        # representable in float32, so that float32 and float64 chunks subtract exactly the same number
+        self._pilot = np.where(np.isfinite(pilot), pilot, 0).astype(np.float32).astype(np.float64)
+        if not np.isfinite(self._pilot).all():
+            self._pilot = np.zeros(self.dim)
+        self._gram = np.zeros((self.dim, self.dim))
+        for rows, w in kept:
+            self._accumulate(rows, w, check_finite(rows, "rows"))
+
+    def _accumulate(self, rows: NDArray[Any], w: Array | None, size: float) -> None:
+        """Add the products of one chunk, whose entries are at most ``size``, around the pilot."""
+        single = rows.dtype in (np.float32, np.uint8) and w is None and (size == 0 or 1e-15 < size < 1e15)
+        dtype = np.float32 if single else np.float64
+        centred = np.subtract(rows, self._pilot.astype(dtype), dtype=dtype)
+        if rows.dtype != np.float64:
+            self.eps = float(np.finfo(np.float32).eps)
+        if w is not None:
+            self._linear += w @ centred
+            centred *= np.sqrt(w)[:, None]
+        else:
+            self._linear += np.ones(len(rows), dtype) @ centred if single else centred.sum(axis=0)
+        self._gram += centred.T @ centred
+
+    def merge(self, other: Moments) -> Moments:
+        """The moments of both samples together; neither argument changes."""
+        if self.count is None or other.count is None:
+            raise ValueError("the exact moments of a law cannot be merged: merge sample moments only.")
+        if self.dim != other.dim:
+            raise ValueError(f"cannot merge moments of {self.dim} and {other.dim} columns.")
+        if self._rows is None and other._rows is not None:
+            return other.merge(self)
+        out = other._copy()
+        if self._rows is not None:
+            for rows, w in self._rows:
+                out.update(rows, w)
+            return out
+        shift = self._pilot - out._pilot
+        cross = np.outer(self._linear, shift)
+        out._gram += self._gram + cross + cross.T + self.total * np.outer(shift, shift)
+        out._linear += self._linear + self.total * shift
+        out.count, out.total, out.eps = out.count + self.count, out.total + self.total, max(out.eps, self.eps)
+        return out
+
+    __add__ = merge
+
+    def _copy(self) -> Moments:
+        out = Moments(self.dim)
+        out.count, out.total, out.eps = self.count, self.total, self.eps
+        out._rows = None if self._rows is None else list(self._rows)
+        out._pilot, out._linear = self._pilot.copy(), self._linear.copy()
+        out._gram = None if self._gram is None else self._gram.copy()
+        return out
+
+    # -- reading -------------------------------------------------------------------------------------------
+
+    @property
+    def factor(self) -> Array | None:
+        """An (r, d) array F with ``second == F.T @ F`` and r <= d, or None once the (d, d) matrix is kept."""
+        if self._rows is None:
+            return None
+        if "factor" not in self._cache:
+            if self.total == 0:
+                raise ValueError("these moments hold no samples: update them with rows first.")
+            parts = [np.sqrt(1.0 if w is None else w)[..., None] * rows.astype(np.float64) for rows, w in self._rows]
+            self._cache["factor"] = np.concatenate(parts) / np.sqrt(self.total)
+        return self._cache["factor"]  # type: ignore[no-any-return]
+
+    @property
+    def mean(self) -> Array:
+        """(d,) array."""
+        if "mean" not in self._cache:
+            if self.total == 0:
+                raise ValueError("these moments hold no samples: update them with rows first.")
+            if self._rows is not None:
+                sums = [(np.ones(len(rows)) if w is None else w) @ rows.astype(np.float64) for rows, w in self._rows]
+                self._cache["mean"] = np.sum(sums, axis=0) / self.total
+            else:
+                self._cache["mean"] = self._pilot + self._linear / self.total
+        return self._cache["mean"]  # type: ignore[no-any-return]
+
+    @property
+    def second(self) -> Array:
+        """(d, d) array, the uncentred second moment mean(x x')."""
+        if "second" not in self._cache:
+            if self.factor is not None:
+                check_memory(self.dim, "X")
+                self._cache["second"] = self.factor.T @ self.factor
+            else:
+                cross = np.outer(self._pilot, self.mean)
+                self._cache["second"] = self._gram / self.total + cross + cross.T - np.outer(self._pilot, self._pilot)
+        return self._cache["second"]  # type: ignore[no-any-return]
+
+    @property
+    def trace(self) -> float:
+        """The trace of the second moment, mean |x|^2."""
+        return float(np.sum(self.factor**2)) if self.factor is not None else float(np.trace(self.second))
+
+    @property
+    def spectrum(self) -> Spectrum:
+        """Eigendecomposition of the second moment, computed once."""
+        if "spectrum" not in self._cache:
+            if self.factor is not None:
+                _, s, vt = np.linalg.svd(self.factor, full_matrices=False)
+                values, vectors = s**2, vt.T
+            else:
+                ascending, columns = np.linalg.eigh(self.second)
+                values, vectors = ascending[::-1], columns[:, ::-1]
+            self._cache["spectrum"] = Spectrum(np.maximum(values, 0.0), vectors)
+        return self._cache["spectrum"]  # type: ignore[no-any-return]
+
+    def noise(self) -> float:
+        """The size below which an eigenvalue is rounding noise of how the second moment was formed."""
+        top = self.spectrum.value(0)
+        if self.factor is not None and self.count is not None:  # noise of singular values, squared
+            return top * (self.eps * max(self.factor.shape)) ** 2
+        return top * 4 * self.eps * max(self.dim, np.sqrt(self.count or 0))
+
+    def rank(self) -> int:
+        """The numerical rank of the second moment."""
+        return int(np.count_nonzero(self.spectrum.values > self.noise()))
+
+    def centered(self) -> Moments:
+        """The moments of the rows minus their mean."""
+        if self.count is None:
+            raise ValueError("centre samples, not the exact moments of a law.")
+        out = self._copy()
+        if self._rows is not None:
+            out._rows = [(rows - self.mean, w) for rows, w in self._rows]
+        else:
+            shift = self._linear / self.total
+            out._gram = self._gram - self.total * np.outer(shift, shift)
+            out._linear, out._pilot = np.zeros(self.dim), np.zeros(self.dim)
+        out._cache = {"mean": np.zeros(self.dim)}
+        return out
+
+    def with_ones(self) -> Moments:
+        """The moments of the rows [x, 1], (d + 1) columns."""
+        mean = np.append(self.mean, 1.0)
+        if self.count is not None and self.factor is not None:
+            out = Moments(self.dim + 1)
+            for rows, w in self._rows or []:
+                out.update(np.column_stack([rows, np.ones(len(rows), rows.dtype)]), w)
+            return out
+        if not self.mean.any():  # uncorrelated with the constant, which comes last among equals
+            values = np.append(self.spectrum.values, 1.0)
+            vectors = np.zeros((self.dim + 1, len(values)))
+            vectors[:-1, :-1], vectors[-1, -1] = self.spectrum.vectors, 1.0
+            order = np.argsort(-values, kind="stable")
+            return Moments.of_law(mean, spectrum=Spectrum(values[order], vectors[:, order]))
+        second = np.block([[self.second, self.mean[:, None]], [mean]])
+        values, vectors = np.linalg.eigh(second)
+        out = Moments.of_law(mean, spectrum=Spectrum(np.maximum(values[::-1], 0.0), vectors[:, ::-1]))
+        out.eps = self.eps
+        return out
+
+    # -- files ---------------------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the moments to an .npz file, atomically and without pickles."""
+        if self.count is None:
+            raise ValueError("only sample moments are saved: the moments of a law are made from its parameters.")
+        arrays: dict[str, Any] = {"dim": self.dim, "count": self.count, "total": self.total, "eps": self.eps}
+        if self._rows is not None:
+            arrays["sizes"] = np.array([len(rows) for rows, _ in self._rows], dtype=np.int64)
+            for i, (rows, w) in enumerate(self._rows):
+                arrays[f"rows{i}"] = rows
+                if w is not None:
+                    arrays[f"weights{i}"] = w
+        else:
+            arrays |= {"pilot": self._pilot, "linear": self._linear, "gram": self._gram}
+        write_npz(path, arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Moments:
+        """The moments written by `save`."""
+        with open_npz(path) as file:
+            try:
+                out = cls(int(file["dim"]))
+                out.count, out.total, out.eps = int(file["count"]), float(file["total"]), float(file["eps"])
+                if "gram" in file:
+                    out._rows = None
+                    out._pilot, out._linear, out._gram = file["pilot"], file["linear"], file["gram"]
+                else:
+                    names = range(len(file["sizes"]))
+                    out._rows = [
+                        (file[f"rows{i}"], file[f"weights{i}"] if f"weights{i}" in file else None) for i in names
+                    ]
+            except KeyError as missing:
+                raise ValueError(f"{path} is not a file of Moments ({missing}): write it with Moments.save.") from None
+        return out

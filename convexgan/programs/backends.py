@@ -1,0 +1,92 @@
+"""Conic solvers: which is used and why, its options, and its statuses as the package's errors."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import warnings
+from functools import cache
+from typing import Any
+
+import cvxpy as cp
+
+from convexgan._checks import check_choice
+from convexgan.exceptions import SolverError, UnboundedError
+
+CLARABEL_LIMIT = 40  # above, an interior-point step on two matrix inequalities takes minutes and gigabytes
+PACKAGES = {"CLARABEL": "clarabel", "SCS": "scs", "MOSEK": "mosek"}
+ACCURACY = 1e-9
+
+
+@cache
+def mosek_licence() -> tuple[bool, str]:
+    """Whether MOSEK can be used, and the reason if it cannot."""
+    if importlib.util.find_spec("mosek") is None:
+        return False, "the package mosek is not installed (pip install convexgan[mosek])"
+    import mosek
+
+    try:
+        with mosek.Env() as env:
+            env.checkoutlicense(mosek.feature.pton)
+    except mosek.Error as error:
+        return False, f"no licence was found ({str(error).splitlines()[0]})"
+    return True, ""
+
+
+def choose_backend(dim: int, semidefinite: bool, solver: str | None) -> tuple[str, str]:
+    """The solver's name and the reason for it; raises if the one asked for cannot run."""
+    licensed, why_not = mosek_licence()
+    if solver is not None:
+        name = check_choice(str(solver).upper(), "solver", PACKAGES)
+        if name == "MOSEK" and not licensed:
+            raise ValueError(f"solver 'MOSEK' cannot be used: {why_not}. Use solver='CLARABEL' or 'SCS'.")
+        return name, "as asked"
+    if licensed:
+        return "MOSEK", "a licence was found"
+    if semidefinite and dim > CLARABEL_LIMIT:
+        return "SCS", f"first-order, for {dim} > {CLARABEL_LIMIT} columns; MOSEK is not used: {why_not}"
+    return "CLARABEL", f"interior point; MOSEK is not used: {why_not}"
+
+
+def default_options(name: str, accuracy: float, time_limit: float | None) -> dict[str, Any]:
+    """Solver options for a relative accuracy, in the solver's own names."""
+    if name == "SCS":
+        options: dict[str, Any] = {"eps_abs": accuracy, "eps_rel": accuracy, "max_iters": 50_000}
+        return options | ({} if time_limit is None else {"time_limit_secs": time_limit})
+    if name == "CLARABEL":
+        options = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), accuracy)
+        return options | ({} if time_limit is None else {"time_limit": time_limit})
+    params: dict[str, Any] = {"MSK_DPAR_INTPNT_CO_TOL_REL_GAP": accuracy}
+    if time_limit is not None:
+        params["MSK_DPAR_OPTIMIZER_MAX_TIME"] = time_limit
+    return {"mosek_params": params}
+
+
+def run(problem: cp.Problem, name: str, options: dict[str, Any], verbose: bool = False) -> dict[str, Any]:
+    """Solve and return what is worth recording; the status is read by the caller.
+
+    Raises
+    ------
+    UnboundedError, SolverError
+        If there is no point to read. Infeasibility is left to the caller, who knows the repair.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Solution may be inaccurate")  # the certificate tells
+            problem.solve(solver=name, verbose=verbose, **options)
+    except cp.SolverError as error:
+        raise SolverError(f"{name} failed ({error}): try another solver, or rescale the data.") from error
+    if problem.status in (cp.UNBOUNDED, cp.UNBOUNDED_INACCURATE):
+        raise UnboundedError(f"{name} reports an unbounded program: check the constraints that were added.")
+    feasible = problem.status in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE, cp.USER_LIMIT)
+    if not feasible and problem.status not in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
+        raise SolverError(f"{name} stopped with status {problem.status!r}: allow more time or try another solver.")
+    stats = problem.solver_stats
+    return {
+        "solver": name,
+        "solver_version": importlib.metadata.version(PACKAGES[name]),
+        "solver_options": options,
+        "solver_status": problem.status,
+        "solver_seconds": stats.solve_time,
+        "solver_iterations": stats.num_iters,
+    }

@@ -1,0 +1,132 @@
+"""What `solve` returns: both players, the certificate and how it was found."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from convexgan import generators
+from convexgan._files import read_model, write_model
+from convexgan.certificate import Certificate
+from convexgan.discriminators import TwoLayerDiscriminator, activation_from
+from convexgan.generators import Generator
+
+
+class Status(str, Enum):
+    """How the solver ended; `sentence` tells what that means."""
+
+    OPTIMAL = "optimal"
+    STOPPED = "stopped"
+    INFEASIBLE = "infeasible"
+    UNBOUNDED = "unbounded"
+    FAILED = "failed"
+
+    @property
+    def sentence(self) -> str:
+        """What the status means and what to do."""
+        return {
+            "optimal": "The method finished; the certificate says what it proves.",
+            "stopped": "A limit was reached: the bound is valid, more time tightens the gap.",
+            "infeasible": "No generator of the class meets the constraint: raise beta, use lam=, or a richer class.",
+            "unbounded": "The program has no finite optimum: check the constraints that were added.",
+            "failed": "The solver gave no answer: try another solver or method.",
+        }[self.value]
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """A solved game.
+
+    Attributes
+    ----------
+    value : float
+        The generator's cost at the answer (plus lam * ipm); infinite if there is none.
+    status : Status
+    method : str
+        "closed_form" or "program".
+    generator, discriminator : callables, or None without an answer
+        ``generator(Z)`` gives (n_f, d) rows, ``generator.sample(n, rng)`` fresh ones; ``discriminator(X)`` scores.
+    certificate : Certificate or None
+    stats : dict
+        Solver, version, options, times, and the reason for the method.
+    warnings : tuple of str
+        What a user should know about the problem, printed with the solution.
+    """
+
+    value: float
+    status: Status
+    method: str
+    generator: Generator | None
+    discriminator: TwoLayerDiscriminator | None
+    certificate: Certificate | None
+    stats: dict[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"{self.status}: {self.status.sentence}", f"method {self.method}, value {self.value:.10g}"]
+        if self.certificate is not None:
+            lines.append(str(self.certificate))
+        lines += [f"warning: {warning}" for warning in self.warnings]
+        return "\n".join(lines)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to one .npz file, atomically and without pickles."""
+        if self.generator is None or self.discriminator is None or self.certificate is None:
+            raise ValueError(f"nothing to save: the status is {self.status.value!r}.")
+        described, arrays = generators.state(self.generator)
+        critic = self.discriminator
+        settings = {
+            "status": self.status.value,
+            "method": self.method,
+            "stats": json.loads(json.dumps(self.stats, default=str)),
+            "warnings": list(self.warnings),
+            "generator": described,
+            "activation": [critic.activation.name, *critic.activation.coefficients],
+            "certificate": self.certificate.to_json(),
+        }
+        stored = {f"generator.{name}": array for name, array in arrays.items()}
+        stored |= {"neurons": critic.neurons, "outer": critic.outer, "biases": critic.biases}
+        write_model(path, "solution", settings, stored)
+
+
+def load(path: str | os.PathLike[str]) -> Solution:
+    """The solution written by `Solution.save`."""
+    settings, arrays = read_model(path, "solution")
+    try:
+        prefix = "generator."
+        weights = {name[len(prefix) :]: a for name, a in arrays.items() if name.startswith(prefix)}
+        name, *coefficients = settings["activation"]
+        certificate = Certificate.from_json(settings["certificate"])
+        return Solution(
+            certificate.value,
+            Status(settings["status"]),
+            settings["method"],
+            generators.restore(settings["generator"], weights),
+            TwoLayerDiscriminator(
+                arrays["neurons"], arrays["outer"], activation_from(name, coefficients), arrays["biases"]
+            ),
+            certificate,
+            settings["stats"],
+            tuple(settings["warnings"]),
+        )
+    except (KeyError, TypeError, IndexError, ValueError) as error:
+        raise ValueError(f"{path} is not a complete solution file ({error}).") from None
+
+
+def unsolved(status: Status, method: str, message: str) -> Solution:
+    """The solution of a game that has none, for ``throw=False``."""
+    return Solution(math.inf, status, method, None, None, None, {"message": message})
+
+
+def dominated_by_mean(mean: np.ndarray[Any, Any], trace: float) -> bool:
+    """Whether the mean makes up most of the second moment, so that a quadratic game mostly matches it."""
+    return float(mean @ mean) > 0.5 * trace
