@@ -13,7 +13,7 @@ from convexgan.discriminators import as_discriminator
 from convexgan.generators import Free, GeneratorClass, TwoLayerPolynomial, as_generator
 from convexgan.latents import Latent, SampleLatent, as_latent
 from convexgan.moments import Moments
-from convexgan.problem import Activation, Bias, MomentGame, Regularizer, Whitened
+from convexgan.problem import Activation, Bias, MomentGame, Whitened
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,9 @@ def read_call(
                 "width has no closed form for the others. Leave it out."
             )
     latent, points = _read_latent(spec, Z, data)
-    whitened = _free_latent(points, data.dim) if latent is None else whiten(spec.features(latent))
+    whitened = _free_latent(points, data.dim)
+    if latent is not None and not isinstance(spec, Free):
+        whitened = whiten(spec.features(latent))
     rows, scale = 1, 1.0
     if reduction == "sum":
         rows = _common_rows(data, latent, points)
@@ -86,7 +88,7 @@ def read_call(
         beta=None if beta is None else beta / rows,
         lam=None if lam is None else lam * rows / scale,
         penalty=penalty,
-        regularizer=cast(Regularizer, "output" if kind == "output" else "weights"),
+        regularizer="output" if kind == "output" else "weights",
         bias=cast(Bias, bias),
         max_neurons=max_neurons,
         rows=rows,

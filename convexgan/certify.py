@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import check_count, check_number
+from convexgan._checks import as_rows, check_count, check_number
+from convexgan.canonical import Setting, any_law, check_same_columns, read_call
 from convexgan.certificate import Certificate, Evidence, Kind, relative_gap
 from convexgan.closed_forms import cost, dual_value, spectral_bound
 from convexgan.discriminators import TwoLayerDiscriminator, activation_from, separate, separation
 from convexgan.exceptions import InfeasibleError
+from convexgan.generators import Free, GeneratorClass, as_generator
+from convexgan.latents import SampleLatent
+from convexgan.methods import choose, closed_form, run_program
 from convexgan.moments import Moments
-from convexgan.problem import MomentGame, Whitened
+from convexgan.problem import Activation, MomentGame, Whitened
 
 Array = NDArray[np.float64]
 
@@ -149,6 +154,104 @@ def _evidence(
     return Evidence(settings, arrays)
 
 
+def certify(
+    X: Any,
+    Y: Any,
+    *,
+    discriminator: str | Activation = "quadratic",
+    beta: float | None = None,
+    lam: float | None = None,
+    generator: str | GeneratorClass | None = None,
+    Z: Any = None,
+    regularizer: str = "output",
+    generator_penalty: float = 1.0,
+    bias: str = "none",
+    tol: float = 1e-6,
+) -> Certificate:
+    """The certificate of anybody's generated rows: value, violation, and a bound on the optimum.
+
+    Parameters
+    ----------
+    X, Y : (n_r, d) and (n_f, d) arrays, torch tensors or Moments
+        Real and generated rows.
+    discriminator, beta, lam, regularizer, generator_penalty, bias, tol : as in `solve`
+    generator, Z : as in `solve`, optional
+        The class Y comes from, which tightens the bound; without them the bound holds for every generator.
+        If Z is an array, Y must be its image. "weights" needs both.
+
+    Returns
+    -------
+    Certificate
+    """
+    data, fake = Moments.from_array(X, name="X"), Moments.from_array(Y, name="Y")
+    check_same_columns(data, fake)
+    if regularizer != "output" and (generator is None or Z is None or isinstance(Y, Moments)):
+        raise ValueError(f"regularizer={regularizer!r} measures weights: pass generator=, Z and the rows Y = G(Z).")
+    free = generator is None or isinstance(as_generator(generator), Free)
+    spec = Free(fake.count or data.count or 1) if free else as_generator(generator or "linear")
+    setting = read_call(
+        data,
+        None if free else Z,
+        discriminator=discriminator,
+        generator=spec,
+        beta=beta,
+        lam=lam,
+        regularizer=regularizer,
+        generator_penalty=generator_penalty,
+        bias=bias,
+    )
+    game = setting.game
+    if generator is None:
+        game = replace(game, latent=any_law(data, fake))
+    elif not free:
+        _check_class(setting, Y)
+    if regularizer != "output":
+        factor = _class_factor(setting, Y)
+    elif fake.factor is not None:
+        factor = fake.factor
+    else:
+        factor = np.sqrt(fake.spectrum.values)[:, None] * fake.spectrum.vectors.T
+    try:
+        chosen, _ = choose(game)
+        optimum = closed_form(game) if chosen == "closed_form" else run_program(game)[0]
+        neurons, outer, width = optimum.neurons, optimum.outer, optimum.min_neurons
+    except InfeasibleError:
+        neurons, outer, width = np.zeros((0, data.dim)), np.zeros(0), None
+    return make_certificate(game, factor, fake.mean, critic(game, neurons, outer), tol=tol, min_neurons=width)
+
+
+def _class_factor(setting: Setting, Y: Any) -> Array:
+    """The factor, in the class's whitened coordinates, of the least weights that generate the rows Y."""
+    latent = setting.game.latent
+    weights = _least_weights(setting, Y)[0]
+    turned = weights if latent.vectors is None else latent.vectors.T @ weights
+    return np.asarray(np.sqrt(latent.values)[:, None] * turned)
+
+
+def _least_weights(setting: Setting, Y: Any) -> tuple[Array, float]:
+    """The least weights with features @ weights nearest to Y, and the relative misfit."""
+    latent, spec = setting.latent, setting.generator
+    rows = as_rows(Y, "Y").astype(np.float64)
+    if isinstance(spec, Free) or not isinstance(latent, SampleLatent) or len(latent.rows) != len(rows):
+        raise ValueError("Y and Z must have the same number of rows, Y = G(Z), to recover the generator's weights.")
+    features = spec.lift(latent.rows)
+    weights = np.linalg.lstsq(features, rows, rcond=None)[0]
+    size = max(float(np.linalg.norm(rows)), 1e-300)
+    return weights, float(np.linalg.norm(features @ weights - rows)) / size
+
+
+def _check_class(setting: Setting, Y: Any) -> None:
+    """Raise unless rows that claim to be the image of Z are."""
+    if not isinstance(setting.latent, SampleLatent) or isinstance(Y, Moments):
+        return
+    misfit = _least_weights(setting, Y)[1]
+    if misfit > 1e-6:
+        raise ValueError(
+            f"Y is not the image of Z under a {setting.generator.name} generator (relative misfit {misfit:.2g}): "
+            "leave generator and Z out to certify any rows."
+        )
+
+
 def verify(certificate: Certificate, X: Any) -> Certificate:
     """The certificate recomputed from the data; compare it with the claim.
 
@@ -198,7 +301,7 @@ def verify(certificate: Certificate, X: Any) -> Certificate:
         discriminator,
         tol=certificate.tol,
         min_neurons=settings["min_neurons"],
-        status=status,  # type: ignore[arg-type]
+        status=status,
     )
 
 

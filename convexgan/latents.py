@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -69,9 +70,13 @@ class SampleLatent:
         """The dimension k."""
         return int(self.rows.shape[1])
 
-    def moments(self) -> Moments:
-        """The sample's moments."""
+    @cached_property
+    def _moments(self) -> Moments:
         return Moments.from_array(self.rows, name="Z")
+
+    def moments(self) -> Moments:
+        """The sample's moments, computed once."""
+        return self._moments
 
     def sample(self, n: int, rng: np.random.Generator) -> NDArray[Any]:
         """Rows drawn with replacement, (n, k)."""

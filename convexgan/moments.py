@@ -69,7 +69,7 @@ class Moments:
         self._rows: list[tuple[NDArray[Any], Array | None]] | None = []
         self._pilot: Array = np.zeros(dim)
         self._linear: Array = np.zeros(dim)
-        self._gram: Array | None = None
+        self._gram: Array = np.zeros((0, 0))
         self._cache: dict[str, Any] = {}
 
     # -- building ------------------------------------------------------------------------------------------
@@ -150,10 +150,10 @@ class Moments:
 
     def _densify(self, first: NDArray[Any]) -> None:
         """Go over from kept rows to the (d, d) Gram matrix, around the mean of the first chunk."""
-        if self._gram is not None:
+        if self._rows is None:
             return
         check_memory(self.dim, "X")
-        kept, self._rows = self._rows or [], None
+        kept, self._rows = self._rows, None
         sample = kept[0][0] if kept else first[:4096]
         pilot = sample.mean(axis=0, dtype=np.float64)
         # representable in float32, so that float32 and float64 chunks subtract exactly the same number
@@ -195,7 +195,7 @@ class Moments:
         cross = np.outer(self._linear, shift)
         out._gram += self._gram + cross + cross.T + self.total * np.outer(shift, shift)
         out._linear += self._linear + self.total * shift
-        out.count, out.total, out.eps = out.count + self.count, out.total + self.total, max(out.eps, self.eps)
+        out.count, out.total, out.eps = self.count + other.count, out.total + self.total, max(out.eps, self.eps)
         return out
 
     __add__ = merge
@@ -205,7 +205,7 @@ class Moments:
         out.count, out.total, out.eps = self.count, self.total, self.eps
         out._rows = None if self._rows is None else list(self._rows)
         out._pilot, out._linear = self._pilot.copy(), self._linear.copy()
-        out._gram = None if self._gram is None else self._gram.copy()
+        out._gram = self._gram.copy()
         return out
 
     # -- reading -------------------------------------------------------------------------------------------
@@ -250,7 +250,8 @@ class Moments:
     @property
     def trace(self) -> float:
         """The trace of the second moment, mean |x|^2."""
-        return float(np.sum(self.factor**2)) if self.factor is not None else float(np.trace(self.second))
+        matrix = self.factor
+        return float(np.trace(self.second)) if matrix is None else float(np.sum(matrix**2))
 
     @property
     def spectrum(self) -> Spectrum:
@@ -269,8 +270,8 @@ class Moments:
         """The size below which an eigenvalue is rounding noise of how the second moment was formed."""
         top = self.spectrum.value(0)
         if self.factor is not None and self.count is not None:  # noise of singular values, squared
-            return top * (self.eps * max(self.factor.shape)) ** 2
-        return top * 4 * self.eps * max(self.dim, np.sqrt(self.count or 0))
+            return top * float(self.eps * max(self.factor.shape)) ** 2
+        return top * 4 * self.eps * max(self.dim, float(self.count or 0) ** 0.5)
 
     def rank(self) -> int:
         """The numerical rank of the second moment."""
@@ -338,10 +339,8 @@ class Moments:
                     out._rows = None
                     out._pilot, out._linear, out._gram = file["pilot"], file["linear"], file["gram"]
                 else:
-                    names = range(len(file["sizes"]))
-                    out._rows = [
-                        (file[f"rows{i}"], file[f"weights{i}"] if f"weights{i}" in file else None) for i in names
-                    ]
+                    parts = range(len(file["sizes"]))
+                    out._rows = [(file[f"rows{i}"], file.get(f"weights{i}")) for i in parts]
             except KeyError as missing:
                 raise ValueError(f"{path} is not a file of Moments ({missing}): write it with Moments.save.") from None
         return out

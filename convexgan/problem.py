@@ -109,6 +109,8 @@ class Optimum:
         The best value of max-min over discriminators of the allowed width, as the formula gives it.
     min_neurons : int or None
         The smallest width with a saddle point; None where there is none at any width.
+    truncated : bool
+        Whether the target moments had more rank than the latents.
     """
 
     factor: Array
@@ -116,3 +118,4 @@ class Optimum:
     outer: Array
     max_min: float | None = None
     min_neurons: int | None = None
+    truncated: bool = False

@@ -6,7 +6,7 @@ import json
 import math
 import os
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from convexgan.discriminators import TwoLayerDiscriminator, activation_from
 from convexgan.generators import Generator
 
 
-class Status(str, Enum):
+class Status(StrEnum):
     """How the solver ended; `sentence` tells what that means."""
 
     OPTIMAL = "optimal"
@@ -37,9 +37,6 @@ class Status(str, Enum):
             "unbounded": "The program has no finite optimum: check the constraints that were added.",
             "failed": "The solver gave no answer: try another solver or method.",
         }[self.value]
-
-    def __str__(self) -> str:
-        return self.value
 
 
 @dataclass(frozen=True, eq=False)

@@ -78,7 +78,9 @@ def dual_value(game: MomentGame, critic: TwoLayerDiscriminator, *, rescale: bool
 
     if not np.isfinite(limit):
         limit = 1e6
-    found = minimize_scalar(lambda t: -bound(t), bounds=(0.0, limit), method="bounded", options={"xatol": 1e-13 * limit})
+    found = minimize_scalar(
+        lambda t: -bound(t), bounds=(0.0, limit), method="bounded", options={"xatol": 1e-13 * limit}
+    )
     return max((bound(theta), theta) for theta in (0.0, float(found.x), limit * (1 - 1e-9), limit))
 
 

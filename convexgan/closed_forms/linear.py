@@ -37,6 +37,8 @@ def solve_linear(game: MomentGame) -> Optimum:
         price = 2 * game.penalty * length / (slope**2 * reach) if length > 0 else 0.0
     unit = target / size if size > 0 else target
     factor = np.outer(lift, unit) * (length / slope / reach if length > 0 else 0.0)
-    neurons = unit[None, :] * np.sign(game.activation.coefficients[1]) if size > 0 and price > 0 else np.zeros((0, len(unit)))
+    neurons = (
+        unit[None, :] * np.sign(game.activation.coefficients[1]) if size > 0 and price > 0 else np.zeros((0, len(unit)))
+    )
     width = len(neurons)
     return Optimum(factor, neurons, np.full(width, price), min_neurons=width)

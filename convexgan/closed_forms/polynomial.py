@@ -40,7 +40,9 @@ def solve_polynomial(game: MomentGame) -> Optimum:
     centred = game.latent.mean
     if game.latent.kappa > 0:
         complement = np.linalg.qr(centred[:, None], mode="complete")[0][:, 1:]
-        latent = replace(game.latent, values=np.full(complement.shape[1], game.latent.values[0]), mean=np.zeros(complement.shape[1]))
+        latent = replace(
+            game.latent, values=np.full(complement.shape[1], game.latent.values[0]), mean=np.zeros(complement.shape[1])
+        )
         inner = solve_quadratic(replace(game, latent=latent, max_neurons=None))
         factor = complement @ inner.factor
     else:

@@ -32,6 +32,10 @@ class Linear:
         moments = latent.moments()
         return moments.with_ones() if self.bias else moments
 
+    def lift(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """What the weights multiply, (n, k) or (n, k + 1), for latents (n, k)."""
+        return np.column_stack([rows, np.ones(len(rows))]) if self.bias else rows
+
     def build(self, weights: Array, latent: Latent) -> LinearGenerator:
         """The generator with the given (k or k + 1, d) weights."""
         if self.bias:

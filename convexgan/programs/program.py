@@ -121,6 +121,7 @@ class Program:
         if (mean if mean is not None else self.variables["second_moment"]).value is None:
             raise ValueError("the program has no values yet: solve it (solver='CLARABEL', say) before recover().")
         m = np.zeros(d) if mean is None else np.asarray(mean.value).reshape(d)
+        truncated = False
         if "second_moment" not in self.variables:
             factor = np.outer(_lift(game), m)
             size = float(np.linalg.norm(m))
@@ -130,8 +131,9 @@ class Program:
         else:
             S = np.asarray(self.variables["second_moment"].value)
             factor = realize(game.latent, (S + S.T) / 2, m)
+            truncated = float(np.sum(factor**2)) < float(np.trace(S)) * (1 - 1e-6)
             neurons, outer = self._read_neurons()
-        return game, Optimum(factor, neurons, _rescaled(game, neurons, outer))
+        return game, Optimum(factor, neurons, _rescaled(game, neurons, outer), truncated=truncated)
 
     def _read_neurons(self) -> tuple[Array, Array]:
         game, cones = self._game, self._separation.multipliers
@@ -158,7 +160,9 @@ def build_program(game: MomentGame) -> Program:
     """
     size, unit = _units(game)
     parameter = cp.Parameter(nonneg=True, name="beta" if game.lam is None else "lam")
-    parameter.value = game.beta * game.rows if game.beta is not None else (game.lam or 0.0) * game.value_scale / game.rows
+    parameter.value = (
+        game.beta * game.rows if game.beta is not None else (game.lam or 0.0) * game.value_scale / game.rows
+    )
     variables, domain, costs = _moment_variables(game, size)
     if game.lam is None:
         level: Any = parameter / (game.rows * unit)
@@ -247,6 +251,7 @@ def _rescaled(game: MomentGame, neurons: Array, outer: Array) -> Array:
 
 
 def _with_parameters(game: MomentGame, parameters: dict[str, cp.Parameter]) -> MomentGame:
-    if "beta" in parameters:
-        return replace(game, beta=float(parameters["beta"].value) / game.rows)
-    return replace(game, lam=float(parameters["lam"].value) * game.rows / game.value_scale)
+    value = {name: float(parameter.value) for name, parameter in parameters.items()}
+    if "beta" in value:
+        return replace(game, beta=value["beta"] / game.rows)
+    return replace(game, lam=value["lam"] * game.rows / game.value_scale)
