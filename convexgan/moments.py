@@ -6,6 +6,7 @@ the dimension and not on the number of samples.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -271,7 +272,7 @@ class Moments:
         top = self.spectrum.value(0)
         if self.factor is not None and self.count is not None:  # noise of singular values, squared
             return top * float(self.eps * max(self.factor.shape)) ** 2
-        return top * 4 * self.eps * max(self.dim, float(self.count or 0) ** 0.5)
+        return top * 4 * self.eps * max(self.dim, math.sqrt(self.count or 0))
 
     def rank(self) -> int:
         """The numerical rank of the second moment."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
 from convexgan.discriminators import TwoLayerDiscriminator
 from convexgan.moments import Moments
@@ -48,6 +47,8 @@ def dual_value(game: MomentGame, critic: TwoLayerDiscriminator, *, rescale: bool
     then equals <Q, S_X> + q'xbar - beta |v|_1 - sum_i |zbar_i|^2 q'(penalty / k_i - Q)^{-1} q / 4. Scaling the
     critic by theta repairs rounding beyond that limit (or beyond |v|_1 <= lam) and is maximised over.
     """
+    from scipy.optimize import minimize_scalar  # here: it takes longer to import than all the rest of the package
+
     if critic.norm == 0:
         return 0.0, 1.0
     latent, (a, b, _) = game.latent, critic.activation.coefficients

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 from convexgan.moments import Moments
 
@@ -113,6 +112,8 @@ def maximize_on_sphere(values: Array, vectors: Array, linear: Array) -> tuple[fl
     ----------
     Moré and Sorensen, Computing a trust region step, 1983; Martin, 1994 (the hard case).
     """
+    from scipy.optimize import brentq  # here: it takes longer to import than all the rest of the package
+
     half = vectors.T @ linear / 2
     top = int(np.argmax(values))
     gaps = values[top] - values
