@@ -1,0 +1,51 @@
+# Everything runs in .venv, made on first use from the tested versions in constraints.txt.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install -qq -c constraints.txt
+NOTEBOOKS := $(patsubst notebooks/%.py,build/notebooks/%.ipynb,$(wildcard notebooks/*.py))
+BENCHMARKS := $(filter-out _%,$(notdir $(basename $(wildcard benchmarks/*.py))))
+export QUICK  # QUICK=1 shrinks notebooks and benchmarks to a check that they run
+
+.PHONY: demo test lint format bench notebooks clean FORCE
+
+demo: .venv/.demo
+	$(BIN)/convexgan demo
+
+test: .venv/.test
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/.test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/.test
+	set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name; done
+
+notebooks: $(NOTEBOOKS)
+
+build/notebooks/%.ipynb: notebooks/%.py .venv/.test FORCE
+	@mkdir -p $(@D)
+	$(BIN)/jupytext --quiet --to ipynb --output $@ $<
+	$(BIN)/python -m nbconvert --log-level WARN --to notebook --inplace --execute \
+	    --ExecutePreprocessor.kernel_name=python3 $@
+
+clean:
+	rm -rf .venv build dist .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/pyvenv.cfg:
+	$(PYTHON) -m venv .venv
+
+.venv/.demo: pyproject.toml constraints.txt | .venv/pyvenv.cfg
+	$(INSTALL) -e '.[demo]'
+	@touch $@
+
+.venv/.test: pyproject.toml constraints.txt | .venv/pyvenv.cfg
+	$(INSTALL) -e '.[all,dev]'
+	@touch $@

@@ -1,0 +1,6 @@
+"""Pictures out: contact sheets (Pillow) and spectra (matplotlib), both imported only when drawn."""
+
+from convexgan.plotting.sheets import contact_sheet, save_image, stage_sheet
+from convexgan.plotting.spectrum import spectrum_plot
+
+__all__ = ["contact_sheet", "save_image", "spectrum_plot", "stage_sheet"]

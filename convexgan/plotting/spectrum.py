@@ -1,0 +1,82 @@
+"""Spectra of the stages with the threshold that decides what is generated."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from convexgan._files import write_bytes
+
+ROUNDING = 1e-12  # of the largest eigenvalue: below it there are only rounding errors
+
+
+def spectrum_plot(
+    eigenvalues_per_stage: Sequence[ArrayLike],
+    betas: Sequence[float],
+    labels: Sequence[str],
+    path: str | os.PathLike[str],
+) -> None:
+    """Write a figure to ``path``: each stage's eigenvalues against their index, with beta as a line.
+
+    Eigenvalues above beta are generated, each lowered by beta; the others are not ([HC], equation 15).
+
+    Parameters
+    ----------
+    eigenvalues_per_stage : sequence of (d_i,) arrays
+        Eigenvalues of the second moment at each stage, in any order; rounding is not drawn.
+    betas : sequence of float
+        The discriminator's penalty at each stage.
+    labels : sequence of str
+        A title for each stage.
+    path : path
+        Its suffix names the format: .png, .pdf or .svg.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        matplotlib is not installed.
+    ValueError
+        The sequences differ in length, a stage has no positive eigenvalue, or the format is unknown.
+
+    References
+    ----------
+    [HC] Sahiner et al., Hidden Convexity of Wasserstein GANs, ICLR 2022, arXiv 2107.05680.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        repair = "the figure needs matplotlib: pip install 'convexgan[plot]'."
+        raise ModuleNotFoundError(repair, name=error.name) from None
+
+    stages = len(eigenvalues_per_stage)
+    if not stages or not stages == len(betas) == len(labels):
+        raise ValueError(
+            f"betas ({len(betas)}) and labels ({len(labels)}) must match the {stages} stages, at least one."
+        )
+    figure = Figure(figsize=(1 + 2.6 * stages, 3.2), layout="constrained")
+    canvas = FigureCanvasAgg(figure)  # no pyplot: nothing is registered, no window system is touched
+    suffix = Path(path).suffix.lstrip(".").lower()
+    if suffix not in canvas.get_supported_filetypes():
+        raise ValueError(f"path {path} has no figure suffix: end it in .png, .pdf or .svg.")
+    panels = figure.subplots(1, stages, sharey=True, squeeze=False)[0]
+    for panel, eigenvalues, beta, label in zip(panels, eigenvalues_per_stage, betas, labels, strict=True):
+        values = np.sort(np.asarray(eigenvalues, dtype=np.float64))[::-1]
+        values = values[values > ROUNDING * values.max(initial=0.0)]
+        if not len(values):
+            raise ValueError(f"eigenvalues_per_stage has no positive eigenvalue at stage {label!r}: leave it out.")
+        panel.loglog(np.arange(1, len(values) + 1), values, marker=".", markersize=3, linewidth=1)
+        if beta > 0:  # a logarithmic axis has no zero
+            panel.axhline(beta, color="black", linestyle="--", linewidth=1, label=f"beta = {beta:.3g}")
+            panel.legend(loc="lower left", fontsize="small")
+        panel.set_title(f"{label}: {np.count_nonzero(values > beta)} above beta", fontsize="medium")
+        panel.set_xlabel("index")
+    panels[0].set_ylabel("eigenvalue")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=suffix, dpi=150)
+    write_bytes(path, buffer.getvalue())

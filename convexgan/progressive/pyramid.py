@@ -1,0 +1,130 @@
+"""Pictures at every resolution: box averages going down, nearest neighbours going up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convexgan._checks import check_count
+
+Real = TypeVar("Real", np.float32, np.float64)
+COARSEST = 4
+SLACK = 1e-6  # beyond [-1, 1]: what a float32 round trip may add
+
+
+def default_sizes(size: int) -> tuple[int, ...]:
+    """The resolutions 4, 8, 16, ..., ``size``; raises unless ``size`` is 4 times a power of two."""
+    doublings = size // COARSEST
+    if size < COARSEST or size % COARSEST or doublings & (doublings - 1):
+        raise ValueError(f"size {size} is not 4, 8, 16, ...: read the pictures at such a size, or pass sizes=.")
+    return tuple(COARSEST << k for k in range(doublings.bit_length()))
+
+
+def box_pyramid(
+    images: NDArray[Any], sizes: Sequence[int] | None = None
+) -> dict[int, NDArray[np.float32] | NDArray[np.float64]]:
+    """The pictures at each size, coarsest first, each level the 2 x 2 box averages of the next finer.
+
+    Parameters
+    ----------
+    images : (n, h, h) or (n, h, h, 3) array
+        uint8 (x becomes x / 127.5 - 1 in float32), or float32 or float64 in [-1, 1] (the type is kept).
+    sizes : sequence of int, optional
+        Increasing resolutions, each ``h`` halved a whole number of times; by default 4, 8, 16, ..., h.
+
+    Returns
+    -------
+    dict
+        From each size to its (n, size, size) or (n, size, size, 3) array.
+
+    Raises
+    ------
+    ValueError
+        A wrong shape, type or range, or a size that halving cannot reach.
+    """
+    level = _unit_range(_checked(images))
+    size = level.shape[1]
+    wanted = default_sizes(size) if sizes is None else _checked_sizes(sizes, size)
+    levels = {}
+    while True:
+        if size in wanted:
+            levels[size] = level
+        if size == wanted[0]:
+            return {key: levels[key] for key in wanted}
+        level, size = _halve(level), size // 2
+
+
+def upsample(rows: NDArray[Real], size: int, channels: int) -> NDArray[Real]:
+    """Flattened pictures enlarged twice by nearest neighbours, a linear map.
+
+    Parameters
+    ----------
+    rows : (n, size * size * channels) array
+        One flattened (size, size, channels) picture a row.
+    size, channels : int
+        Shape of the pictures.
+
+    Returns
+    -------
+    (n, 4 * size * size * channels) array
+    """
+    if rows.ndim != 2 or rows.shape[1] != size * size * channels:
+        raise ValueError(f"rows has shape {rows.shape}: expected (n, {size * size * channels}), flattened pictures.")
+    pictures = rows.reshape(-1, size, 1, size, 1, channels)
+    doubled = np.broadcast_to(pictures, (len(rows), size, 2, size, 2, channels))
+    return doubled.reshape(len(rows), -1)
+
+
+def to_uint8(images: NDArray[Any]) -> NDArray[np.uint8]:
+    """The pictures in 0..255, from floats in [-1, 1] of any shape; values outside are clipped."""
+    if not np.isfinite(images).all():
+        raise ValueError("images has NaN or infinite entries: there is no picture to show.")
+    levels: NDArray[np.uint8] = np.rint((np.clip(images, -1, 1) + 1) * 127.5).astype(np.uint8)
+    return levels
+
+
+def _checked(images: NDArray[Any]) -> NDArray[Any]:
+    images = np.asarray(images)
+    if images.ndim not in (3, 4) or images.shape[3:] not in ((), (3,)) or 0 in images.shape:
+        raise ValueError(f"images has shape {images.shape}: reshape to (n, h, h) or (n, h, h, 3), n >= 1.")
+    if images.shape[1] != images.shape[2]:
+        raise ValueError(f"images has shape {images.shape}, not square: crop to {min(images.shape[1:3])} pixels.")
+    return images
+
+
+def _unit_range(images: NDArray[Any]) -> NDArray[np.float32] | NDArray[np.float64]:
+    """The pictures as floats in [-1, 1]."""
+    if images.dtype == np.uint8:
+        scaled = images.astype(np.float32)
+        scaled /= 127.5
+        scaled -= 1
+        return scaled
+    if images.dtype not in (np.float32, np.float64):
+        raise ValueError(f"images has dtype {images.dtype}: convert to uint8, or to float32 in [-1, 1].")
+    low, high = float(images.min()), float(images.max())
+    if not (low >= -1 - SLACK and high <= 1 + SLACK):  # so written, a NaN is refused too
+        raise ValueError(f"images has floats from {low:g} to {high:g}: scale to [-1, 1], or pass uint8.")
+    return images
+
+
+def _checked_sizes(sizes: Sequence[int], finest: int) -> tuple[int, ...]:
+    """The sizes, increasing and each reached by halving the finest."""
+    halvings = [finest]
+    while halvings[-1] % 2 == 0:
+        halvings.append(halvings[-1] // 2)
+    wanted = tuple(check_count(size, "sizes") for size in sizes)
+    if not wanted or list(wanted) != sorted(set(wanted)) or not set(wanted) <= set(halvings):
+        raise ValueError(f"sizes {wanted} must increase and be among {halvings[::-1]}, the halvings.")
+    return wanted
+
+
+def _halve(level: NDArray[Any]) -> NDArray[Any]:
+    """The 2 x 2 box averages."""
+    total: NDArray[Any] = level[:, ::2, ::2] + level[:, 1::2, ::2]
+    total += level[:, ::2, 1::2]
+    total += level[:, 1::2, 1::2]
+    total /= 4
+    return total

@@ -1,0 +1,161 @@
+"""Sheets hold the right pixels in the right place; files appear whole or not at all."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from convexgan.plotting import contact_sheet, save_image, spectrum_plot, stage_sheet
+from convexgan.plotting.sheets import GAP
+
+
+def noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def tile(sheet: Image.Image, row: int, column: int, height: int, width: int, margin: int = 0) -> np.ndarray:
+    top, left = GAP + row * (height + GAP), margin + GAP + column * (width + GAP)
+    return np.asarray(sheet)[top : top + height, left : left + width]
+
+
+@pytest.mark.parametrize("shape", [(5, 6, 4), (5, 6, 4, 3)])
+def test_contact_sheet_is_in_reading_order(shape):
+    images = noise(*shape)
+    sheet = contact_sheet(images, columns=3)
+    assert sheet.size == (GAP + 3 * (4 + GAP), GAP + 2 * (6 + GAP))
+    assert sheet.mode == ("RGB" if len(shape) == 4 else "L")
+    for index, image in enumerate(images):
+        assert (tile(sheet, *divmod(index, 3), 6, 4) == image).all()
+    assert (tile(sheet, 1, 2, 6, 4) == 255).all()
+    assert (np.asarray(sheet)[:GAP] == 255).all()
+
+
+def test_scale_makes_squares_of_pixels():
+    images = noise(1, 2, 2)
+    assert (tile(contact_sheet(images, 1, scale=3), 0, 0, 6, 6) == images[0].repeat(3, 0).repeat(3, 1)).all()
+
+
+def test_fewer_pictures_than_columns_make_a_narrow_sheet():
+    assert contact_sheet(noise(2, 4, 4), columns=10).width == GAP + 2 * (4 + GAP)
+
+
+def test_labels_are_written_in_a_margin_and_move_the_pictures_only():
+    images = noise(4, 16, 16)
+    plain, labelled = contact_sheet(images, 2), contact_sheet(images, 2, labels=["real", ""])
+    margin = labelled.width - plain.width
+    assert margin > 0
+    assert labelled.height == plain.height
+    pixels = np.asarray(labelled)
+    assert (pixels[:, margin:] == np.asarray(plain)).all()
+    assert (pixels[:18, :margin] < 128).any()
+    assert (pixels[20:, :margin] == 255).all()
+
+
+def test_stage_sheet_enlarges_every_stage_to_the_finest():
+    stages = [noise(3, 2, 2), noise(3, 4, 4), noise(3, 8, 8, 3)]
+    sheet = stage_sheet(stages, scale=2)
+    assert sheet.size == (GAP + 3 * (16 + GAP), GAP + 3 * (16 + GAP))
+    for row, stage in enumerate(stages):
+        factor = 16 // stage.shape[1]
+        for column, image in enumerate(stage):
+            expected = image.repeat(factor, 0).repeat(factor, 1)
+            expected = expected if expected.ndim == 3 else expected[..., None]
+            assert (tile(sheet, row, column, 16, 16) == expected).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: contact_sheet(np.zeros((2, 4, 4)), 2), "dtype float64"),
+        (lambda: contact_sheet(noise(4, 4), 2), r"shape \(4, 4\)"),
+        (lambda: contact_sheet(noise(2, 4, 4), 0), "columns must be an integer >= 1"),
+        (lambda: contact_sheet(noise(2, 4, 4), 2, scale=0), "scale must be an integer >= 1"),
+        (lambda: contact_sheet(noise(2, 4, 4), 2, labels=["a", "b"]), "labels has 2 entries for 1 rows"),
+        (lambda: stage_sheet([]), "stages is empty"),
+        (lambda: stage_sheet([noise(2, 4, 4), noise(3, 8, 8)]), r"\[2, 3\] pictures"),
+        (lambda: stage_sheet([noise(2, 3, 3), noise(2, 8, 8)]), "divide the finest"),
+        (lambda: stage_sheet([noise(2, 4, 8), noise(2, 8, 8)]), "divide the finest"),
+    ],
+)
+def test_senseless_sheets_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_saved_picture_comes_back(tmp_path):
+    sheet = contact_sheet(noise(4, 4, 4, 3), 2)
+    for name in ("sheet.png", "SHEET.PNG"):
+        save_image(sheet, tmp_path / name)
+        with Image.open(tmp_path / name) as saved:
+            assert (np.asarray(saved) == np.asarray(sheet)).all()
+
+
+def test_failed_save_keeps_the_old_file_and_leaves_nothing_behind(tmp_path, monkeypatch):
+    def fail_halfway(image, file, name):
+        file.write(b"half a pic")
+        raise OSError("no space left")
+
+    sheet = contact_sheet(noise(1, 4, 4), 1)
+    monkeypatch.setitem(Image.SAVE, "PNG", fail_halfway)
+    path = tmp_path / "old.png"
+    path.write_text("old")
+    with pytest.raises(OSError, match="no space left"):
+        save_image(sheet, path)
+    assert [file.name for file in tmp_path.iterdir()] == ["old.png"]
+    assert path.read_text() == "old"
+
+
+def test_save_names_a_wrong_suffix_or_folder(tmp_path):
+    sheet = contact_sheet(noise(1, 4, 4), 1)
+    with pytest.raises(ValueError, match=r"sheet\.txt has no picture suffix"):
+        save_image(sheet, tmp_path / "sheet.txt")
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        save_image(sheet, tmp_path / "nowhere" / "sheet.png")
+
+
+SPECTRA = [[9.0, 6, 4, 1.5, 0.4], np.geomspace(100, 1e-3, 50)]
+
+
+def test_spectrum_figure_shows_counts_and_betas(tmp_path):
+    path = tmp_path / "spectrum.svg"
+    spectrum_plot(SPECTRA, [1.0, 0.25], ["4 px", "8 px"], path)
+    words = path.read_text()
+    for text in ("4 px: 4 above beta", "8 px: 26 above beta", "beta = 0.25", "eigenvalue", "index"):
+        assert f"<!-- {text} -->" in words
+
+
+def test_spectrum_figure_has_a_panel_a_stage_and_no_global_state(tmp_path):
+    for stages in (1, 2):
+        spectrum_plot(SPECTRA[:stages], [1.0, 0.0][:stages], ["a", "b"][:stages], tmp_path / f"{stages}.png")
+    with Image.open(tmp_path / "1.png") as one, Image.open(tmp_path / "2.png") as two:
+        assert two.width > one.width
+        assert two.height == one.height
+    assert "matplotlib.pyplot" not in sys.modules
+
+
+def test_spectrum_ignores_rounding_and_refuses_emptiness(tmp_path):
+    path = tmp_path / "a.svg"
+    spectrum_plot([[1.0, 0.0, 1e-18, -1e-18]], [0.0], ["a"], path)
+    assert "a: 1 above beta" in path.read_text()
+    with pytest.raises(ValueError, match="no positive eigenvalue at stage 'a'"):
+        spectrum_plot([[0.0]], [1.0], ["a"], path)
+    with pytest.raises(ValueError, match=r"betas \(1\) and labels \(2\) must match the 2 stages"):
+        spectrum_plot(SPECTRA, [1.0], ["a", "b"], path)
+    with pytest.raises(ValueError, match="no figure suffix"):
+        spectrum_plot([[1.0]], [1.0], ["a"], tmp_path / "a.doc")
+
+
+def test_without_matplotlib_the_error_says_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'convexgan\[plot\]'"):
+        spectrum_plot(SPECTRA, [1.0, 1.0], ["a", "b"], tmp_path / "a.png")
+
+
+def test_importing_the_room_loads_no_drawing_library():
+    script = "import convexgan.plotting, sys; print({'PIL', 'matplotlib'} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "set()"
