@@ -165,6 +165,7 @@ def certify(
     Z: Any = None,
     regularizer: str = "output",
     generator_penalty: float = 1.0,
+    reduction: str = "mean",
     bias: str = "none",
     tol: float = 1e-6,
 ) -> Certificate:
@@ -174,7 +175,7 @@ def certify(
     ----------
     X, Y : (n_r, d) and (n_f, d) arrays, torch tensors or Moments
         Real and generated rows.
-    discriminator, beta, lam, regularizer, generator_penalty, bias, tol : as in `solve`
+    discriminator, beta, lam, regularizer, generator_penalty, reduction, bias, tol : as in `solve`
     generator, Z : as in `solve`, optional
         The class Y comes from, which tightens the bound; without them the bound holds for every generator.
         If Z is an array, Y must be its image. "weights" needs both.
@@ -198,6 +199,7 @@ def certify(
         lam=lam,
         regularizer=regularizer,
         generator_penalty=generator_penalty,
+        reduction=reduction,
         bias=bias,
     )
     game = setting.game
@@ -205,12 +207,9 @@ def certify(
         game = replace(game, latent=any_law(data, fake))
     elif not free:
         _check_class(setting, Y)
-    if regularizer != "output":
-        factor = _class_factor(setting, Y)
-    elif fake.factor is not None:
-        factor = fake.factor
-    else:
-        factor = np.sqrt(fake.spectrum.values)[:, None] * fake.spectrum.vectors.T
+    factor = _factor_of(fake) if free or regularizer == "output" else _class_factor(setting, Y)
+    if len(factor) < game.latent.rank:
+        factor = np.vstack([factor, np.zeros((game.latent.rank - len(factor), data.dim))])
     try:
         chosen, _ = choose(game)
         optimum = closed_form(game) if chosen == "closed_form" else run_program(game)[0]
@@ -218,6 +217,13 @@ def certify(
     except InfeasibleError:
         neurons, outer, width = np.zeros((0, data.dim)), np.zeros(0), None
     return make_certificate(game, factor, fake.mean, critic(game, neurons, outer), tol=tol, min_neurons=width)
+
+
+def _factor_of(moments: Moments) -> Array:
+    """(r, d) array F with F'F the second moment."""
+    if moments.factor is not None:
+        return moments.factor
+    return np.asarray(np.sqrt(moments.spectrum.values)[:, None] * moments.spectrum.vectors.T)
 
 
 def _class_factor(setting: Setting, Y: Any) -> Array:
