@@ -186,9 +186,10 @@ def certify(
     """
     data, fake = Moments.from_array(X, name="X"), Moments.from_array(Y, name="Y")
     check_same_columns(data, fake)
-    if regularizer != "output" and (generator is None or Z is None or isinstance(Y, Moments)):
-        raise ValueError(f"regularizer={regularizer!r} measures weights: pass generator=, Z and the rows Y = G(Z).")
     free = generator is None or isinstance(as_generator(generator), Free)
+    known = generator is not None and (free or (Z is not None and not isinstance(Y, Moments)))
+    if regularizer != "output" and not known:
+        raise ValueError(f"regularizer={regularizer!r} measures weights: pass generator=, Z and the rows Y = G(Z).")
     spec = Free(fake.count or data.count or 1) if free else as_generator(generator or "linear")
     setting = read_call(
         data,
