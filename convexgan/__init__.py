@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from convexgan import discriminators, generators
 from convexgan.certificate import Certificate
-from convexgan.certify import certify, verify
+from convexgan.certify import certify
 from convexgan.discrepancy import IPM, HeldOut, held_out, ipm
 from convexgan.exceptions import ConvexGANError, InfeasibleError, SolverError, UnboundedError
 from convexgan.latents import GaussianLatent
 from convexgan.moments import Moments
 from convexgan.solution import Solution, Status, load
 from convexgan.solve import path, program, select_method, solve
+from convexgan.verify import verify
 
 if TYPE_CHECKING:
     from convexgan.estimators import ConvexWGAN

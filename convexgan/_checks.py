@@ -68,6 +68,8 @@ def check_weights(weights: Any, rows: int, name: str) -> NDArray[np.float64]:
 
 def check_number(value: Any, name: str, *, positive: bool = False) -> float:
     """A finite float, non-negative (or positive); a NaN, a bool or a string is refused."""
+    if isinstance(value, (bool, np.bool_, str)):
+        raise ValueError(f"{name} must be a number, got {value!r}.")
     try:
         number = float(value)
     except (TypeError, ValueError):

@@ -6,6 +6,8 @@ import io
 import json
 import os
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +41,17 @@ def write_npz(path: PathLike, arrays: dict[str, Any]) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-def open_npz(path: PathLike) -> NpzFile:
+@contextmanager
+def open_npz(path: PathLike) -> Iterator[NpzFile]:
     """The opened .npz file, pickles refused; a clear error if it is something else."""
-    try:
-        file = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is not a readable .npz file ({error}).") from None
-    if not isinstance(file, NpzFile):
-        raise ValueError(f"{path} is a single array, an .npz file was expected.")
-    return file
+    with open(path, "rb") as stream:
+        try:
+            file = np.load(stream, allow_pickle=False)
+        except (ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path} is not a readable .npz file ({error}).") from None
+        if not isinstance(file, NpzFile):
+            raise ValueError(f"{path} is a single array, an .npz file was expected.")
+        yield file
 
 
 def write_model(path: PathLike, kind: str, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:

@@ -77,6 +77,8 @@ def read_call(
     whitened = _free_latent(points, data.dim)
     if latent is not None and not isinstance(spec, Free):
         whitened = whiten(spec.features(latent))
+        if whitened.rank == 0:
+            raise ValueError("Z is zero everywhere, so every generator is: pass latents that vary, or a bias.")
     rows, scale = 1, 1.0
     if reduction == "sum":
         rows = _common_rows(data, latent, points)

@@ -63,6 +63,8 @@ class Certificate:
         The smallest discriminator with a saddle point; None where there is none, or it is not known.
     origin : str
         Where the bound comes from.
+    rounding : float
+        The size below which values are rounding noise of the data's moments.
     tol : float
         The tolerance with which the kind was decided.
     """
@@ -76,6 +78,7 @@ class Certificate:
     max_min: float
     min_neurons: int | None
     origin: str
+    rounding: float = 0.0
     tol: float = 1e-6
     evidence: Evidence | None = field(default=None, repr=False, compare=False)
 
@@ -88,8 +91,8 @@ class Certificate:
 
     @property
     def gap(self) -> float:
-        """(value - bound) / max(|value|, |bound|); 0 if both are 0, infinite if the constraint is violated."""
-        return math.inf if self.kind == "infeasible" else relative_gap(self.value, self.bound)
+        """(value - bound) / max(|value|, |bound|); 0 if both are 0 to rounding, infinite if infeasible."""
+        return math.inf if self.kind == "infeasible" else relative_gap(self.value, self.bound, self.rounding)
 
     def optimal(self, tol: float | None = None) -> bool:
         """Whether the value is the global optimum of min-max to the relative tolerance (default: ``self.tol``)."""
@@ -152,13 +155,13 @@ class Certificate:
         return cls(**values, evidence=evidence)
 
 
-FLOATS = ("value", "bound", "ipm", "violation", "relative_violation", "max_min", "tol")
+FLOATS = ("value", "bound", "ipm", "violation", "relative_violation", "max_min", "rounding", "tol")
 NUMBERS = (*FLOATS, "kind", "min_neurons", "origin")
 
 
-def relative_gap(value: float, bound: float) -> float:
-    """(value - bound) / max(|value|, |bound|), 0 if both are 0, at least 0 up to rounding."""
+def relative_gap(value: float, bound: float, rounding: float = 0.0) -> float:
+    """(value - bound) / max(|value|, |bound|), 0 if both are at most ``rounding``."""
     scale = max(abs(value), abs(bound))
-    if scale == 0:
+    if scale <= rounding:
         return 0.0
     return math.inf if math.isinf(scale) else (value - bound) / scale

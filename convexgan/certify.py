@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_count, check_number
+from convexgan._checks import as_rows, check_number
 from convexgan.canonical import Setting, any_law, check_same_columns, read_call
 from convexgan.certificate import Certificate, Evidence, Kind, relative_gap
-from convexgan.closed_forms import cost, dual_value, spectral_bound
-from convexgan.discriminators import TwoLayerDiscriminator, activation_from, separate, separation
+from convexgan.closed_forms import cost, dual_value, game_ipm, ipm_of_nothing, rounding, spectral_bound
+from convexgan.discriminators import TwoLayerDiscriminator
 from convexgan.exceptions import InfeasibleError
 from convexgan.generators import Free, GeneratorClass, as_generator
 from convexgan.latents import SampleLatent
 from convexgan.methods import choose, closed_form, run_program
 from convexgan.moments import Moments
-from convexgan.problem import Activation, MomentGame, Whitened
+from convexgan.problem import Activation, MomentGame
 
 Array = NDArray[np.float64]
 
@@ -29,24 +29,6 @@ def critic(game: MomentGame, neurons: Array, outer: Array) -> TwoLayerDiscrimina
     if game.bias == "penalized" and neurons.shape[1] == game.data.dim + 1:
         return TwoLayerDiscriminator(neurons[:, :-1], outer, game.activation, neurons[:, -1])
     return TwoLayerDiscriminator(neurons, outer, game.activation)
-
-
-def game_ipm(game: MomentGame, generated: Moments) -> float:
-    """The discriminator's best response, an upper bound up to rounding."""
-    X, Y = game.data, generated
-    a, b, _ = game.activation.coefficients
-    if game.bias == "penalized" and a != 0:
-        X, Y = X.with_ones(), Y.with_ones()
-    return separate(X, Y, a, b).upper_bound if a != 0 and b != 0 else separation(X, Y, a, b)
-
-
-def data_scale(game: MomentGame) -> float:
-    """ipm(X, 0), the size against which violations are measured."""
-    a, b, _ = game.activation.coefficients
-    if b == 0 and game.bias == "none":
-        return abs(a) * game.data.spectrum.value(0)
-    nothing = Moments.of_law(np.zeros(game.data.dim), np.zeros((1, game.data.dim)))
-    return game_ipm(game, nothing)
 
 
 def make_certificate(
@@ -78,24 +60,23 @@ def make_certificate(
     """
     ipm = game_ipm(game, Moments.of_law(mean, factor))
     value = cost(game, factor) + (0.0 if game.lam is None else game.lam * ipm)
-    scale = max(game.beta or 0.0, data_scale(game))
+    scale = max(game.beta or 0.0, ipm_of_nothing(game))
     violation = 0.0 if game.beta is None else max(ipm - game.beta, 0.0)
     relative = violation / scale if scale > 0 else (0.0 if violation == 0 else math.inf)
     max_min, _ = dual_value(game, discriminator)
     bound, origin = _best_bound(game, max_min)
     limited = game.max_neurons is not None and min_neurons is not None and game.max_neurons < min_neurons
-    kind: Kind
-    if relative > tol:
+    noise, kind = rounding(game), cast(Kind, status or "bounded")
+    gap = relative_gap(value, bound, noise)
+    if relative > tol or gap < -tol:  # below the bound: cheaper than the constraint or the class allows
         kind = "infeasible"
-    elif relative_gap(value, max_min) <= tol:
+    elif relative_gap(value, max_min, noise) <= tol:
         kind = "saddle"
         bound, origin = max_min, DUAL
-    elif relative_gap(value, bound) <= tol:
+    elif gap <= tol:
         kind = "minimax"
         if limited:
             bound, origin = max_min, f"max-min over discriminators of {game.max_neurons} neurons"
-    else:
-        kind = status or "bounded"
     return Certificate(
         value * game.value_scale,
         bound * game.value_scale,
@@ -106,8 +87,9 @@ def make_certificate(
         max_min * game.value_scale,
         min_neurons,
         origin,
+        noise * game.value_scale,
         tol,
-        _evidence(game, factor, mean, discriminator, min_neurons),
+        _evidence(game, factor, mean, discriminator),
     )
 
 
@@ -116,7 +98,7 @@ DUAL = "the generator's best response to the discriminator"
 
 def _best_bound(game: MomentGame, max_min: float) -> tuple[float, str]:
     candidates = [(max_min, DUAL), (0.0, "costs are non-negative")]
-    if game.activation.coefficients[1] == 0 and game.bias == "none":
+    if game.activation.coefficients[0] != 0:  # a linear term or a bias only strengthens the discriminator
         try:
             candidates.append((spectral_bound(game), "eigenvalue inequalities (Weyl, von Neumann)"))
         except InfeasibleError:
@@ -124,9 +106,7 @@ def _best_bound(game: MomentGame, max_min: float) -> tuple[float, str]:
     return max(candidates, key=lambda pair: pair[0])
 
 
-def _evidence(
-    game: MomentGame, factor: Array, mean: Array, discriminator: TwoLayerDiscriminator, min_neurons: int | None
-) -> Evidence:
+def _evidence(game: MomentGame, factor: Array, mean: Array, discriminator: TwoLayerDiscriminator) -> Evidence:
     used = np.flatnonzero(np.any(factor != 0, axis=1))
     settings: dict[str, Any] = {
         "activation": game.activation.name,
@@ -139,7 +119,6 @@ def _evidence(
         "max_neurons": game.max_neurons,
         "rows": game.rows,
         "value_scale": game.value_scale,
-        "min_neurons": min_neurons,
         "used": used.tolist(),
     }
     arrays = {
@@ -184,6 +163,7 @@ def certify(
     -------
     Certificate
     """
+    check_number(tol, "tol", positive=True)
     data, fake = Moments.from_array(X, name="X"), Moments.from_array(Y, name="Y")
     check_same_columns(data, fake)
     free = generator is None or isinstance(as_generator(generator), Free)
@@ -257,64 +237,3 @@ def _check_class(setting: Setting, Y: Any) -> None:
             f"Y is not the image of Z under a {setting.generator.name} generator (relative misfit {misfit:.2g}): "
             "leave generator and Z out to certify any rows."
         )
-
-
-def verify(certificate: Certificate, X: Any) -> Certificate:
-    """The certificate recomputed from the data; compare it with the claim.
-
-    Only the generated law's moments, the generator class and the discriminator's weights are taken from the
-    file. Every number is computed again.
-
-    Parameters
-    ----------
-    certificate : Certificate
-        With evidence, as `Certificate.from_json` reads it.
-    X : (n_r, d) array or Moments
-        The real samples.
-    """
-    if certificate.evidence is None:
-        raise ValueError("the certificate carries no evidence, so it cannot be recomputed.")
-    settings, arrays = certificate.evidence.settings, certificate.evidence.arrays
-    data = Moments.from_array(X, name="X")
-    try:
-        activation = activation_from(settings["activation"], settings["coefficients"])
-        game = MomentGame(
-            data,
-            Whitened(arrays["latent_values"], arrays["latent_mean"]),
-            activation,
-            settings["beta"],
-            settings["lam"],
-            check_number(settings["penalty"], "penalty", positive=True),
-            settings["regularizer"],
-            settings["bias"],
-            settings["max_neurons"],
-            check_count(settings["rows"], "rows"),
-            check_number(settings["value_scale"], "value_scale", positive=True),
-        )
-        used, mean = settings["used"], arrays["mean"]
-        factor = np.zeros((max(len(arrays["latent_values"]), max(used, default=-1) + 1), data.dim))
-        if mean.shape != (data.dim,):
-            raise ValueError(f"X has {data.dim} columns, the certificate's law has {len(mean)}")
-        factor[used] = arrays["factor"]
-        discriminator = TwoLayerDiscriminator(arrays["neurons"], arrays["outer"], activation, arrays["biases"])
-    except (KeyError, TypeError, IndexError, ValueError) as error:
-        raise ValueError(f"the certificate's evidence does not fit X or is damaged: {error}.") from None
-    _check_law(factor, mean)
-    status = certificate.kind if certificate.kind in ("restricted", "stationary") else None
-    return make_certificate(
-        game,
-        factor,
-        mean,
-        discriminator,
-        tol=certificate.tol,
-        min_neurons=settings["min_neurons"],
-        status=status,
-    )
-
-
-def _check_law(factor: Array, mean: Array) -> None:
-    """No law has a second moment below the square of its mean."""
-    share = np.linalg.lstsq(factor.T, mean, rcond=None)[0]
-    misfit = float(np.linalg.norm(factor.T @ share - mean))
-    if share @ share > 1 + 1e-6 or misfit > 1e-6 * float(np.linalg.norm(mean)):
-        raise ValueError("the certificate's mean and second moment belong to no law: it is damaged or forged.")

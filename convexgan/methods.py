@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from convexgan._checks import check_choice
-from convexgan.closed_forms import has_closed_form, solve_linear, solve_polynomial, solve_quadratic
-from convexgan.problem import MomentGame, Optimum
+from convexgan.closed_forms import (
+    cost,
+    game_ipm,
+    generated_moments,
+    has_closed_form,
+    ipm_of_nothing,
+    solve_linear,
+    solve_polynomial,
+    solve_quadratic,
+)
+from convexgan.problem import SOLVERS, MomentGame, Optimum
 
 METHODS = ("auto", "closed_form", "program")
 
@@ -14,6 +27,9 @@ METHODS = ("auto", "closed_form", "program")
 def closed_form(game: MomentGame) -> Optimum:
     """The optimum by formula, where `choose` says there is one."""
     a, b, _ = game.activation.coefficients
+    if nothing_is_optimal(game):
+        nothing = np.zeros((0, game.data.dim))
+        return Optimum(np.zeros((game.latent.rank, game.data.dim)), nothing, np.zeros(0), max_min=0.0, min_neurons=0)
     if a == 0:
         return solve_linear(game)
     return solve_quadratic(game) if b == 0 else solve_polynomial(game)
@@ -31,12 +47,24 @@ def run_program(
 
     made = build_program(game)
     stats = made.solve(solver, solver_options=options, time_limit=time_limit, verbose=progress)
-    return made.optimum()[1], stats
+    optimum = made.optimum()[1]
+    zeros = np.zeros_like(optimum.factor)
+    # a solver stops within its accuracy of zero, where zero itself is the answer
+    if nothing_is_optimal(game) or (game.lam is not None and payoff(game, zeros) <= payoff(game, optimum.factor)):
+        optimum = replace(optimum, factor=zeros)
+    return optimum, stats
+
+
+def payoff(game: MomentGame, factor: NDArray[np.float64]) -> float:
+    """The generator's cost plus lam * ipm."""
+    return cost(game, factor) + (game.lam or 0.0) * game_ipm(game, generated_moments(game, factor))
 
 
 def choose(game: MomentGame, method: str = "auto", solver: str | None = None) -> tuple[str, str]:
     """The method and the reason; raises if the one asked for does not apply."""
     check_choice(method, "method", METHODS)
+    if solver is not None:
+        check_choice(str(solver).upper(), "solver", SOLVERS)
     formula, reason = _formula(game)
     if method == "closed_form" and not formula:
         raise ValueError(f"method='closed_form' does not apply: {reason}. Use method='program'.")
@@ -54,6 +82,8 @@ def choose(game: MomentGame, method: str = "auto", solver: str | None = None) ->
 
 def _formula(game: MomentGame) -> tuple[bool, str]:
     a, b, _ = game.activation.coefficients
+    if nothing_is_optimal(game):
+        return True, "beta is at least ipm(X, 0): the generator of zeros is feasible and costs nothing"
     if a == 0:
         return True, "a linear discriminator matches means: soft threshold of the mean"
     if game.bias == "penalized":
@@ -63,6 +93,11 @@ def _formula(game: MomentGame) -> tuple[bool, str]:
     if has_closed_form(game):
         return True, "a polynomial discriminator on centred data matches second moments: soft threshold"
     return False, "a polynomial discriminator couples mean and second moment: semidefinite program"
+
+
+def nothing_is_optimal(game: MomentGame) -> bool:
+    """Whether the generator of zeros satisfies the constraint."""
+    return game.beta is not None and ipm_of_nothing(game) <= game.beta
 
 
 def not_convex(game: MomentGame) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_columns, check_finite, check_memory, check_weights
+from convexgan._checks import as_rows, check_columns, check_count, check_finite, check_memory, check_weights
 from convexgan._files import open_npz, write_npz
 
 Array = NDArray[np.float64]
+LARGEST = 1e150
 CHUNK_BYTES = 32 * 2**20
 
 
@@ -88,6 +90,8 @@ class Moments:
             What error messages call the array.
         """
         if isinstance(X, Moments):
+            if weights is not None:
+                raise ValueError(f"weights of {name} need rows: {name} is Moments, whose weights were fixed before.")
             return X
         rows = as_rows(X, name)
         return cls(rows.shape[1]).update(rows, weights, name=name)
@@ -134,6 +138,8 @@ class Moments:
         check_columns(rows, self.dim, name, "these moments")
         w = None if weights is None else check_weights(weights, len(rows), f"weights of {name}")
         size = check_finite(rows, name)
+        if size > LARGEST:
+            raise ValueError(f"{name} has entries up to {size:.2g}, whose squares overflow: rescale it.")
         if self._rows is not None and self.count + len(rows) <= self.dim:
             self._rows.append((rows.copy(), w))
             if rows.dtype == np.float32:
@@ -299,13 +305,16 @@ class Moments:
             out = Moments(self.dim + 1)
             for rows, w in self._rows or []:
                 out.update(np.column_stack([rows, np.ones(len(rows), rows.dtype)]), w)
+            out.eps = self.eps
             return out
         if not self.mean.any():  # uncorrelated with the constant, which comes last among equals
             values = np.append(self.spectrum.values, 1.0)
             vectors = np.zeros((self.dim + 1, len(values)))
             vectors[:-1, :-1], vectors[-1, -1] = self.spectrum.vectors, 1.0
             order = np.argsort(-values, kind="stable")
-            return Moments.of_law(mean, spectrum=Spectrum(values[order], vectors[:, order]))
+            out = Moments.of_law(mean, spectrum=Spectrum(values[order], vectors[:, order]))
+            out.eps = self.eps
+            return out
         second = np.block([[self.second, self.mean[:, None]], [mean]])
         values, vectors = np.linalg.eigh(second)
         out = Moments.of_law(mean, spectrum=Spectrum(np.maximum(values[::-1], 0.0), vectors[:, ::-1]))
@@ -332,9 +341,9 @@ class Moments:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Moments:
         """The moments written by `save`."""
-        with open_npz(path) as file:
-            try:
-                out = cls(int(file["dim"]))
+        try:
+            with open_npz(path) as file:
+                out = cls(check_count(int(file["dim"]), "dim"))
                 out.count, out.total, out.eps = int(file["count"]), float(file["total"]), float(file["eps"])
                 if "gram" in file:
                     out._rows = None
@@ -342,6 +351,23 @@ class Moments:
                 else:
                     parts = range(len(file["sizes"]))
                     out._rows = [(file[f"rows{i}"], file.get(f"weights{i}")) for i in parts]
-            except KeyError as missing:
-                raise ValueError(f"{path} is not a file of Moments ({missing}): write it with Moments.save.") from None
+            out._check_state()
+        except (KeyError, TypeError, ValueError, zipfile.BadZipFile, OSError) as error:
+            if isinstance(error, FileNotFoundError):
+                raise
+            raise ValueError(f"{path} is not a file of Moments or is damaged ({error}).") from None
         return out
+
+    def _check_state(self) -> None:
+        """Raise if what a file holds cannot be moments of samples."""
+        d, count, kept = self.dim, self.count or 0, self._rows or []
+        arrays = [rows for rows, _ in kept] + [self._pilot, self._linear, self._gram]
+        shapes = [(len(rows), d) for rows, _ in kept] + [(d,), (d,), (d, d) if self._rows is None else (0, 0)]
+        if [array.shape for array in arrays] != shapes or not all(np.isfinite(array).all() for array in arrays):
+            raise ValueError("its arrays have wrong shapes or entries that are not finite")
+        weights = [np.ones(len(rows)) if w is None else check_weights(w, len(rows), "weights") for rows, w in kept]
+        total = sum(float(w.sum()) for w in weights) if self._rows is not None else self.total
+        stored = count if self._rows is None else sum(map(len, weights))
+        consistent = stored == count >= 0 and abs(total - self.total) <= 1e-9 * total and (total > 0) == (count > 0)
+        if not (consistent and np.isfinite(total) and 0 < self.eps < 1):
+            raise ValueError("its counts contradict each other")

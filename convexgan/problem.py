@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from convexgan.moments import Moments
 
 Array = NDArray[np.float64]
+SOLVERS = ("CLARABEL", "SCS", "MOSEK")
 Regularizer = Literal["output", "weights"]
 Bias = Literal["none", "penalized"]
 

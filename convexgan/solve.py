@@ -195,6 +195,7 @@ def program(X: Any, Z: Any = None, *, tol: float = 1e-6, rng: Any = None, **opti
     """
     from convexgan.programs import build_program
 
+    check_number(tol, "tol", positive=True)
     defaults = {"discriminator": "quadratic", "generator": "linear"}
     setting = read_call(X, Z, **(defaults | options))
     obstacle = not_convex(setting.game)

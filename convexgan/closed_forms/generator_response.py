@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,49 +42,51 @@ def cost(game: MomentGame, factor: Array) -> float:
 
 
 def dual_value(game: MomentGame, critic: TwoLayerDiscriminator, *, rescale: bool = False) -> tuple[float, float]:
-    """The best lower bound that theta * critic proves, and theta: at most 1 unless ``rescale``.
+    """The lower bound that the critic proves, and 1; or the best one that theta * critic proves, and theta.
 
     min over G of mean D(X) - mean D(G) + R(G) - beta |v|_1 has a closed form because every term is quadratic in
     the generator: with D = x'Qx + q'x it is finite iff penalty * I >= Q ("weights": penalty * I >= k_1 Q), and
-    then equals <Q, S_X> + q'xbar - beta |v|_1 - sum_i |zbar_i|^2 q'(penalty / k_i - Q)^{-1} q / 4. Scaling the
-    critic by theta repairs rounding beyond that limit (or beyond |v|_1 <= lam) and is maximised over.
+    then equals <Q, S_X> + q'xbar - beta |v|_1 - sum_i |zbar_i|^2 q'(penalty / k_i - Q)^{-1} q / 4. It is -inf
+    for critics beyond that limit, or beyond |v|_1 <= lam, by more than rounding.
     """
-    from scipy.optimize import minimize_scalar  # here: it takes longer to import than all the rest of the package
-
     if critic.norm == 0:
         return 0.0, 1.0
     latent, (a, b, _) = game.latent, critic.activation.coefficients
     linear = (critic.outer * (2 * a * critic.biases + b)) @ critic.neurons
     gain = float(a * critic.outer @ quadratic_means(game.data, critic.neurons) + linear @ game.data.mean)
     gain -= 0.0 if game.beta is None else game.beta * critic.norm
-    if gain <= 0:
-        return 0.0, 0.0
-    limit = np.inf if rescale else 1.0
-    if game.lam is not None:
-        limit = min(limit, game.lam / critic.norm)
     k = latent.values if game.regularizer == "weights" else np.ones(latent.rank)
     shift = k * latent.mean**2
-    if not linear.any() or not shift.any():
-        theta = min(limit, game.penalty / max(float(k[0]) * _top_eigenvalue(a * critic.outer, critic.neurons), 1e-300))
-        return theta * gain, theta
-    values, along = _spectrum_along(a * critic.outer, critic.neurons, linear)
-    used = np.outer(shift, along)
+    budget = np.inf if game.lam is None else game.lam / critic.norm
+    if linear.any() and shift.any():
+        values, along = _spectrum_along(a * critic.outer, critic.neurons, linear)
+    else:
+        values, along = np.array([_top_eigenvalue(a * critic.outer, critic.neurons)]), np.zeros(1)
     top = float(k[0] * values.max())
-    singular = game.penalty / top if top > 0 else np.inf
-    # without curvature the maximum is at 2 gain / loss; curvature only moves it down
-    limit = min(limit, singular, 2 * gain * game.penalty / float(used.sum()) if values.min() >= 0 else np.inf)
+    limit = min(budget, game.penalty / top if top > 0 else np.inf)
+    used = np.outer(shift, along)
 
     def bound(theta: float) -> float:
         slack = game.penalty - theta * np.outer(k, values)
         loss = np.divide(used, slack, out=np.where(used > 0, np.inf, 0.0), where=slack > 0)
         return theta * gain - theta**2 * float(loss.sum()) / 4
 
-    if not np.isfinite(limit):
-        limit = 1e6
-    found = minimize_scalar(
-        lambda t: -bound(t), bounds=(0.0, limit), method="bounded", options={"xatol": 1e-13 * limit}
-    )
-    return max((bound(theta), theta) for theta in (0.0, float(found.x), limit * (1 - 1e-9), limit))
+    if not rescale:
+        full = min(1.0, limit)
+        return (max(bound(full * (1 - e)) for e in (0.0, 1e-12, 1e-9)) if full > 1 - 1e-9 else -np.inf), 1.0
+    if gain <= 0:
+        return 0.0, 0.0
+    return _best_scale(bound, limit, 2 * gain * game.penalty / float(used.sum()) if used.any() else np.inf)
+
+
+def _best_scale(bound: Callable[[float], float], limit: float, flat: float) -> tuple[float, float]:
+    """The maximum of a concave bound over [0, limit] and where; ``flat`` is its maximiser without curvature."""
+    from scipy.optimize import minimize_scalar  # here: it takes longer to import than all the rest of the package
+
+    end = limit if np.isfinite(limit) else 1e3 * flat
+    found = minimize_scalar(lambda t: -bound(t), bounds=(0.0, end), method="bounded", options={"xatol": 1e-13 * end})
+    best = max((bound(theta), theta) for theta in (0.0, float(found.x), end * (1 - 1e-9), end))
+    return best
 
 
 def _spectrum_along(weights: Array, neurons: Array, linear: Array) -> tuple[Array, Array]:

@@ -128,14 +128,15 @@ def maximize_on_sphere(values: Array, vectors: Array, linear: Array) -> tuple[fl
         return float(1 / np.linalg.norm(half / (gaps + s)) - 1)
 
     low = max(floor, 1e-300 + 1e-16 * size)
-    if excess(low) > 0:  # hard case: even at the top eigenvalue the step is shorter than 1
+    if excess(low) > 0 and floor < low:  # hard case: even at the top eigenvalue the step is shorter than 1
         step = np.where(at_top, 0.0, half / np.where(at_top, 1.0, gaps))
         s = low
         step[top] = np.sqrt(max(1 - float(step @ step), 0.0)) * (1.0 if half[top] >= 0 else -1.0)
     else:
         # |step| <= 1 at s = |half|, >= 1 at s = floor; 1/|step| is nearly linear in s
         high = size * (1 + 1e-12)
-        s = float(brentq(excess, low, high, xtol=1e-300, rtol=4 * np.finfo(float).eps)) if excess(high) > 0 else high
+        inside = excess(low) < 0 < excess(high)
+        s = float(brentq(excess, low, high, xtol=1e-300, rtol=4 * np.finfo(float).eps)) if inside else low
         step = half / (gaps + s)
     step /= np.linalg.norm(step)
     value = float(values @ step**2 + 2 * half @ step)

@@ -12,9 +12,10 @@ import cvxpy as cp
 
 from convexgan._checks import check_choice
 from convexgan.exceptions import SolverError, UnboundedError
+from convexgan.problem import SOLVERS
 
 CLARABEL_LIMIT = 40  # above, an interior-point step on two matrix inequalities takes minutes and gigabytes
-PACKAGES = {"CLARABEL": "clarabel", "SCS": "scs", "MOSEK": "mosek"}
+PACKAGES = {name: name.lower() for name in SOLVERS}
 ACCURACY = 1e-9
 
 
