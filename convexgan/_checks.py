@@ -91,8 +91,9 @@ def check_choice(value: Any, name: str, choices: Iterable[str]) -> str:
     options = list(choices)
     if isinstance(value, str) and value in options:
         return value
-    near = difflib.get_close_matches(str(value).lower(), options, n=1, cutoff=0.4)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    folded = {option.lower(): option for option in options}
+    near = difflib.get_close_matches(str(value).lower(), folded, n=1, cutoff=0.4)
+    hint = f" Did you mean {folded[near[0]]!r}?" if near else ""
     raise ValueError(f"unknown {name} {value!r}: choose one of {', '.join(map(repr, options))}.{hint}")
 
 

@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from convexgan._checks import check_number
 from convexgan.canonical import Setting, read_call
 from convexgan.certificate import Certificate
 from convexgan.certify import critic, make_certificate
-from convexgan.closed_forms import unwhiten
+from convexgan.closed_forms import game_ipm, generated_moments, ipm_of_nothing, unwhiten
 from convexgan.exceptions import InfeasibleError, SolverError, UnboundedError
 from convexgan.generators import Free, Generator, GeneratorClass
 from convexgan.latents import as_latent
@@ -21,6 +22,8 @@ from convexgan.methods import choose, closed_form, not_convex, run_program
 from convexgan.moments import Moments
 from convexgan.problem import Activation, MomentGame, Optimum
 from convexgan.solution import Solution, Status, dominated_by_mean, unsolved
+
+Array = NDArray[np.float64]
 
 
 def solve(
@@ -136,8 +139,9 @@ def solve(
         return unsolved(status, chosen, str(error))
     stats |= {"reason": reason, "solve_seconds": time.perf_counter() - start}
     solution = _finish(setting, setting.game, optimum, chosen, stats, tol, rng)
-    if throw and solution.status is Status.INFEASIBLE and solution.certificate is not None:
-        raise InfeasibleError(solution.stats["message"], smallest_beta=solution.certificate.ipm)
+    if throw and solution.status is Status.INFEASIBLE:
+        smallest = _feasible_beta(setting.game, optimum.factor, solver, solver_options)
+        raise InfeasibleError(f"{solution.stats['message']} of {smallest:.17g}.", smallest_beta=smallest)
     if throw and solution.status is Status.FAILED:
         raise SolverError(solution.stats["message"])
     return solution
@@ -252,13 +256,25 @@ def _shortfall(game: MomentGame, certificate: Certificate, truncated: bool) -> s
     """Why a program's answer violates the constraint, and the repair."""
     if truncated:
         return (
-            f"the relaxed optimum needs latents of higher rank than {game.latent.rank}; cut to that rank it is "
-            f"feasible from beta = {certificate.ipm:.6g} on: raise beta to that, or add latent dimensions."
+            f"the relaxed optimum needs latents of higher rank than {game.latent.rank}, and cut to that rank it "
+            f"violates the constraint (ipm = {certificate.ipm:.6g}): add latent dimensions, or use a larger beta"
         )
     return (
         f"the solver's answer violates the constraint by {certificate.relative_violation:.2g} relative, above "
         f"tol = {certificate.tol:g}: ask for more iterations in solver_options, or another solver."
     )
+
+
+def _feasible_beta(game: MomentGame, factor: Array, solver: str | None, options: dict[str, Any] | None) -> float:
+    """A beta, in the user's units, at which the relaxed optimum cut to the latents' rank is feasible."""
+    level = 0.0
+    for _ in range(30):  # each cut answer is feasible at its own ipm; there the next one is less cut
+        reached = game_ipm(game, generated_moments(game, factor))
+        if reached <= level * (1 + 1e-7):
+            return level * game.rows
+        level = reached * (1 + 1e-6)
+        factor = run_program(replace(game, beta=level), solver, options)[0].factor
+    return ipm_of_nothing(game) * game.rows
 
 
 def _warnings(game: MomentGame) -> tuple[str, ...]:

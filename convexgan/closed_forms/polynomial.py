@@ -12,9 +12,10 @@ from convexgan.problem import MomentGame, Optimum
 
 
 def is_centred(game: MomentGame) -> bool:
-    """Whether the linear term of the activation plays no role: the data's mean is zero up to rounding."""
+    """Whether the data's mean is zero up to rounding, and too small for the activation's linear term to matter."""
     a, b, _ = game.activation.coefficients
-    return bool(abs(b) * np.linalg.norm(game.data.mean) <= 1e-13 * abs(a) * game.data.spectrum.value(0))
+    mean, top = float(np.linalg.norm(game.data.mean)), game.data.spectrum.value(0)
+    return mean <= 1e-13 * top**0.5 and abs(b) * mean <= 1e-8 * abs(a) * top
 
 
 def has_closed_form(game: MomentGame) -> bool:

@@ -34,8 +34,14 @@ class TwoLayerDiscriminator:
     biases: Array = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
-        if self.biases.shape != self.outer.shape:
+        if self.biases.size == 0:
             object.__setattr__(self, "biases", np.zeros(len(self.outer)))
+        width = (len(self.neurons),)
+        if self.neurons.ndim != 2 or self.outer.shape != width or self.biases.shape != width:
+            raise ValueError(
+                f"neurons, outer and biases must have shapes (m, d), (m,) and (m,), got {self.neurons.shape}, "
+                f"{self.outer.shape} and {self.biases.shape}."
+            )
 
     def __call__(self, X: Any) -> Array:
         """The scores of rows, (n,)."""

@@ -59,6 +59,13 @@ class LinearGenerator:
     bias: Array
     latent: Latent
 
+    def __post_init__(self) -> None:
+        if self.weights.ndim != 2 or self.bias.shape != self.weights.shape[1:] or len(self.weights) != self.latent.dim:
+            raise ValueError(
+                f"weights and bias must have shapes ({self.latent.dim}, d) and (d,) for latents of dimension "
+                f"{self.latent.dim}, got {self.weights.shape} and {self.bias.shape}."
+            )
+
     def __call__(self, Z: Any) -> Array:
         """The generated rows, (n_f, d), for latents (n_f, k)."""
         rows = as_rows(Z, "Z")

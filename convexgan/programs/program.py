@@ -106,7 +106,8 @@ class Program:
         backends.run(least, name, options)
         if free.value is None:
             return InfeasibleError("the added constraints contradict each other: no generator satisfies them.", np.inf)
-        smallest = float(free.value) * (1 + 1e-6) * self._game.rows * unit
+        # a little above the edge, where solvers lose digits
+        smallest = float(free.value) * (1 + 1e-4) * self._game.rows * unit
         return InfeasibleError(
             f"no generator of this class satisfies ipm <= beta: use beta >= {smallest:.6g}, a generator with a bias "
             "or more latent dimensions.",
