@@ -1,0 +1,314 @@
+"""A progressive generator in closed form: one certified game per resolution, each fed with the one before."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+
+from convexgan._checks import as_rows, check_choice, check_count, check_number
+from convexgan._files import read_model, write_model
+from convexgan.certificate import Certificate
+from convexgan.discrepancy import HeldOut, held_out, ipm
+from convexgan.moments import Moments
+from convexgan.progressive.histogram import apply_map, learn_map
+from convexgan.progressive.pyramid import box_pyramid, to_uint8, upsample
+from convexgan.progressive.stages import Coupling, Latents, Stage, solve_stage
+
+Array = NDArray[np.float64]
+PUBLISHED_RANKS = {4: 20, 8: 30, 16: 40, 32: 100, 64: 175}
+FINEST_RANK = 300  # above 64 pixels, where nothing is published
+STAGE_ARRAYS = ("mean", "factor", "carry", "fresh", "eigenvalues", "detail", "detail_mean")
+
+
+class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
+    """Pictures from a chain of linear generators, each the certified optimum of its Wasserstein game.
+
+    At each resolution the pictures minus their mean play the quadratic game: the generator's covariance is the
+    data's with eigenvalues soft-thresholded at beta. The input of a stage is the upsampled output of the one
+    before and fresh noise; all stages compose to one Gaussian per resolution. Source: section 4 and figure 2 of
+    Sahiner et al., arXiv 2107.05680; latent moments are exact here and the pictures of a sample stay coherent.
+
+    Parameters
+    ----------
+    sizes : sequence of int, optional
+        Resolutions, by default 4, 8, 16, ... up to the pictures' own.
+    ranks : sequence of int, optional
+        Rank of each stage, by default the published ones (20, 30, 40, 100, 175 at 4..64 pixels), at most d and
+        n - 1. A rank k sets beta to the (k + 1)-th eigenvalue.
+    betas : sequence of float, optional
+        Instead of ranks.
+    latents : "fresh" or "single"
+        Fresh noise at every stage, or one latent of dimension ``latent_dim`` for all, which limits the ranks.
+    coupling : "transport" or "sorted"
+        Keep as much of the upsampled picture as an optimal generator can, or pair variances in order.
+    latent_dim : int
+    histogram : bool
+        Move each channel's pixel values of the finest pictures to the real quantiles. The certificates speak of
+        the pictures before.
+    skip : bool
+        Play each game on the detail that upsampling lacks, and add it to the upsampled output.
+    random_state : int, optional
+        For `sample` calls without one of their own, and the histogram.
+
+    Attributes
+    ----------
+    stages_ : list of Stage
+        Coarsest first, each with its certificate.
+
+    Examples
+    --------
+    >>> import numpy as np, convexgan as cg
+    >>> images = np.random.default_rng(0).integers(0, 256, (50, 8, 8), dtype=np.uint8)
+    >>> model = cg.ProgressiveConvexGAN(ranks=[5, 10]).fit(images)
+    >>> [stage.certificate.kind for stage in model.stages_], model.sample(3, random_state=0).shape
+    (['saddle', 'saddle'], (3, 8, 8))
+    """
+
+    def __init__(
+        self,
+        *,
+        sizes: Sequence[int] | None = None,
+        ranks: Sequence[int] | None = None,
+        betas: Sequence[float] | None = None,
+        latents: str = "fresh",
+        coupling: str = "transport",
+        latent_dim: int = 48,
+        histogram: bool = False,
+        skip: bool = False,
+        random_state: int | None = None,
+    ) -> None:
+        self.sizes = sizes
+        self.ranks = ranks
+        self.betas = betas
+        self.latents = latents
+        self.coupling = coupling
+        self.latent_dim = latent_dim
+        self.histogram = histogram
+        self.skip = skip
+        self.random_state = random_state
+
+    def fit(self, images: Any, y: None = None, *, progress: Any = None) -> ProgressiveConvexGAN:
+        """Solve every stage.
+
+        Parameters
+        ----------
+        images : (n, h, h) or (n, h, h, 3) array
+            uint8, or floats in [-1, 1].
+        y : ignored
+        progress : callable, optional
+            Called with each stage as it is solved.
+        """
+        pyramid = box_pyramid(np.asarray(images), self.sizes)
+        sizes = list(pyramid)
+        finest = pyramid[sizes[-1]]
+        self.channels_ = finest.shape[3] if finest.ndim == 4 else 1
+        self.color_ = finest.ndim == 4
+        self._check_options(len(finest))
+        levels = self._levels(sizes, len(finest))
+        self.stages_: list[Stage] = []
+        for size, (rank, beta) in zip(sizes, levels, strict=True):
+            stage = self._solve(pyramid, size, rank, beta)
+            self.stages_.append(stage)
+            if progress is not None:
+                progress(stage)
+        self.histogram_: Array | None = None
+        if self.histogram:
+            drawn = self._draw(1000, np.random.default_rng(self.random_state))[-1]
+            self.histogram_ = learn_map(drawn, finest.reshape(-1, *drawn.shape[1:]))
+        return self
+
+    def _solve(self, pyramid: dict[int, Any], size: int, rank: int | None, beta: float | None) -> Stage:
+        """The stage at one size, on the pictures or on their detail."""
+        options: dict[str, Any] = {"rank": rank, "beta": beta, "latent_dim": self.latent_dim}
+        options |= {"latents": cast(Latents, self.latents), "coupling": cast(Coupling, self.coupling)}
+        rows = pyramid[size].reshape(len(pyramid[size]), -1)
+        if not self.stages_:
+            return solve_stage(rows, size, self.channels_, None, **options)
+        last = self.stages_[-1]
+        previous = self._enlarge(last.factor, last.size, size)
+        if not self.skip:
+            return solve_stage(rows, size, self.channels_, previous, **options)
+        coarse = pyramid[last.size].reshape(len(rows), -1)
+        detail = rows - self._enlarge(coarse, last.size, size)
+        stage = solve_stage(detail, size, self.channels_, None, **options)
+        q, k = len(previous), len(stage.factor)
+        return replace(
+            stage,
+            mean=stage.mean + self._enlarge(last.mean[None, :], last.size, size)[0],
+            factor=np.vstack([previous, stage.factor]),
+            carry=np.eye(q, q + k),
+            fresh=np.hstack([np.zeros((len(stage.fresh), q)), stage.fresh]),
+        )
+
+    def _enlarge(self, rows: Any, size: int, target: int) -> Any:
+        while size < target:
+            rows, size = upsample(rows, size, self.channels_), 2 * size
+        return rows
+
+    def _check_options(self, n: int) -> None:
+        check_choice(self.latents, "latents", ("fresh", "single"))
+        check_choice(self.coupling, "coupling", ("transport", "sorted"))
+        check_count(self.latent_dim, "latent_dim")
+        if n < 2:
+            raise ValueError(f"images holds {n} picture: at least two are needed to have a covariance.")
+        if self.ranks is not None and self.betas is not None:
+            raise ValueError("pass ranks or betas, not both: a rank k means the (k + 1)-th eigenvalue for beta.")
+        if self.skip and self.latents == "single":
+            raise ValueError("skip=True adds detail with noise of its own: use latents='fresh'.")
+
+    def _levels(self, sizes: list[int], n: int) -> list[tuple[int | None, float | None]]:
+        """(rank, None) or (None, beta) for each stage."""
+        given = self.ranks if self.betas is None else self.betas
+        if given is not None and len(given) != len(sizes):
+            name = "ranks" if self.betas is None else "betas"
+            raise ValueError(f"{name} has {len(given)} entries for the {len(sizes)} sizes {sizes}: pass one each.")
+        if self.betas is not None:
+            return [(None, check_number(beta, "betas")) for beta in self.betas]
+        wanted = self.ranks or [PUBLISHED_RANKS.get(size, 20 if size < 4 else FINEST_RANK) for size in sizes]
+        limits = [min(size * size * self.channels_, n - 1) for size in sizes]
+        if self.ranks is not None:
+            for rank, limit, size in zip(wanted, limits, sizes, strict=True):
+                if check_count(rank, "ranks") > limit:
+                    raise ValueError(f"rank {rank} at size {size} exceeds {limit}, the most {n} such pictures have.")
+        return [(min(rank, limit), None) for rank, limit in zip(wanted, limits, strict=True)]
+
+    # -- pictures ------------------------------------------------------------------------------------------------
+
+    def sample(self, n: int = 1, random_state: int | np.random.Generator | None = None) -> NDArray[np.uint8]:
+        """n new pictures, (n, h, h) or (n, h, h, 3) uint8."""
+        return self.sample_stages(n, random_state)[-1]
+
+    def sample_stages(
+        self, n: int = 1, random_state: int | np.random.Generator | None = None
+    ) -> list[NDArray[np.uint8]]:
+        """The same n new pictures at every resolution, coarsest first."""
+        seed = self.random_state if random_state is None else random_state
+        drawn = self._draw(check_count(n, "n"), np.random.default_rng(seed))
+        return [*(self._finish(images, False) for images in drawn[:-1]), self._finish(drawn[-1], True)]
+
+    def _draw(self, n: int, rng: np.random.Generator) -> list[Array]:
+        code, drawn = np.zeros((n, 0)), []
+        for stage in self._fitted():
+            code = stage.code(code, rng)
+            drawn.append(stage.pictures(code))
+        return drawn
+
+    def _finish(self, images: Array, finest: bool) -> NDArray[np.uint8]:
+        if finest and self.histogram_ is not None:
+            images = apply_map(images, self.histogram_)
+        return to_uint8(images if self.color_ else images[..., 0])
+
+    def _fitted(self) -> list[Stage]:
+        if not hasattr(self, "stages_"):
+            raise ValueError("this model is not fitted: call fit(images) first.")
+        return self.stages_
+
+    def encode(self, images: Any) -> Array:
+        """The codes of pictures at the finest size, (n, k): least squares in the generator's range."""
+        stage = self._fitted()[-1]
+        return np.asarray((self._rows(images)[stage.size] - stage.mean) @ np.linalg.pinv(stage.factor))
+
+    def decode(self, codes: Any) -> NDArray[np.uint8]:
+        """The pictures of codes (n, k)."""
+        stage = self._fitted()[-1]
+        rows = as_rows(codes, "codes")
+        if rows.shape[1] != len(stage.factor):
+            raise ValueError(f"codes has shape {rows.shape}: this model's codes have {len(stage.factor)} entries.")
+        return self._finish(stage.pictures(rows), True)
+
+    def interpolate(self, a: Any, b: Any, steps: int = 8) -> NDArray[np.uint8]:
+        """``steps`` pictures from code a to code b, on the quarter circle that keeps Gaussian codes Gaussian."""
+        ends = [np.asarray(code, dtype=np.float64).reshape(-1) for code in (a, b)]
+        angle = np.linspace(0, np.pi / 2, check_count(steps, "steps", 2))[:, None]
+        return self.decode(np.cos(angle) * ends[0] + np.sin(angle) * ends[1])
+
+    # -- measures ------------------------------------------------------------------------------------------------
+
+    def score(self, images: Any, y: None = None) -> float:
+        """Minus the quadratic ipm between pictures and the finest stage's exact law; higher is better."""
+        stage = self._fitted()[-1]
+        rows = self._rows(images)[stage.size] - stage.mean
+        return -ipm(rows, Moments.of_law(np.zeros(rows.shape[1]), stage.factor), "quadratic").value
+
+    def held_out(
+        self, images: Any, *, resamples: int = 100, level: float = 0.95, rng: int | np.random.Generator | None = 0
+    ) -> list[HeldOut]:
+        """The ipm of each stage's game on pictures it has not seen, with a bootstrap interval."""
+        rows, results, last = self._rows(images), [], None
+        for stage in self._fitted():
+            part = rows[stage.size]
+            if self.skip and last is not None:
+                part = part - self._enlarge(rows[last.size], last.size, stage.size)
+            results.append(held_out(part - stage.detail_mean, stage.law, resamples=resamples, level=level, rng=rng))
+            last = stage
+        return results
+
+    def _rows(self, images: Any) -> dict[int, Array]:
+        """Flattened float64 pictures at every size."""
+        stages = self._fitted()
+        given = np.asarray(images)
+        finest = stages[-1].size
+        if given.shape[1:] != ((finest, finest, self.channels_) if self.color_ else (finest, finest)):
+            raise ValueError(
+                f"images has shape {given.shape}: this model was fitted on {finest} x {finest} pixels"
+                f"{' in colour' if self.color_ else ', grey'}."
+            )
+        pyramid = box_pyramid(given, [stage.size for stage in stages])
+        return {size: level.reshape(len(level), -1).astype(np.float64) for size, level in pyramid.items()}
+
+    # -- files ---------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to one .npz file, atomically and without pickles."""
+        stages = self._fitted()
+        arrays = {f"{i}.{name}": getattr(stage, name) for i, stage in enumerate(stages) for name in STAGE_ARRAYS}
+        if self.histogram_ is not None:
+            arrays["histogram"] = self.histogram_
+        described = [
+            {"size": s.size, "channels": s.channels, "beta": s.beta, "certificate": s.certificate.to_json()}
+            for s in stages
+        ]
+        params = {name: _plain(value) for name, value in self.get_params().items()}
+        write_model(path, "progressive", {"params": params, "stages": described, "color": self.color_}, arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> ProgressiveConvexGAN:
+        """The model written by `save`."""
+        settings, arrays = read_model(path, "progressive")
+        try:
+            model = cls(**settings["params"])
+            model.color_ = bool(settings["color"])
+            model.channels_ = 3 if model.color_ else 1
+            model.stages_ = [_read_stage(s, arrays, i, model.channels_) for i, s in enumerate(settings["stages"])]
+            model.histogram_ = arrays.get("histogram")
+            widths = [len(stage.factor) for stage in model.stages_]
+            if not widths or [len(s.carry) for s in model.stages_] != [0, *widths[:-1]]:
+                raise ValueError("its stages do not fit together")
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"{path} is not a complete model file ({error}).") from None
+        return model
+
+
+def _plain(value: Any) -> Any:
+    """A JSON value for a parameter."""
+    if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str):
+        return [_plain(entry) for entry in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _read_stage(settings: dict[str, Any], arrays: dict[str, Any], i: int, channels: int) -> Stage:
+    size, d = check_count(settings["size"], "size"), settings["size"] ** 2 * channels
+    found = {name: np.asarray(arrays[f"{i}.{name}"], dtype=np.float64) for name in STAGE_ARRAYS}
+    k = len(found["factor"])
+    fits = found["factor"].shape == (k, d) and found["mean"].shape == found["detail_mean"].shape == (d,)
+    fits = fits and found["carry"].shape[1:] == found["fresh"].shape[1:] == (k,) and found["detail"].shape[1:] == (d,)
+    if not fits or not all(np.isfinite(array).all() for array in found.values()):
+        raise ValueError(f"the arrays of stage {i} have wrong shapes or entries that are not finite")
+    certificate = Certificate.from_json(settings["certificate"])
+    return Stage(size, channels, check_number(settings["beta"], "beta"), certificate=certificate, **found)
