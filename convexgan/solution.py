@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from convexgan import generators
 from convexgan._files import read_model, write_model
@@ -77,10 +78,14 @@ class Solution:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to one .npz file, atomically and without pickles."""
-        if self.generator is None or self.discriminator is None or self.certificate is None:
+        write_model(path, "solution", *self.state())
+
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """JSON settings and arrays from which `from_state` makes the solution again."""
+        critic = self.discriminator
+        if self.generator is None or critic is None or self.certificate is None:
             raise ValueError(f"nothing to save: the status is {self.status.value!r}.")
         described, arrays = generators.state(self.generator)
-        critic = self.discriminator
         settings = {
             "status": self.status.value,
             "method": self.method,
@@ -91,19 +96,16 @@ class Solution:
             "certificate": self.certificate.to_json(),
         }
         stored = {f"generator.{name}": array for name, array in arrays.items()}
-        stored |= {"neurons": critic.neurons, "outer": critic.outer, "biases": critic.biases}
-        write_model(path, "solution", settings, stored)
+        return settings, stored | {"neurons": critic.neurons, "outer": critic.outer, "biases": critic.biases}
 
-
-def load(path: str | os.PathLike[str]) -> Solution:
-    """The solution written by `Solution.save`."""
-    settings, arrays = read_model(path, "solution")
-    try:
+    @classmethod
+    def from_state(cls, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Solution:
+        """The solution whose `state` was saved; KeyError, TypeError or ValueError if it is damaged."""
         prefix = "generator."
         weights = {name[len(prefix) :]: a for name, a in arrays.items() if name.startswith(prefix)}
         name, *coefficients = settings["activation"]
         certificate = Certificate.from_json(settings["certificate"])
-        return Solution(
+        return cls(
             certificate.value,
             Status(settings["status"]),
             settings["method"],
@@ -115,6 +117,13 @@ def load(path: str | os.PathLike[str]) -> Solution:
             settings["stats"],
             tuple(settings["warnings"]),
         )
+
+
+def load(path: str | os.PathLike[str]) -> Solution:
+    """The solution written by `Solution.save`."""
+    settings, arrays = read_model(path, "solution")
+    try:
+        return Solution.from_state(settings, arrays)
     except (KeyError, TypeError, IndexError, ValueError) as error:
         raise ValueError(f"{path} is not a complete solution file ({error}).") from None
 
@@ -124,6 +133,6 @@ def unsolved(status: Status, method: str, message: str) -> Solution:
     return Solution(math.inf, status, method, None, None, None, {"message": message})
 
 
-def dominated_by_mean(mean: np.ndarray[Any, Any], trace: float) -> bool:
+def dominated_by_mean(mean: NDArray[np.float64], trace: float) -> bool:
     """Whether the mean makes up most of the second moment, so that a quadratic game mostly matches it."""
     return float(mean @ mean) > 0.5 * trace
