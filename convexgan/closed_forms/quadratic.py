@@ -40,8 +40,9 @@ def solve_quadratic(game: MomentGame) -> Optimum:
 
 
 def count_above(game: MomentGame, threshold: float) -> int:
-    """How many eigenvalues of the data exceed the threshold and rounding noise."""
-    return int(np.count_nonzero(game.data.spectrum.values > max(threshold * (1 + 1e-12), game.data.noise())))
+    """How many eigenvalues of the data exceed the threshold and the rounding of an eigensolver."""
+    rounding = 1e-15 * game.data.dim * game.data.spectrum.value(0)
+    return int(np.count_nonzero(game.data.spectrum.values > max(threshold * (1 + 1e-12), rounding)))
 
 
 def spectral_threshold(game: MomentGame) -> float:
@@ -51,7 +52,9 @@ def spectral_threshold(game: MomentGame) -> float:
     and at most the latents' rank r. Latents of rank r cannot come nearer than l_{r+1}.
     """
     slope, spectrum, rank = abs(game.activation.coefficients[0]), game.data.spectrum, game.latent.rank
-    smallest = spectrum.value(rank) if spectrum.value(rank) > game.data.noise() else 0.0
+    # float32 sums are noisier than a certificate allows: what it would call a violation is not noise
+    noise = min(game.data.noise(), 1e-7 * spectrum.value(0))
+    smallest = spectrum.value(rank) if spectrum.value(rank) > noise else 0.0
     if game.lam is not None:
         covered = int(np.count_nonzero(np.cumsum(prices(game)) <= game.lam * slope * (1 + 1e-12)))
         return max(spectrum.value(covered), smallest)

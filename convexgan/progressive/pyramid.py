@@ -75,7 +75,7 @@ def upsample(rows: NDArray[Real], size: int, channels: int) -> NDArray[Real]:
         raise ValueError(f"rows has shape {rows.shape}: expected (n, {size * size * channels}), flattened pictures.")
     pictures = rows.reshape(-1, size, 1, size, 1, channels)
     doubled = np.broadcast_to(pictures, (len(rows), size, 2, size, 2, channels))
-    return doubled.reshape(len(rows), -1)
+    return doubled.reshape(len(rows), 4 * rows.shape[1])
 
 
 def to_uint8(images: NDArray[Any]) -> NDArray[np.uint8]:
