@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_columns, check_count
+from convexgan._checks import as_rows, check_columns, check_count, check_finite
 from convexgan.canonical import check_bias
 from convexgan.discriminators import TwoLayerDiscriminator, as_discriminator, separate, separation
 from convexgan.moments import Moments
@@ -147,11 +147,21 @@ def held_out(
         raise ValueError(f"level must lie strictly between 0 and 1, got {level!r}.")
     fake = Moments.from_array(generated, name="generated")
     check_columns(rows, fake.dim, "X", "generated")
+    check_finite(rows, "X")
     a, b, _ = activation.coefficients
+    rows, fake = _rotate(rows.astype(np.float64), fake)
     value = separation(Moments.from_array(rows), fake, a, b)
     draw = np.random.default_rng(rng)
     # resampling rows is weighting them by multinomial counts
     counts = draw.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), size=resamples)
-    values = [separation(Moments.from_array(rows[np.repeat(np.arange(len(rows)), c)]), fake, a, b) for c in counts]
+    values = [separation(Moments.from_array(rows, weights=c), fake, a, b) for c in counts]
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return HeldOut(value, float(low), float(high), level)
+
+
+def _rotate(rows: Array, fake: Moments) -> tuple[Array, Moments]:
+    """Both in coordinates of the space they span, where it is smaller: no ipm changes, every eigenproblem shrinks."""
+    if fake.factor is None or len(rows) + len(fake.factor) + 1 >= fake.dim:
+        return rows, fake
+    basis, _ = np.linalg.qr(np.vstack([rows, fake.factor, fake.mean]).T)
+    return rows @ basis, Moments.of_law(fake.mean @ basis, fake.factor @ basis)

@@ -1,0 +1,89 @@
+"""The application: its commands, and what becomes of errors."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+import typer.core
+
+from convexgan import __version__
+from convexgan.cli import demo, games, info, models, referee
+from convexgan.cli.console import note
+from convexgan.exceptions import ConvexGANError
+
+FAILED, INTERRUPTED = 2, 130
+EXPECTED = (ValueError, OSError, ConvexGANError, ModuleNotFoundError, MemoryError)
+
+
+class Commands(typer.core.TyperGroup):
+    """Commands whose foreseen errors become one line and an exit code, never a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; 2 after an error of the package or the system, 130 after Ctrl-C."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise  # the reader of a pipe left: nobody is there to be told
+        except EXPECTED as error:
+            note(f"error: {_sentence(error)}")
+            raise typer.Exit(FAILED) from None
+        except KeyboardInterrupt:
+            note("interrupted")
+            raise typer.Exit(INTERRUPTED) from None
+
+
+def _sentence(error: BaseException) -> str:
+    """The error in one line."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (
+    demo.demo,
+    models.fit,
+    models.sample,
+    models.evaluate,
+    games.solve,
+    games.ipm,
+    referee.verify,
+    info.info,
+):
+    app.command(no_args_is_help=False)(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Wasserstein GANs with two-layer discriminators, solved to certified global optimality.
+
+    Start with: [bold]convexgan demo[/bold]
+    """
+
+
+def main() -> None:
+    """The entry point of the command ``convexgan``."""
+    try:
+        app(prog_name="convexgan")
+    except KeyboardInterrupt:
+        note("interrupted")
+        sys.exit(INTERRUPTED)

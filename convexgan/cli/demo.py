@@ -1,0 +1,78 @@
+"""The demo: faces, or digits, from nothing to certified pictures in seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from convexgan.cli.console import Json, Seed, note, phase, print_json, print_table, result
+from convexgan.cli.models import EVALUATION, evaluation, evaluation_rows, save_sheet, save_stages, train
+from convexgan.cli.pictures import demo_images, split
+
+FILES = {
+    "real.png": "pictures it was fitted to",
+    "generated.png": "new pictures",
+    "stages.png": "each column: one new picture at every resolution",
+    "spectrum.png": "eigenvalues and beta at each stage",
+    "certificates.txt": "the first table below",
+    "certificates": "each certificate, with the evidence to recompute it",
+    "model.npz": "the model: convexgan sample, convexgan evaluate",
+    "report.json": "all numbers",
+}
+
+
+def demo(
+    data: Annotated[str | None, typer.Option(help="orl (default), digits, a folder or an array file.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder to write, new or of an earlier run.")] = Path("convexgan-demo"),
+    size: Annotated[int, typer.Option(help="Pixels of an edge: 4, 8, 16, ... (digits: 8).")] = 64,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Fit a generator of pictures, certify it, and measure it on pictures it has not seen.
+
+    Example: convexgan demo --data digits --out digits-demo
+    """
+    from convexgan.cli.runs import COLUMNS, prepare, stage_rows, write_model, write_report
+
+    pictures = demo_images(data, size)
+    fitted, unseen = split(pictures.images, seed)
+    note(f"{len(fitted)} pictures to fit, {len(unseen)} held out, split at random")
+    settings = {"random_state": seed}
+    model, seconds = train(fitted, settings)
+    with phase("evaluating on held-out pictures"):
+        held_out = evaluation(model, model.held_out(unseen, rng=seed))
+    prepare(out)
+    with phase("writing"):
+        stages = write_model(out, model, fitted, seconds)
+        draw(out, model, fitted, seed)
+        split_sizes = {"fitted": len(fitted), "unseen": len(unseen)}
+        content = {"split": split_sizes, "stages": stages, "held_out": held_out}
+        report = write_report(out, pictures, settings, content)
+    if as_json:
+        print_json(report)
+        return
+    print_table(COLUMNS, stage_rows(stages), f"fitted: {pictures.name}, {len(fitted)} pictures")
+    print_table(EVALUATION, evaluation_rows(held_out), f"held out: {len(unseen)} pictures (95 % bootstrap interval)")
+    for name, what in FILES.items():
+        if (out / name).exists():
+            result(f"{out / name}: {what}")
+
+
+def draw(out: Path, model: Any, real: NDArray[np.uint8], seed: int) -> None:
+    """Write the sheets and the spectra."""
+    from convexgan.plotting import spectrum_plot
+
+    new = model.sample_stages(64, seed)
+    save_sheet(real[:64], out / "real.png")
+    save_sheet(new[-1], out / "generated.png")
+    save_stages([stage[:10] for stage in new], out / "stages.png")
+    stages = model.stages_
+    labels = [f"{stage.size} px" for stage in stages]
+    try:
+        spectrum_plot([s.eigenvalues for s in stages], [s.beta for s in stages], labels, out / "spectrum.png")
+    except ModuleNotFoundError as error:
+        note(f"no spectrum.png: {error}")

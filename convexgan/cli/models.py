@@ -1,0 +1,185 @@
+"""Progressive models: fit, sample, evaluate."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from convexgan._checks import check_count
+from convexgan._files import write_npz
+from convexgan.cli.arrays import write_rows
+from convexgan.cli.console import Json, Seed, note, number, phase, print_json, print_table, result
+from convexgan.cli.pictures import Data, Size, read_images
+from convexgan.discrepancy import HeldOut
+
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="A folder made by `convexgan fit` or `convexgan demo`.")]
+
+
+def fit(
+    data: Data,
+    out: Annotated[Path, typer.Option(metavar="RUN", help="Folder to write, new or of an earlier run.")],
+    size: Size = None,
+    ranks: Annotated[str | None, typer.Option(help="Rank of each stage, 20,30,40 say.")] = None,
+    betas: Annotated[str | None, typer.Option(help="Instead of ranks: beta of each stage.")] = None,
+    latents: Annotated[str, typer.Option(help="fresh noise at every stage, or single.")] = "fresh",
+    latent_dim: Annotated[int, typer.Option(help="Dimension of the single latent.")] = 48,
+    coupling: Annotated[str, typer.Option(help="transport or sorted.")] = "transport",
+    histogram: Annotated[bool, typer.Option("--histogram", help="Match the histogram of pixel values.")] = False,
+    skip: Annotated[bool, typer.Option("--skip", help="Add detail to the upsampled output.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first file that cannot be read.")] = False,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Fit a generator of pictures, one certified game per resolution.
+
+    Example: convexgan fit faces/ --size 64 --out run
+
+    Stages can be checked later: convexgan verify run faces/
+    """
+    from convexgan.cli.runs import COLUMNS, prepare, stage_rows, write_model, write_report
+
+    settings: dict[str, Any] = {
+        "ranks": numbers(ranks, "--ranks", int),
+        "betas": numbers(betas, "--betas", float),
+        "latents": latents,
+        "latent_dim": latent_dim,
+        "coupling": coupling,
+        "histogram": histogram,
+        "skip": skip,
+        "random_state": seed,
+    }
+    pictures = read_images(data, size, strict=strict)
+    model, seconds = train(pictures.images, settings)
+    prepare(out)
+    with phase("writing"):
+        stages = write_model(out, model, pictures.images, seconds)
+        save_sheet(model.sample(64, seed), out / "samples.png")
+        report = write_report(out, pictures, settings, {"stages": stages})
+    if as_json:
+        print_json(report)
+    else:
+        print_table(COLUMNS, stage_rows(stages))
+        result(f"everything is in {out}; `convexgan sample {out} -n 16 --out new.png` draws more")
+
+
+def train(images: NDArray[np.uint8], settings: dict[str, Any]) -> tuple[Any, list[float]]:
+    """The fitted model and the seconds each stage took; stages are announced as they are solved."""
+    from convexgan.progressive import ProgressiveConvexGAN
+
+    seconds: list[float] = []
+    last = time.perf_counter()
+
+    def announce(stage: Any) -> None:
+        nonlocal last
+        now = time.perf_counter()
+        seconds.append(now - last)
+        last = now
+        kind = stage.certificate.kind
+        note(f"  {stage.size} x {stage.size}: rank {stage.rank}, {kind}, {seconds[-1]:.2f} s")
+
+    with phase("fitting"):
+        model = ProgressiveConvexGAN(**settings).fit(images, progress=announce)
+    return model, seconds
+
+
+def numbers(text: str | None, name: str, kind: type[int] | type[float]) -> list[Any] | None:
+    """The numbers in a comma-separated list."""
+    if text is None:
+        return None
+    try:
+        return [kind(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"{name} must be numbers separated by commas, 20,30,40 say, got {text!r}.") from None
+
+
+def save_sheet(images: NDArray[np.uint8], path: Path) -> None:
+    """Write a nearly square contact sheet, small pictures enlarged."""
+    from convexgan.plotting import contact_sheet, save_image
+
+    scale = max(1, 64 // images.shape[1])
+    save_image(contact_sheet(images, int(np.ceil(np.sqrt(len(images)))), scale=scale), path)
+
+
+def save_stages(stages: list[NDArray[np.uint8]], path: Path) -> None:
+    """Write a sheet whose columns each show one picture sharpening."""
+    from convexgan.plotting import save_image, stage_sheet
+
+    scale = max(1, 64 // stages[-1].shape[1])
+    save_image(stage_sheet(stages, [f"{stage.shape[1]} px" for stage in stages], scale=scale), path)
+
+
+def sample(
+    run: Run,
+    out: Annotated[Path, typer.Option(help="FILE.png for a sheet; FILE.npy (.npz with --stages) for uint8 arrays.")],
+    n: Annotated[int, typer.Option("-n", "--count", help="How many pictures.")] = 16,
+    stages: Annotated[bool, typer.Option("--stages", help="The same pictures at every resolution.")] = False,
+    seed: Seed = 0,
+) -> None:
+    """Draw new pictures from a fitted model.
+
+    Example: convexgan sample run -n 64 --out faces.png
+    """
+    from convexgan.cli.runs import load_model
+
+    drawn = load_model(run).sample_stages(check_count(n, "-n"), seed)
+    suffix = out.suffix.lower()
+    if suffix == (".npy" if stages else ".npz"):
+        raise ValueError(f"{out}: one array goes into a .npy file, the arrays of --stages into an .npz file.")
+    if suffix == ".npz":
+        write_npz(out, {str(images.shape[1]): images for images in drawn})
+    elif suffix == ".npy":
+        write_rows(out, drawn[-1])
+    elif stages:
+        save_stages(drawn, out)
+    else:
+        save_sheet(drawn[-1], out)
+    result(str(out))
+
+
+def evaluate(
+    run: Run,
+    data: Data,
+    resamples: Annotated[int, typer.Option(help="Bootstrap draws.")] = 100,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Measure a model on pictures: the discrepancy at each stage, with a 95 % bootstrap interval, beside beta.
+
+    On the pictures it was fitted to, the discrepancy is beta; on new ones it is larger.
+
+    Example: convexgan evaluate run new_faces/
+    """
+    from convexgan.cli.runs import load_model
+
+    model = load_model(run)
+    images = read_images(data, model.stages_[-1].size).images
+    if model.color_ and images.ndim == 3:  # a folder without colour reads as grey
+        images = np.repeat(images[..., None], 3, axis=3)
+    with phase("evaluating"):
+        found = model.held_out(images, resamples=resamples, rng=seed)
+    records = evaluation(model, found)
+    if as_json:
+        print_json({"pictures": len(images), "stages": records})
+    else:
+        print_table(EVALUATION, evaluation_rows(records))
+
+
+EVALUATION = ("size", "rank", "beta", "ipm", "low", "high")
+
+
+def evaluation(model: Any, found: list[HeldOut]) -> list[dict[str, Any]]:
+    """One record for each stage: ipm on the given pictures with its interval, beside beta."""
+    return [
+        {"size": s.size, "rank": s.rank, "beta": s.beta, "ipm": h.value, "low": h.low, "high": h.high, "level": h.level}
+        for s, h in zip(model.stages_, found, strict=True)
+    ]
+
+
+def evaluation_rows(records: list[dict[str, Any]]) -> list[list[str]]:
+    """The cells of the evaluation table."""
+    return [[str(r["size"]), str(r["rank"]), *(number(r[name], 5) for name in EVALUATION[2:])] for r in records]

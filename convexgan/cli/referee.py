@@ -1,0 +1,98 @@
+"""A referee for certificates: every number is computed again from the data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from convexgan.certificate import Certificate
+from convexgan.cli.arrays import read_sample
+from convexgan.cli.console import Json, note, number, phase, print_json, print_table, result
+
+NAMES = ("value", "bound", "gap", "ipm", "violation", "relative_violation", "max_min")
+TOLERANCE = 1e-6
+
+
+def verify(
+    certificate: Annotated[
+        Path, typer.Argument(metavar="CERTIFICATE.json", help="As `convexgan solve` writes it; or a RUN folder.")
+    ],
+    x: Annotated[
+        str, typer.Argument(metavar="X.npy", help="The real rows (or Moments) it speaks of; a RUN's pictures.")
+    ],
+    tol: Annotated[float, typer.Option(help="The referee's relative tolerance on gap and violation.")] = TOLERANCE,
+    as_json: Json = False,
+) -> None:
+    """Recompute certificates from the data; exit code 0 if they agree with the claims, 1 if not.
+
+    Example: convexgan verify cert.json X.npy
+
+    One stage of a fitted model: convexgan verify run/certificates/8.json run/stages/8.npz
+
+    Every stage, from the pictures it was fitted to: convexgan verify run faces/
+    """
+    import convexgan as cg
+
+    reports = []
+    for name, claim, data in _claims(certificate, x):
+        reports.append(compare(name, claim, cg.verify(claim, data, tol=tol)))
+    if as_json:
+        print_json(reports[0] if certificate.is_file() else reports)
+    else:
+        for report in reports:
+            _print(report)
+    if not all(report["agrees"] for report in reports):
+        raise typer.Exit(1)
+
+
+def _claims(certificate: Path, x: str) -> Iterator[tuple[str, Certificate, Any]]:
+    """The name, the claim and the data of each certificate to recompute."""
+    if not certificate.is_dir():
+        yield certificate.name, Certificate.from_json(certificate.read_text(encoding="utf-8")), read_sample(Path(x))
+        return
+    from convexgan.cli.pictures import read_images, split
+    from convexgan.cli.runs import load_model, read_report, stage_moments
+
+    model, report = load_model(certificate), read_report(certificate)
+    images = read_images(x, model.stages_[-1].size).images
+    if "split" in report:
+        note("only the pictures that the demo was fitted to are used")
+        images, _ = split(images, int(report["settings"]["random_state"]))
+    with phase("recomputing"):
+        for stage, data in stage_moments(model, images):
+            path = certificate / "certificates" / f"{stage.size}.json"
+            claim = Certificate.from_json(path.read_text(encoding="utf-8"))
+            yield f"{stage.size} x {stage.size}", claim, data
+
+
+def compare(name: str, claim: Certificate, found: Certificate) -> dict[str, Any]:
+    """What is claimed beside what is found, and the names of what differs.
+
+    Numbers agree if they differ by at most 1e-6 of the value's scale; the kind must be the same.
+    """
+    value, ipm = (max(abs(getattr(c, n)) for c in (claim, found)) for n in ("value", "ipm"))
+    unit = {"value": value, "bound": value, "max_min": value, "ipm": ipm, "violation": ipm}
+    pairs: dict[str, Any] = {}
+    differing = []
+    for field in NAMES:
+        a, b, scale = getattr(claim, field), getattr(found, field), unit.get(field, 1.0)
+        pairs[field] = {"claimed": a, "recomputed": b}
+        if not (a == b or abs(a - b) <= max(TOLERANCE * scale, found.rounding)):  # so written, NaN differs
+            differing.append(field)
+    pairs["kind"] = {"claimed": claim.kind, "recomputed": found.kind}
+    if claim.kind != found.kind:
+        differing.append("kind")
+    return {"certificate": name, "agrees": not differing, "differing": differing, **pairs}
+
+
+def _print(report: dict[str, Any]) -> None:
+    """Print the claims beside what was recomputed."""
+    rows = []
+    for name in (*NAMES, "kind"):
+        cells = [c if isinstance(c, str) else number(c, 12) for c in report[name].values()]
+        rows.append((name, *cells, "DIFFERS" if name in report["differing"] else "agrees"))
+    print_table((report["certificate"], "claimed", "recomputed", ""), rows)
+    result("agrees" if report["agrees"] else f"DOES NOT AGREE: {', '.join(report['differing'])}")

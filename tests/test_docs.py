@@ -1,0 +1,62 @@
+"""Every code block in the documentation runs; links lead somewhere; figures quoted from the package are its own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import convexgan as cg
+from tests.documents import ROOT, blocks, run_page
+
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_examples_run(page: Path, tmp_path: Path) -> None:
+    run_page(page, tmp_path)
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md"], ids=lambda page: page.stem)
+def test_links_and_sources_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
+    sources = re.findall(r"`(convexgan/[\w/]*(?:\.py)?)`", text)
+    missing = [link for link in links if not (page.parent / link).exists()]
+    missing += [source for source in sources if not (ROOT / source).exists()]
+    assert not missing
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    assert [page.name for page in PAGES if page.stem != "index" and f"({page.name})" not in index] == []
+
+
+def test_every_block_names_its_language() -> None:
+    assert [page.name for page in PAGES if any(language == "" for language, _ in blocks(page))] == []
+
+
+def test_certificate_kinds_are_all_explained() -> None:
+    text = (ROOT / "docs" / "certificates.md").read_text(encoding="utf-8")
+    from convexgan.certificate import KINDS
+
+    assert [kind for kind in KINDS if f"| `{kind}` |" not in text] == []
+
+
+def test_float32_is_as_precise_as_the_table_says() -> None:
+    rng = np.random.default_rng(0)
+    basis = np.linalg.qr(rng.standard_normal((200, 200)))[0]
+    X = (rng.standard_normal((20_000, 200)) / np.sqrt(np.arange(1, 201)) @ basis).astype(np.float32)
+    single, double = (cg.Moments.from_array(x).spectrum.values for x in (X, X.astype(float)))
+    assert np.abs(single - double).max() / double[0] < 1e-8
+
+
+@pytest.mark.parametrize(("solver", "d"), [("CLARABEL", 10), ("SCS", 40)])
+def test_solvers_are_as_precise_as_the_table_says(solver: str, d: int) -> None:
+    X = np.random.default_rng(0).standard_normal((4 * d, d)) / np.sqrt(np.arange(1, d + 1))
+    latent = cg.GaussianLatent(d)
+    found = cg.solve(X, latent, beta=0.1, method="program", solver=solver)
+    assert found.value == pytest.approx(cg.solve(X, latent, beta=0.1).value, rel=1e-8)
+    assert found.certificate is not None and found.certificate.relative_violation < 1e-8
