@@ -13,13 +13,14 @@
 # %% [markdown]
 # # A Wasserstein GAN solved by one eigendecomposition
 #
-# The discriminator has two layers and quadratic neurons, $D(x)=\sum_j v_j (u_j\cdot x)^2$ with $\|u_j\|=1$. The generator is
-# linear, $G(z)=W'z$ with standard Gaussian $z$. The game is
+# The discriminator has two layers and quadratic neurons, $D(x)=\sum_j v_j (u_j\cdot x)^2$ with $\|u_j\|=1$.
+# The generator is linear, $G(z)=W'z$ with standard Gaussian $z$. The game is
 #
 # $$\min_W\max_D\;\mathbb E\,D(x)-\mathbb E\,D(W'z)+\mathbb E\|W'z\|^2-\beta\|v\|_1 .$$
 #
-# It looks like something to train. Here it is solved exactly, the answer is proved optimal, and then we watch gradient
-# descent-ascent look for it. Everything is from A. Sahiner et al., *Hidden Convexity of Wasserstein GANs*, ICLR 2022.
+# It looks like something to train. Here it is solved exactly, the answer is proved optimal, and then we watch
+# gradient descent-ascent look for it. Everything is from A. Sahiner et al., *Hidden Convexity of Wasserstein
+# GANs*, ICLR 2022.
 
 # %%
 import os
@@ -49,9 +50,9 @@ print(cg.Moments.from_array(X).spectrum.values)
 # %% [markdown]
 # ## The solution
 #
-# Maximising over $v$ leaves the constraint $\|S_X-W'W\|_2\le\beta$ on the spectral norm, and the cheapest generator that meets it
-# has the data's eigenvectors with eigenvalues $(\lambda_i-\beta)_+$: one eigendecomposition. With $\beta=1$ the optimal value is
-# $8+5+3+0.5=16.5$.
+# Maximising over $v$ leaves the constraint $\|S_X-W'W\|_2\le\beta$ on the spectral norm, and the cheapest
+# generator that meets it has the data's eigenvectors with eigenvalues $(\lambda_i-\beta)_+$: one
+# eigendecomposition. With $\beta=1$ the optimal value is $8+5+3+0.5=16.5$.
 
 # %%
 beta = 1.0
@@ -74,23 +75,24 @@ plt.show()
 # %% [markdown]
 # ## Why to believe it
 #
-# The certificate is computed from the data, for both players. The bound is what the discriminator guarantees by itself: the
-# value of the generator's best response to it, known in closed form. It equals the value to rounding, so neither player can
-# improve: a saddle point. A semidefinite program that knows nothing of eigenvalues agrees:
+# The certificate is computed from the data, for both players. The bound is what the discriminator guarantees
+# by itself: the value of the generator's best response to it, known in closed form. It equals the value to
+# rounding, so neither player can improve: a saddle point. A semidefinite program that knows nothing of
+# eigenvalues agrees:
 
 # %%
 program = cg.program(X, cg.GaussianLatent(5), discriminator="quadratic", beta=beta)
 program.solve("CLARABEL")
 print("closed form      ", solution.value)
-print("conic solver     ", program.problem.value)
+print("conic solver     ", program.recover().value)
 print("proved by D alone", solution.certificate.max_min)
 
 # %% [markdown]
 # ## How wide must the discriminator be?
 #
 # The optimal generator is the same for every width. But a discriminator with $m$ neurons guarantees only
-# $\sum_{i\le m}(\lambda_i-\beta)_+$. Below $m^*=4$, the number of eigenvalues above $\beta$, max-min is smaller than min-max: there is
-# no saddle point, and nothing for training to converge to.
+# $\sum_{i\le m}(\lambda_i-\beta)_+$. Below $m^*=4$, the number of eigenvalues above $\beta$, max-min is
+# smaller than min-max: there is no saddle point, no pair of players for training to settle on.
 
 # %%
 print("neurons   max-min   min-max   kind")
@@ -101,9 +103,10 @@ for width in range(1, 6):
 # %% [markdown]
 # ## Gradient descent-ascent on the same game
 #
-# Now train. To keep the game finite at every step the discriminator's norm is bounded, $\|v\|_1\le\lambda=2.5$, instead of
-# penalised; the generator then pays $\mathbb E\|G\|^2+\lambda\|S_X-W'W\|_2$, of which the certified minimum is known. A wide quadratic
-# discriminator is a matrix, $D(x)=x'Lx$ with $\|v\|_1$ the sum of absolute eigenvalues, so this is the whole game:
+# Now train. To keep the game finite at every step the discriminator's norm is bounded,
+# $\|v\|_1\le\lambda=2.5$, instead of penalised; the generator then pays $\mathbb
+# E\|G\|^2+\lambda\|S_X-W'W\|_2$, of which the certified minimum is known. A wide quadratic discriminator is a
+# matrix, $D(x)=x'Lx$ with $\|v\|_1$ the sum of absolute eigenvalues, so this is the whole game:
 
 # %%
 lam, step, steps = 2.5, 0.05, 500 if QUICK else 4000
@@ -166,13 +169,15 @@ axes.legend()
 plt.show()
 
 # %% [markdown]
-# Simultaneous and alternating descent-ascent circle far above the optimum, and nothing in their own losses says so.
-# Extragradient arrives. `certify` gives this gap for anybody's generator, from its samples or its moments.
+# Simultaneous and alternating descent-ascent circle far above the optimum, and nothing in their own losses
+# says so. Extragradient arrives. `certify` gives this gap for anybody's generator, from its samples or its
+# moments.
 
 # %% [markdown]
 # ## Pictures
 #
-# The same game at each resolution, the generator fed with the upsampled picture of the one before: digits in a moment.
+# The same game at each resolution, the generator fed with the upsampled picture of the one before: digits in
+# a moment.
 
 # %%
 images = load("digits").images
@@ -188,5 +193,6 @@ contact_sheet(np.concatenate([images[:20], model.sample(20, random_state=1)]), 1
 stage_sheet(model.sample_stages(10, random_state=1), ["4 px", "8 px"], scale=6)
 
 # %% [markdown]
-# They look like blurred digits, blends of several. That is the honest optimum of this game: a quadratic discriminator sees
-# second moments only, so the best linear generator of Gaussian latents is a Gaussian with the right covariance.
+# They look like blurred digits, blends of several. That is the honest optimum of this game: a quadratic
+# discriminator sees second moments only, so the best linear generator of Gaussian latents is a Gaussian with
+# the right covariance.
