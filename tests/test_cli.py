@@ -336,6 +336,19 @@ def test_a_run_is_replaced_and_other_files_in_it_are_kept(fitted: Path, tmp_path
     assert (out / "notes.txt").read_text() == "mine"
 
 
+def test_an_interrupted_run_can_be_written_again(fitted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ProgressiveConvexGAN, "save", interrupt)
+        run("fit", fitted / "few.npy", "--out", tmp_path / "run", code=130)
+    assert json.loads((tmp_path / "run/report.json").read_text())["state"] == "unfinished"
+    assert "convexgan fit" in refused("sample", tmp_path / "run", "--out", tmp_path / "a.png")
+    run("fit", fitted / "few.npy", "--out", tmp_path / "run")
+    assert json.loads((tmp_path / "run/report.json").read_text())["state"] == "complete"
+
+
 def test_a_folder_of_colour_pictures_with_a_broken_file(tmp_path: Path) -> None:
     from PIL import Image
 
@@ -367,9 +380,11 @@ def test_demo(tmp_path: Path) -> None:
     assert "saddle" in done.stdout and "held out" in done.stdout
     assert str(tmp_path / "demo" / "generated.png") in done.stdout
     report = json.loads((tmp_path / "demo/report.json").read_text())
-    assert report["split"] == {"fitted": 1438, "unseen": 359}
+    assert report["split"] == {"fitted": 1438, "unseen": 359, "seed": 0}
     assert all(stage["ipm"] > stage["beta"] for stage in report["held_out"])
     run("verify", tmp_path / "demo", "digits")
+    (tmp_path / "demo/report.json").write_text('{"format": "convexgan run", "split": 3}')
+    assert "damaged" in refused("verify", tmp_path / "demo", "digits")
 
 
 def test_demo_falls_back_to_the_digits_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

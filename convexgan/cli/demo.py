@@ -49,8 +49,8 @@ def demo(
     with phase("writing"):
         stages = write_model(out, model, fitted, seconds)
         draw(out, model, fitted, seed)
-        split_sizes = {"fitted": len(fitted), "unseen": len(unseen)}
-        content = {"split": split_sizes, "stages": stages, "held_out": held_out}
+        parts = {"fitted": len(fitted), "unseen": len(unseen), "seed": seed}
+        content = {"split": parts, "stages": stages, "held_out": held_out}
         report = write_report(out, pictures, settings, content)
     if as_json:
         print_json(report)

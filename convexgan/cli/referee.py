@@ -60,12 +60,20 @@ def _claims(certificate: Path, x: str) -> Iterator[tuple[str, Certificate, Any]]
     images = read_images(x, model.stages_[-1].size).images
     if "split" in report:
         note("only the pictures that the demo was fitted to are used")
-        images, _ = split(images, int(report["settings"]["random_state"]))
+        images, _ = split(images, _seed(certificate, report))
     with phase("recomputing"):
         for stage, data in stage_moments(model, images):
             path = certificate / "certificates" / f"{stage.size}.json"
             claim = Certificate.from_json(path.read_text(encoding="utf-8"))
             yield f"{stage.size} x {stage.size}", claim, data
+
+
+def _seed(run: Path, report: dict[str, Any]) -> int:
+    """The seed of the demo's split."""
+    try:
+        return int(report["split"]["seed"])
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(f"{run / 'report.json'} is damaged: its split has no seed.") from None
 
 
 def compare(name: str, claim: Certificate, found: Certificate) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """RUN folders: a fitted model with everything needed to look at it and to check it.
 
 model.npz, report.json, certificates.txt, certificates/SIZE.json, stages/SIZE.npz (the moments each certificate was
-computed from) and contact sheets. report.json is written last and marks the folder as ours.
+computed from) and contact sheets. report.json marks the folder as ours and is complete last.
 """
 
 from __future__ import annotations
@@ -34,13 +34,14 @@ def prepare(folder: Path) -> None:
         raise ValueError(f"{folder} is a file: pass a folder for --out.")
     if folder.is_dir() and any(folder.iterdir()):
         read_report(folder)
-        (folder / "report.json").unlink()
         for part, suffix in (("certificates", ".json"), ("stages", ".npz")):
             for old in (folder / part).glob(f"*{suffix}"):
                 if old.stem.isdecimal():
                     old.unlink()
     for part in ("certificates", "stages"):
         (folder / part).mkdir(parents=True, exist_ok=True)
+    # until the run is complete; an interrupted one can so be written again
+    write_text(folder / "report.json", to_json({"format": FORMAT, "version": 1, "state": "unfinished"}))
 
 
 def read_report(folder: Path) -> dict[str, Any]:
@@ -81,14 +82,21 @@ def write_model(
 
 
 def write_report(folder: Path, data: ImageSet, settings: dict[str, Any], content: dict[str, Any]) -> dict[str, Any]:
-    """Write report.json, the last file of a run, and return its content."""
+    """Write the complete report.json, the last file of a run, and return its content."""
     pictures = {
         "name": data.name,
         "pictures": len(data),
         "shape": list(data.images.shape[1:]),
         "skipped": [{"path": str(skipped.path), "reason": skipped.reason} for skipped in data.skipped],
     }
-    report = {"format": FORMAT, "version": 1, "convexgan": __version__, "data": pictures, "settings": settings}
+    report = {
+        "format": FORMAT,
+        "version": 1,
+        "state": "complete",
+        "convexgan": __version__,
+        "data": pictures,
+        "settings": settings,
+    }
     report |= content
     write_text(folder / "report.json", to_json(report))
     return report
