@@ -1,0 +1,56 @@
+"""Tables with the machine they were measured on, and timing of two sides of a comparison in turn."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def parse(description: str | None) -> argparse.Namespace:
+    """The options that all benchmarks share."""
+    parser = argparse.ArgumentParser(
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="tables: benchmarks/results",
+    )
+    parser.add_argument("--quick", action="store_true", help="small sizes only: a check that it runs, not written down")
+    return parser.parse_args()
+
+
+def write(name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], text: str, quick: bool) -> None:
+    """Print the table, and unless quick write NAME.md and NAME.csv."""
+    cells = [[f"{value:.4g}" if isinstance(value, float) else str(value) for value in row] for row in rows]
+    table = [columns, ["---"] * len(columns), *cells]
+    body = "\n".join("| " + " | ".join(row) + " |" for row in table)
+    print(body)
+    if quick:
+        return
+    RESULTS.mkdir(exist_ok=True)
+    machine = (
+        f"{os.cpu_count()} cores, Python {platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__}"
+    )
+    (RESULTS / f"{name}.md").write_text(f"# {name}\n\n{text.strip()}\n\n{body}\n\nMachine: {machine}.\n")
+    with (RESULTS / f"{name}.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([columns, *rows])
+
+
+def fastest(repeats: int, *sides: Callable[[], Any]) -> list[float]:
+    """The shortest time in seconds of each side, measured in turn so that a busy machine slows all alike."""
+    times = [[] for _ in sides]  # type: list[list[float]]
+    for _ in range(repeats):
+        for side, seconds in zip(sides, times, strict=True):
+            start = time.perf_counter()
+            side()
+            seconds.append(time.perf_counter() - start)
+    return [min(seconds) for seconds in times]
