@@ -50,6 +50,7 @@ def fastest(repeats: int, *sides: Callable[[], Any]) -> list[float]:
     times = [[] for _ in sides]  # type: list[list[float]]
     for _ in range(repeats):
         for side, seconds in zip(sides, times, strict=True):
+            time.sleep(0.2)  # the other side's BLAS threads spin for a while before they sleep
             start = time.perf_counter()
             side()
             seconds.append(time.perf_counter() - start)

@@ -64,7 +64,7 @@ def make_certificate(
     violation = 0.0 if game.beta is None else max(ipm - game.beta, 0.0)
     relative = violation / scale if scale > 0 else (0.0 if violation == 0 else math.inf)
     max_min, _ = dual_value(game, discriminator)
-    bound, origin = _best_bound(game, max_min)
+    bound, origin = _best_bound(game, max_min, tol, scale)
     limited = game.max_neurons is not None and min_neurons is not None and game.max_neurons < min_neurons
     noise, kind = rounding(game), cast(Kind, status or "bounded")
     gap = relative_gap(value, bound, noise)
@@ -96,13 +96,18 @@ def make_certificate(
 DUAL = "the generator's best response to the discriminator"
 
 
-def _best_bound(game: MomentGame, max_min: float) -> tuple[float, str]:
+def _best_bound(game: MomentGame, max_min: float, tol: float, scale: float) -> tuple[float, str]:
     candidates = [(max_min, DUAL), (0.0, "costs are non-negative")]
     if game.activation.coefficients[0] != 0:  # a linear term or a bias only strengthens the discriminator
         try:
             candidates.append((spectral_bound(game), "eigenvalue inequalities (Weyl, von Neumann)"))
-        except InfeasibleError:
-            candidates.append((math.inf, "no generator of the class is feasible"))
+        except InfeasibleError as error:
+            smallest = error.smallest_beta / game.rows
+            if smallest - (game.beta or 0.0) <= tol * scale:  # infeasible by no more than counts as a violation
+                game = replace(game, beta=smallest * (1 + 1e-15))
+                candidates.append((spectral_bound(game), "eigenvalue inequalities at the smallest feasible beta"))
+            else:
+                candidates.append((math.inf, "no generator of the class is feasible"))
     return max(candidates, key=lambda pair: pair[0])
 
 

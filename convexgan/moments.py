@@ -21,6 +21,7 @@ from convexgan._files import open_npz, write_npz
 
 Array = NDArray[np.float64]
 LARGEST = 1e150
+SINGLE = float(np.finfo(np.float32).eps)
 CHUNK_BYTES = 32 * 2**20
 
 
@@ -72,7 +73,7 @@ class Moments:
         self._rows: list[tuple[NDArray[Any], Array | None]] | None = []
         self._pilot: Array = np.zeros(dim)
         self._linear: Array = np.zeros(dim)
-        self._gram: Array = np.zeros((0, 0))
+        self._gram: Array = np.zeros((0, 0))  # its lower triangle; what is above the diagonal is never read
         self._cache: dict[str, Any] = {}
 
     # -- building ------------------------------------------------------------------------------------------
@@ -137,19 +138,14 @@ class Moments:
         rows = as_rows(rows, name)
         check_columns(rows, self.dim, name, "these moments")
         w = None if weights is None else check_weights(weights, len(rows), f"weights of {name}")
-        size = check_finite(rows, name)
-        if size > LARGEST:
-            raise ValueError(f"{name} has entries up to {size:.2g}, whose squares overflow: rescale it.")
         if self._rows is not None and self.count + len(rows) <= self.dim:
+            _check_size(rows, name)
             self._rows.append((rows.copy(), w))
             if rows.dtype == np.float32:
-                self.eps = float(np.finfo(np.float32).eps)
+                self.eps = SINGLE
         else:
             self._densify(rows)
-            step = max(CHUNK_BYTES // (4 * self.dim), 2 * self.dim)
-            for start in range(0, len(rows), step):
-                part = slice(start, start + step)
-                self._accumulate(rows[part], None if w is None else w[part], size)
+            self._accumulate(rows, w, name)
         self.count += len(rows)
         self.total += float(len(rows) if w is None else w.sum())
         self._cache = {}
@@ -161,29 +157,30 @@ class Moments:
             return
         check_memory(self.dim, "X")
         kept, self._rows = self._rows, None
-        sample = kept[0][0] if kept else first[:4096]
-        pilot = sample.mean(axis=0, dtype=np.float64)
-        # representable in float32, so that float32 and float64 chunks subtract exactly the same number
-        self._pilot = np.where(np.isfinite(pilot), pilot, 0).astype(np.float32).astype(np.float64)
-        if not np.isfinite(self._pilot).all():
-            self._pilot = np.zeros(self.dim)
+        with np.errstate(all="ignore"):  # what is not finite is found with the products
+            pilot = (kept[0][0] if kept else first[:1024]).mean(axis=0, dtype=np.float64)
+            # representable in float32, so that float32 and float64 chunks subtract exactly the same number
+            pilot = pilot.astype(np.float32).astype(np.float64)
+        self._pilot = np.where(np.isfinite(pilot), pilot, 0.0)
         self._gram = np.zeros((self.dim, self.dim))
         for rows, w in kept:
-            self._accumulate(rows, w, check_finite(rows, "rows"))
+            self._accumulate(rows, w, "rows")
 
-    def _accumulate(self, rows: NDArray[Any], w: Array | None, size: float) -> None:
-        """Add the products of one chunk, whose entries are at most ``size``, around the pilot."""
-        single = rows.dtype in (np.float32, np.uint8) and w is None and (size == 0 or 1e-15 < size < 1e15)
-        dtype = np.float32 if single else np.float64
-        centred = np.subtract(rows, self._pilot.astype(dtype), dtype=dtype)
+    def _accumulate(self, rows: NDArray[Any], w: Array | None, name: str) -> None:
+        """Add the products of rows around the pilot, chunk by chunk; nothing is added if a chunk is refused."""
+        pieces = -(-len(rows) // max(CHUNK_BYTES // (4 * self.dim), 4 * self.dim))
+        gram: NDArray[np.floating[Any]] | float = 0.0
+        linear = np.zeros(self.dim)
+        space = np.empty((-(-len(rows) // pieces), self.dim), np.float32)  # fresh pages for every piece cost a tenth
+        weights = [None] * pieces if w is None else np.array_split(w, pieces)
+        for part, u in zip(np.array_split(rows, pieces), weights, strict=True):
+            product, total = _products(part, u, self._pilot, space[: len(part)], name)
+            gram = product if isinstance(gram, float) else np.add(gram, product, dtype=np.float64)
+            linear += total
+        self._gram += gram
+        self._linear += linear
         if rows.dtype != np.float64:
-            self.eps = float(np.finfo(np.float32).eps)
-        if w is not None:
-            self._linear += w @ centred
-            centred *= np.sqrt(w)[:, None]
-        else:
-            self._linear += np.ones(len(rows), dtype) @ centred if single else centred.sum(axis=0)
-        self._gram += centred.T @ centred
+            self.eps = SINGLE
 
     def merge(self, other: Moments) -> Moments:
         """The moments of both samples together; neither argument changes."""
@@ -251,7 +248,8 @@ class Moments:
                 self._cache["second"] = self.factor.T @ self.factor
             else:
                 cross = np.outer(self._pilot, self.mean)
-                self._cache["second"] = self._gram / self.total + cross + cross.T - np.outer(self._pilot, self._pilot)
+                gram = np.tril(self._gram) + np.tril(self._gram, -1).T
+                self._cache["second"] = gram / self.total + cross + cross.T - np.outer(self._pilot, self._pilot)
         return self._cache["second"]  # type: ignore[no-any-return]
 
     @property
@@ -371,3 +369,41 @@ class Moments:
         consistent = stored == count >= 0 and abs(total - self.total) <= 1e-9 * total and (total > 0) == (count > 0)
         if not (consistent and np.isfinite(total) and 0 < self.eps < 1):
             raise ValueError("its counts contradict each other")
+
+
+def _products(
+    rows: NDArray[Any], w: Array | None, pilot: Array, space: NDArray[np.float32], name: str
+) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
+    """The lower triangle of (d, d) products and (d,) sums of rows minus the pilot, in float32 where they allow it."""
+    if rows.dtype != np.float64 and w is None:
+        with np.errstate(all="ignore"):
+            centred = np.subtract(rows, pilot.astype(np.float32), out=space, dtype=np.float32)
+            product, total = _gram_and_sum(centred, np.ones(len(rows), np.float32))
+        squares = product.diagonal()
+        # NaN, infinite and overflowing rows show in the squares, and so do rows small enough to underflow
+        if np.isfinite(squares).all() and (squares.max() > 1e-28 * len(rows) or not centred.any()):
+            return product, total
+    _check_size(rows, name)
+    centred = np.subtract(rows, pilot, dtype=np.float64)
+    if w is None:
+        return _gram_and_sum(centred, np.ones(len(rows)))
+    root = np.sqrt(w)
+    centred *= root[:, None]
+    return _gram_and_sum(centred, root)
+
+
+def _gram_and_sum(
+    rows: NDArray[np.floating[Any]], w: NDArray[np.floating[Any]]
+) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
+    """The lower triangle of ``rows.T @ rows`` (numpy would mirror it, element by element) and ``w @ rows``."""
+    from scipy.linalg import get_blas_funcs
+
+    syrk, gemv = get_blas_funcs(("syrk", "gemv"), (rows,))
+    return syrk(1.0, rows.T).T, gemv(1.0, rows.T, w)
+
+
+def _check_size(rows: NDArray[Any], name: str) -> None:
+    """Raise if an entry is not finite, or its square would not be."""
+    size = check_finite(rows, name)
+    if size > LARGEST:
+        raise ValueError(f"{name} has entries up to {size:.2g}, whose squares overflow: rescale it.")

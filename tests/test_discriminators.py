@@ -320,6 +320,19 @@ def test_held_out_interval_resamples_the_real_rows():
     assert same.low == same.high == same.value
 
 
+@pytest.mark.parametrize("discriminator", ["linear", "quadratic"])
+def test_held_out_interval_covers_the_laws_ipm(discriminator):
+    # generated = the law itself, whose ipm is 0: percentiles of resampled ipms would never reach it
+    draw = np.random.default_rng(0)
+    law = cg.Moments.of_law(np.zeros(3), np.eye(3))
+    found = [
+        cg.held_out(draw.standard_normal((80, 3)), law, discriminator, level=0.9, resamples=100) for _ in range(40)
+    ]
+    assert all(f.value > 0 for f in found)
+    assert sum(f.low == 0 for f in found) >= 31  # 36 expected, 5 are 2.6 standard deviations
+    assert max(f.high for f in found) < 2
+
+
 @pytest.mark.parametrize("bad", [{"level": 1.0}, {"level": 0}, {"resamples": 0}, {"level": np.nan}])
 def test_held_out_arguments(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):

@@ -34,7 +34,8 @@ class Program:
     Attributes
     ----------
     problem : cvxpy.Problem
-        Its value is the game's value. Solve it with a named solver, alone or with constraints added.
+        Its value is the game's value. Solve it with a named solver, alone or with constraints added; or call
+        `solve`, which scales it to the data first (``problem.objective.value`` is then the value).
     variables : dict of cvxpy expressions
         ``mean`` (d,) and ``second_moment`` (d, d) of the generated law, those the game depends on.
     parameters : dict of cvxpy.Parameter
