@@ -222,8 +222,10 @@ class Moments:
         if "factor" not in self._cache:
             if self.total == 0:
                 raise ValueError("these moments hold no samples: update them with rows first.")
-            parts = [np.sqrt(1.0 if w is None else w)[..., None] * rows.astype(np.float64) for rows, w in self._rows]
-            self._cache["factor"] = np.concatenate(parts) / np.sqrt(self.total)
+            parts = [rows.astype(np.float64, copy=False) for rows, _ in self._rows]
+            parts = [x if w is None else np.sqrt(w)[:, None] * x for x, (_, w) in zip(parts, self._rows, strict=True)]
+            rows = np.concatenate(parts) if len(parts) > 1 else parts[0]
+            self._cache["factor"] = rows if self.total == 1 else rows / np.sqrt(self.total)
         return self._cache["factor"]  # type: ignore[no-any-return]
 
     @property
@@ -247,9 +249,10 @@ class Moments:
                 check_memory(self.dim, "X")
                 self._cache["second"] = self.factor.T @ self.factor
             else:
-                cross = np.outer(self._pilot, self.mean)
-                gram = np.tril(self._gram) + np.tril(self._gram, -1).T
-                self._cache["second"] = gram / self.total + cross + cross.T - np.outer(self._pilot, self._pilot)
+                # mean(x x') = mean(c c') + pilot mean' + mean pilot' - pilot pilot', with c = x - pilot
+                shifts = np.stack([self._pilot, self.mean - self._pilot / 2])
+                lower = np.tril(self._gram / self.total + shifts.T @ shifts[::-1])
+                self._cache["second"] = lower + np.tril(lower, -1).T
         return self._cache["second"]  # type: ignore[no-any-return]
 
     @property

@@ -54,7 +54,7 @@ def brute_ipm(
     M, m = a * (second(X) - second(Y)), b * (X.mean(0) - Y.mean(0))
     if a == 0:
         return float(np.linalg.norm(m))
-    shift = np.abs(M).sum(1).max()  # makes the objective convex, so that every step ascends
+    shift = 1.01 * np.abs(M).sum(1).max()  # makes the objective convex, so that every step ascends
     starts = np.vstack([np.random.default_rng(seed).standard_normal((tries, len(m))), np.linalg.eigh(M)[1].T, m, -m])
     starts = starts[np.linalg.norm(starts, axis=1) > 0]
     best = 0.0

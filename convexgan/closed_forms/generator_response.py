@@ -27,12 +27,14 @@ def unwhiten(latent: Whitened, factor: Array) -> Array:
     """The weights W on the features, (k, d), of a factor (r, d)."""
     if latent.vectors is None:
         return factor
-    return np.asarray(latent.vectors @ (factor / np.sqrt(latent.values)[:, None]))
+    used = factor.any(axis=1)
+    return np.asarray(latent.vectors[:, used] @ (factor[used] / np.sqrt(latent.values[used])[:, None]))
 
 
 def generated_moments(game: MomentGame, factor: Array) -> Moments:
     """The exact mean and second moment of the generated law."""
-    return Moments.of_law(factor.T @ game.latent.mean, factor)
+    used = factor.any(axis=1)
+    return Moments.of_law(factor.T @ game.latent.mean, factor[used] if used.any() else factor[:1])
 
 
 def cost(game: MomentGame, factor: Array) -> float:
