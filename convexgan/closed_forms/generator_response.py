@@ -19,6 +19,8 @@ def whiten(features: Moments) -> Whitened:
     """The features in coordinates where their second moment is I, cut at its numerical rank."""
     r = features.rank()
     values, vectors = features.spectrum.values[:r], features.spectrum.vectors[:, :r]
+    if (values == 1).all() and np.array_equal(vectors, np.eye(len(vectors), r)) and r == features.dim:
+        return Whitened(values, features.mean)
     mean = vectors.T @ features.mean / np.sqrt(values)
     return Whitened(values, np.where(mean @ mean < ZERO_KAPPA, 0.0, mean), vectors)
 
