@@ -20,6 +20,7 @@ from convexgan.latents import GaussianLatent
 from convexgan.moments import Moments
 from convexgan.solution import Solution, Status, load
 from convexgan.solve import path, program, select_method, solve
+from convexgan.two_sample import TwoSampleTest, two_sample_test
 from convexgan.verify import verify
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ __all__ = [
     "Solution",
     "SolverError",
     "Status",
+    "TwoSampleTest",
     "UnboundedError",
     "certify",
     "discriminators",
@@ -52,6 +54,7 @@ __all__ = [
     "program",
     "select_method",
     "solve",
+    "two_sample_test",
     "verify",
 ]
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from convexgan._checks import check_choice, check_columns, check_count, check_number
 from convexgan.closed_forms import whiten
-from convexgan.discriminators import as_discriminator
-from convexgan.generators import Free, GeneratorClass, TwoLayerPolynomial, as_generator
+from convexgan.discriminators import ReLU, as_moment_discriminator
+from convexgan.generators import Free, GeneratorClass, Mixture, MomentGenerator, TwoLayerPolynomial, as_generator
 from convexgan.latents import Latent, SampleLatent, as_latent
 from convexgan.moments import Moments
 from convexgan.problem import Activation, Bias, MomentGame, Whitened
@@ -23,7 +23,7 @@ class Setting:
     Attributes
     ----------
     game : MomentGame
-    generator : GeneratorClass
+    generator : MomentGenerator
     latent : Latent or None
         None for free generators.
     points : int or None
@@ -31,7 +31,7 @@ class Setting:
     """
 
     game: MomentGame
-    generator: GeneratorClass
+    generator: MomentGenerator
     latent: Latent | None
     points: int | None
 
@@ -40,7 +40,7 @@ def read_call(
     X: Any,
     Z: Any,
     *,
-    discriminator: str | Activation,
+    discriminator: str | Activation | ReLU,
     generator: str | GeneratorClass,
     beta: float | None = None,
     lam: float | None = None,
@@ -51,7 +51,11 @@ def read_call(
     max_neurons: int | None = None,
 ) -> Setting:
     """The checked call; raises ``ValueError`` naming the argument and the repair."""
-    activation, spec = as_discriminator(discriminator), as_generator(generator)
+    activation, spec = as_moment_discriminator(discriminator), as_generator(generator)
+    if isinstance(spec, Mixture):
+        raise ValueError(
+            "generator 'mixture' is for ReLU discriminators: choose 'linear', 'free' or 'polynomial' here."
+        )
     data = Moments.from_array(X, name="X")
     if data.total == 0:
         raise ValueError("X holds no samples: update the moments with rows first.")
@@ -124,7 +128,7 @@ def check_bias(bias: str, activation: Activation) -> str:
     )
 
 
-def _read_latent(spec: GeneratorClass, Z: Any, data: Moments) -> tuple[Latent | None, int | None]:
+def _read_latent(spec: MomentGenerator, Z: Any, data: Moments) -> tuple[Latent | None, int | None]:
     if not isinstance(spec, Free):
         return as_latent(Z), None
     given = None if Z is None else as_latent(Z)

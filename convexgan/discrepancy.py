@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_columns, check_count, check_finite
+from convexgan._checks import (
+    as_rows,
+    check_choice,
+    check_columns,
+    check_count,
+    check_finite,
+    check_number,
+    check_weights,
+)
 from convexgan.canonical import check_bias
-from convexgan.discriminators import TwoLayerDiscriminator, as_discriminator, separate, separation
+from convexgan.discriminators import (
+    ReLU,
+    TwoLayerDiscriminator,
+    as_discriminator,
+    as_moment_discriminator,
+    separate,
+    separate_relu,
+    separation,
+)
 from convexgan.moments import Moments
 from convexgan.problem import Activation
 
@@ -34,7 +52,10 @@ class IPM:
     sign : float
         +1 if real samples score higher.
     status : str
+        "stopped" if a limit ended a search; the bound holds all the same.
     stats : dict
+    critic : TwoLayerDiscriminator
+        The signed neuron, of norm 1.
     """
 
     value: float
@@ -43,33 +64,56 @@ class IPM:
     direction: Array
     sign: float
     status: str
-    stats: dict[str, Any] = field(default_factory=dict)
-    _critic: TwoLayerDiscriminator = field(default=None, repr=False)  # type: ignore[assignment]
+    stats: dict[str, Any]
+    critic: TwoLayerDiscriminator = field(repr=False)
 
     def witness(self, X: Any) -> Array:
         """sign * s(x . u) for each row, (n,): high where real samples outnumber generated ones."""
-        return self._critic(X)
+        return self.critic(X)
 
 
 def ipm(
     X: Any,
     Y: Any,
-    discriminator: str | Activation = "quadratic",
+    discriminator: str | Activation | ReLU = "relu",
     *,
     bias: str = "none",
+    method: str = "auto",
     weights_x: Any = None,
     weights_y: Any = None,
+    gap: float = 0.0,
+    time_limit: float | None = None,
+    max_nodes: int | None = None,
+    rng: int | np.random.Generator | None = 0,
+    progress: bool = False,
 ) -> IPM:
     """The largest difference of means any unit neuron sees: max over |u| <= 1 of |mean s(Xu) - mean s(Yu)|.
 
+    Linear, quadratic and polynomial neurons have a formula. ReLU neurons need a search whose time grows quickly with
+    the number of columns: milliseconds for two or three, seconds for five or six; beyond that give a ``gap`` or a
+    ``time_limit``. The upper bound holds whenever the search stops, also at Ctrl-C.
+
     Parameters
     ----------
-    X, Y : (n_r, d) and (n_f, d) arrays, torch tensors or Moments
-    discriminator : "linear", "quadratic", "polynomial" or an instance
+    X, Y : (n_r, d) and (n_f, d) arrays or torch tensors; Moments too unless the neurons are ReLUs
+    discriminator : "relu", "linear", "quadratic", "polynomial" or an instance
     bias : "none", "penalized" or "free"
-        "penalized" appends 1 to every row; "free" is for linear neurons only, where constants cancel.
+        "penalized" appends 1 to every row. "free" leaves the bias out of the norm: for linear neurons, where constants
+        cancel, and for ReLUs on data of one column.
+    method : "auto", "sweep", "cones", "enumerate" or "sampled"
+        How to search; "sampled" tries random directions and gives a lower bound.
     weights_x, weights_y : (n_r,) and (n_f,) arrays, optional
         Row weights instead of 1/n.
+    gap : float
+        Relative gap between bound and value at which the search may stop.
+    time_limit : float, optional
+        Seconds.
+    max_nodes : int, optional
+        Cones that the search may look at.
+    rng : seed or Generator
+        For "sampled".
+    progress : bool
+        Show value and bound on stderr.
 
     Returns
     -------
@@ -78,10 +122,21 @@ def ipm(
     Examples
     --------
     >>> import numpy as np, convexgan as cg
-    >>> cg.ipm(np.array([[3.0, 4.0]]), np.zeros((1, 2)), discriminator="linear").value
+    >>> cg.ipm(np.array([[3.0, 4.0]]), np.zeros((1, 2))).value
     5.0
     """
     activation = as_discriminator(discriminator)
+    if isinstance(activation, ReLU):
+        sample = _signed_sample(X, Y, weights_x, weights_y)
+        limits: dict[str, Any] = {"gap": check_number(gap, "gap"), "time_limit": time_limit, "max_nodes": max_nodes}
+        with _shown(progress) as report:
+            return _relu_ipm(activation, *sample, bias, method=method, rng=rng, progress=report, **limits)
+    if method != "auto":
+        raise ValueError(f"method={method!r} is for ReLU neurons: leave it at 'auto' for {activation.name} ones.")
+    return _moment_ipm(activation, X, Y, bias, weights_x, weights_y)
+
+
+def _moment_ipm(activation: Activation, X: Any, Y: Any, bias: str, weights_x: Any, weights_y: Any) -> IPM:
     bias = check_bias(bias, activation)
     real = Moments.from_array(X, weights_x, name="X")
     fake = Moments.from_array(Y, weights_y, name="Y")
@@ -94,6 +149,49 @@ def ipm(
     critic = TwoLayerDiscriminator(neuron, np.array([best.sign]), activation, best.direction[real.dim :])
     exact = best.upper_bound - best.value <= 1e-9 * max(best.value, abs(a) * real.noise(), 1e-300)
     return IPM(best.value, best.upper_bound, bool(exact), best.direction, best.sign, "optimal", {}, critic)
+
+
+def _signed_sample(X: Any, Y: Any, weights_x: Any, weights_y: Any) -> tuple[Array, Array]:
+    """All rows, and their weights: those of X sum to 1, those of Y to -1."""
+    parts, weights = [], []
+    for rows, w, name, sign in ((X, weights_x, "X", 1.0), (Y, weights_y, "Y", -1.0)):
+        if isinstance(rows, Moments):
+            raise ValueError(f"{name} is Moments, but ReLU neurons need the rows themselves: pass the array.")
+        rows = as_rows(rows, name)
+        check_finite(rows, name)
+        share = np.ones(len(rows)) if w is None else check_weights(w, len(rows), f"weights of {name}")
+        parts.append(rows.astype(np.float64))
+        weights.append(sign * share / share.sum())
+    check_columns(parts[0], parts[1].shape[1], "X", "Y")
+    return np.concatenate(parts), np.concatenate(weights)
+
+
+def _relu_ipm(activation: ReLU, rows: Array, weights: Array, bias: str, **search: Any) -> IPM:
+    check_choice(bias, "bias", ("none", "penalized", "free"))
+    dim, found = rows.shape[1], separate_relu(activation, rows, weights, bias, **search)
+    u, sign = found.direction, found.sign
+    critic = TwoLayerDiscriminator(u[None, :dim], np.array([sign]), activation, u[dim:])
+    stats = {"method": found.method, **found.stats}
+    return IPM(found.value, found.upper_bound, found.exact, u, sign, found.status, stats, critic)
+
+
+@contextmanager
+def _shown(progress: bool) -> Iterator[Callable[[float, float, int], None] | None]:
+    """What a search reports to: a line on stderr with value and bound, or nothing."""
+    if not progress:
+        yield None
+        return
+    from rich.console import Console  # here: only where somebody looks
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("ipm")
+
+        def report(value: float, bound: float, nodes: int) -> None:
+            bar.update(task, description=f"ipm: at least {value:.6g}, at most {bound:.6g}, {nodes} cones")
+
+        yield report
 
 
 @dataclass(frozen=True)
@@ -142,7 +240,7 @@ def held_out(
         Of the interval, in (0, 1).
     rng : seed or Generator
     """
-    rows, activation = as_rows(X, "X"), as_discriminator(discriminator)
+    rows, activation = as_rows(X, "X"), as_moment_discriminator(discriminator)
     check_count(resamples, "resamples")
     if not 0 < level < 1:
         raise ValueError(f"level must lie strictly between 0 and 1, got {level!r}.")

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from convexgan._checks import check_count
 from convexgan._files import read_model, write_model
 from convexgan.discrepancy import ipm
-from convexgan.discriminators import activation_from, as_discriminator
+from convexgan.discriminators import activation_from, as_moment_discriminator
 from convexgan.generators import Linear, LinearGenerator
 from convexgan.latents import GaussianLatent
 from convexgan.moments import Moments
@@ -87,7 +87,7 @@ class ConvexWGAN(BaseEstimator):  # type: ignore[misc]
         moments = Moments.from_array(rows)
         self.mean_ = moments.mean if self.center else np.zeros(rows.shape[1])
         data = moments.centered() if self.center else moments
-        activation = as_discriminator(self.discriminator)
+        activation = as_moment_discriminator(self.discriminator)
         beta = self.beta
         if beta is None and self.lam is None:
             beta = abs(activation.coefficients[0]) * data.spectrum.value(k)

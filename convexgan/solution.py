@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from convexgan import generators
 from convexgan._files import read_model, write_model
 from convexgan.certificate import Certificate
-from convexgan.discriminators import TwoLayerDiscriminator, activation_from
+from convexgan.discriminators import TwoLayerDiscriminator, activation_from, parameters
 from convexgan.generators import Generator
 
 
@@ -92,7 +92,7 @@ class Solution:
             "stats": json.loads(json.dumps(self.stats, default=str)),
             "warnings": list(self.warnings),
             "generator": described,
-            "activation": [critic.activation.name, *critic.activation.coefficients],
+            "activation": [critic.activation.name, *parameters(critic.activation)],
             "certificate": self.certificate.to_json(),
         }
         stored = {f"generator.{name}": array for name, array in arrays.items()}

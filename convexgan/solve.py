@@ -15,12 +15,14 @@ from convexgan.canonical import Setting, read_call
 from convexgan.certificate import Certificate
 from convexgan.certify import critic, make_certificate
 from convexgan.closed_forms import game_ipm, generated_moments, ipm_of_nothing, unwhiten
+from convexgan.discriminators import ReLU, as_discriminator
 from convexgan.exceptions import InfeasibleError, SolverError, UnboundedError
-from convexgan.generators import Free, Generator, GeneratorClass
+from convexgan.generators import Free, Generator, GeneratorClass, as_generator
 from convexgan.latents import as_latent
 from convexgan.methods import choose, closed_form, not_convex, run_program
 from convexgan.moments import Moments
 from convexgan.problem import Activation, MomentGame, Optimum
+from convexgan.sample_games import solve_sample_game
 from convexgan.solution import Solution, Status, dominated_by_mean, unsolved
 
 Array = NDArray[np.float64]
@@ -30,7 +32,7 @@ def solve(
     X: Any,
     Z: Any = None,
     *,
-    discriminator: str | Activation = "quadratic",
+    discriminator: str | Activation | ReLU = "quadratic",
     generator: str | GeneratorClass = "linear",
     beta: float | None = None,
     lam: float | None = None,
@@ -59,8 +61,8 @@ def solve(
         Real samples. They are not centred here.
     Z : (n_f, k) array, Moments or GaussianLatent, optional
         Latents; None for free generators.
-    discriminator : "linear", "quadratic", "polynomial" or an instance of `convexgan.discriminators`
-    generator : "linear", "free", "polynomial" or an instance of `convexgan.generators`
+    discriminator : "linear", "quadratic", "polynomial", "relu" or an instance of `convexgan.discriminators`
+    generator : "linear", "free", "polynomial", "mixture" or an instance of `convexgan.generators`
     beta : float
         Penalty on the discriminator's norm: the generator must satisfy ipm <= beta.
     lam : float
@@ -111,6 +113,21 @@ def solve(
     (16.5, 'saddle', 4)
     """
     check_number(tol, "tol", positive=True)
+    activation = as_discriminator(discriminator)
+    if isinstance(activation, ReLU):
+        return solve_sample_game(
+            X,
+            activation=activation,
+            generator=as_generator(generator),
+            beta=beta,
+            lam=lam,
+            penalty=generator_penalty,
+            reduction=reduction,
+            bias=bias,
+            tol=tol,
+            time_limit=time_limit,
+            throw=throw,
+        )
     setting = read_call(
         X,
         Z,

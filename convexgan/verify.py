@@ -11,11 +11,12 @@ from convexgan._checks import check_choice, check_count, check_number
 from convexgan.canonical import check_budget
 from convexgan.certificate import Certificate, Evidence
 from convexgan.certify import make_certificate
-from convexgan.discriminators import TwoLayerDiscriminator, activation_from
+from convexgan.discriminators import ReLU, TwoLayerDiscriminator, activation_from
 from convexgan.exceptions import InfeasibleError
 from convexgan.methods import choose, closed_form
 from convexgan.moments import Moments
 from convexgan.problem import MomentGame, Whitened
+from convexgan.sample_certificate import verify_sample_certificate
 
 Array = NDArray[np.float64]
 
@@ -43,6 +44,8 @@ def verify(certificate: Certificate, X: Any, *, tol: float = 1e-6) -> Certificat
     check_number(tol, "tol", positive=True)
     if certificate.evidence is None:
         raise ValueError("the certificate carries no evidence, so it cannot be recomputed.")
+    if certificate.evidence.settings.get("activation") == ReLU.name:
+        return verify_sample_certificate(certificate.evidence, X, tol)
     data = Moments.from_array(X, name="X")
     try:
         game, factor, mean, discriminator = _read_evidence(certificate.evidence, data)

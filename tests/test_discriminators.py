@@ -246,7 +246,7 @@ def test_weights_replace_repetition(name, d):
 def test_weights_are_not_ignored_for_moments():
     X, Y = pair(2)
     with pytest.raises(ValueError, match="weights"):
-        cg.ipm(cg.Moments.from_array(X), Y, weights_x=np.arange(1.0, len(X) + 1))
+        cg.ipm(cg.Moments.from_array(X), Y, "quadratic", weights_x=np.arange(1.0, len(X) + 1))
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

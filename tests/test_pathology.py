@@ -44,6 +44,8 @@ def test_broken_rows_are_named_with_their_repair(broken, says):
     for call in (
         lambda: cg.solve(broken, GAUSS, beta=0.3),
         lambda: cg.ipm(broken, X),
+        lambda: cg.ipm(broken, X, "quadratic"),
+        lambda: cg.two_sample_test(broken, X),
         lambda: cg.certify(broken, X, beta=0.3),
         lambda: cg.Moments.from_array(broken),
     ):
@@ -61,7 +63,9 @@ def test_broken_latents_are_named(broken, generator):
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda: cg.ipm(X, X[:, :2]), "3 columns and Y has 2"),
+        (lambda: cg.ipm(X, X[:, :2]), "same features"),
+        (lambda: cg.ipm(X, X[:, :2], "quadratic"), "3 columns and Y has 2"),
+        (lambda: cg.two_sample_test(X, X[:, :2]), "same features"),
         (lambda: cg.certify(X, X[:, :2], beta=1.0), "same features"),
         (lambda: cg.held_out(X, X[:, :2]), "same features"),
         (lambda: cg.Moments.from_array(X).update(X[:, :2]), "same features"),
@@ -137,7 +141,7 @@ def test_empty_moments_are_refused():
     for call in (
         lambda: cg.solve(cg.Moments(3), GAUSS, beta=0.1),
         lambda: cg.solve(X, cg.Moments(3), beta=0.1),
-        lambda: cg.ipm(X, cg.Moments(3)),
+        lambda: cg.ipm(X, cg.Moments(3), "quadratic"),
     ):
         with pytest.raises(ValueError, match="no samples"):
             call()

@@ -90,7 +90,7 @@ def test_samples_are_repeatable_and_of_the_right_law(name):
     a, b, other = (sol.generator.sample(4000, rng) for rng in (1, np.random.default_rng(1), 2))
     np.testing.assert_array_equal(a, b)
     assert (a != other).any() and a.shape == (4000, 2)
-    spread = cg.ipm(CELLS[name].X, a).value
+    spread = cg.ipm(CELLS[name].X, a, "quadratic").value
     assert spread == pytest.approx(0.3, abs=0.35)
     np.testing.assert_array_equal(sol.generator.sample(3, 0), CELLS[name].solve(beta=0.3, rng=0).generator.sample(3, 0))
     with pytest.raises(ValueError, match="n must be"):
@@ -283,5 +283,5 @@ def test_import_is_light():
 
 
 def test_import_is_fast():
-    code = "import time; t = time.perf_counter(); import convexgan; print(time.perf_counter() - t)"
+    code = "import time; import convexgan; print(time.process_time())"
     assert min(float(python(code)) for _ in range(3)) < 0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -87,19 +88,24 @@ def numbers_of(certificate: Certificate) -> dict[str, Any]:
 def ipm(
     x: Annotated[Path, typer.Argument(metavar="X.npy", help="Real rows (n_r, d).")],
     y: Annotated[Path, typer.Argument(metavar="Y.npy", help="Generated rows (n_f, d).")],
-    discriminator: Discriminator = "quadratic",
+    discriminator: Annotated[str, typer.Option(help="relu, linear, quadratic or polynomial.")] = "relu",
     bias: Annotated[str, typer.Option(help="none, penalized or free.")] = "none",
+    method: Annotated[str, typer.Option(help="For relu: auto, sweep, cones, enumerate or sampled.")] = "auto",
+    gap: Annotated[float, typer.Option(help="For relu: relative gap at which to stop.")] = 0.0,
+    time_limit: Annotated[float | None, typer.Option(help="For relu: seconds; the bound holds all the same.")] = None,
     as_json: Json = False,
 ) -> None:
     """Print the exact discrepancy between two samples: what the best unit neuron sees.
 
-    Example: convexgan ipm X.npy Y.npy --discriminator polynomial
+    Example: convexgan ipm X.npy Y.npy --discriminator relu --bias penalized --time-limit 60
     """
     import convexgan as cg
 
-    found = cg.ipm(read_sample(x), read_sample(y), discriminator, bias=bias)
+    X, Y = read_sample(x), read_sample(y)
+    limits: dict[str, Any] = {"method": method, "gap": gap, "time_limit": time_limit, "progress": sys.stderr.isatty()}
+    found = cg.ipm(X, Y, discriminator, bias=bias, **limits)
     if as_json:
-        fields = ("value", "upper_bound", "exact", "sign", "direction")
+        fields = ("value", "upper_bound", "exact", "sign", "direction", "status")
         print_json({name: getattr(found, name) for name in fields} | {"discriminator": discriminator})
     else:
         quality = "exact" if found.exact else f"at most {number(found.upper_bound, 10)}"

@@ -55,7 +55,7 @@ def dual_value(game: MomentGame, critic: TwoLayerDiscriminator, *, rescale: bool
     """
     if critic.norm == 0:
         return 0.0, 1.0
-    latent, (a, b, _) = game.latent, critic.activation.coefficients
+    latent, (a, b, _) = game.latent, critic.coefficients
     linear = (critic.outer * (2 * a * critic.biases + b)) @ critic.neurons
     gain = float(a * critic.outer @ quadratic_means(game.data, critic.neurons) + linear @ game.data.mean)
     gain -= 0.0 if game.beta is None else game.beta * critic.norm

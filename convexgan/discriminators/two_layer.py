@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import as_rows, check_columns, check_finite
+from convexgan.discriminators.relu import ReLU
 from convexgan.problem import Activation
 
 Array = NDArray[np.float64]
@@ -22,15 +23,15 @@ class TwoLayerDiscriminator:
     ----------
     neurons : (m, d) array
     outer : (m,) array
-    activation : Activation
-        s(t) = a t^2 + b t + c.
+    activation : Activation or ReLU
+        s(t).
     biases : (m,) array
         Zero unless the game was solved with ``bias="penalized"``.
     """
 
     neurons: Array
     outer: Array
-    activation: Activation
+    activation: Activation | ReLU
     biases: Array = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
@@ -48,9 +49,18 @@ class TwoLayerDiscriminator:
         rows = as_rows(X, "X")
         check_columns(rows, self.neurons.shape[1], "X", "the discriminator")
         check_finite(rows, "X")
-        a, b, c = self.activation.coefficients
         t = rows @ self.neurons.T + self.biases
+        if isinstance(self.activation, ReLU):
+            return np.asarray(self.activation(t) @ self.outer, dtype=np.float64)
+        a, b, c = self.coefficients
         return np.asarray(((a * t + b) * t + c) @ self.outer, dtype=np.float64)
+
+    @property
+    def coefficients(self) -> tuple[float, float, float]:
+        """(a, b, c) of s(t) = a t^2 + b t + c."""
+        if isinstance(self.activation, ReLU):
+            raise ValueError("ReLU neurons are no polynomials: they have no coefficients a, b, c.")
+        return self.activation.coefficients
 
     @property
     def norm(self) -> float:
@@ -59,6 +69,6 @@ class TwoLayerDiscriminator:
 
     def quadratic_form(self) -> tuple[Array, Array]:
         """(Q, q) with D(x) = x'Qx + q'x + constant; shapes (d, d) and (d,)."""
-        a, b, _ = self.activation.coefficients
+        a, b, _ = self.coefficients
         weighted = self.outer[:, None] * self.neurons
         return a * weighted.T @ self.neurons, (self.outer * (2 * a * self.biases + b)) @ self.neurons

@@ -9,13 +9,15 @@ from numpy.typing import NDArray
 from convexgan._checks import resolve
 from convexgan.generators.free import Free, FreeGenerator
 from convexgan.generators.linear import Linear, LinearGenerator
+from convexgan.generators.mixture import Mixture, MixtureGenerator
 from convexgan.generators.polynomial import PolynomialGenerator, TwoLayerPolynomial
 from convexgan.latents import GaussianLatent, Latent, MomentLatent, SampleLatent
 from convexgan.moments import Moments
 
-GeneratorClass = Linear | Free | TwoLayerPolynomial
-Generator = LinearGenerator | FreeGenerator | PolynomialGenerator
-CLASSES: dict[str, type] = {"linear": Linear, "free": Free, "polynomial": TwoLayerPolynomial}
+MomentGenerator = Linear | Free | TwoLayerPolynomial
+GeneratorClass = MomentGenerator | Mixture
+Generator = LinearGenerator | FreeGenerator | PolynomialGenerator | MixtureGenerator
+CLASSES: dict[str, type] = {"linear": Linear, "free": Free, "polynomial": TwoLayerPolynomial, "mixture": Mixture}
 
 __all__ = [
     "Free",
@@ -24,6 +26,9 @@ __all__ = [
     "GeneratorClass",
     "Linear",
     "LinearGenerator",
+    "Mixture",
+    "MixtureGenerator",
+    "MomentGenerator",
     "PolynomialGenerator",
     "TwoLayerPolynomial",
     "as_generator",
@@ -42,6 +47,8 @@ def state(generator: Generator) -> tuple[dict[str, Any], dict[str, NDArray[Any]]
     """Settings and arrays from which `restore` makes the generator again."""
     if isinstance(generator, FreeGenerator):
         return {"name": "free"}, {"points": generator.points}
+    if isinstance(generator, MixtureGenerator):
+        return {"name": "mixture"}, {"particles": generator.particles, "weights": generator.weights}
     latent = generator.latent
     settings: dict[str, Any] = {"latent": type(latent).__name__, "dim": latent.dim}
     arrays: dict[str, NDArray[Any]] = {"weights": generator.weights}
@@ -57,6 +64,8 @@ def restore(settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Genera
     """The generator whose `state` was saved."""
     if settings["name"] == "free":
         return FreeGenerator(arrays["points"])
+    if settings["name"] == "mixture":
+        return MixtureGenerator(arrays["particles"], arrays["weights"])
     latent: Latent
     if settings["latent"] == "SampleLatent":
         latent = SampleLatent(arrays["latents"])

@@ -1,0 +1,214 @@
+"""Bounds of a piecewise-linear function on simplicial cones, many cones at a time."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convexgan.arrangements.majorant import Quadratic
+from convexgan.arrangements.reduce import Arrangement, positive_sums
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.intp]
+SWEEPS = 3
+PAIRINGS = 4  # rounds of mutual nearest neighbours
+ALIKE = 0.3  # rows are partners if their difference is at most this share of the first
+ORTHANTS = 8  # up to this dimension the search starts from the 2^p orthants
+
+
+def fan(p: int) -> Array:
+    """Simplicial cones that cover R^p, (K, p, p): orthants, or the p + 1 cones of a regular simplex."""
+    if p <= ORTHANTS:
+        signs = np.array(list(itertools.product((1.0, -1.0), repeat=p)))
+        return signs[:, :, None] * np.eye(p)
+    corners = np.linalg.svd(np.eye(p + 1) - 1 / (p + 1))[0][:, :p]
+    corners /= np.linalg.norm(corners, axis=1)[:, None]
+    return np.stack([np.delete(corners, k, axis=0) for k in range(p + 1)])
+
+
+def centres(rays: Array) -> Array:
+    """A unit vector inside each cone, (K, p)."""
+    sums = rays.sum(axis=1)
+    return np.asarray(sums / np.linalg.norm(sums, axis=1)[:, None])
+
+
+def cone_bounds(rays: Array, heights: Array) -> tuple[Array, Array]:
+    """max of l . u over cone and unit ball, from above, for the l with l . r_j = heights_j; and |l|-minimal y.
+
+    By duality it is the least |y| with y . r_j >= heights_j: every such y gives a bound, and a few sweeps of
+    coordinate descent come close to the best.
+
+    Parameters
+    ----------
+    rays : (K, p, p) array of unit rows
+    heights : (K, p) array
+    """
+    columns = np.swapaxes(np.linalg.inv(rays), 1, 2).copy()  # columns[:, j] . r_k = 1 if j == k else 0
+    lengths = np.einsum("kjp,kjp->kj", columns, columns)
+    y = np.einsum("kj,kjp->kp", heights, columns)
+    slack = np.zeros_like(heights)
+    for _ in range(SWEEPS):
+        for j in range(heights.shape[1]):
+            column = columns[:, j]
+            move = np.maximum(-np.einsum("kp,kp->k", y, column) / lengths[:, j], -slack[:, j])
+            slack[:, j] += move
+            y += move[:, None] * column
+    level = np.maximum(heights.max(axis=1), 0)[:, None] * columns.sum(axis=1)
+    return np.minimum(np.linalg.norm(y, axis=1), np.linalg.norm(level, axis=1)), y
+
+
+def quadratic_bounds(quadratic: Quadratic, rays: Array) -> Array:
+    """The maximum of a concave quadratic on cones within the sphere, from above, by tangents."""
+    best, at = np.full(len(rays), np.inf), centres(rays)
+    for _ in range(2):
+        slopes, offsets = quadratic.tangents(at)
+        heights = np.einsum("kp,kjp->kj", slopes, rays)
+        bounds, y = cone_bounds(rays, heights)
+        highest = heights.max(axis=1)
+        best = np.minimum(best, np.where(highest < 0, highest, bounds) + offsets)
+        at = y / np.maximum(np.linalg.norm(y, axis=1), 1e-300)[:, None]
+    return best
+
+
+@dataclass(frozen=True, eq=False)
+class Cones:
+    """Cones that lie close together, and a function that equals m on them.
+
+    Attributes
+    ----------
+    sign : float
+        Whether m or -m is maximised.
+    rays : (K, p, p) array
+    bounds : (K,) array
+        Upper bounds on the maximum over cone and unit ball.
+    plus, minus, linear : arrays
+        The function, as in `Arrangement`; rows that are decided on all cones are part of ``linear``.
+    partners : (n_+,) array
+        For each of ``plus`` the index of the like row among ``minus``, or -1; see `pair_up`.
+    heights : (K, p) array
+        The sum over ``plus`` at the rays.
+    """
+
+    sign: float
+    rays: Array
+    bounds: Array
+    plus: Array
+    minus: Array
+    linear: Array
+    partners: Indices
+    heights: Array
+
+    @classmethod
+    def cover(cls, sign: float, side: Arrangement, bound: float) -> Cones:
+        """All of R^p."""
+        rays = fan(side.dim)
+        heights, partners = positive_sums(rays, side.plus), pair_up(side.plus, side.minus)
+        return cls(sign, rays, np.full(len(rays), bound), side.plus, side.minus, side.linear, partners, heights)
+
+    @property
+    def bound(self) -> float:
+        """The largest of the bounds, 0 if there are none."""
+        return float(self.bounds.max(initial=0.0))
+
+    def take(self, chosen: NDArray[np.bool_]) -> Cones:
+        """Some of the cones."""
+        return replace(self, rays=self.rays[chosen], bounds=self.bounds[chosen], heights=self.heights[chosen])
+
+    def parts(self, size: int) -> list[Cones]:
+        """Parts of at most that many cones, each with its own undecided rows."""
+        cuts = np.array_split(np.arange(len(self.bounds)), -(-len(self.bounds) // size))
+        return [replace(self, rays=self.rays[cut], bounds=self.bounds[cut])._decided() for cut in cuts]
+
+    def _decided(self) -> Cones:
+        """The same cones; rows that keep their sign on all of them become part of the linear term."""
+        gains, linear = _undecided(self.plus, self.rays, self.linear, 1.0)
+        losses, linear = _undecided(self.minus, self.rays, linear, -1.0)
+        partners = np.append(np.where(losses, np.cumsum(losses) - 1, -1), -1)[self.partners[gains]]
+        plus = self.plus[gains]
+        heights = positive_sums(self.rays, plus)
+        return replace(self, plus=plus, minus=self.minus[losses], linear=linear, partners=partners, heights=heights)
+
+    def paired(self) -> Cones | None:
+        """A function above m on the cones where pairs of like rows are one: max(s, 0) - max(t, 0) <= max(s - t, 0).
+
+        The convex part, in proportion to which bounds lose, is then that of the short differences. None where few
+        rows have partners.
+        """
+        has = self.partners >= 0
+        if 2 * np.count_nonzero(has) < len(has) or not has.any():
+            return None
+        taken = self.partners[has]
+        plus = np.vstack([self.plus[~has], self.plus[has] - self.minus[taken]])
+        alone = np.full(len(plus), -1)
+        return replace(self, plus=plus, minus=np.delete(self.minus, taken, axis=0), partners=alone)._decided()
+
+    def halved(self) -> Cones:
+        """Two cones for each, its widest edge halved."""
+        count, p, _ = self.rays.shape
+        every = np.arange(count)
+        cosines = self.rays @ np.swapaxes(self.rays, 1, 2)
+        i, j = np.divmod(np.argmin(cosines.reshape(count, p * p), axis=1), p)
+        fresh = self.rays[every, i] + self.rays[every, j]
+        fresh /= np.linalg.norm(fresh, axis=1)[:, None]
+        at_fresh = positive_sums(fresh, self.plus)
+        rays, heights = np.repeat(self.rays, 2, axis=0), np.repeat(self.heights, 2, axis=0)
+        for child, old in ((2 * every, i), (2 * every + 1, j)):
+            rays[child, old], heights[child, old] = fresh, at_fresh
+        return replace(self, rays=rays, heights=heights, bounds=np.repeat(self.bounds, 2))
+
+    def bounded(self, cutoff: float) -> tuple[Cones, Array, Array]:
+        """Tighter bounds; m at the centres (K,); by how much the convex part is over-estimated there (K,).
+
+        The convex part is at most its interpolation from the rays, the concave part at most any linearisation:
+        at the centre, then, for cones above the cutoff, where the first bound is attained and half way.
+        """
+        middles = centres(self.rays)
+        slopes = self._slopes(middles)
+        found, y = self._linear_bounds(slopes)
+        bounds = np.minimum(found, self.bounds)
+        live = np.flatnonzero(bounds > cutoff)
+        if len(live) and len(self.minus):
+            part = replace(self, rays=self.rays[live], heights=self.heights[live])
+            other = part._slopes(y[live])
+            for mixed in ((slopes[live] + other) / 2, other):
+                bounds[live] = np.minimum(bounds[live], part._linear_bounds(mixed)[0])
+        convex = positive_sums(middles, self.plus)
+        interpolated = self.heights.sum(axis=1) / np.linalg.norm(self.rays.sum(axis=1), axis=1)
+        at_centres = np.einsum("kp,kp->k", slopes, middles) + convex
+        return replace(self, bounds=bounds), at_centres, interpolated - convex
+
+    def _slopes(self, at: Array) -> Array:
+        """Supergradients of the linear and concave part, (K, p)."""
+        return np.asarray(self.linear - (at @ self.minus.T > 0).astype(float) @ self.minus)
+
+    def _linear_bounds(self, slopes: Array) -> tuple[Array, Array]:
+        return cone_bounds(self.rays, self.heights + np.einsum("kp,kjp->kj", slopes, self.rays))
+
+
+def pair_up(plus: Array, minus: Array) -> Indices:
+    """For each row of ``plus`` the index of a row of ``minus`` that differs little from it, each used once, or -1."""
+    from scipy.spatial import cKDTree  # here: `import convexgan` stays light
+
+    partners, free = np.full(len(plus), -1), np.arange(len(minus))
+    single = np.arange(len(plus))
+    for _ in range(PAIRINGS):
+        if not len(single) or not len(free):
+            break
+        there = cKDTree(minus[free]).query(plus[single])[1]
+        back = cKDTree(plus[single]).query(minus[free])[1]
+        mutual = back[there] == np.arange(len(single))
+        partners[single[mutual]] = free[there[mutual]]
+        single, free = single[~mutual], np.delete(free, there[mutual])
+    far = np.linalg.norm(plus - minus[partners], axis=1) > ALIKE * np.linalg.norm(plus, axis=1) if len(minus) else True
+    return np.where(far, -1, partners)
+
+
+def _undecided(rows: Array, rays: Array, linear: Array, sign: float) -> tuple[NDArray[np.bool_], Array]:
+    """Which rows change sign among the rays, and the linear part with the rows that are positive on all."""
+    values = rays.reshape(-1, rays.shape[2]) @ rows.T
+    low, high = values.min(axis=0), values.max(axis=0)
+    positive = low >= 0
+    return ~positive & (high > 0), linear + sign * rows[positive].sum(axis=0)

@@ -1,0 +1,152 @@
+"""The maximum over the ball of a weighted sum of rectified rows: the choice of the method."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convexgan._checks import as_rows, check_choice, check_count, check_finite, check_number
+from convexgan.arrangements.enumeration import enumerated_maximum
+from convexgan.arrangements.reduce import Arrangement, reduce_rows
+from convexgan.arrangements.sampled import sampled_maximum
+from convexgan.arrangements.search import Search
+from convexgan.arrangements.sweep2d import sweep
+
+Array = NDArray[np.float64]
+EXACT = 1e-9  # relative gap below which a value counts as exact
+ROUNDING = 1e-14  # relative error of a maximum that was computed exactly
+METHODS = ("auto", "sweep", "cones", "enumerate", "sampled")
+
+
+@dataclass(frozen=True)
+class Maximum:
+    """The maximum of |m(u)| over the unit ball, m(u) = sum_i weights_i max(rows_i . u, 0), and its proof.
+
+    Attributes
+    ----------
+    value : float
+        |m| at ``direction``, evaluated from the rows as given.
+    upper_bound : float
+        At least the maximum.
+    exact : bool
+        Whether the two agree to 1e-9 of the value.
+    direction : (d,) array
+        A unit vector.
+    sign : float
+        The sign of m there: ``sign * m(direction) == value``.
+    status : str
+        "optimal": the gap asked for was reached; "stopped": a limit was, or the method gives no better bound.
+    method : str
+        "sweep", "cones", "enumerate" or "sampled".
+    stats : dict
+        ``rank``, ``rows`` (after merging), ``seconds``, and counts of the method.
+    """
+
+    value: float
+    upper_bound: float
+    exact: bool
+    direction: Array
+    sign: float
+    status: str
+    method: str
+    stats: dict[str, Any]
+
+
+def maximize(
+    rows: Any,
+    weights: Any,
+    *,
+    method: str = "auto",
+    gap: float = 0.0,
+    time_limit: float | None = None,
+    max_nodes: int | None = None,
+    rng: np.random.Generator | int | None = None,
+    progress: Callable[[float, float, int], None] | None = None,
+) -> Maximum:
+    """The maximum over |u| <= 1 of |sum_i weights_i max(rows_i . u, 0)|.
+
+    Parameters
+    ----------
+    rows : (N, d) array
+    weights : (N,) array
+        Of any sign.
+    method : {"auto", "sweep", "cones", "enumerate", "sampled"}
+        "sweep" is exact and immediate up to rank 2; "cones" is branch and bound for any rank, with a valid bound
+        whenever it stops; "enumerate" goes through all activation patterns and is for checks; "sampled" gives a lower
+        bound from random directions. "auto" is "sweep" where that is possible, otherwise "cones".
+    gap : float
+        Relative gap at which "cones" may stop.
+    time_limit : float, optional
+        Seconds; 0 gives a valid bound at once.
+    max_nodes : int, optional
+        Cones to look at.
+    rng : optional
+        For "sampled".
+    progress : callable, optional
+        Called now and then with value, upper bound and cones so far.
+    """
+    rows, weights = _checked(rows, weights)
+    method = check_choice(method, "method", METHODS)
+    gap = check_number(gap, "gap")
+    time_limit = None if time_limit is None else check_number(time_limit, "time_limit")
+    max_nodes = None if max_nodes is None else check_count(max_nodes, "max_nodes", 0)
+    start = time.perf_counter()
+    row_scale = float(np.abs(rows).max()) or 1.0
+    weight_scale = float(np.abs(weights).max()) or 1.0
+    arrangement = reduce_rows(rows / row_scale, weights / weight_scale)
+    if method == "auto":
+        method = "sweep" if arrangement.dim <= 2 else "cones"
+    if method == "sweep" and arrangement.dim > 2:
+        raise ValueError(f"method='sweep' needs rows of rank 1 or 2, these have rank {arrangement.dim}: use 'auto'.")
+    stats: dict[str, Any] = {"rank": arrangement.dim, "rows": len(arrangement.rows)}
+    if arrangement.dim == 0 or (method in ("sweep", "cones") and arrangement.dim == 1):
+        u, bound, status = _on_a_line(arrangement)
+    elif method == "cones":
+        search = Search(arrangement, gap, progress)
+        status = search.run(time_limit, max_nodes)
+        u, bound, stats["nodes"] = search.direction, search.upper_bound, search.nodes
+    elif method == "sampled":
+        u, more = sampled_maximum(arrangement, rng, time_limit)
+        bound, status = max(arrangement.bound(), arrangement.negated().bound()), "stopped"
+        stats |= more
+    else:
+        u = sweep(arrangement) if method == "sweep" else enumerated_maximum(arrangement)
+        bound, status = abs(arrangement.value(u)), "optimal"
+    stats["seconds"] = time.perf_counter() - start
+    return _maximum(rows, weights, arrangement.basis @ u, bound * row_scale * weight_scale, status, method, stats)
+
+
+def _checked(rows: Any, weights: Any) -> tuple[Array, Array]:
+    rows = as_rows(rows, "rows").astype(np.float64, copy=False)
+    check_finite(rows, "rows")
+    weights = np.asarray(weights, dtype=np.float64)
+    if weights.shape != (len(rows),) or not np.isfinite(weights).all():
+        raise ValueError(f"weights must be finite, one for each of the {len(rows)} rows, got shape {weights.shape}.")
+    return rows, weights
+
+
+def _on_a_line(arrangement: Arrangement) -> tuple[Array, float, str]:
+    """The better end of a line, for rank 1; nothing to choose for rank 0."""
+    if arrangement.dim == 0:
+        return np.zeros(0), 0.0, "optimal"
+    ends = np.array([[1.0], [-1.0]])
+    sizes = np.abs(arrangement.values(ends))
+    return ends[int(np.argmax(sizes))], float(sizes.max()), "optimal"
+
+
+def _maximum(
+    rows: Array, weights: Array, u: Array, bound: float, status: str, method: str, stats: dict[str, Any]
+) -> Maximum:
+    """The record, its value evaluated from the data."""
+    length = float(np.linalg.norm(u))
+    u = u / length if length > 0 else np.eye(1, rows.shape[1])[0]
+    m = float(weights @ np.maximum(rows @ u, 0))
+    value = abs(m)
+    bound = max(bound * (1 + ROUNDING), value)
+    exact = method != "sampled" and status == "optimal" and bound - value <= EXACT * value
+    return Maximum(value, bound, exact, u, 1.0 if m >= 0 else -1.0, status, method, stats)

@@ -1,0 +1,155 @@
+"""Arrangements in normal form: no zero rows, no parallel rows, full rank."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+DECIMALS = 12  # parallel rows are recognised by their unit vectors, rounded
+CANCELLED = 1e-14  # a sum of weights smaller than this share of their sizes is rounding
+CACHE = 32768  # numbers that stay in the processor's second-level cache
+
+
+@dataclass(frozen=True, eq=False)
+class Arrangement:
+    """The function m(u) = linear . u + sum_i max(plus_i . u, 0) - sum_j max(minus_j . u, 0) on R^p.
+
+    Weights are folded into the rows, since w max(t, 0) = max(w t, 0) for w > 0.
+
+    Attributes
+    ----------
+    plus, minus : (n_+, p) and (n_-, p) arrays
+        No two of all these rows are parallel, none is zero.
+    linear : (p,) array
+        Where antiparallel rows were merged: max(-t, 0) = max(t, 0) - t.
+    basis : (d, p) array
+        Orthonormal columns; u in R^p stands for ``basis @ u`` in R^d.
+    """
+
+    plus: Array
+    minus: Array
+    linear: Array
+    basis: Array
+
+    @property
+    def dim(self) -> int:
+        """p, the rank of the rows."""
+        return len(self.linear)
+
+    @property
+    def rows(self) -> Array:
+        """All rows, those of positive weight first, (N, p)."""
+        return np.vstack([self.plus, self.minus])
+
+    @property
+    def signs(self) -> Array:
+        """+1 and -1 for each of `rows`, (N,)."""
+        return np.concatenate([np.ones(len(self.plus)), -np.ones(len(self.minus))])
+
+    def negated(self) -> Arrangement:
+        """The arrangement of -m."""
+        return Arrangement(self.minus, self.plus, -self.linear, self.basis)
+
+    def values(self, U: Array) -> Array:
+        """m at each row of U, (k,)."""
+        return U @ self.linear + positive_sums(U, self.plus) - positive_sums(U, self.minus)
+
+    def value(self, u: Array) -> float:
+        """m(u)."""
+        return float(self.values(u[None, :])[0])
+
+    def bound(self) -> float:
+        """An upper bound on m over the unit ball, at the cost of one pass.
+
+        max(t, 0) = (t + |t|) / 2, and by Cauchy and Schwarz (sum |a_i . u|)^2 is at most sum |a_i| times the largest
+        eigenvalue of sum a_i a_i' / |a_i|.
+        """
+        slope = self.linear + (self.plus.sum(axis=0) - self.minus.sum(axis=0)) / 2
+        sizes = np.linalg.norm(self.plus, axis=1)
+        form = (self.plus / sizes[:, None]).T @ self.plus
+        top = max(float(np.linalg.eigvalsh(form)[-1]), 0.0)
+        return float(np.linalg.norm(slope) + np.sqrt(sizes.sum() * top) / 2)
+
+
+def positive_sums(U: Array, rows: Array) -> Array:
+    """sum_i max(rows_i . u, 0) for each u along the last axis of U, in blocks."""
+    flat = U.reshape(-1, U.shape[-1])
+    out, ones, step = np.zeros(len(flat)), np.ones(len(rows)), max(1, CACHE // max(len(rows), 1))
+    for i in range(0, len(flat), step):
+        products = flat[i : i + step] @ rows.T
+        np.maximum(products, 0, out=products)
+        out[i : i + step] = products @ ones
+    return out.reshape(U.shape[:-1])
+
+
+def reduce_rows(rows: Array, weights: Array) -> Arrangement:
+    """The normal form of m(u) = sum_i weights_i max(rows_i . u, 0).
+
+    Rows of zero weight or zero length go; the rest is expressed in an orthonormal basis of its span (singular
+    values below max(N, d) eps of the largest count as zero); parallel rows become one, whose weight may cancel.
+
+    Parameters
+    ----------
+    rows : (N, d) array
+    weights : (N,) array
+        Of any sign.
+    """
+    mass = weights * np.linalg.norm(rows, axis=1)
+    kept = mass != 0
+    units, mass = rows[kept] / np.linalg.norm(rows[kept], axis=1)[:, None], mass[kept]
+    basis = row_space(units * np.abs(mass)[:, None], rows.shape[1])
+    units = units @ basis
+    first, line, turned = lines(units)
+    oriented = np.where(turned[first, None], -units[first], units[first])
+    total = _line_sums(line, mass, len(first))
+    slope = -_line_sums(line[turned], mass[turned], len(first)) @ oriented  # max(-t, 0) = max(t, 0) - t
+    left = total != 0
+    merged, positive = (oriented * np.abs(total)[:, None])[left], total[left] > 0
+    if not left.all():  # what is left may span less
+        smaller = row_space(np.vstack([merged, slope]) if slope.any() else merged, len(slope))
+        merged, slope, basis = merged @ smaller, slope @ smaller, basis @ smaller
+    return Arrangement(merged[positive], merged[~positive], slope, basis)
+
+
+def _line_sums(line: NDArray[np.intp], mass: Array, count: int) -> Array:
+    """The sum of the masses on each line; exactly 0 where only rounding remains."""
+    total = np.bincount(line, mass, count)
+    size = np.bincount(line, np.abs(mass), count)
+    return np.where(np.abs(total) > CANCELLED * size, total, 0.0)
+
+
+def row_space(rows: Array, d: int) -> Array:
+    """An orthonormal basis of the span of the rows, (d, p); the identity where that is everything."""
+    if not len(rows):
+        return np.zeros((d, 0))
+    triangular = np.linalg.qr(rows, mode="r") if len(rows) > d else rows
+    _, values, vectors = np.linalg.svd(triangular, full_matrices=False)
+    rank = int(np.count_nonzero(values > values[0] * max(len(rows), d) * np.finfo(float).eps))
+    return np.eye(d) if rank == d else vectors[:rank].T
+
+
+def lines(units: Array) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]]:
+    """Which of the unit vectors (N, p) span the same line.
+
+    Returns
+    -------
+    first : (L,) array
+        One vector for each line.
+    line : (N,) array
+        The line of each vector.
+    turned : (N,) array
+        Whether its leading coordinate is negative.
+    """
+    if not len(units):
+        return np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0, bool)
+    rounded = np.round(units, DECIMALS)
+    turned = rounded[np.arange(len(units)), np.argmax(rounded != 0, axis=1)] < 0
+    rounded[turned] *= -1
+    order = np.lexsort(rounded.T)
+    fresh = np.concatenate([[True], (rounded[order][1:] != rounded[order][:-1]).any(axis=1)])
+    line = np.empty(len(units), dtype=np.intp)
+    line[order] = np.cumsum(fresh) - 1
+    return order[fresh], line, turned

@@ -1,0 +1,88 @@
+"""The exact maximum of a piecewise-linear function on the circle, from sorted boundary angles: O(N log N)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convexgan.arrangements.reduce import Arrangement
+
+Array = NDArray[np.float64]
+BLOCK = 100_000  # weights whose arcs are in memory together
+
+
+def sweep(arrangement: Arrangement) -> Array:
+    """A unit vector at which |m| is largest, (2,), for p = 2.
+
+    Between two neighbouring boundary angles m(u) = g . u with g from prefix sums, so the best angle of an arc is
+    that of g (or -g), or an end of the arc.
+    """
+    arcs = _Arcs(arrangement.rows)
+    angles, values = arcs.extremes(arcs.slopes(arrangement.signs[None, :]) + arrangement.linear)
+    ends = angles[0, [int(values.argmax()), int(values.argmin())]]
+    U = np.column_stack([np.cos(ends), np.sin(ends)])
+    return np.asarray(U[int(np.argmax(np.abs(arrangement.values(U))))])
+
+
+def sweep_values(rows: Array, weights: Array) -> Array:
+    """max over unit u of |sum_i weights_i max(rows_i . u, 0)| for many weightings of the same rows.
+
+    Parameters
+    ----------
+    rows : (N, 2) or (N, 1) array
+    weights : (B, N) array
+
+    Returns
+    -------
+    (B,) array
+    """
+    rows, weights = np.asarray(rows, dtype=np.float64), np.asarray(weights, dtype=np.float64)
+    if rows.ndim != 2 or rows.shape[1] not in (1, 2) or weights.ndim != 2 or weights.shape[1] != len(rows):
+        raise ValueError(
+            f"rows must have shape (N, 2) or (N, 1) and weights (B, N), got {rows.shape} and {weights.shape}: "
+            "call maximize for each weighting of rows in higher dimension."
+        )
+    if rows.shape[1] == 1:
+        ends = np.maximum(rows * np.array([1.0, -1.0]), 0)
+        return np.asarray(np.abs(weights @ ends).max(axis=1))
+    arcs, found, block = _Arcs(rows), np.zeros(len(weights)), max(1, BLOCK // len(rows))
+    for i in range(0, len(weights), block):
+        part = slice(i, i + block)
+        found[part] = np.abs(arcs.extremes(arcs.slopes(weights[part]))[1]).max(axis=1)
+    return found
+
+
+class _Arcs:
+    """The circle cut at the 2N angles where a row changes sign."""
+
+    def __init__(self, rows: Array) -> None:
+        turns = np.arctan2(rows[:, 1], rows[:, 0])
+        # a row is active on the half circle from its angle - pi/2 to its angle + pi/2
+        angles = np.concatenate([turns - np.pi / 2, turns + np.pi / 2]) % (2 * np.pi)
+        order = np.argsort(angles)
+        self.starts = angles[order] if len(rows) else np.zeros(1)
+        self.lengths = np.diff(self.starts, append=self.starts[0] + 2 * np.pi)
+        self._changes = np.concatenate([rows, -rows])[order]
+        self._row = np.concatenate([np.arange(len(rows))] * 2)[order]
+        middle = self.starts[-1] + self.lengths[-1] / 2  # of the arc that closes the circle
+        self._last = rows * (rows @ np.array([np.cos(middle), np.sin(middle)]) > 0)[:, None]
+
+    def slopes(self, weights: Array) -> Array:
+        """The gradient on every arc, (B, 2N, 2)."""
+        if not len(self._row):
+            return np.zeros((len(weights), 1, 2))
+        steps = weights[:, self._row, None] * self._changes
+        sums: Array = np.cumsum(steps, axis=1) + (weights @ self._last)[:, None, :]
+        return sums
+
+    def extremes(self, slopes: Array) -> tuple[Array, Array]:
+        """For every arc and both signs the best angle and the value there; shapes (B, 4N)."""
+        size = np.hypot(slopes[..., 0], slopes[..., 1])
+        offset = (np.arctan2(slopes[..., 1], slopes[..., 0]) - self.starts) % (2 * np.pi)
+        angles, values = [], []
+        for sign in (1.0, -1.0):
+            ahead = offset if sign > 0 else (offset + np.pi) % (2 * np.pi)
+            best = np.where(ahead > self.lengths, 0.0, ahead)  # the arc's end is the start of the next
+            angles.append(self.starts + best)
+            values.append(sign * size * np.cos(ahead - best))
+        return np.concatenate(angles, axis=-1), np.concatenate(values, axis=-1)

@@ -1,0 +1,92 @@
+"""ReLU activation: the game matches partial means, one for each way a hyperplane cuts the samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convexgan.arrangements import Maximum, maximize
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ReLU:
+    """Neurons s(t) = max(t, 0) + slope min(t, 0) on the unit ball; ipm(X, Y) is a search over hyperplane arrangements.
+
+    Parameters
+    ----------
+    slope : float
+        0 is the ReLU, a small positive number the leaky ReLU, -1 the absolute value.
+    """
+
+    slope: float = 0.0
+    name: ClassVar[str] = "relu"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.slope, bool) or not np.isfinite(self.slope):
+            raise ValueError(f"slope of ReLU must be a finite number, got {self.slope!r}.")
+
+    def __call__(self, t: Array) -> Array:
+        """s(t), elementwise."""
+        return np.maximum(t, 0.0) + self.slope * np.minimum(t, 0.0)
+
+    def pieces(self, rows: Array, weights: Array) -> tuple[Array, Array]:
+        """Rows r_i and weights c_i with sum_i weights_i s(rows_i . u) = sum_i c_i max(r_i . u, 0)."""
+        if self.slope == 0:
+            return rows, weights
+        return np.concatenate([rows, -rows]), np.concatenate([weights, -self.slope * weights])
+
+
+def separate_relu(activation: ReLU, rows: Array, weights: Array, bias: str = "none", **search: Any) -> Maximum:
+    """The neuron that sees most of a signed sample: max over |u| <= 1 of |sum_i weights_i s(rows_i . u)|.
+
+    Parameters
+    ----------
+    rows, weights : (N, d) and (N,) arrays
+    bias : "none", "penalized" or "free"
+        With a bias the direction has d + 1 entries. "free" is for one column and weights that sum to 0.
+    **search
+        Of `convexgan.arrangements.maximize`.
+    """
+    if bias != "free":
+        rows = np.column_stack([rows, np.ones(len(rows))]) if bias == "penalized" else rows
+        return maximize(*activation.pieces(rows, weights), **search)
+    if rows.shape[1] > 1:
+        raise ValueError(
+            f"bias='free' with ReLU neurons is for data of one column, got {rows.shape[1]}: use 'penalized'."
+        )
+    value, u, b = _separate_shifts(activation, rows[:, 0], weights)
+    sign = 1.0 if value >= 0 else -1.0
+    return Maximum(abs(value), abs(value), True, np.array([u, b]), sign, "optimal", "sweep", {})
+
+
+def _separate_shifts(activation: ReLU, points: Array, weights: Array) -> tuple[float, float, float]:
+    """The maximum over u = +-1 and every b of |sum_i weights_i s(u points_i + b)|, for weights that sum to 0.
+
+    The sum is piecewise linear in b, bends where a neuron changes sign at a point and is constant beyond the last of
+    them, so one of the points decides; prefix sums make it O(N log N).
+
+    Parameters
+    ----------
+    points, weights : (N,) arrays
+
+    Returns
+    -------
+    value, u, b : float
+        The value is signed.
+    """
+    best = (0.0, 1.0, 0.0)
+    for u in (1.0, -1.0):
+        t = np.sort(u * points)
+        w = weights[np.argsort(u * points)]
+        below, mass = np.cumsum(w * t) - w * t, np.cumsum(w) - w
+        above, rest = np.sum(w * t) - below, np.sum(w) - mass
+        sums = above - t * rest + activation.slope * (below - t * mass)
+        i = int(np.argmax(np.abs(sums)))
+        if abs(sums[i]) > abs(best[0]):
+            best = (float(sums[i]), u, -float(t[i]))
+    return best

@@ -1,0 +1,115 @@
+"""A mixture over given particles against a ReLU discriminator: a linear program with one row for each neuron."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convexgan.exceptions import InfeasibleError, SolverError
+from convexgan.games.responses import discriminator_response
+from convexgan.games.sample_game import SampleGame
+
+Array = NDArray[np.float64]
+ROUNDS = 1000
+
+
+def solve_mixture(
+    game: SampleGame,
+    *,
+    tol: float = 1e-9,
+    time_limit: float | None = None,
+    progress: Callable[[float, float, int], None] | None = None,
+) -> tuple[Array, Array, Array, dict[str, Any]]:
+    """The optimal weights of the particles, and the discriminator that proves them.
+
+    ipm is convex in the weights p, the maximum of |mean s(Xu) - p . s(Yu)| over all neurons u: the program starts
+    with none and is given the most violated one until none is violated. Source: Kelley's cutting planes; the
+    multipliers are the discriminator's outer weights.
+
+    Returns
+    -------
+    p : (m,) array
+    neurons, outer : (K, d or d + 1) and (K,) arrays
+    stats : dict
+        "cuts", "status".
+
+    Raises
+    ------
+    InfeasibleError
+        If no mixture reaches beta; ``smallest_beta`` is in canonical units.
+    """
+    particles, deadline = _particles(game), np.inf if time_limit is None else time.monotonic() + time_limit
+    scale = discriminator_response(game, np.zeros((1, game.data.shape[1])), np.ones(1)).upper_bound
+    neurons = np.zeros((0, game.lift(particles[:1]).shape[1]))
+    status = "optimal"
+    for _ in range(ROUNDS):
+        p, level, outer = _restricted(game, particles, neurons)
+        found = discriminator_response(game, particles, p)
+        limit = level if game.beta is None else game.beta
+        if progress is not None:
+            progress(float(game.cost(particles) @ p), found.value - limit, len(neurons))
+        if found.value <= limit + tol * max(scale, limit):
+            break
+        u = found.direction
+        if (np.abs(neurons - u).max(axis=1) < 1e-14).any():
+            break  # the program's own rounding
+        if time.monotonic() > deadline:
+            status = "stopped"
+            break
+        neurons = np.vstack([neurons, u])
+    used = outer != 0
+    return p, neurons[used], outer[used], {"cuts": len(neurons), "status": status}
+
+
+def _particles(game: SampleGame) -> Array:
+    if game.particles is None:
+        raise ValueError("a mixture needs particles: generators.Mixture(points).")
+    return game.particles
+
+
+def _restricted(game: SampleGame, particles: Array, neurons: Array) -> tuple[Array, float, Array]:
+    """The program with some neurons only: weights p, the level t (0 with beta) and the multipliers (K,)."""
+    from scipy.optimize import linprog  # here: it takes longer to import than all the rest of the package
+
+    count, m = len(neurons), len(particles)
+    seen = game.activation(game.lift(particles) @ neurons.T).T
+    real = game.activation(game.lift(game.data) @ neurons.T).mean(axis=0)
+    size = np.abs(real).max(initial=0.0) + np.abs(seen).max(initial=0.0) or 1.0
+    priced = np.full((2 * count, 1), -1.0 if game.beta is None else 0.0)
+    rows = np.hstack([np.vstack([-seen, seen]) / size, priced])
+    right = np.concatenate([-real, real]) / size + (0.0 if game.beta is None else game.beta / size)
+    costs = game.cost(particles)
+    unit = costs.max() or 1.0
+    objective = np.append(costs / unit, 0.0 if game.lam is None else game.lam * size / unit)
+    equality = np.append(np.ones(m), 0.0)[None, :]
+    for tight in (1e-10, 1e-8, 1e-7):  # HiGHS gives up now and then at its own limit
+        limits = {"dual_feasibility_tolerance": tight, "primal_feasibility_tolerance": tight}
+        found = linprog(objective, rows, right, equality, [1.0], method="highs", options=limits)
+        if found.x is not None:
+            break
+    else:
+        _raise_if_infeasible(game, particles)
+        raise SolverError(f"HiGHS gave no answer: {found.message}")
+    multipliers = -found.ineqlin.marginals * (unit / size)
+    p = np.maximum(found.x[:m], 0.0)
+    return p / p.sum(), float(found.x[m] * size), multipliers[:count] - multipliers[count:]
+
+
+def _raise_if_infeasible(game: SampleGame, particles: Array) -> None:
+    """Name a beta that works, the smallest ipm of any mixture a little rounded up, if the game's own does not."""
+    if game.beta is None:
+        return
+    free = replace(game, beta=None, lam=1.0, penalty=0.0)
+    p = solve_mixture(free)[0]
+    least = discriminator_response(game, particles, p).upper_bound * (1 + 1e-6)
+    if least > game.beta:
+        raise InfeasibleError(
+            f"no mixture of the {len(particles)} particles comes within beta: use beta >= {least!r}, or more particles "
+            "near the data.",
+            smallest_beta=least,
+        )

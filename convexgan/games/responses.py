@@ -1,0 +1,59 @@
+"""Both players' best responses in a game with a ReLU discriminator, exactly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convexgan.arrangements import Maximum
+from convexgan.discriminators import TwoLayerDiscriminator, separate_relu
+from convexgan.games.sample_game import SampleGame
+
+Array = NDArray[np.float64]
+
+
+def discriminator_response(game: SampleGame, points: Array, weights: Array, **search: Any) -> Maximum:
+    """The neuron that sees most between the data and a law of points (m, d) with weights (m,)."""
+    used = weights > 0
+    rows = np.concatenate([game.data, points[used]])
+    signed = np.concatenate([np.full(len(game.data), 1 / len(game.data)), -weights[used] / weights.sum()])
+    return separate_relu(game.activation, rows, signed, game.bias, **search)
+
+
+def critic_of(game: SampleGame, neurons: Array, outer: Array) -> TwoLayerDiscriminator:
+    """The discriminator with these neurons (K, d or d + 1), scaled into the norm bound if there is one."""
+    size, dim = float(np.abs(outer).sum()), game.data.shape[1]
+    if game.lam is not None and size > game.lam:
+        outer = outer * (game.lam / size)
+    biases = neurons[:, dim] if neurons.shape[1] > dim else np.zeros(len(neurons))
+    return TwoLayerDiscriminator(neurons[:, :dim], outer, game.activation, biases)
+
+
+def generator_response(game: SampleGame, critic: TwoLayerDiscriminator) -> float:
+    """What the discriminator guarantees: mean D(X) - beta |v|_1 + min over y of R(y) - D(y).
+
+    The minimum is over the particles; for free points of one column over the line, where R - D is a piecewise
+    quadratic whose minima are at its bends or at the vertices of its pieces.
+    """
+    charge = 0.0 if game.beta is None else game.beta * critic.norm
+    if critic.norm == 0:
+        return float(game.cost(game.particles).min()) if game.particles is not None else 0.0
+    points = game.particles if game.particles is not None else _candidates(game, critic)
+    return float(critic(game.data).mean() - charge + (game.cost(points) - critic(points)).min())
+
+
+def _candidates(game: SampleGame, critic: TwoLayerDiscriminator) -> Array:
+    """The points of one column among which R - D is least."""
+    slopes = critic.neurons[:, 0]
+    bends = np.unique(-critic.biases[slopes != 0] / slopes[slopes != 0])
+    ends = np.concatenate([[-np.inf], bends, [np.inf]])
+    if len(bends):
+        inside = np.concatenate([[bends[0] - 1], (bends[1:] + bends[:-1]) / 2, [bends[-1] + 1]])
+    else:
+        inside = np.zeros(1)
+    active = np.outer(inside, slopes) + critic.biases > 0
+    steep = np.where(active, 1.0, game.activation.slope) @ (critic.outer * slopes)
+    vertices = np.clip(steep / (2 * game.penalty), ends[:-1], ends[1:])
+    return np.concatenate([vertices, bends])[:, None]

@@ -1,0 +1,54 @@
+"""The record of a game with a ReLU discriminator; no computing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convexgan.discriminators import ReLU
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class SampleGame:
+    """A game with a ReLU discriminator, all terms means; the generator is a law: points and their weights.
+
+        min over laws of E R        s.t. ipm <= beta        (penalised discriminator), or
+        min over laws of E R + lam * ipm                    (norm-bounded discriminator)
+
+    with R(y) = penalty * |y|^2.
+
+    Attributes
+    ----------
+    data : (n, d) array
+    activation : ReLU
+    beta, lam : float or None
+        Exactly one is given, in the units of means.
+    particles : (m, d) array or None
+        The points a generated law may have; None for all of R^d.
+    penalty : float
+    bias : "none", "penalized" or "free"
+    rows, value_scale : int and float
+        As in `MomentGame`.
+    """
+
+    data: Array
+    activation: ReLU
+    beta: float | None
+    lam: float | None
+    particles: Array | None
+    penalty: float = 1.0
+    bias: str = "none"
+    rows: int = 1
+    value_scale: float = 1.0
+
+    def cost(self, points: Array) -> Array:
+        """R of each row, (m,)."""
+        return np.asarray(self.penalty * np.sum(points**2, axis=1))
+
+    def lift(self, rows: Array) -> Array:
+        """The rows as the neurons see them: with a 1 appended where they have a bias."""
+        return rows if self.bias == "none" else np.column_stack([rows, np.ones(len(rows))])

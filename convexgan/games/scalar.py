@@ -1,0 +1,98 @@
+"""Free points on the line against ReLU neurons with free biases: sorted partial sums, a quadratic program."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convexgan.exceptions import SolverError
+from convexgan.games.responses import critic_of, discriminator_response, generator_response
+from convexgan.games.sample_game import SampleGame
+
+Array = NDArray[np.float64]
+ROUNDING = (1e-8, 1e-11)
+
+
+def solve_scalar(game: SampleGame) -> tuple[Array, Array, Array, dict[str, Any]]:
+    """The optimal points, as many as the data, and the discriminator that proves them.
+
+    With both samples sorted, ipm <= beta iff all sums of the k smallest and of the k largest x_i - w_i are at most
+    n beta in absolute value: sum (x_i + b)_+ is the largest of its partial sums, whatever b.
+
+    Returns
+    -------
+    points : (n, 1) array
+        Ascending.
+    neurons : (K, 2) array
+        Rows (u, b).
+    outer : (K,) array
+    stats : dict
+    """
+    import cvxpy as cp
+
+    x = np.sort(game.data[:, 0])
+    if game.beta is not None and discriminator_response(game, np.zeros((1, 1)), np.ones(1)).value <= game.beta:
+        return np.zeros((len(x), 1)), np.zeros((0, 2)), np.zeros(0), {"status": "optimal"}  # zeros cost nothing
+    n, size = len(x), float(np.abs(x).max()) or 1.0
+    sums = cp.Variable(n)  # of the k smallest points: every constraint then has few terms
+    level = cp.Variable(nonneg=True) if game.beta is None else game.beta / size
+    w = cp.hstack([sums[:1], cp.diff(sums)]) if n > 1 else sums
+    head = (np.cumsum(x / size) - sums) / n
+    tail = head[n - 1] - cp.hstack([0, head[: n - 1]]) if n > 1 else head
+    bounds = [head <= level, -head <= level, tail <= level, -tail <= level]
+    order = [cp.diff(w) >= 0] if n > 1 else []
+    objective = game.penalty * size * cp.sum_squares(w) / n + (0.0 if game.lam is None else game.lam * level)
+    problem = cp.Problem(cp.Minimize(objective), bounds + order)
+    problem.solve(solver=cp.CLARABEL, tol_gap_abs=1e-12, tol_gap_rel=1e-12, tol_feas=1e-12)
+    if w.value is None:
+        raise SolverError(f"Clarabel gave no answer: {problem.status}.")
+    multipliers = np.stack([np.maximum(np.asarray(c.dual_value).ravel(), 0.0) for c in bounds])
+    for pair in (slice(0, 2), slice(2, 4)):  # both signs of one sum cancel
+        multipliers[pair] -= multipliers[pair].min(axis=0)
+    # which multipliers are rounding is judged by the result
+    w = np.sort(w.value * size)
+    found = [_players(x, w, multipliers * (multipliers > r * multipliers.max()), game.penalty) for r in ROUNDING]
+    points, neurons, outer = min(found, key=lambda players: _shortfall(game, *players))
+    return points, neurons, outer, {"solver": "CLARABEL", "status": "optimal"}
+
+
+def _players(x: Array, points: Array, multipliers: Array, penalty: float) -> tuple[Array, Array, Array]:
+    merged = _merged(points, multipliers)
+    return merged[:, None], *_critic(x, merged, multipliers, penalty)
+
+
+def _shortfall(game: SampleGame, points: Array, neurons: Array, outer: Array) -> float:
+    """The gap between both players, and the violation."""
+    found = discriminator_response(game, points, np.full(len(points), 1 / len(points))).value
+    cost = float(game.cost(points).mean()) + (game.lam or 0.0) * found
+    excess = 0.0 if game.beta is None else max(found - game.beta, 0.0) * float(np.abs(outer).sum())
+    return cost - generator_response(game, critic_of(game, neurons, outer)) + excess
+
+
+def _merged(points: Array, multipliers: Array) -> Array:
+    """The points with those that no multiplier divides made equal, as they are at the exact optimum."""
+    divided = multipliers[:2, :-1].any(axis=0) | multipliers[2:, 1:].any(axis=0)
+    label = np.concatenate([[0], np.cumsum(divided)])
+    return np.asarray((np.bincount(label, points) / np.bincount(label))[label])
+
+
+def _critic(x: Array, points: Array, multipliers: Array, penalty: float) -> tuple[Array, Array]:
+    """A neuron for each partial sum, bent between the points it divides (of the side whose sum it must not enlarge).
+
+    The sum of all points belongs to a neuron that is linear on both samples, and bends so far from them that no
+    generator gains beyond: where the penalty's slope has grown by all that the discriminator's can change.
+    """
+    found, far = [], float(multipliers.sum()) / penalty
+    ends = min(x[0], points[0], 0.0) - far, max(x[-1], points[-1], 0.0) + far
+    for which, (side, u, sign) in zip(
+        multipliers, ((x, -1.0, -1.0), (points, -1.0, 1.0), (points, 1.0, 1.0), (x, 1.0, -1.0)), strict=True
+    ):
+        # sums of the k smallest end after index k, sums of the largest begin before it
+        between = (side[1:] + side[:-1]) / 2
+        bends = np.append(between, ends[1]) if u < 0 else np.insert(between, 0, ends[0])
+        found += [((u, -u * bends[k]), sign * which[k]) for k in np.flatnonzero(which)]
+    if not found:
+        return np.zeros((0, 2)), np.zeros(0)
+    return np.array([neuron for neuron, _ in found]), np.array([v for _, v in found])

@@ -1,0 +1,140 @@
+"""Certificates of games with ReLU discriminators, computed from the rows for both players."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convexgan._checks import as_rows, check_choice, check_count, check_finite, check_number
+from convexgan.canonical import check_budget
+from convexgan.certificate import Certificate, Evidence, Kind, relative_gap
+from convexgan.discriminators import ReLU, TwoLayerDiscriminator
+from convexgan.games import SampleGame, discriminator_response, generator_response
+
+Array = NDArray[np.float64]
+ORIGIN = "the generator's best response to the discriminator"
+
+
+def make_sample_certificate(
+    game: SampleGame,
+    points: Array,
+    weights: Array,
+    critic: TwoLayerDiscriminator,
+    *,
+    tol: float,
+    **search: Any,
+) -> Certificate:
+    """The certificate of a law of points (m, d) with weights (m,) and a discriminator in canonical units.
+
+    The ipm is the proved upper bound of its search, so that a violation is never understated.
+    """
+    found = discriminator_response(game, points, weights, **search)
+    nothing = discriminator_response(game, np.zeros((1, points.shape[1])), np.ones(1), **search).value
+    value = float(game.cost(points) @ weights) + (game.lam or 0.0) * found.upper_bound
+    violation = 0.0 if game.beta is None else max(found.upper_bound - game.beta, 0.0)
+    scale = max(game.beta or 0.0, nothing)
+    relative = violation / scale if scale > 0 else (0.0 if violation == 0 else math.inf)
+    max_min = generator_response(game, critic)
+    bound, origin = (max_min, ORIGIN) if max_min > 0 else (0.0, "costs are non-negative")
+    noise = 32 * float(np.finfo(float).eps) * (float(game.cost(game.data).mean()) + (game.lam or 0.0) * nothing)
+    gap = relative_gap(value, bound, noise)
+    kind: Kind = "bounded"
+    if relative > tol or gap < -tol:
+        kind = "infeasible"
+    elif gap <= tol:
+        kind = "saddle"
+    return Certificate(
+        value * game.value_scale,
+        bound * game.value_scale,
+        found.upper_bound * game.rows,
+        violation * game.rows,
+        relative,
+        kind,
+        max_min * game.value_scale,
+        None,
+        origin,
+        noise * game.value_scale,
+        tol,
+        _evidence(game, points, weights, critic),
+    )
+
+
+def _evidence(game: SampleGame, points: Array, weights: Array, critic: TwoLayerDiscriminator) -> Evidence:
+    settings: dict[str, Any] = {
+        "activation": game.activation.name,
+        "slope": game.activation.slope,
+        "beta": game.beta,
+        "lam": game.lam,
+        "penalty": game.penalty,
+        "bias": game.bias,
+        "rows": game.rows,
+        "value_scale": game.value_scale,
+    }
+    arrays = {
+        "points": points,
+        "weights": weights,
+        "neurons": critic.neurons,
+        "biases": critic.biases,
+        "outer": critic.outer,
+    }
+    if game.particles is not None:
+        arrays["particles"] = game.particles
+    return Evidence(settings, arrays)
+
+
+def verify_sample_certificate(evidence: Evidence, X: Any, tol: float) -> Certificate:
+    """The certificate recomputed from the data; ValueError if the evidence does not fit it."""
+    rows = as_rows(X, "X")
+    check_finite(rows, "X")
+    try:
+        game, points, weights, critic = _read_evidence(evidence, rows.astype(np.float64))
+    except (KeyError, TypeError, IndexError, ValueError) as error:
+        raise ValueError(f"the certificate's evidence does not fit X or is damaged: {error}.") from None
+    return make_sample_certificate(game, points, weights, critic, tol=tol)
+
+
+def _read_evidence(evidence: Evidence, data: Array) -> tuple[SampleGame, Array, Array, TwoLayerDiscriminator]:
+    """The game, the generated law and the discriminator, checked."""
+    settings, arrays = evidence.settings, evidence.arrays
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise ValueError("it has entries that are not finite")
+    beta, lam = check_budget(settings["beta"], settings["lam"])
+    game = SampleGame(
+        data,
+        ReLU(settings["slope"]),
+        beta,
+        lam,
+        arrays.get("particles"),
+        check_number(settings["penalty"], "penalty", positive=True),
+        check_choice(settings["bias"], "bias", ("none", "penalized", "free")),
+        check_count(settings["rows"], "rows"),
+        check_number(settings["value_scale"], "value_scale", positive=True),
+    )
+    points, weights = arrays["points"], arrays["weights"]
+    if game.value_scale != game.rows or game.rows not in (1, len(data)):
+        raise ValueError("its scales do not belong to the sums over the rows of X")
+    if points.ndim != 2 or points.shape[1] != data.shape[1] or weights.shape != (len(points),):
+        raise ValueError(f"X has {data.shape[1]} columns, the generated law has shapes {points.shape}, {weights.shape}")
+    if (weights < 0).any() or abs(weights.sum() - 1) > 1e-9:
+        raise ValueError("its weights are no probabilities")
+    if game.particles is None and data.shape[1] > 1:
+        raise ValueError("free points are for data of one column")
+    if game.particles is not None and not {row.tobytes() for row in points} <= {r.tobytes() for r in game.particles}:
+        raise ValueError("its points are not among the particles")
+    return game, points, weights, _read_critic(game, arrays)
+
+
+def _read_critic(game: SampleGame, arrays: dict[str, Array]) -> TwoLayerDiscriminator:
+    """The discriminator: its neurons have unit norm, with their biases where those are charged."""
+    neurons, outer, biases = arrays["neurons"], arrays["outer"], arrays["biases"]
+    if neurons.shape != (len(outer), game.data.shape[1]) or biases.shape != outer.shape:
+        raise ValueError("its discriminator has wrong shapes")
+    charged = biases**2 if game.bias == "penalized" else 0.0
+    if np.any(np.abs(np.sum(neurons**2, axis=1) + charged - 1) > 1e-9) or (game.bias == "none" and biases.any()):
+        raise ValueError("its neurons are not unit vectors")
+    if game.lam is not None and np.abs(outer).sum() > game.lam * (1 + 1e-9):
+        raise ValueError("its discriminator is beyond its norm bound")
+    return TwoLayerDiscriminator(neurons, outer, game.activation, biases)

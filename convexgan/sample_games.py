@@ -1,0 +1,113 @@
+"""Games with ReLU discriminators behind `solve`: which are convex, solving them, and handing the answer back."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convexgan._checks import as_rows, check_choice, check_finite, check_number
+from convexgan.canonical import check_budget
+from convexgan.discriminators import ReLU
+from convexgan.exceptions import InfeasibleError, SolverError
+from convexgan.games import SampleGame, critic_of, solve_mixture, solve_scalar
+from convexgan.generators import Free, FreeGenerator, Generator, GeneratorClass, Mixture, MixtureGenerator
+from convexgan.moments import Moments
+from convexgan.sample_certificate import make_sample_certificate
+from convexgan.solution import Solution, Status, unsolved
+
+Array = NDArray[np.float64]
+
+
+def solve_sample_game(
+    X: Any,
+    *,
+    activation: ReLU,
+    generator: GeneratorClass,
+    beta: float | None,
+    lam: float | None,
+    penalty: float,
+    reduction: str,
+    bias: str,
+    tol: float,
+    time_limit: float | None,
+    throw: bool,
+) -> Solution:
+    """The certified equilibrium of a game with a ReLU discriminator, where it is convex; see `convexgan.solve`."""
+    game = _read_game(X, activation, generator, beta, lam, penalty, reduction, bias)
+    method, start = ("cutting_planes" if isinstance(generator, Mixture) else "partial_sums"), time.perf_counter()
+    try:
+        if game.particles is not None:
+            p, neurons, outer, stats = solve_mixture(game, time_limit=time_limit)
+            points, weights = game.particles[p > 0], p[p > 0]
+        else:
+            points, neurons, outer, stats = solve_scalar(game)
+            weights = np.full(len(points), 1 / len(points))
+    except (InfeasibleError, SolverError) as error:
+        if throw:
+            raise
+        return unsolved(Status.INFEASIBLE if isinstance(error, InfeasibleError) else Status.FAILED, method, str(error))
+    stats["solve_seconds"] = time.perf_counter() - start
+    critic = critic_of(game, neurons, outer)
+    certificate = make_sample_certificate(game, points, weights, critic, tol=tol)
+    made: Generator = FreeGenerator(points) if game.particles is None else MixtureGenerator(points, weights)
+    critic = replace(critic, outer=critic.outer * (game.value_scale / game.rows))
+    status = Status(stats.pop("status"))
+    if certificate.kind == "infeasible" and status is Status.OPTIMAL:
+        raise SolverError(f"the answer violates the constraint by {certificate.relative_violation:.2g} relative.")
+    return Solution(certificate.value, status, method, made, critic, certificate, stats)
+
+
+def _read_game(
+    X: Any,
+    activation: ReLU,
+    generator: GeneratorClass,
+    beta: float | None,
+    lam: float | None,
+    penalty: float,
+    reduction: str,
+    bias: str,
+) -> SampleGame:
+    if isinstance(X, Moments):
+        raise ValueError("X is Moments, but ReLU neurons need the rows themselves: pass the array.")
+    rows = as_rows(X, "X")
+    check_finite(rows, "X")
+    beta, lam = check_budget(beta, lam)
+    check_choice(bias, "bias", ("none", "penalized", "free"))
+    scale = float(len(rows)) if check_choice(reduction, "reduction", ("mean", "sum")) == "sum" else 1.0
+    data = rows.astype(np.float64)
+    return SampleGame(
+        data=data,
+        activation=activation,
+        beta=None if beta is None else beta / scale,
+        lam=None if lam is None else lam,
+        particles=_read_particles(generator, activation, data, bias, scale),
+        penalty=check_number(penalty, "generator_penalty", positive=True),
+        bias=bias,
+        rows=int(scale),
+        value_scale=scale,
+    )
+
+
+def _read_particles(spec: GeneratorClass, activation: ReLU, data: Array, bias: str, scale: float) -> Array | None:
+    """The particles of a mixture; None for free points on the line; other games are refused by name."""
+    if isinstance(spec, Mixture):
+        if scale > 1:
+            raise ValueError("reduction='sum' needs as many generated rows as real ones; a mixture has none: 'mean'.")
+        points = spec.points(data)
+        if points.shape[1] != data.shape[1]:
+            raise ValueError(f"particles have {points.shape[1]} columns but X has {data.shape[1]}.")
+        if bias == "free" and data.shape[1] > 1:
+            raise ValueError(f"bias='free' is for data of one column, got {data.shape[1]}: use 'penalized'.")
+        return points
+    if isinstance(spec, Free) and data.shape[1] == 1 and bias == "free" and activation.slope == 0:
+        if spec.n not in (None, len(data)):
+            raise ValueError(f"Free(n={spec.n}) against ReLU neurons needs as many rows as X, {len(data)}.")
+        return None
+    raise ValueError(
+        f"discriminator 'relu' against generator {spec.name!r} is not a convex game here: use generator='mixture', or "
+        "generator='free' with bias='free', slope 0 and X of one column."
+    )

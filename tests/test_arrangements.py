@@ -1,0 +1,363 @@
+"""Arrangements: every maximum is reached by two routes, and every bound holds."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from convexgan.arrangements import (
+    Maximum,
+    activation_patterns,
+    cover_bound,
+    maximize,
+    sampled_patterns,
+    sweep_values,
+)
+from convexgan.arrangements import search as search_module
+from convexgan.arrangements.cones import Cones
+from convexgan.arrangements.majorant import majorants
+from convexgan.arrangements.reduce import positive_sums, reduce_rows
+from convexgan.arrangements.zonotope import maximize_concave
+from tests.generators import rotation, seeds
+
+Game = tuple[np.ndarray, np.ndarray]
+few = settings(max_examples=25, deadline=None)
+
+
+def game(p: int, N: int, seed: int = 0, shift: float = 0.2) -> Game:
+    """N / 2 real and N / 2 generated Gaussian rows with their weights."""
+    rng, n = np.random.default_rng(seed), N // 2
+    X, Y = rng.standard_normal((n, p)), (1 + shift / 2) * rng.standard_normal((N - n, p))
+    Y[:, 0] += shift
+    return np.vstack([X, Y]), np.concatenate([np.full(n, 1 / n), np.full(N - n, -1 / (N - n))])
+
+
+def m(rows: np.ndarray, weights: np.ndarray, U: np.ndarray) -> np.ndarray:
+    """The function itself, at each row of U."""
+    return np.maximum(U @ rows.T, 0) @ weights
+
+
+def on_grid(rows: np.ndarray, weights: np.ndarray, count: int = 20_000) -> float:
+    """max |m| over equally spaced angles."""
+    angles = np.linspace(0, 2 * np.pi, count, endpoint=False)
+    return float(np.abs(m(rows, weights, np.column_stack([np.cos(angles), np.sin(angles)]))).max())
+
+
+def check(found: Maximum, rows: np.ndarray, weights: np.ndarray) -> None:
+    """What every answer promises."""
+    assert np.linalg.norm(found.direction) == pytest.approx(1)
+    assert found.sign * m(rows, weights, found.direction[None])[0] == pytest.approx(found.value, rel=1e-12)
+    assert found.upper_bound >= found.value >= 0
+    assert found.exact == (found.status == "optimal" and found.upper_bound - found.value <= 1e-9 * found.value)
+    U = np.random.default_rng(1).standard_normal((2000, rows.shape[1]))
+    U /= np.linalg.norm(U, axis=1)[:, None]
+    assert np.abs(m(rows, weights, U)).max() <= found.upper_bound * (1 + 1e-9)
+
+
+@st.composite
+def games(draw: Any, p: int, most: int) -> Game:
+    """Gaussian or small-integer rows (parallel, zero and repeated ones among them), weights of either sign."""
+    N, rng = draw(st.integers(1, most)), np.random.default_rng(draw(seeds))
+    rows = rng.integers(-2, 3, (N, p)).astype(float) if draw(st.booleans()) else rng.standard_normal((N, p))
+    kind = draw(st.sampled_from(["signs", "normal", "negative"]))
+    normal = rng.standard_normal(N)
+    return rows, {"signs": np.sign(normal) / N, "normal": normal, "negative": -np.abs(normal)}[kind]
+
+
+@given(games(2, 12))
+@settings(max_examples=60, deadline=None)
+def test_sweep_is_the_maximum_over_the_circle(case: Game) -> None:
+    rows, weights = case
+    found = maximize(rows, weights, method="sweep")
+    check(found, rows, weights)
+    size = np.abs(weights) @ np.linalg.norm(rows, axis=1)
+    grid = on_grid(rows, weights)
+    assert grid - 1e-12 * size <= found.value <= grid + 4e-4 * size
+    assert found.value == pytest.approx(maximize(rows, weights, method="enumerate").value, rel=1e-9, abs=1e-12)
+    assert found.value == pytest.approx(maximize(rows, weights, method="cones").value, rel=1e-9, abs=1e-12)
+    assert sweep_values(rows, weights[None])[0] == pytest.approx(found.value, rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize(("p", "most"), [(3, 12), (4, 9), (5, 7)])
+def test_cones_agree_with_enumeration(p: int, most: int) -> None:
+    @given(games(p, most))
+    @few
+    def agree(case: Game) -> None:
+        found = maximize(*case, method="cones")
+        check(found, *case)
+        other = maximize(*case, method="enumerate")
+        size = np.abs(case[1]) @ np.linalg.norm(case[0], axis=1)
+        assert found.value == pytest.approx(other.value, rel=1e-8, abs=1e-14 * size)
+        assert found.exact or found.value <= 1e-13 * size
+
+    agree()
+
+
+def test_both_routes_on_degenerate_rows() -> None:
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        rows, weights = rng.integers(-1, 2, (8, 3)).astype(float), rng.standard_normal(8) - 1.0
+        rows[0], weights[0] = (3, 1, 2), 6.0  # the maximum of a concave function, on hyperplanes
+        found, other = maximize(rows, weights, method="cones"), maximize(rows, weights, method="enumerate")
+        assert found.exact and found.value == pytest.approx(other.value, rel=1e-9)
+
+
+@pytest.mark.parametrize(("p", "N"), [(3, 40), (4, 14), (5, 9)])
+def test_both_routes_on_gaussian_samples(p: int, N: int) -> None:
+    for seed, shift in itertools.product(range(3), (0.0, 0.3)):
+        rows, weights = game(p, N, seed, shift)
+        found = maximize(rows, weights)
+        check(found, rows, weights)
+        assert found.exact and found.method == "cones"
+        assert found.value == pytest.approx(maximize(rows, weights, method="enumerate").value, rel=1e-9)
+
+
+@pytest.mark.parametrize("p", [3, 5, 7, 9, 20])
+@pytest.mark.parametrize("limit", [{"time_limit": 0}, {"max_nodes": 0}, {"max_nodes": 2000}, {"gap": 0.3}])
+def test_bounds_hold_wherever_the_search_stops(p: int, limit: dict[str, float]) -> None:
+    rows, weights = game(p, 60, p)
+    found = maximize(rows, weights, **({"max_nodes": 5000} | limit))
+    check(found, rows, weights)
+    if p < 7:
+        best = maximize(rows, weights, gap=0.0 if p == 3 else 1e-3)
+        assert found.value * (1 - 1e-12) <= best.upper_bound
+        assert found.upper_bound >= best.value * (1 - 1e-12)
+    if limit == {"gap": 0.3} and found.status == "optimal":
+        assert found.upper_bound * 0.7 <= found.value * (1 + 1e-12)
+    assert found.upper_bound <= np.abs(weights) @ np.linalg.norm(rows, axis=1)
+
+
+def test_time_limit_is_kept_and_a_bound_comes_at_once() -> None:
+    rows, weights = game(8, 400)
+    start = time.perf_counter()
+    at_once = maximize(rows, weights, time_limit=0)
+    assert time.perf_counter() - start < 2
+    later = maximize(rows, weights, time_limit=1)
+    assert time.perf_counter() - start < 10
+    assert at_once.status == later.status == "stopped"
+    assert at_once.value <= later.value <= later.upper_bound <= at_once.upper_bound
+    relaxed = maximize(*game(8, 200), max_nodes=0)  # the majorants alone
+    assert relaxed.upper_bound <= 1.2 * relaxed.value
+
+
+@pytest.mark.parametrize("p", [3, 7])
+@pytest.mark.parametrize("positive", [2, 25, 48])
+def test_majorants_lie_above_the_function(p: int, positive: int) -> None:
+    rows, weights = game(p, 50, p)[0], np.repeat([1.0, -1.0], [positive, 50 - positive])
+    arrangement = reduce_rows(rows, weights)
+    U = np.random.default_rng(0).standard_normal((5000, p))
+    U /= np.linalg.norm(U, axis=1)[:, None]
+    for quadratic, bound, _ in itertools.islice(majorants(arrangement), 10):
+        above = quadratic.constant + U @ quadratic.linear - np.einsum("kp,pq,kq->k", U, quadratic.curvature, U)
+        assert (above >= arrangement.values(U) - 1e-12).all()
+        assert bound >= above.max() - 1e-12
+
+
+def test_the_majorant_search_agrees_with_the_plain_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, weights = game(4, 60)
+    plain = maximize(rows, weights)
+    monkeypatch.setattr(search_module, "MAJORANT_DIM", 1)
+    other = maximize(rows, weights)
+    assert plain.exact and other.exact and other.value == pytest.approx(plain.value, rel=1e-9)
+
+
+def test_rows_that_nearly_cancel() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((20, 3))
+    rows, weights = np.vstack([X, X + 1e-5 * rng.standard_normal(X.shape)]), np.repeat([1.0, -1.0], 20)
+    found = maximize(rows, weights, max_nodes=20_000)
+    check(found, rows, weights)
+    assert found.upper_bound <= 2 * found.value
+    assert (
+        found.value <= maximize(rows, weights, method="enumerate").value * (1 + 1e-7) <= found.upper_bound * (1 + 1e-6)
+    )
+
+
+@given(seeds, st.integers(2, 5))
+@few
+def test_pairs_lie_above_the_function(seed: int, p: int) -> None:
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((10, p))
+    rows, weights = np.vstack([X, X + 0.1 * rng.standard_normal(X.shape)]), np.repeat([1.0, -1.0], 10)
+    arrangement = reduce_rows(rows, weights)
+    cones = Cones.cover(1.0, arrangement, np.inf)
+    for part in (cones, *cones.halved().parts(3)):
+        above = part.paired()
+        assert above is not None or part is not cones
+        for one in (part, above) if above is not None else (part,):
+            inside = np.einsum("nj,kjp->knp", rng.random((20, p)), one.rays).reshape(-1, p)
+            values = inside @ one.linear + positive_sums(inside, one.plus) - positive_sums(inside, one.minus)
+            true = arrangement.values(inside)
+            assert (values >= true - 1e-9).all()
+            assert one is above or values == pytest.approx(true, abs=1e-9)
+            per_cone = (arrangement.values(inside) / np.linalg.norm(inside, axis=1)).reshape(len(one.rays), -1)
+            assert (one.bounded(0.0)[0].bounds >= per_cone.max(axis=1) - 1e-9).all()
+
+
+@given(st.integers(1, 5), st.integers(0, 8), seeds)
+@settings(max_examples=50, deadline=None)
+def test_concave_maximum_is_certified_by_its_dual(p: int, count: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    linear, minus = rng.standard_normal(p), rng.standard_normal((count, p)) / 2
+    value, u = maximize_concave(linear, minus)
+    assert linear @ u - np.maximum(minus @ u, 0).sum() == pytest.approx(value, rel=1e-9, abs=1e-9)
+    t = rng.random((2000, count))
+    assert value <= np.linalg.norm(linear - t @ minus, axis=1).min() + 1e-9  # any point of the zonotope is a bound
+
+
+DEGENERATE: dict[str, Game] = {
+    "zero": (np.zeros((3, 3)), np.ones(3)),
+    "cancelling": (np.vstack([rotation(3), rotation(3)]), np.repeat([1.0, -1.0], 3)),
+    "cancelling in halves": (np.vstack([rotation(3), 2 * rotation(3)]), np.repeat([1.0, -0.5], 3)),
+    "no weight": (rotation(3), np.zeros(3)),
+}
+
+
+@pytest.mark.parametrize("name", DEGENERATE)
+@pytest.mark.parametrize("method", ["auto", "sweep", "cones", "enumerate"])
+def test_nothing_left_is_an_exact_zero(name: str, method: str) -> None:
+    found = maximize(*DEGENERATE[name], method=method)
+    assert (found.value, found.upper_bound, found.exact, found.status) == (0, 0, True, "optimal")
+    assert np.linalg.norm(found.direction) == 1
+
+
+@given(games(3, 8), seeds)
+@few
+def test_invariances(case: Game, seed: int) -> None:
+    rows, weights = case
+    value = maximize(rows, weights).value
+    close = pytest.approx(value, rel=1e-8, abs=1e-11)
+    assert maximize(rows @ rotation(3, seed), weights).value == close
+    assert maximize(np.vstack([rows, rows]), np.append(weights, weights)).value / 2 == close
+    assert maximize(rows, 2 * weights).value / 2 == close
+    assert maximize(-rows, -weights).value == close
+    assert maximize(rows * (1 + np.arange(len(rows)))[:, None], weights / (1 + np.arange(len(rows)))).value == close
+    padded = np.hstack([rows, np.zeros((len(rows), 2))]) @ rotation(5, seed)  # rank deficient
+    assert maximize(padded, weights).value == close
+    plane = maximize(padded[:, :2] @ rotation(5, seed)[:2], weights)
+    assert plane.method == "sweep" and plane.stats["rank"] <= 2
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1e-3, 1e8])
+@pytest.mark.parametrize("p", [1, 2, 3, 5])
+def test_scales(scale: float, p: int) -> None:
+    rows, weights = game(p, 30, 2)
+    found = maximize(scale * rows, weights)
+    check(found, scale * rows, weights)
+    assert found.exact and found.value == pytest.approx(scale * maximize(rows, weights).value, rel=1e-9)
+
+
+def test_antiparallel_rows_are_a_linear_function() -> None:
+    rows = np.array([[3.0, 4.0, 0.0], [-3.0, -4.0, 0.0], [0.0, 0.0, 1.0]])
+    found = maximize(rows, [1.0, -1.0, -1e-3])
+    assert found.exact and found.value == pytest.approx(5)
+
+
+def test_one_dimension() -> None:
+    found = maximize([[2.0], [-1.0], [0.5]], [1.0, -3.0, 1.0])
+    assert (found.value, found.exact, found.method, found.sign) == (3, True, "sweep", -1)
+    assert sweep_values([[2.0], [-1.0], [0.5]], [[1.0, -3.0, 1.0], [1, 1, 1]]).tolist() == [3, 2.5]
+
+
+def test_sweep_values_of_permutations() -> None:
+    rows, weights = game(2, 50)
+    rng = np.random.default_rng(0)
+    many = np.array([rng.permutation(weights) for _ in range(20)])
+    assert sweep_values(rows, many) == pytest.approx([maximize(rows, w).value for w in many], rel=1e-12)
+    assert sweep_values(rows[:, :1], many) == pytest.approx([maximize(rows[:, :1], w).value for w in many], rel=1e-12)
+
+
+@pytest.mark.parametrize("p", [1, 2, 3, 4])
+def test_patterns_reach_covers_bound(p: int) -> None:
+    rows = np.random.default_rng(p).standard_normal((9, p))
+    expected = cover_bound(9, p)
+    patterns = activation_patterns(rows)
+    assert patterns.shape == (expected, 9) and len(np.unique(patterns, axis=0)) == expected
+    drawn = sampled_patterns(rows, 200_000, rng=0)
+    known = {row.tobytes() for row in patterns}
+    assert all(row.tobytes() in known for row in drawn)
+    assert 0.9 * expected <= len(drawn) <= expected
+
+
+@given(games(3, 7))
+@few
+def test_patterns_of_degenerate_rows_are_those_of_random_directions(case: Game) -> None:
+    rows = case[0]
+    patterns = {row.tobytes() for row in activation_patterns(rows)}
+    drawn = {row.tobytes() for row in sampled_patterns(rows, 20_000, rng=0)}
+    assert drawn <= patterns
+    for row in patterns - drawn:  # a small cell, then: it must have an interior
+        from scipy.optimize import linprog
+
+        sign = np.where(np.frombuffer(row, dtype=bool), -1.0, 1.0)
+        nonzero = rows.any(axis=1)
+        A = np.hstack([(sign[:, None] * rows)[nonzero], np.ones((nonzero.sum(), 1))])
+        inside = linprog([0, 0, 0, -1], A, np.zeros(len(A)), bounds=[(-1, 1)] * 3 + [(None, 1)])
+        assert -inside.fun > 1e-9
+
+
+def test_cover_bound() -> None:
+    assert [cover_bound(N, 2) for N in (1, 2, 5)] == [2, 4, 10]
+    assert cover_bound(200, 3) == 39_802
+    assert cover_bound(4, 10) == 16
+    assert cover_bound(30, 4) == 2 * sum(math.comb(29, k) for k in range(4))
+
+
+def test_too_many_patterns_are_refused_with_their_number() -> None:
+    rows = np.random.default_rng(0).standard_normal((2000, 10))
+    with pytest.raises(ValueError, match=str(cover_bound(2000, 10))):
+        activation_patterns(rows)
+    with pytest.raises(ValueError, match="activation patterns"):
+        maximize(rows, np.ones(2000), method="enumerate")
+    assert activation_patterns(np.vstack([rows[:5]] * 100), max_cells=32).shape == (32, 500)
+
+
+@given(st.integers(3, 5), seeds)
+@few
+def test_sampled_is_a_lower_bound_and_says_so(p: int, seed: int) -> None:
+    rows, weights = game(p, 40, seed)
+    found = maximize(rows, weights, method="sampled", rng=0)
+    assert not found.exact and found.status == "stopped" and 0 < found.stats["coverage"] <= 1
+    best = maximize(rows, weights, gap=1e-3)
+    assert 0.8 * best.value <= found.value <= best.upper_bound <= found.upper_bound * (1 + 1e-12)
+    assert found.value == maximize(rows, weights, method="sampled", rng=0).value
+
+
+def test_an_interrupt_returns_the_best_so_far() -> None:
+    rows, weights = game(6, 200)
+    seen: list[tuple[float, float, int]] = []
+
+    def progress(value: float, upper_bound: float, nodes: int) -> None:
+        seen.append((value, upper_bound, nodes))
+        if len(seen) == 5:
+            raise KeyboardInterrupt
+
+    found = maximize(rows, weights, progress=progress)
+    check(found, rows, weights)
+    assert found.status == "stopped" and len(seen) == 5
+    assert all(b[1] <= a[1] and b[0] >= a[0] for a, b in itertools.pairwise(seen))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"method": "cone"}, "cones"),
+        ({"method": "sweep"}, "rank 3"),
+        ({"weights": np.ones(3)}, "weights"),
+        ({"rows": np.full((4, 3), np.nan)}, "NaN"),
+        ({"gap": -1}, "gap"),
+        ({"time_limit": np.nan}, "time_limit"),
+        ({"max_nodes": 1.5}, "max_nodes"),
+    ],
+)
+def test_bad_arguments(change: dict[str, Any], message: str) -> None:
+    arguments = {"rows": np.eye(4, 3), "weights": np.ones(4)} | change
+    with pytest.raises(ValueError, match=message):
+        maximize(arguments.pop("rows"), arguments.pop("weights"), **arguments)

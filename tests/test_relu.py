@@ -1,0 +1,213 @@
+"""ReLU discriminators: ipm against its definition, brute force and symmetries; the two-sample test."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import convexgan as cg
+from convexgan.discriminators import ReLU
+from tests.generators import rotation, seeds
+
+LEAKY = [ReLU(), ReLU(0.2), ReLU(-1.0), ReLU(1.5)]
+
+
+def pair(seed, n=14, m=11, d=2):
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((n, d)) + rng.standard_normal(d) / 2, rng.standard_normal((m, d)) * rng.uniform(0.5, 2)
+
+
+def seen(X, Y, U, activation=None):
+    """|mean s(Xu) - mean s(Yu)| for each row of U, from the definition."""
+    s = activation or ReLU()
+    return np.abs(s(X @ U.T).mean(0) - s(Y @ U.T).mean(0))
+
+
+def directions(d, seed=0, count=20_000):
+    U = np.random.default_rng(seed).standard_normal((count, d))
+    return U / np.linalg.norm(U, axis=1)[:, None]
+
+
+@pytest.mark.parametrize("activation", LEAKY)
+@given(seed=seeds, d=st.integers(1, 3))
+@settings(max_examples=15)
+def test_no_direction_sees_more_and_the_reported_one_sees_it_all(activation, seed, d):
+    X, Y = pair(seed, d=d)
+    found = cg.ipm(X, Y, activation)
+    assert found.exact and found.status == "optimal"
+    assert np.linalg.norm(found.direction) == pytest.approx(1, rel=1e-12)
+    assert seen(X, Y, found.direction[None], activation)[0] == pytest.approx(found.value, rel=1e-12)
+    assert found.witness(X).mean() - found.witness(Y).mean() == pytest.approx(found.value, rel=1e-11)
+    sampled = seen(X, Y, directions(d), activation).max()
+    assert sampled <= found.value * (1 + 1e-12)
+    assert sampled >= found.value * (0.99 if d < 3 else 0.97)
+
+
+@given(seed=seeds)
+@settings(max_examples=15)
+def test_the_planar_maximum_is_reached_by_refining_a_grid(seed):
+    X, Y = pair(seed)
+    low, high = 0.0, 2 * np.pi
+    for _ in range(6):  # the function is piecewise a sinusoid: zoom into the best cell of a fine grid
+        angles = np.linspace(low, high, 4001)
+        values = seen(X, Y, np.stack([np.cos(angles), np.sin(angles)], axis=1))
+        best, step = angles[values.argmax()], (high - low) / 4000
+        low, high = best - step, best + step
+    assert cg.ipm(X, Y).value == pytest.approx(values.max(), rel=1e-9)
+
+
+@given(seed=seeds, d=st.integers(1, 3))
+@settings(max_examples=15)
+def test_symmetries(seed, d):
+    X, Y = pair(seed, d=d)
+    value, Q = cg.ipm(X, Y).value, rotation(d, seed)
+    assert cg.ipm(Y, X).value == pytest.approx(value, rel=1e-9)
+    assert cg.ipm(Y, X).sign == -cg.ipm(X, Y).sign or value < 1e-12
+    assert cg.ipm(X @ Q, Y @ Q).value == pytest.approx(value, rel=1e-9)
+    assert cg.ipm(1e6 * X, 1e6 * Y).value == pytest.approx(1e6 * value, rel=1e-9)
+    assert cg.ipm(1e-6 * X, 1e-6 * Y).value == pytest.approx(1e-6 * value, rel=1e-9)
+    wider = [np.column_stack([s, np.zeros((len(s), 2)), s[:, :1]]) for s in (X, Y)]  # rank d in d + 3 columns
+    bent = cg.ipm(*wider)
+    assert bent.direction.shape == (d + 3,) and bent.value >= value * (1 - 1e-9)
+
+
+def test_slope_one_is_the_linear_neuron_and_minus_one_the_absolute_value():
+    X, Y = pair(1, d=3)
+    assert cg.ipm(X, Y, ReLU(1.0)).value == pytest.approx(cg.ipm(X, Y, "linear").value, rel=1e-12)
+    found = cg.ipm(X, Y, ReLU(-1.0))
+    u = found.direction
+    assert found.value == pytest.approx(abs(np.abs(X @ u).mean() - np.abs(Y @ u).mean()), rel=1e-12)
+
+
+@given(seed=seeds)
+@settings(max_examples=10)
+def test_penalized_bias_is_a_column_of_ones(seed):
+    X, Y = pair(seed, d=2)
+    found = cg.ipm(X, Y, bias="penalized")
+    ones = [np.column_stack([s, np.ones(len(s))]) for s in (X, Y)]
+    assert found.value == pytest.approx(cg.ipm(*ones).value, rel=1e-9)
+    assert found.direction.shape == (3,)
+    assert found.witness(X).mean() - found.witness(Y).mean() == pytest.approx(found.value, rel=1e-11)
+
+
+@pytest.mark.parametrize("activation", LEAKY)
+@given(seed=seeds)
+@settings(max_examples=10)
+def test_free_bias_on_one_column(activation, seed):
+    X, Y = pair(seed, d=1)
+    found = cg.ipm(X, Y, activation, bias="free")
+    shifts = np.linspace(-8, 8, 4001)[:, None]
+    s = activation
+    grid = max(np.abs(s(u * X.T + shifts).mean(1) - s(u * Y.T + shifts).mean(1)).max() for u in (1, -1))
+    assert grid <= found.value * (1 + 1e-12) and grid >= found.value - 0.02
+    assert found.witness(X).mean() - found.witness(Y).mean() == pytest.approx(found.value, abs=1e-12)
+    assert found.value >= cg.ipm(X, Y, activation).value * (1 - 1e-12)  # b = 0 is one of the biases
+
+
+def test_weights_are_repetitions():
+    X, Y = pair(3, d=3)
+    counts = np.random.default_rng(0).integers(1, 4, len(X))
+    weighted = cg.ipm(X, Y, weights_x=counts)
+    assert weighted.value == pytest.approx(cg.ipm(np.repeat(X, counts, axis=0), Y).value, rel=1e-9)
+    assert weighted.value != pytest.approx(cg.ipm(X, Y).value, rel=1e-4)
+
+
+def test_equal_samples():
+    X, _ = pair(0, d=3)
+    found = cg.ipm(X, X[::-1].copy())
+    assert found.value < 1e-15 and found.exact and np.linalg.norm(found.direction) == pytest.approx(1)
+
+
+def test_limits_leave_valid_bounds():
+    X, Y = pair(0, n=40, m=40, d=4)
+    full = cg.ipm(X, Y)
+    for limit in ({"time_limit": 0}, {"max_nodes": 1}, {"gap": 0.3}, {"method": "sampled"}):
+        found = cg.ipm(X, Y, **limit)
+        assert found.value <= full.value * (1 + 1e-12) and found.upper_bound >= full.value * (1 - 1e-12), limit
+    assert not cg.ipm(X, Y, time_limit=0).exact and not cg.ipm(X, Y, method="sampled").exact
+    few = X[:9], Y[:9]
+    assert cg.ipm(*few, method="enumerate").value == pytest.approx(cg.ipm(*few).value, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"bias": "free"}, "one column"),
+        ({"method": "simplex"}, "unknown method"),
+        ({"discriminator": "quadratic", "method": "cones"}, "for ReLU"),
+        ({"gap": -1}, "gap"),
+        ({"time_limit": -1}, "time_limit"),
+        ({"max_nodes": -1}, "max_nodes"),
+        ({"bias": "some"}, "unknown bias"),
+        ({"weights_x": [1.0]}, "weights of X"),
+        ({"discriminator": "rely"}, "Did you mean 'relu'"),
+    ],
+)
+def test_bad_arguments(arguments, says):
+    with pytest.raises(ValueError, match=says):
+        cg.ipm(*pair(0), **arguments)
+
+
+def test_moments_are_no_rows():
+    X, Y = pair(0)
+    with pytest.raises(ValueError, match="the rows themselves"):
+        cg.ipm(cg.Moments.from_array(X), Y)
+    with pytest.raises(ValueError, match="two_sample_test and solve"):
+        cg.held_out(X, Y, "relu")
+    with pytest.raises(ValueError, match="slope"):
+        ReLU(np.nan)
+
+
+def test_progress_goes_to_stderr(capsys):
+    cg.ipm(*pair(0, d=3), progress=True)
+    cg.two_sample_test(*pair(0, d=3), "quadratic", permutations=5, progress=True)
+    assert capsys.readouterr().out == ""
+
+
+# -- two-sample test -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("discriminator", ["relu", "quadratic"])
+def test_p_values_are_uniform_under_the_null(discriminator):
+    rng = np.random.default_rng(0)
+    found = [
+        cg.two_sample_test(*rng.standard_normal((2, 12, 2)), discriminator, permutations=19, rng=i).p_value
+        for i in range(150)
+    ]
+    counts = np.histogram(found, np.linspace(0, 1, 5) + 0.025)[0]
+    assert np.isclose(np.sum(found) / 150, 0.525, atol=0.09)  # uniform on 1/20, ..., 1; 0.024 is a standard error
+    assert counts.min() > 15
+
+
+@pytest.mark.parametrize(("d", "options"), [(1, {}), (2, {}), (1, {"bias": "penalized"}), (1, {"bias": "free"})])
+def test_swept_permutations_are_what_ipm_gives(d, options):
+    X, Y = pair(5, d=d)
+    for activation in (ReLU(), ReLU(0.3)):
+        found = cg.two_sample_test(X, Y, activation, permutations=20, rng=3, **options)
+        draw = np.random.default_rng(3)
+        draw.integers(2**31)
+        rows, shares = np.concatenate([X, Y]), np.repeat([1 / len(X), -1 / len(Y)], [len(X), len(Y)])
+        for value in found.null:
+            w = draw.permutation(shares)
+            assert value == pytest.approx(cg.ipm(rows[w > 0], rows[w < 0], activation, **options).value, rel=1e-9)
+        assert found.value == pytest.approx(cg.ipm(X, Y, activation, **options).value, rel=1e-12)
+        assert found.p_value == (1 + np.sum(found.null >= found.value)) / 21
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 6])
+def test_different_laws_are_told_apart(d):
+    rng = np.random.default_rng(0)
+    X, Y = rng.standard_normal((60, d)), rng.standard_normal((50, d)) + 1.5
+    found = cg.two_sample_test(X, Y, permutations=29)
+    assert found.p_value <= 1 / 30 and found.exact == (d <= 3)
+    assert found.held_out > 4 * found.held_out_error > 0
+    assert cg.two_sample_test(X, Y, permutations=29).null.tolist() == found.null.tolist()
+
+
+def test_one_row_is_no_sample():
+    with pytest.raises(ValueError, match="at least two"):
+        cg.two_sample_test(np.ones((1, 2)), np.ones((5, 2)))
+    with pytest.raises(ValueError, match="permutations"):
+        cg.two_sample_test(np.ones((3, 2)), np.ones((5, 2)), permutations=0)
