@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convexgan.plotting import contact_sheet, save_image, spectrum_plot, stage_sheet
+from convexgan.dynamics import GaussianKernel, phase_diagram
+from convexgan.plotting import contact_sheet, phase_plot, save_image, spectrum_plot, stage_sheet
 from convexgan.plotting.sheets import GAP
 
 
@@ -147,6 +148,18 @@ def test_spectrum_ignores_rounding_and_refuses_emptiness(tmp_path):
         spectrum_plot(SPECTRA, [1.0], ["a", "b"], path)
     with pytest.raises(ValueError, match="no figure suffix"):
         spectrum_plot([[1.0]], [1.0], ["a"], tmp_path / "a.doc")
+
+
+def test_phase_figure_has_axes_a_legend_and_refuses_what_does_not_fit(tmp_path):
+    x, y = np.linspace(0.05, 1.5, 8), np.linspace(0.05, 4, 7)
+    diagram = phase_diagram(GaussianKernel(1.0), y[:, None], (x, 0.4), method="simultaneous", steps=50)
+    path = tmp_path / "a.svg"
+    phase_plot(diagram, x, y, path, xlabel="step size", ylabel="lam")
+    words = path.read_text()
+    for text in ("border of: damped oscillation", "border of: diverge", "step size", "lam", "measured factor per step"):
+        assert f"<!-- {text} -->" in words
+    with pytest.raises(ValueError, match=r"x \(\(7,\)\) and y \(\(8,\)\) do not fit"):
+        phase_plot(diagram, y, x, path)
 
 
 def test_without_matplotlib_the_error_says_how_to_get_it(tmp_path, monkeypatch):

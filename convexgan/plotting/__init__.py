@@ -1,6 +1,7 @@
 """Pictures out: contact sheets (Pillow) and spectra (matplotlib), both imported only when drawn."""
 
+from convexgan.plotting.phases import phase_plot
 from convexgan.plotting.sheets import contact_sheet, save_image, stage_sheet
 from convexgan.plotting.spectrum import spectrum_plot
 
-__all__ = ["contact_sheet", "save_image", "spectrum_plot", "stage_sheet"]
+__all__ = ["contact_sheet", "phase_plot", "save_image", "spectrum_plot", "stage_sheet"]

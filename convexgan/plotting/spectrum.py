@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convexgan._files import write_bytes
+from convexgan.plotting._figures import open_figure, write_figure
 
 ROUNDING = 1e-12  # of the largest eigenvalue: below it there are only rounding errors
 
@@ -47,23 +45,12 @@ def spectrum_plot(
     ----------
     [HC] Sahiner et al., Hidden Convexity of Wasserstein GANs, ICLR 2022, arXiv 2107.05680.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        repair = "the figure needs matplotlib: pip install 'convexgan[plot]'."
-        raise ModuleNotFoundError(repair, name=error.name) from None
-
     stages = len(eigenvalues_per_stage)
     if not stages or not stages == len(betas) == len(labels):
         raise ValueError(
             f"betas ({len(betas)}) and labels ({len(labels)}) must match the {stages} stages, at least one."
         )
-    figure = Figure(figsize=(1 + 2.6 * stages, 3.2), layout="constrained")
-    canvas = FigureCanvasAgg(figure)  # no pyplot: nothing is registered, no window system is touched
-    suffix = Path(path).suffix.lstrip(".").lower()
-    if suffix not in canvas.get_supported_filetypes():
-        raise ValueError(f"path {path} has no figure suffix: end it in .png, .pdf or .svg.")
+    figure = open_figure(path, 1 + 2.6 * stages, 3.2)
     panels = figure.subplots(1, stages, sharey=True, squeeze=False)[0]
     for panel, eigenvalues, beta, label in zip(panels, eigenvalues_per_stage, betas, labels, strict=True):
         values = np.sort(np.asarray(eigenvalues, dtype=np.float64))[::-1]
@@ -77,6 +64,4 @@ def spectrum_plot(
         panel.set_title(f"{label}: {np.count_nonzero(values > beta)} above beta", fontsize="medium")
         panel.set_xlabel("index")
     panels[0].set_ylabel("eigenvalue")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=suffix, dpi=150)
-    write_bytes(path, buffer.getvalue())
+    write_figure(figure, path)
