@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from convexgan.arrangements import (
     sweep_values,
 )
 from convexgan.arrangements import search as search_module
-from convexgan.arrangements.cones import Cones
+from convexgan.arrangements.cones import Cones, quadratic_bounds
 from convexgan.arrangements.majorant import majorants
 from convexgan.arrangements.reduce import positive_sums, reduce_rows
 from convexgan.arrangements.zonotope import maximize_concave
@@ -158,6 +159,22 @@ def test_majorants_lie_above_the_function(p: int, positive: int) -> None:
         above = quadratic.constant + U @ quadratic.linear - np.einsum("kp,pq,kq->k", U, quadratic.curvature, U)
         assert (above >= arrangement.values(U) - 1e-12).all()
         assert bound >= above.max() - 1e-12
+        shifted = replace(quadratic, linear=quadratic.linear - 5 * np.eye(1, p)[0])  # negative on half the cones
+        rays = Cones.cover(1.0, arrangement, np.inf).halved().rays
+        inside = np.einsum("nj,kjp->knp", np.random.default_rng(1).random((200, p)), rays)
+        inside /= np.linalg.norm(inside, axis=2)[:, :, None]
+        values = inside @ shifted.linear - np.einsum("knp,pq,knq->kn", inside, shifted.curvature, inside)
+        assert (quadratic_bounds(shifted, rays) >= values.max(axis=1) + shifted.constant - 1e-12).all()
+
+
+def test_pruned_cones_count_in_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, weights = game(3, 30)
+    best = maximize(rows, weights)
+    monkeypatch.setattr(search_module, "ASCENTS", 0)
+    for gap in (0.1, 0.3, 0.5, 0.7):
+        found = maximize(rows, weights, gap=gap)
+        assert found.value * (1 - 1e-12) <= best.value <= found.upper_bound * (1 + 1e-12)
+        assert found.status == "optimal" and found.upper_bound * (1 - gap) <= found.value * (1 + 1e-12)
 
 
 def test_the_majorant_search_agrees_with_the_plain_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,12 +197,13 @@ def test_rows_that_nearly_cancel() -> None:
     )
 
 
-@given(seeds, st.integers(2, 5))
+@given(seeds, st.integers(3, 5))
 @few
 def test_pairs_lie_above_the_function(seed: int, p: int) -> None:
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((10, p))
-    rows, weights = np.vstack([X, X + 0.1 * rng.standard_normal(X.shape)]), np.repeat([1.0, -1.0], 10)
+    noise = (0.1 if p > 3 else 0.002) * rng.standard_normal(X.shape)
+    rows, weights = np.vstack([X, X + noise]), np.repeat([1.0, -1.0], 10)
     arrangement = reduce_rows(rows, weights)
     cones = Cones.cover(1.0, arrangement, np.inf)
     for part in (cones, *cones.halved().parts(3)):
@@ -216,6 +234,7 @@ DEGENERATE: dict[str, Game] = {
     "zero": (np.zeros((3, 3)), np.ones(3)),
     "cancelling": (np.vstack([rotation(3), rotation(3)]), np.repeat([1.0, -1.0], 3)),
     "cancelling in halves": (np.vstack([rotation(3), 2 * rotation(3)]), np.repeat([1.0, -0.5], 3)),
+    "cancelling to rounding": (np.vstack([rotation(3)] * 3), np.repeat([0.1, 0.2, -0.3], 3)),
     "no weight": (rotation(3), np.zeros(3)),
 }
 

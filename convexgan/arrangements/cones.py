@@ -15,7 +15,8 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 SWEEPS = 3
 PAIRINGS = 4  # rounds of mutual nearest neighbours
-ALIKE = 0.3  # rows are partners if their difference is at most this share of the first
+ALIKE = 0.3  # rows are partners if their difference is at most this share of the first;
+ALIKE_IN_SPACE = 0.01  # for p = 3, where plain bounds are good, pairing random rows costs more than it prunes
 ORTHANTS = 8  # up to this dimension the search starts from the 2^p orthants
 
 
@@ -202,7 +203,8 @@ def pair_up(plus: Array, minus: Array) -> Indices:
         mutual = back[there] == np.arange(len(single))
         partners[single[mutual]] = free[there[mutual]]
         single, free = single[~mutual], np.delete(free, there[mutual])
-    far = np.linalg.norm(plus - minus[partners], axis=1) > ALIKE * np.linalg.norm(plus, axis=1) if len(minus) else True
+    share = ALIKE if plus.shape[1] > 3 else ALIKE_IN_SPACE
+    far = np.linalg.norm(plus - minus[partners], axis=1) > share * np.linalg.norm(plus, axis=1) if len(minus) else True
     return np.where(far, -1, partners)
 
 
