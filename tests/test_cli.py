@@ -20,7 +20,7 @@ from convexgan.plotting import save_image
 from convexgan.progressive import ProgressiveConvexGAN
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = ("demo", "fit", "sample", "evaluate", "solve", "ipm", "verify", "info")
+COMMANDS = ("demo", "fit", "sample", "evaluate", "solve", "ipm", "verify", "info", "study")
 
 
 def run(*arguments: object, code: int = 0) -> Any:

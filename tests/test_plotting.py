@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from convexgan.dynamics import GaussianKernel, phase_diagram
-from convexgan.plotting import contact_sheet, phase_plot, save_image, spectrum_plot, stage_sheet
+from convexgan.plotting import band_plot, contact_sheet, phase_plot, save_image, spectrum_plot, stage_sheet
 from convexgan.plotting.sheets import GAP
 
 
@@ -148,6 +148,21 @@ def test_spectrum_ignores_rounding_and_refuses_emptiness(tmp_path):
         spectrum_plot(SPECTRA, [1.0], ["a", "b"], path)
     with pytest.raises(ValueError, match="no figure suffix"):
         spectrum_plot([[1.0]], [1.0], ["a"], tmp_path / "a.doc")
+
+
+def test_bands_are_drawn_with_their_names_and_gaps(tmp_path):
+    path, x = tmp_path / "bands.svg", [4.0, 1.0, 2.0]
+    bands = {"learner": np.array([[3.0, 2, 4], [5, 4, 6], [9, 8, 20]])}
+    dashed, marks = {"formula": [3.0, 5, np.inf]}, {"here": 2.0}
+    band_plot(x, bands, path, dashed=dashed, marks=marks, labels=("k", "error"), title="title", closer=6.0)
+    words = path.read_text()
+    for text in ("learner", "formula", "here", "k", "error", "title"):
+        assert f"<!-- {text} -->" in words
+    assert words.count("<!-- error -->") == 2  # the closer panel
+    with pytest.raises(ValueError, match=r"band 'learner' must have shape \(2, 3\), got \(3, 3\)"):
+        band_plot([1, 2], bands, path)
+    with pytest.raises(ValueError, match="no figure suffix"):
+        band_plot(x, bands, tmp_path / "a.doc")
 
 
 def test_phase_figure_has_axes_a_legend_and_refuses_what_does_not_fit(tmp_path):

@@ -9,7 +9,7 @@ import typer
 import typer.core
 
 from convexgan import __version__
-from convexgan.cli import demo, games, info, models, referee
+from convexgan.cli import demo, games, info, models, referee, study
 from convexgan.cli.console import note
 from convexgan.exceptions import ConvexGANError
 
@@ -60,6 +60,7 @@ for command in (
     info.info,
 ):
     app.command(no_args_is_help=False)(command)
+app.add_typer(study.studies, name="study")
 
 
 def _version(wanted: bool) -> None:

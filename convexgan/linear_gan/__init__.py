@@ -1,0 +1,24 @@
+"""Linear GANs: how the test error depends on the latent dimension, without pairs, with fixed pairs, and with both."""
+
+from convexgan.linear_gan.expectations import ExpectedError, best_dimension, expected_error, fluctuation, shrinkage
+from convexgan.linear_gan.learners import half_step, pseudo_supervised, unsupervised
+from convexgan.linear_gan.mixed import Mixed, mixed, mixed_path
+from convexgan.linear_gan.sweeps import Setting, Sweep, predicted, sweep
+
+__all__ = [
+    "ExpectedError",
+    "Mixed",
+    "Setting",
+    "Sweep",
+    "best_dimension",
+    "expected_error",
+    "fluctuation",
+    "half_step",
+    "mixed",
+    "mixed_path",
+    "predicted",
+    "pseudo_supervised",
+    "shrinkage",
+    "sweep",
+    "unsupervised",
+]

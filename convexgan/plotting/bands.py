@@ -1,0 +1,86 @@
+"""Curves with bands: a median and two quantiles against a positive number, on logarithmic axes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from convexgan.plotting._figures import open_figure, write_figure
+
+Array = NDArray[np.float64]
+
+
+def band_plot(
+    x: ArrayLike,
+    bands: Mapping[str, ArrayLike],
+    path: str | os.PathLike[str],
+    *,
+    dashed: Mapping[str, ArrayLike] | None = None,
+    marks: Mapping[str, float] | None = None,
+    labels: tuple[str, str] = ("", ""),
+    title: str = "",
+    closer: float | None = None,
+) -> None:
+    """Write a figure to ``path``: each curve's median with its band, dashed curves, and vertical lines at marks.
+
+    Parameters
+    ----------
+    x : (K,) array
+    bands : mapping of name to (K, 3) array
+        Median, lower and upper quantile.
+    path : path
+        Its suffix names the format: .png, .pdf or .svg.
+    dashed : mapping of name to (K,) array, optional
+        What is not finite is not drawn.
+    marks : mapping of name to float, optional
+    labels : (str, str)
+        Of the axes.
+    title : str
+    closer : float, optional
+        Add a panel of what lies below this, on a linear scale.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        matplotlib is not installed.
+    ValueError
+        A band has another length than x, or the format is unknown.
+    """
+    x = np.asarray(x, dtype=np.float64)
+    order = np.argsort(x)
+    drawn = {name: _checked(band, name, len(x))[order] for name, band in bands.items()}
+    lines = {name: np.asarray(curve, dtype=np.float64)[order] for name, curve in (dashed or {}).items()}
+    figure = open_figure(path, 7.0 if closer is None else 11.0, 4.5)
+    panels = figure.subplots(1, 1 if closer is None else 2, squeeze=False)[0]
+    for panel in panels:
+        _draw(panel, x[order], drawn, lines)
+        panel.set(xlabel=labels[0], ylabel=labels[1], yscale="log")
+        for name, place in (marks or {}).items():
+            panel.axvline(place, color="gray", linestyle=":", linewidth=1)
+            panel.annotate(name, (place, 0.98), xycoords=("data", "axes fraction"), rotation=90, va="top", ha="right")
+    if closer is not None:
+        least = min(float(band.min()) for band in drawn.values())
+        panels[1].set(yscale="linear", ylim=(least - 0.05 * (closer - least), closer))
+    panels[0].legend(fontsize="small")
+    figure.suptitle(title)
+    write_figure(figure, path)
+
+
+def _draw(panel: Any, x: Array, bands: Mapping[str, Array], lines: Mapping[str, Array]) -> None:
+    """The curves, their bands and the dashed lines; infinities are gaps."""
+    for name, band in bands.items():
+        (line,) = panel.semilogx(x, band[:, 0], linewidth=1.5, label=name)
+        panel.fill_between(x, band[:, 1], band[:, 2], color=line.get_color(), alpha=0.15, linewidth=0)
+    for name, values in lines.items():
+        panel.semilogx(x, np.where(np.isfinite(values), values, np.nan), "k--", linewidth=1, label=name)
+
+
+def _checked(band: ArrayLike, name: str, length: int) -> Array:
+    values = np.asarray(band, dtype=np.float64)
+    if values.shape != (length, 3):
+        raise ValueError(f"band {name!r} must have shape ({length}, 3), got {values.shape}.")
+    return values
