@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_columns, check_count, check_finite, check_memory, check_weights
+from convexgan._checks import as_rows, check_columns, check_count, check_memory, check_weights
 from convexgan._files import open_npz, write_npz
+from convexgan._products import centred_products, check_size
 
 Array = NDArray[np.float64]
-LARGEST = 1e150
 SINGLE = float(np.finfo(np.float32).eps)
 CHUNK_BYTES = 32 * 2**20
 
@@ -139,7 +139,7 @@ class Moments:
         check_columns(rows, self.dim, name, "these moments")
         w = None if weights is None else check_weights(weights, len(rows), f"weights of {name}")
         if self._rows is not None and self.count + len(rows) <= self.dim:
-            _check_size(rows, name)
+            check_size(rows, name)
             self._rows.append((rows.copy(), w))
             if rows.dtype == np.float32:
                 self.eps = SINGLE
@@ -174,7 +174,7 @@ class Moments:
         space = np.empty((-(-len(rows) // pieces), self.dim), np.float32)  # fresh pages for every piece cost a tenth
         weights = [None] * pieces if w is None else np.array_split(w, pieces)
         for part, u in zip(np.array_split(rows, pieces), weights, strict=True):
-            product, total = _products(part, u, self._pilot, space[: len(part)], name)
+            product, total = centred_products(part, u, self._pilot, space[: len(part)], name)
             gram = product if isinstance(gram, float) else np.add(gram, product, dtype=np.float64)
             linear += total
         self._gram += gram
@@ -372,41 +372,3 @@ class Moments:
         consistent = stored == count >= 0 and abs(total - self.total) <= 1e-9 * total and (total > 0) == (count > 0)
         if not (consistent and np.isfinite(total) and 0 < self.eps < 1):
             raise ValueError("its counts contradict each other")
-
-
-def _products(
-    rows: NDArray[Any], w: Array | None, pilot: Array, space: NDArray[np.float32], name: str
-) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
-    """The lower triangle of (d, d) products and (d,) sums of rows minus the pilot, in float32 where they allow it."""
-    if rows.dtype != np.float64 and w is None:
-        with np.errstate(all="ignore"):
-            centred = np.subtract(rows, pilot.astype(np.float32), out=space, dtype=np.float32)
-            product, total = _gram_and_sum(centred, np.ones(len(rows), np.float32))
-        squares = product.diagonal()
-        # NaN, infinite and overflowing rows show in the squares, and so do rows small enough to underflow
-        if np.isfinite(squares).all() and (squares.max() > 1e-28 * len(rows) or not centred.any()):
-            return product, total
-    _check_size(rows, name)
-    centred = np.subtract(rows, pilot, dtype=np.float64)
-    if w is None:
-        return _gram_and_sum(centred, np.ones(len(rows)))
-    root = np.sqrt(w)
-    centred *= root[:, None]
-    return _gram_and_sum(centred, root)
-
-
-def _gram_and_sum(
-    rows: NDArray[np.floating[Any]], w: NDArray[np.floating[Any]]
-) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
-    """The lower triangle of ``rows.T @ rows`` (numpy would mirror it, element by element) and ``w @ rows``."""
-    from scipy.linalg import get_blas_funcs
-
-    syrk, gemv = get_blas_funcs(("syrk", "gemv"), (rows,))
-    return syrk(1.0, rows.T).T, gemv(1.0, rows.T, w)
-
-
-def _check_size(rows: NDArray[Any], name: str) -> None:
-    """Raise if an entry is not finite, or its square would not be."""
-    size = check_finite(rows, name)
-    if size > LARGEST:
-        raise ValueError(f"{name} has entries up to {size:.2g}, whose squares overflow: rescale it.")

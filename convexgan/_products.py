@@ -1,0 +1,51 @@
+"""Products of rows around a pilot mean, in single precision where the rows allow it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convexgan._checks import check_finite
+
+Array = NDArray[np.float64]
+LARGEST = 1e150
+
+
+def centred_products(
+    rows: NDArray[Any], w: Array | None, pilot: Array, space: NDArray[np.float32], name: str
+) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
+    """The lower triangle of (d, d) products and (d,) sums of rows minus the pilot, in float32 where they allow it."""
+    if rows.dtype != np.float64 and w is None:
+        with np.errstate(all="ignore"):
+            centred = np.subtract(rows, pilot.astype(np.float32), out=space, dtype=np.float32)
+            product, total = _gram_and_sum(centred, np.ones(len(rows), np.float32))
+        squares = product.diagonal()
+        # NaN, infinite and overflowing rows show in the squares, and so do rows small enough to underflow
+        if np.isfinite(squares).all() and (squares.max() > 1e-28 * len(rows) or not centred.any()):
+            return product, total
+    check_size(rows, name)
+    centred = np.subtract(rows, pilot, dtype=np.float64)
+    if w is None:
+        return _gram_and_sum(centred, np.ones(len(rows)))
+    root = np.sqrt(w)
+    centred *= root[:, None]
+    return _gram_and_sum(centred, root)
+
+
+def _gram_and_sum(
+    rows: NDArray[np.floating[Any]], w: NDArray[np.floating[Any]]
+) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
+    """The lower triangle of ``rows.T @ rows`` (numpy would mirror it, element by element) and ``w @ rows``."""
+    from scipy.linalg import get_blas_funcs
+
+    syrk, gemv = get_blas_funcs(("syrk", "gemv"), (rows,))
+    return syrk(1.0, rows.T).T, gemv(1.0, rows.T, w)
+
+
+def check_size(rows: NDArray[Any], name: str) -> None:
+    """Raise if an entry is not finite, or its square would not be."""
+    size = check_finite(rows, name)
+    if size > LARGEST:
+        raise ValueError(f"{name} has entries up to {size:.2g}, whose squares overflow: rescale it.")
