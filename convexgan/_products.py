@@ -44,6 +44,16 @@ def _gram_and_sum(
     return syrk(1.0, rows.T).T, gemv(1.0, rows.T, w)
 
 
+def mirror_lower(matrix: Array, block: int = 256) -> Array:
+    """The symmetric matrix with this lower triangle, in place, block by block."""
+    for i in range(0, len(matrix), block):
+        j = i + block
+        corner = np.tril(matrix[i:j, i:j])
+        matrix[i:j, i:j] = corner + np.tril(corner, -1).T
+        matrix[i:j, j:] = matrix[j:, i:j].T
+    return matrix
+
+
 def check_size(rows: NDArray[Any], name: str) -> None:
     """Raise if an entry is not finite, or its square would not be."""
     size = check_finite(rows, name)

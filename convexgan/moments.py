@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from convexgan._checks import as_rows, check_columns, check_count, check_memory, check_weights
 from convexgan._files import open_npz, write_npz
-from convexgan._products import centred_products, check_size
+from convexgan._products import centred_products, check_size, mirror_lower
 
 Array = NDArray[np.float64]
 SINGLE = float(np.finfo(np.float32).eps)
@@ -251,8 +251,9 @@ class Moments:
             else:
                 # mean(x x') = mean(c c') + pilot mean' + mean pilot' - pilot pilot', with c = x - pilot
                 shifts = np.stack([self._pilot, self.mean - self._pilot / 2])
-                lower = np.tril(self._gram / self.total + shifts.T @ shifts[::-1])
-                self._cache["second"] = lower + np.tril(lower, -1).T
+                second = self._gram / self.total
+                second += shifts.T @ shifts[::-1]
+                self._cache["second"] = mirror_lower(second)
         return self._cache["second"]  # type: ignore[no-any-return]
 
     @property

@@ -303,3 +303,13 @@ def test_few_large_pictures_never_form_a_square_matrix():
 def test_float64_entries_too_large_to_square_are_refused():
     with pytest.raises(ValueError, match="X"):
         Moments.from_array(np.full((4, 2), 1e200)).spectrum  # noqa: B018
+
+
+def test_a_symmetric_matrix_from_its_lower_triangle():
+    from convexgan._products import mirror_lower
+
+    for size in (1, 5, 8, 13):
+        full = np.random.default_rng(size).standard_normal((size, size))
+        full = full + full.T
+        wrong = np.tril(full) + np.triu(np.full((size, size), np.nan), 1)
+        np.testing.assert_array_equal(mirror_lower(wrong, block=4), full)
