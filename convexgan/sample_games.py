@@ -35,16 +35,22 @@ def solve_sample_game(
     tol: float,
     time_limit: float | None,
     throw: bool,
+    meaningless: dict[str, bool],
 ) -> Solution:
-    """The certified equilibrium of a game with a ReLU discriminator, where it is convex; see `convexgan.solve`."""
+    """The certified equilibrium of a game with a ReLU discriminator, where it is convex; see `convexgan.solve`.
+
+    ``meaningless`` tells which arguments were given that mean nothing in this game: they are refused.
+    """
     game = _read_game(X, activation, generator, beta, lam, penalty, reduction, bias)
+    for name in (name for name, given in meaningless.items() if given):
+        raise ValueError(f"{name} has no meaning for a {generator.name} generator against ReLU neurons: leave it out.")
     method, start = ("cutting_planes" if isinstance(generator, Mixture) else "partial_sums"), time.perf_counter()
     try:
         if game.particles is not None:
             p, neurons, outer, stats = solve_mixture(game, time_limit=time_limit)
             points, weights = game.particles[p > 0], p[p > 0]
         else:
-            points, neurons, outer, stats = solve_scalar(game)
+            points, neurons, outer, stats = solve_scalar(game, time_limit)
             weights = np.full(len(points), 1 / len(points))
     except (InfeasibleError, SolverError) as error:
         if throw:

@@ -127,6 +127,14 @@ def solve(
             tol=tol,
             time_limit=time_limit,
             throw=throw,
+            meaningless={
+                "Z": Z is not None,
+                "regularizer": regularizer != "output",
+                "method": method != "auto",
+                "solver": solver is not None,
+                "solver_options": solver_options is not None,
+                "max_neurons": max_neurons is not None,
+            },
         )
     setting = read_call(
         X,
@@ -179,7 +187,8 @@ def path(X: Any, Z: Any = None, betas: Iterable[float] = (), **options: Any) -> 
     list of Solution
         In the order of ``betas``; infeasible ones have status "infeasible" if ``throw=False``.
     """
-    data, latent = Moments.from_array(X, name="X"), None if Z is None else as_latent(Z)
+    relu = isinstance(as_discriminator(options.get("discriminator", "quadratic")), ReLU)  # needs the rows themselves
+    data, latent = X if relu else Moments.from_array(X, name="X"), None if Z is None else as_latent(Z)
     return [solve(data, latent, beta=beta, **options) for beta in betas]
 
 

@@ -212,6 +212,10 @@ def test_a_referee_sees_another_sample():
         ({"generator": "mixture", "lam": 1.0}, "exactly one"),
         ({"generator": "mixture", "X": cg.Moments.from_array(np.eye(2))}, "rows themselves"),
         ({"generator": "mixture", "discriminator": "quadratic"}, "ReLU"),
+        ({"generator": "mixture", "regularizer": "weights"}, "regularizer has no meaning"),
+        ({"generator": "mixture", "method": "program"}, "method has no meaning"),
+        ({"generator": "mixture", "solver": "SCS"}, "solver has no meaning"),
+        ({"generator": "mixture", "max_neurons": 2}, "max_neurons has no meaning"),
     ],
 )
 def test_other_games_are_refused_by_name(options, says):
@@ -227,3 +231,34 @@ def test_a_time_limit_of_zero_leaves_a_valid_bound():
     sol = cg.solve(X, discriminator="relu", generator="mixture", beta=0.05, time_limit=0)
     assert sol.status == "stopped" and sol.certificate.kind in ("bounded", "infeasible")
     assert sol.certificate.bound <= full.value * (1 + 1e-9)
+
+
+def test_paths_and_latents():
+    X = np.random.default_rng(0).standard_normal((12, 2))
+    found = cg.path(X, betas=(0.2, 0.4), discriminator="relu", generator="mixture")
+    assert [sol.value for sol in found] == [
+        cg.solve(X, discriminator="relu", generator="mixture", beta=beta).value for beta in (0.2, 0.4)
+    ]
+    with pytest.raises(ValueError, match="Z has no meaning"):
+        cg.solve(X, X, discriminator="relu", generator="mixture", beta=0.2)
+    for call in (cg.select_method, cg.program):
+        with pytest.raises(ValueError, match="choose one of 'linear', 'quadratic', 'polynomial'"):
+            call(X, discriminator="relu", generator="mixture", beta=0.2)
+    with pytest.raises(ValueError, match="choose one of 'linear'"):
+        cg.certify(X, X, discriminator="relu", beta=0.2)
+
+
+@pytest.mark.parametrize("form", [lambda X: X.astype(np.float32), lambda X: (4 * X).astype(int), lambda X: X * 1e-8])
+def test_other_forms_of_rows(form):
+    X = form(np.random.default_rng(0).standard_normal((10, 1)))
+    beta = 0.1 * float(np.abs(X).max())
+    for options in ({"generator": "mixture"}, {"generator": "free", "bias": "free"}):
+        assert cg.solve(X, discriminator="relu", beta=beta, **options).certificate.kind == "saddle"
+
+
+def test_constant_and_repeated_rows():
+    for X in (np.zeros((4, 1)), np.full((3, 1), 2.0), np.repeat([[1.0], [-2.0]], 3, axis=0), np.ones((1, 1))):
+        for budget in ({"beta": 0.0}, {"beta": 0.3}, {"beta": 9.0}, {"lam": 0.0}, {"lam": 1.0}, {"lam": 50.0}):
+            for options in ({"generator": "mixture"}, {"generator": "free", "bias": "free"}):
+                sol = cg.solve(X, discriminator="relu", **options, **budget)
+                assert sol.certificate.kind == "saddle", (X.ravel(), budget, options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,12 @@ Array = NDArray[np.float64]
 ROUNDING = (1e-8, 1e-11)
 
 
-def solve_scalar(game: SampleGame) -> tuple[Array, Array, Array, dict[str, Any]]:
+def solve_scalar(game: SampleGame, time_limit: float | None = None) -> tuple[Array, Array, Array, dict[str, Any]]:
     """The optimal points, as many as the data, and the discriminator that proves them.
 
     With both samples sorted, ipm <= beta iff all sums of the k smallest and of the k largest x_i - w_i are at most
-    n beta in absolute value: sum (x_i + b)_+ is the largest of its partial sums, whatever b.
+    n beta in absolute value: sum (x_i + b)_+ is the largest of its partial sums, whatever b. That w is sorted need not
+    be asked: the partial sums of w are a taut string in a tube around those of x, which are convex.
 
     Returns
     -------
@@ -33,7 +35,7 @@ def solve_scalar(game: SampleGame) -> tuple[Array, Array, Array, dict[str, Any]]
     import cvxpy as cp
 
     x = np.sort(game.data[:, 0])
-    if game.beta is not None and discriminator_response(game, np.zeros((1, 1)), np.ones(1)).value <= game.beta:
+    if game.lam == 0 or discriminator_response(game, np.zeros((1, 1)), np.ones(1)).value <= (game.beta or 0.0):
         return np.zeros((len(x), 1)), np.zeros((0, 2)), np.zeros(0), {"status": "optimal"}  # zeros cost nothing
     n, size = len(x), float(np.abs(x).max()) or 1.0
     sums = cp.Variable(n)  # of the k smallest points: every constraint then has few terms
@@ -42,13 +44,16 @@ def solve_scalar(game: SampleGame) -> tuple[Array, Array, Array, dict[str, Any]]
     head = (np.cumsum(x / size) - sums) / n
     tail = head[n - 1] - cp.hstack([0, head[: n - 1]]) if n > 1 else head
     bounds = [head <= level, -head <= level, tail <= level, -tail <= level]
-    order = [cp.diff(w) >= 0] if n > 1 else []
-    objective = game.penalty * size * cp.sum_squares(w) / n + (0.0 if game.lam is None else game.lam * level)
-    problem = cp.Problem(cp.Minimize(objective), bounds + order)
-    problem.solve(solver=cp.CLARABEL, tol_gap_abs=1e-12, tol_gap_rel=1e-12, tol_feas=1e-12)
+    unit = game.penalty * size  # of the multipliers; in it the problem does not depend on the data's scale
+    objective = cp.sum_squares(w) / n + (0.0 if game.lam is None else game.lam / unit * level)
+    problem = cp.Problem(cp.Minimize(objective), bounds)
+    limit = {} if time_limit is None else {"time_limit": max(time_limit, 1e-3)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of inaccuracy, which the certificate measures
+        problem.solve(solver=cp.CLARABEL, **limit, tol_gap_abs=1e-12, tol_gap_rel=1e-12, tol_feas=1e-12)
     if w.value is None:
         raise SolverError(f"Clarabel gave no answer: {problem.status}.")
-    multipliers = np.stack([np.maximum(np.asarray(c.dual_value).ravel(), 0.0) for c in bounds])
+    multipliers = unit * np.stack([np.maximum(np.asarray(c.dual_value).ravel(), 0.0) for c in bounds])
     for pair in (slice(0, 2), slice(2, 4)):  # both signs of one sum cancel
         multipliers[pair] -= multipliers[pair].min(axis=0)
     # which multipliers are rounding is judged by the result
