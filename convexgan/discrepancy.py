@@ -17,7 +17,6 @@ from convexgan._checks import (
     check_count,
     check_finite,
     check_number,
-    check_weights,
 )
 from convexgan.canonical import check_bias
 from convexgan.discriminators import (
@@ -28,6 +27,7 @@ from convexgan.discriminators import (
     separate,
     separate_relu,
     separation,
+    signed_sample,
 )
 from convexgan.moments import Moments
 from convexgan.problem import Activation
@@ -127,7 +127,7 @@ def ipm(
     """
     activation = as_discriminator(discriminator)
     if isinstance(activation, ReLU):
-        sample = _signed_sample(X, Y, weights_x, weights_y)
+        sample = signed_sample(X, Y, weights_x, weights_y)
         limits: dict[str, Any] = {"gap": check_number(gap, "gap"), "time_limit": time_limit, "max_nodes": max_nodes}
         with _shown(progress) as report:
             return _relu_ipm(activation, *sample, bias, method=method, rng=rng, progress=report, **limits)
@@ -149,21 +149,6 @@ def _moment_ipm(activation: Activation, X: Any, Y: Any, bias: str, weights_x: An
     critic = TwoLayerDiscriminator(neuron, np.array([best.sign]), activation, best.direction[real.dim :])
     exact = best.upper_bound - best.value <= 1e-9 * max(best.value, abs(a) * real.noise(), 1e-300)
     return IPM(best.value, best.upper_bound, bool(exact), best.direction, best.sign, "optimal", {}, critic)
-
-
-def _signed_sample(X: Any, Y: Any, weights_x: Any, weights_y: Any) -> tuple[Array, Array]:
-    """All rows, and their weights: those of X sum to 1, those of Y to -1."""
-    parts, weights = [], []
-    for rows, w, name, sign in ((X, weights_x, "X", 1.0), (Y, weights_y, "Y", -1.0)):
-        if isinstance(rows, Moments):
-            raise ValueError(f"{name} is Moments, but ReLU neurons need the rows themselves: pass the array.")
-        rows = as_rows(rows, name)
-        check_finite(rows, name)
-        share = np.ones(len(rows)) if w is None else check_weights(w, len(rows), f"weights of {name}")
-        parts.append(rows.astype(np.float64))
-        weights.append(sign * share / share.sum())
-    check_columns(parts[0], parts[1].shape[1], "X", "Y")
-    return np.concatenate(parts), np.concatenate(weights)
 
 
 def _relu_ipm(activation: ReLU, rows: Array, weights: Array, bias: str, **search: Any) -> IPM:

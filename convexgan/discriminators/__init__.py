@@ -10,7 +10,7 @@ from convexgan.discriminators.best_response import BestResponse, maximize_on_sph
 from convexgan.discriminators.linear import Linear
 from convexgan.discriminators.polynomial import Polynomial
 from convexgan.discriminators.quadratic import Quadratic
-from convexgan.discriminators.relu import ReLU, separate_relu
+from convexgan.discriminators.relu import ReLU, separate_relu, signed_sample
 from convexgan.discriminators.two_layer import TwoLayerDiscriminator
 from convexgan.problem import Activation
 
@@ -32,6 +32,7 @@ __all__ = [
     "separate",
     "separate_relu",
     "separation",
+    "signed_sample",
 ]
 
 

@@ -8,7 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._checks import as_rows, check_columns, check_finite, check_weights
 from convexgan.arrangements import Maximum, maximize
+from convexgan.moments import Moments
 
 Array = NDArray[np.float64]
 
@@ -39,6 +41,21 @@ class ReLU:
         if self.slope == 0:
             return rows, weights
         return np.concatenate([rows, -rows]), np.concatenate([weights, -self.slope * weights])
+
+
+def signed_sample(X: Any, Y: Any, weights_x: Any, weights_y: Any) -> tuple[Array, Array]:
+    """All rows, and their weights: those of X sum to 1, those of Y to -1."""
+    parts, weights = [], []
+    for rows, w, name, sign in ((X, weights_x, "X", 1.0), (Y, weights_y, "Y", -1.0)):
+        if isinstance(rows, Moments):
+            raise ValueError(f"{name} is Moments, but ReLU neurons need the rows themselves: pass the array.")
+        rows = as_rows(rows, name)
+        check_finite(rows, name)
+        share = np.ones(len(rows)) if w is None else check_weights(w, len(rows), f"weights of {name}")
+        parts.append(rows.astype(np.float64))
+        weights.append(sign * share / share.sum())
+    check_columns(parts[0], parts[1].shape[1], "X", "Y")
+    return np.concatenate(parts), np.concatenate(weights)
 
 
 def separate_relu(activation: ReLU, rows: Array, weights: Array, bias: str = "none", **search: Any) -> Maximum:

@@ -2,5 +2,15 @@
 
 from convexgan.programs.backends import choose_backend, mosek_licence
 from convexgan.programs.program import Program, build_program
+from convexgan.programs.relu_program import IPMProgram, ProgramOptimum, ipm_program, relu_program
 
-__all__ = ["Program", "build_program", "choose_backend", "mosek_licence"]
+__all__ = [
+    "IPMProgram",
+    "Program",
+    "ProgramOptimum",
+    "build_program",
+    "choose_backend",
+    "ipm_program",
+    "mosek_licence",
+    "relu_program",
+]

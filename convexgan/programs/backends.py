@@ -15,7 +15,7 @@ from convexgan.exceptions import SolverError, UnboundedError
 from convexgan.problem import SOLVERS
 
 CLARABEL_LIMIT = 40  # above, an interior-point step on two matrix inequalities takes minutes and gigabytes
-PACKAGES = {name: name.lower() for name in SOLVERS}
+PACKAGES = {name: name.lower() for name in SOLVERS} | {"SCIP": "pyscipopt"}
 ACCURACY = 1e-9
 
 
@@ -38,7 +38,7 @@ def choose_backend(dim: int, semidefinite: bool, solver: str | None) -> tuple[st
     """The solver's name and the reason for it; raises if the one asked for cannot run."""
     licensed, why_not = mosek_licence()
     if solver is not None:
-        name = check_choice(str(solver).upper(), "solver", PACKAGES)
+        name = check_choice(str(solver).upper(), "solver", SOLVERS)
         if name == "MOSEK" and not licensed:
             raise ValueError(f"solver 'MOSEK' cannot be used: {why_not}. Use solver='CLARABEL' or 'SCS'.")
         return name, "as asked"
@@ -47,6 +47,26 @@ def choose_backend(dim: int, semidefinite: bool, solver: str | None) -> tuple[st
     if semidefinite and dim > CLARABEL_LIMIT:
         return "SCS", f"first-order, for {dim} > {CLARABEL_LIMIT} columns; MOSEK is not used: {why_not}"
     return "CLARABEL", f"interior point; MOSEK is not used: {why_not}"
+
+
+def choose_integer_backend(solver: str | None) -> str:
+    """The solver's name for programs with binary variables: MOSEK where a licence is found, otherwise SCIP."""
+    licensed, why_not = mosek_licence()
+    name = check_choice(str(solver or ("MOSEK" if licensed else "SCIP")).upper(), "solver", ("SCIP", "MOSEK"))
+    if name == "MOSEK" and not licensed:
+        raise ValueError(f"solver 'MOSEK' cannot be used: {why_not}. Use solver='SCIP'.")
+    if name == "SCIP" and importlib.util.find_spec("pyscipopt") is None:
+        raise ModuleNotFoundError("SCIP is not installed: pip install 'convexgan[scip]'.", name="pyscipopt")
+    return name
+
+
+def integer_options(name: str, gap: float, time_limit: float | None) -> dict[str, Any]:
+    """Solver options for a relative gap between value and bound, in the solver's own names."""
+    if name == "SCIP":
+        params: dict[str, Any] = {"limits/gap": gap, "numerics/feastol": ACCURACY}
+        return {"scip_params": params | ({} if time_limit is None else {"limits/time": time_limit})}
+    params = {"MSK_DPAR_MIO_TOL_REL_GAP": gap}
+    return {"mosek_params": params | ({} if time_limit is None else {"MSK_DPAR_MIO_MAX_TIME": time_limit})}
 
 
 def default_options(name: str, accuracy: float, time_limit: float | None) -> dict[str, Any]:
