@@ -122,6 +122,8 @@ def _read_evidence(evidence: Evidence, data: Array) -> tuple[SampleGame, Array, 
         raise ValueError("its weights are no probabilities")
     if game.particles is None and data.shape[1] > 1:
         raise ValueError("free points are for data of one column")
+    if game.particles is not None and game.particles.shape != (len(game.particles), data.shape[1]):
+        raise ValueError(f"X has {data.shape[1]} columns, the particles have shape {game.particles.shape}")
     if game.particles is not None and not {row.tobytes() for row in points} <= {r.tobytes() for r in game.particles}:
         raise ValueError("its points are not among the particles")
     return game, points, weights, _read_critic(game, arrays)

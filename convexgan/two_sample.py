@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -107,11 +109,13 @@ def two_sample_test(
         "rng": int(draw.integers(2**31)),
     }
     value = ipm(X, Y, **options).value
-    relabelled = np.stack([draw.permutation(shares) for _ in range(permutations)])
+    relabelled = (draw.permutation(shares) for _ in range(permutations))
     if isinstance(activation, ReLU) and columns <= 2 and bias != "free":
         null = _swept(activation, rows if bias == "none" else np.column_stack([rows, np.ones(len(rows))]), relabelled)
     else:
-        null = np.array([ipm(rows[w > 0], rows[w < 0], **options).value for w in _tracked(relabelled, progress)])
+        null = np.array(
+            [ipm(rows[w > 0], rows[w < 0], **options).value for w in _tracked(relabelled, permutations, progress)]
+        )
     beaten = int(np.count_nonzero(null >= value * (1 - 1e-12)))
     witness, difference, error = _held_out_witness(X, Y, options, draw)
     p_value = (1 + beaten) / (1 + permutations)
@@ -126,22 +130,21 @@ def _sample(X: Any, name: str) -> Array:
     return rows.astype(np.float64)
 
 
-def _swept(activation: ReLU, rows: Array, weights: Array) -> Array:
+def _swept(activation: ReLU, rows: Array, weights: Iterator[Array]) -> Array:
     step = max(1, BATCH // len(rows))
     parts = []
-    for start in range(0, len(weights), step):
-        pieces = [activation.pieces(rows, w) for w in weights[start : start + step]]
+    while pieces := [activation.pieces(rows, w) for w in islice(weights, step)]:
         parts.append(sweep_values(pieces[0][0], np.stack([w for _, w in pieces])))
     return np.concatenate(parts)
 
 
-def _tracked(weights: Array, progress: bool) -> Any:
+def _tracked(weights: Iterable[Array], count: int, progress: bool) -> Iterable[Array]:
     if not progress:
         return weights
     from rich.console import Console
     from rich.progress import track
 
-    return track(weights, "permutations", console=Console(stderr=True), transient=True)
+    return track(weights, "permutations", total=count, console=Console(stderr=True), transient=True)
 
 
 def _held_out_witness(

@@ -414,5 +414,5 @@ def test_demo_without_matplotlib_draws_the_rest(tmp_path: Path, monkeypatch: pyt
 def test_info() -> None:
     found = json.loads(run("info", "--json").stdout)
     assert found["versions"]["convexgan"] == cg.__version__
-    assert set(found["solvers"]) == {"CLARABEL", "SCS", "MOSEK"}
+    assert set(found["solvers"]) == {"CLARABEL", "SCS", "MOSEK", "SCIP"}
     assert "Clarabel".upper() in run("info").stdout

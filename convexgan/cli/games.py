@@ -12,14 +12,14 @@ from convexgan.certificate import NUMBERS, Certificate
 from convexgan.cli.arrays import read_sample, write_text
 from convexgan.cli.console import Json, Seed, note, number, phase, print_json, result
 
-Discriminator = Annotated[str, typer.Option(help="linear, quadratic or polynomial.")]
+Discriminator = Annotated[str, typer.Option(help="linear, quadratic, polynomial or relu.")]
 
 
 def solve(
     x: Annotated[Path, typer.Argument(metavar="X.npy", help="Real rows (n_r, d); .npy, or .npz of Moments.")],
     z: Annotated[Path | None, typer.Argument(metavar="Z.npy", help="Latent rows (n_f, k).")] = None,
     discriminator: Discriminator = "quadratic",
-    generator: Annotated[str, typer.Option(help="linear, free or polynomial.")] = "linear",
+    generator: Annotated[str, typer.Option(help="linear, free, polynomial or mixture.")] = "linear",
     beta: Annotated[float | None, typer.Option(help="Penalty on the discriminator's norm: ipm <= beta.")] = None,
     lam: Annotated[float | None, typer.Option(help="Instead of beta: a bound on the discriminator's norm.")] = None,
     regularizer: Annotated[str, typer.Option(help="output, weights (or lifted).")] = "output",
@@ -29,6 +29,7 @@ def solve(
     gaussian: Annotated[int | None, typer.Option(metavar="K", help="Standard Gaussian latents.")] = None,
     method: Annotated[str, typer.Option(help="auto, closed_form or program.")] = "auto",
     solver: Annotated[str | None, typer.Option(help="CLARABEL, SCS or MOSEK, for programs.")] = None,
+    time_limit: Annotated[float | None, typer.Option(help="Seconds, for programs and relu; the bound holds.")] = None,
     tol: Annotated[float, typer.Option(help="Relative tolerance of the certificate's kind.")] = 1e-6,
     out: Annotated[Path | None, typer.Option(help="Write the solution here, sol.npz (read by cg.load).")] = None,
     certificate: Annotated[Path | None, typer.Option(help="Write the certificate here, cert.json.")] = None,
@@ -38,13 +39,16 @@ def solve(
     """Solve a GAN to certified global optimality.
 
     Example: convexgan solve X.npy --gaussian 5 --beta 0.1 --out sol.npz --certificate cert.json
+
+    Example: convexgan solve X.npy --discriminator relu --generator mixture --beta 0.1 --time-limit 60
     """
     import convexgan as cg
 
     if z is not None and gaussian is not None:
         raise ValueError("Z.npy and --gaussian both give the latents: leave one of them out.")
     latent = cg.GaussianLatent(gaussian) if gaussian is not None else None if z is None else read_sample(z)
-    if latent is None and generator != "free":
+    relu = discriminator == "relu"
+    if latent is None and generator not in ("free", "mixture") and not relu:
         raise ValueError("the latents are missing: pass Z.npy, --gaussian K, or --generator free.")
     if generator_bias and generator != "linear":
         raise ValueError("--generator-bias is for --generator linear.")
@@ -63,7 +67,8 @@ def solve(
             method=method,
             solver=solver,
             tol=tol,
-            rng=seed,
+            time_limit=time_limit,
+            rng=None if relu else seed,  # nothing is random there
         )
     proof = solution.certificate
     if proof is None:

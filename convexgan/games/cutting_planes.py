@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan.arrangements import Maximum
 from convexgan.exceptions import InfeasibleError, SolverError
 from convexgan.games.responses import discriminator_response
 from convexgan.games.sample_game import SampleGame
@@ -36,7 +37,7 @@ def solve_mixture(
     p : (m,) array
     neurons, outer : (K, d or d + 1) and (K,) arrays
     stats : dict
-        "cuts", "status".
+        "cuts", "status": "stopped" after a limit or Ctrl-C.
 
     Raises
     ------
@@ -44,22 +45,29 @@ def solve_mixture(
         If no mixture reaches beta; ``smallest_beta`` is in canonical units.
     """
     particles, deadline = _particles(game), np.inf if time_limit is None else time.monotonic() + time_limit
-    scale = discriminator_response(game, np.zeros((1, game.data.shape[1])), np.ones(1)).upper_bound
+
+    def respond(points: Array, weights: Array) -> Maximum:
+        left = None if time_limit is None else max(deadline - time.monotonic(), 0.0)
+        return discriminator_response(game, points, weights, time_limit=left)
+
     neurons = np.zeros((0, game.lift(particles[:1]).shape[1]))
-    status = "optimal"
+    cheapest = np.eye(1, len(particles), int(np.argmin(game.cost(particles))))[0]
+    if game.lam == 0 or (game.beta is not None and respond(particles, cheapest).upper_bound <= game.beta):
+        return cheapest, neurons, np.zeros(0), {"cuts": 0, "status": "optimal"}
+    scale = respond(np.zeros((1, game.data.shape[1])), np.ones(1)).upper_bound
+    status = "stopped"
     for _ in range(ROUNDS):
         p, level, outer = _restricted(game, particles, neurons)
-        found = discriminator_response(game, particles, p)
+        found = respond(particles, p)
         limit = level if game.beta is None else game.beta
         if progress is not None:
             progress(float(game.cost(particles) @ p), found.value - limit, len(neurons))
-        if found.value <= limit + tol * max(scale, limit):
+        if found.status == "stopped" or time.monotonic() > deadline:
             break
         u = found.direction
-        if (np.abs(neurons - u).max(axis=1) < 1e-14).any():
-            break  # the program's own rounding
-        if time.monotonic() > deadline:
-            status = "stopped"
+        # at the end the program's own rounding repeats a neuron
+        if found.value <= limit + tol * max(scale, limit) or (np.abs(neurons - u).max(axis=1) < 1e-14).any():
+            status = "optimal"
             break
         neurons = np.vstack([neurons, u])
     used = outer != 0
@@ -84,7 +92,7 @@ def _restricted(game: SampleGame, particles: Array, neurons: Array) -> tuple[Arr
     rows = np.hstack([np.vstack([-seen, seen]) / size, priced])
     right = np.concatenate([-real, real]) / size + (0.0 if game.beta is None else game.beta / size)
     costs = game.cost(particles)
-    unit = costs.max() or 1.0
+    unit = max(float(costs.max()), (game.lam or 0.0) * size) or 1.0
     objective = np.append(costs / unit, 0.0 if game.lam is None else game.lam * size / unit)
     equality = np.append(np.ones(m), 0.0)[None, :]
     for tight in (1e-10, 1e-8, 1e-7):  # HiGHS gives up now and then at its own limit
