@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +16,7 @@ from convexgan._checks import (
     check_finite,
     check_number,
 )
+from convexgan._progress import shown
 from convexgan.canonical import check_bias
 from convexgan.discriminators import (
     ReLU,
@@ -129,7 +128,7 @@ def ipm(
     if isinstance(activation, ReLU):
         sample = signed_sample(X, Y, weights_x, weights_y)
         limits: dict[str, Any] = {"gap": check_number(gap, "gap"), "time_limit": time_limit, "max_nodes": max_nodes}
-        with _shown(progress) as report:
+        with shown(progress, "ipm: at least {:.6g}, at most {:.6g}, {} cones") as report:
             return _relu_ipm(activation, *sample, bias, method=method, rng=rng, progress=report, **limits)
     if method != "auto":
         raise ValueError(f"method={method!r} is for ReLU neurons: leave it at 'auto' for {activation.name} ones.")
@@ -158,25 +157,6 @@ def _relu_ipm(activation: ReLU, rows: Array, weights: Array, bias: str, **search
     critic = TwoLayerDiscriminator(u[None, :dim], np.array([sign]), activation, u[dim:])
     stats = {"method": found.method, **found.stats}
     return IPM(found.value, found.upper_bound, found.exact, u, sign, found.status, stats, critic)
-
-
-@contextmanager
-def _shown(progress: bool) -> Iterator[Callable[[float, float, int], None] | None]:
-    """What a search reports to: a line on stderr with value and bound, or nothing."""
-    if not progress:
-        yield None
-        return
-    from rich.console import Console  # here: only where somebody looks
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("ipm")
-
-        def report(value: float, bound: float, nodes: int) -> None:
-            bar.update(task, description=f"ipm: at least {value:.6g}, at most {bound:.6g}, {nodes} cones")
-
-        yield report
 
 
 @dataclass(frozen=True)

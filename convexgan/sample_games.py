@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import as_rows, check_choice, check_finite, check_number
+from convexgan._progress import shown
 from convexgan.canonical import check_budget
 from convexgan.discriminators import ReLU
 from convexgan.exceptions import InfeasibleError, SolverError
@@ -20,6 +21,7 @@ from convexgan.sample_certificate import make_sample_certificate
 from convexgan.solution import Solution, Status, unsolved
 
 Array = NDArray[np.float64]
+AFTERWARDS = 1.0  # seconds for the certificate's own search after Ctrl-C
 
 
 def solve_sample_game(
@@ -35,6 +37,7 @@ def solve_sample_game(
     tol: float,
     time_limit: float | None,
     throw: bool,
+    progress: bool,
     meaningless: dict[str, bool],
 ) -> Solution:
     """The certified equilibrium of a game with a ReLU discriminator, where it is convex; see `convexgan.solve`.
@@ -42,29 +45,42 @@ def solve_sample_game(
     ``meaningless`` tells which arguments were given that mean nothing in this game: they are refused.
     """
     game = _read_game(X, activation, generator, beta, lam, penalty, reduction, bias)
+    time_limit = None if time_limit is None else check_number(time_limit, "time_limit")
     for name in (name for name, given in meaningless.items() if given):
         raise ValueError(f"{name} has no meaning for a {generator.name} generator against ReLU neurons: leave it out.")
     method, start = ("cutting_planes" if isinstance(generator, Mixture) else "partial_sums"), time.perf_counter()
     try:
-        if game.particles is not None:
-            p, neurons, outer, stats = solve_mixture(game, time_limit=time_limit)
-            points, weights = game.particles[p > 0], p[p > 0]
-        else:
-            points, neurons, outer, stats = solve_scalar(game, time_limit)
-            weights = np.full(len(points), 1 / len(points))
+        points, weights, neurons, outer, stats = _run(game, time_limit, progress)
     except (InfeasibleError, SolverError) as error:
         if throw:
             raise
         return unsolved(Status.INFEASIBLE if isinstance(error, InfeasibleError) else Status.FAILED, method, str(error))
     stats["solve_seconds"] = time.perf_counter() - start
+    status = Status(stats.pop("status"))
     critic = critic_of(game, neurons, outer)
-    certificate = make_sample_certificate(game, points, weights, critic, tol=tol)
+    # where the search had no time the certificate's has as little: its bounds hold all the same
+    limits = {"time_limit": AFTERWARDS if time_limit is None else time_limit} if status is Status.STOPPED else {}
+    certificate = make_sample_certificate(game, points, weights, critic, tol=tol, **limits)
     made: Generator = FreeGenerator(points) if game.particles is None else MixtureGenerator(points, weights)
     critic = replace(critic, outer=critic.outer * (game.value_scale / game.rows))
-    status = Status(stats.pop("status"))
     if certificate.kind == "infeasible" and status is Status.OPTIMAL:
-        raise SolverError(f"the answer violates the constraint by {certificate.relative_violation:.2g} relative.")
+        status = Status.FAILED
+        stats["message"] = f"the answer violates the constraint by {certificate.relative_violation:.2g} relative."
+        if throw:
+            raise SolverError(stats["message"])
     return Solution(certificate.value, status, method, made, critic, certificate, stats)
+
+
+def _run(
+    game: SampleGame, time_limit: float | None, progress: bool
+) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
+    """Points and weights of the generated law, neurons and outer weights, and the solver's record."""
+    if game.particles is None:
+        points, neurons, outer, stats = solve_scalar(game, time_limit)
+        return points, np.full(len(points), 1 / len(points)), neurons, outer, stats
+    with shown(progress, "mixture: bound {:.6g}, violation {:.2g}, {} cuts") as report:
+        p, neurons, outer, stats = solve_mixture(game, time_limit=time_limit, progress=report)
+    return game.particles[p > 0], p[p > 0], neurons, outer, stats
 
 
 def _read_game(

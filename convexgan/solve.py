@@ -90,7 +90,7 @@ def solve(
     throw : bool
         Raise if there is no answer; otherwise return a `Solution` whose status says so.
     progress : bool
-        Let the conic solver print its log.
+        Let the conic solver print its log; with ReLU neurons show a line on stderr.
 
     Returns
     -------
@@ -127,6 +127,7 @@ def solve(
             tol=tol,
             time_limit=time_limit,
             throw=throw,
+            progress=progress,
             meaningless={
                 "Z": Z is not None,
                 "regularizer": regularizer != "output",
@@ -134,6 +135,7 @@ def solve(
                 "solver": solver is not None,
                 "solver_options": solver_options is not None,
                 "max_neurons": max_neurons is not None,
+                "rng": rng is not None,
             },
         )
     setting = read_call(

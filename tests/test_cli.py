@@ -126,6 +126,7 @@ def test_interruption_exits_with_130(folder: Path, monkeypatch: pytest.MonkeyPat
         ["Z.npy", "--beta", "20", "--reduction", "sum", "--generator", "polynomial"],
         ["Z.npy", "--beta", "0.2", "--regularizer", "weights"],
         ["--gaussian", "4", "--beta", "0.2", "--method", "program", "--solver", "SCS"],
+        ["--discriminator", "relu", "--generator", "mixture", "--beta", "2", "--time-limit", "60"],
     ],
     ids=" ".join,
 )

@@ -262,3 +262,113 @@ def test_constant_and_repeated_rows():
             for options in ({"generator": "mixture"}, {"generator": "free", "bias": "free"}):
                 sol = cg.solve(X, discriminator="relu", **options, **budget)
                 assert sol.certificate.kind == "saddle", (X.ravel(), budget, options)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Z", np.ones((4, 2))),
+        ("regularizer", "weights"),
+        ("method", "program"),
+        ("solver", "SCS"),
+        ("solver_options", {"max_iters": 3}),
+        ("max_neurons", 2),
+        ("rng", 0),
+        ("time_limit", -1.0),
+        ("generator_penalty", 0.0),
+    ],
+)
+def test_arguments_without_a_meaning_are_refused_by_name(name, value):
+    with pytest.raises(ValueError, match=f"^{name} "):
+        cg.solve(np.ones((4, 2)), **{"discriminator": "relu", "generator": "mixture", "beta": 0.1, name: value})
+
+
+def test_relatives_of_solve_name_the_discriminator():
+    X, options = np.ones((4, 1)), {"discriminator": "relu", "generator": "free", "beta": 0.1}
+    for refuse in (cg.select_method, cg.program):
+        with pytest.raises(ValueError, match="'relu'"):
+            refuse(X, **options)
+    with pytest.raises(ValueError, match="'relu'"):
+        cg.ConvexWGAN(discriminator="relu").fit(X)
+    found = cg.path(X, betas=[0.1, 0.2], **SCALAR)
+    assert [sol.value for sol in found] == [cg.solve(X, beta=beta, **SCALAR).value for beta in (0.1, 0.2)]
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
+@pytest.mark.parametrize("penalty", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize(
+    "budget", [{"beta": 0.0}, {"beta": 0.2}, {"lam": 0.0}, {"lam": 1e-9}, {"lam": 0.5}, {"lam": 1e9}]
+)
+def test_scalar_games_at_every_scale(scale, penalty, budget):
+    for X in (np.random.default_rng(0).standard_normal((7, 1)), np.full((3, 1), 2.5), np.zeros((2, 1)), [[-3.0]]):
+        options = {name: value * scale * (penalty if name == "lam" else 1) for name, value in budget.items()}
+        sol = cg.solve(scale * np.array(X), generator_penalty=penalty, **options, **SCALAR)
+        assert sol.certificate.kind == "saddle", (X, sol)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int64, np.uint8, bool])
+@pytest.mark.parametrize("options", [{"generator": "mixture"}, {"generator": "free", "bias": "free"}])
+def test_kinds_of_numbers(kind, options):
+    X = np.array([[0], [1], [1], [1]])
+    value = cg.solve(X.astype(float), discriminator="relu", beta=0.1, **options).value
+    assert cg.solve(X.astype(kind), discriminator="relu", beta=0.1, **options).value == value
+
+
+def test_no_discriminator_allowed_is_no_discriminator_used():
+    X = np.random.default_rng(0).standard_normal((8, 2)) ** 3
+    P = np.concatenate([X, [[0.25, 0.0]]])
+    for options in ({"lam": 0.0}, {"beta": 1e9}):
+        sol = cg.solve(X, discriminator="relu", generator=Mixture(P), **options)
+        assert sol.certificate.kind == "saddle" and sol.value == (P**2).sum(axis=1).min()
+
+
+def test_time_and_interrupts_stop_every_search(monkeypatch, capsys):
+    X = np.random.default_rng(0).standard_normal((12, 5))
+    sol = cg.solve(X, discriminator="relu", generator="mixture", beta=0.05, time_limit=0.2, progress=True)
+    assert sol.status == "stopped" and sol.certificate.kind in ("bounded", "infeasible")
+    assert cg.solve(X[:, :1], beta=0.05, time_limit=0.0, progress=True, **SCALAR).certificate.kind == "bounded"
+    assert capsys.readouterr().out == ""
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
+    cg.solve(X[:, :2], discriminator="relu", generator="mixture", beta=0.05, progress=True)
+    shown = capsys.readouterr()
+    assert "mixture: bound" in shown.err and shown.out == ""
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("convexgan.arrangements.search.Search._expand", interrupted)
+    assert cg.solve(X, discriminator="relu", generator="mixture", beta=0.05).status == "stopped"
+
+
+def test_a_violation_is_a_status_without_throw(monkeypatch):
+    X, options = np.random.default_rng(0).standard_normal((6, 2)), {"discriminator": "relu", "generator": "mixture"}
+    from convexgan import sample_games
+
+    exact = sample_games.solve_mixture
+    monkeypatch.setattr(sample_games, "solve_mixture", lambda *a, **k: exact(*a, **k | {"tol": 0.1}))
+    sol = cg.solve(X, beta=0.01, throw=False, **options)
+    assert sol.status == "failed" and sol.certificate.kind == "infeasible" and "violates" in sol.stats["message"]
+    with pytest.raises(cg.SolverError, match="violates"):
+        cg.solve(X, beta=0.01, **options)
+
+
+@pytest.mark.parametrize("far", [1e16, 1e17, 1e20])
+def test_neurons_that_cancel_prove_nothing(far):
+    """Two neurons whose exact sum is nothing: rounding must not become a bound."""
+    X = np.linspace(0.3, 0.9, 7)[:, None]
+    for outer in ([1.0, -1.0], [3.0, -1.0], [-1.0, 0.5]):
+        for biases in ([far, far], [far, -far], [far, np.nextafter(far, 0)]):
+            for signs in ([1.0, 1.0], [1.0, -1.0]):
+                game = SampleGame(X, ReLU(), 0.0, None, None, bias="free")
+                neurons = np.column_stack([signs, biases])
+                best = generator_response(game, critic_of(game, neurons, np.array(outer)))
+                assert best <= (X**2).mean() * (1 + 1e-9)  # with beta = 0 the data are feasible
+
+
+@pytest.mark.parametrize("change", [lambda p: p[:, :1], lambda p: p.ravel(), lambda p: p[:0]])
+def test_forged_particles_are_refused(change):
+    X = np.random.default_rng(0).standard_normal((9, 2))
+    certificate = cg.solve(X, discriminator="relu", generator="mixture", beta=0.1).certificate
+    certificate.evidence.arrays["particles"] = change(certificate.evidence.arrays["particles"])
+    with pytest.raises(ValueError, match="does not fit X"):
+        cg.verify(certificate, X)

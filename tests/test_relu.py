@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -211,3 +213,17 @@ def test_one_row_is_no_sample():
         cg.two_sample_test(np.ones((1, 2)), np.ones((5, 2)))
     with pytest.raises(ValueError, match="permutations"):
         cg.two_sample_test(np.ones((3, 2)), np.ones((5, 2)), permutations=0)
+
+
+def test_many_permutations_are_not_kept_in_memory():
+    X, Y = np.random.default_rng(0).standard_normal((2, 2000, 1))
+    tracemalloc.start()
+    cg.two_sample_test(X, Y, permutations=5000)
+    assert tracemalloc.get_traced_memory()[1] < 150e6 + 0.5 * 5000 * 4000 * 8
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("options", [{}, {"bias": "penalized"}])
+def test_constant_samples_are_one_law(options):
+    X = np.full((6, 2), 3.0)
+    assert cg.two_sample_test(X, X[:4], permutations=9, **options).p_value == 1

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._progress import Report
 from convexgan.arrangements import Maximum
 from convexgan.exceptions import InfeasibleError, SolverError
 from convexgan.games.responses import discriminator_response
@@ -24,7 +24,7 @@ def solve_mixture(
     *,
     tol: float = 1e-9,
     time_limit: float | None = None,
-    progress: Callable[[float, float, int], None] | None = None,
+    progress: Report | None = None,
 ) -> tuple[Array, Array, Array, dict[str, Any]]:
     """The optimal weights of the particles, and the discriminator that proves them.
 
@@ -55,21 +55,26 @@ def solve_mixture(
     if game.lam == 0 or (game.beta is not None and respond(particles, cheapest).upper_bound <= game.beta):
         return cheapest, neurons, np.zeros(0), {"cuts": 0, "status": "optimal"}
     scale = respond(np.zeros((1, game.data.shape[1])), np.ones(1)).upper_bound
-    status = "stopped"
-    for _ in range(ROUNDS):
-        p, level, outer = _restricted(game, particles, neurons)
-        found = respond(particles, p)
-        limit = level if game.beta is None else game.beta
-        if progress is not None:
-            progress(float(game.cost(particles) @ p), found.value - limit, len(neurons))
-        if found.status == "stopped" or time.monotonic() > deadline:
-            break
-        u = found.direction
-        # at the end the program's own rounding repeats a neuron
-        if found.value <= limit + tol * max(scale, limit) or (np.abs(neurons - u).max(axis=1) < 1e-14).any():
-            status = "optimal"
-            break
-        neurons = np.vstack([neurons, u])
+    p, outer, status = cheapest, np.zeros(0), "stopped"
+    try:
+        for _ in range(ROUNDS):
+            p, level, outer = _restricted(game, particles, neurons)
+            found = respond(particles, p)
+            limit = level if game.beta is None else game.beta
+            if progress is not None:
+                bound = float(game.cost(particles) @ p) + (game.lam or 0.0) * level
+                progress(bound, found.value - limit, len(neurons))
+            if found.status == "stopped" or time.monotonic() > deadline:
+                break
+            u = found.direction
+            # at the end the program's own rounding repeats a neuron
+            if found.value <= limit + tol * max(scale, limit) or (np.abs(neurons - u).max(axis=1) < 1e-14).any():
+                status = "optimal"
+                break
+            neurons = np.vstack([neurons, u])
+    except KeyboardInterrupt:
+        pass  # what is known is returned
+    neurons = neurons[: len(outer)]  # the last may have come after the program
     used = outer != 0
     return p, neurons[used], outer[used], {"cuts": len(neurons), "status": status}
 
