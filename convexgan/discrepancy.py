@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +18,7 @@ from convexgan._checks import (
     check_finite,
     check_number,
 )
+from convexgan.arrangements.maximum import Progress
 from convexgan.canonical import check_bias
 from convexgan.discriminators import (
     ReLU,
@@ -85,7 +86,7 @@ def ipm(
     time_limit: float | None = None,
     max_nodes: int | None = None,
     rng: int | np.random.Generator | None = 0,
-    progress: bool = False,
+    progress: bool | Progress = False,
 ) -> IPM:
     """The largest difference of means any unit neuron sees: max over |u| <= 1 of |mean s(Xu) - mean s(Yu)|.
 
@@ -112,8 +113,8 @@ def ipm(
         Cones that the search may look at.
     rng : seed or Generator
         For "sampled".
-    progress : bool
-        Show value and bound on stderr.
+    progress : bool or callable
+        Show value and bound on stderr, or call this with value, upper bound and cones so far.
 
     Returns
     -------
@@ -161,10 +162,10 @@ def _relu_ipm(activation: ReLU, rows: Array, weights: Array, bias: str, **search
 
 
 @contextmanager
-def _shown(progress: bool) -> Iterator[Callable[[float, float, int], None] | None]:
-    """What a search reports to: a line on stderr with value and bound, or nothing."""
-    if not progress:
-        yield None
+def _shown(progress: bool | Progress) -> Iterator[Progress | None]:
+    """What a search reports to: the caller's own, a line on stderr with value and bound, or nothing."""
+    if callable(progress) or not progress:
+        yield progress or None
         return
     from rich.console import Console  # here: only where somebody looks
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn

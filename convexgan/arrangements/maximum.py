@@ -18,6 +18,7 @@ from convexgan.arrangements.search import Search
 from convexgan.arrangements.sweep2d import sweep
 
 Array = NDArray[np.float64]
+Progress = Callable[[float, float, int], None]
 EXACT = 1e-9  # relative gap below which a value counts as exact
 ROUNDING = 1e-14  # relative error of a maximum that was computed exactly
 METHODS = ("auto", "sweep", "cones", "enumerate", "sampled")
@@ -66,7 +67,7 @@ def maximize(
     time_limit: float | None = None,
     max_nodes: int | None = None,
     rng: np.random.Generator | int | None = None,
-    progress: Callable[[float, float, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Maximum:
     """The maximum over |u| <= 1 of |sum_i weights_i max(rows_i . u, 0)|.
 
@@ -107,7 +108,7 @@ def maximize(
     if arrangement.dim == 0 or (method in ("sweep", "cones") and arrangement.dim == 1):
         u, bound, status = _on_a_line(arrangement)
     elif method == "cones":
-        search = Search(arrangement, gap, progress)
+        search = Search(arrangement, gap, _in_units(progress, row_scale * weight_scale))
         status = search.run(time_limit, max_nodes)
         u, bound, stats["nodes"] = search.direction, search.upper_bound, search.nodes
     elif method == "sampled":
@@ -119,6 +120,11 @@ def maximize(
         bound, status = abs(arrangement.value(u)), "optimal"
     stats["seconds"] = time.perf_counter() - start
     return _maximum(rows, weights, arrangement.basis @ u, bound * row_scale * weight_scale, status, method, stats)
+
+
+def _in_units(progress: Progress | None, unit: float) -> Progress | None:
+    """What takes the search's own numbers and reports the data's."""
+    return progress and (lambda value, bound, nodes: progress(unit * value, unit * bound, nodes))
 
 
 def _checked(rows: Any, weights: Any) -> tuple[Array, Array]:
