@@ -9,10 +9,13 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -24,12 +27,24 @@ def parse(description: str | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="tables: benchmarks/results",
     )
-    parser.add_argument("--quick", action="store_true", help="small sizes only: a check that it runs, not written down")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        default=bool(os.environ.get("QUICK")),
+        help="small sizes only: a check that it runs, not written down (also QUICK=1)",
+    )
     return parser.parse_args()
 
 
-def write(name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], text: str, quick: bool) -> None:
-    """Print the table, and unless quick write NAME.md and NAME.csv."""
+def write(
+    name: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    text: str,
+    quick: bool,
+    figure: Figure | None = None,
+) -> None:
+    """Print the table, and unless quick write NAME.md, NAME.csv and with a figure NAME.png."""
     cells = [[f"{value:.4g}" if isinstance(value, float) else str(value) for value in row] for row in rows]
     table = [columns, ["---"] * len(columns), *cells]
     body = "\n".join("| " + " | ".join(row) + " |" for row in table)
@@ -40,7 +55,10 @@ def write(name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], text
     machine = (
         f"{os.cpu_count()} cores, Python {platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__}"
     )
-    (RESULTS / f"{name}.md").write_text(f"# {name}\n\n{text.strip()}\n\n{body}\n\nMachine: {machine}.\n")
+    picture = f"![{name}]({name}.png)\n\n" if figure else ""
+    if figure:
+        figure.savefig(RESULTS / f"{name}.png", dpi=120)
+    (RESULTS / f"{name}.md").write_text(f"# {name}\n\n{text.strip()}\n\n{picture}{body}\n\nMachine: {machine}.\n")
     with (RESULTS / f"{name}.csv").open("w", newline="") as file:
         csv.writer(file).writerows([columns, *rows])
 

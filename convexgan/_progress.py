@@ -9,10 +9,10 @@ Report = Callable[[float, float, int], None]
 
 
 @contextmanager
-def shown(progress: bool, text: str) -> Iterator[Report | None]:
-    """What a search reports to: a line with its three numbers filled into ``text``; None if nobody looks."""
-    if not progress:
-        yield None
+def shown(progress: bool | Report, text: str) -> Iterator[Report | None]:
+    """What a search reports to: the caller's own, a line with its three numbers filled into ``text``, or nothing."""
+    if callable(progress) or not progress:
+        yield progress or None
         return
     from rich.console import Console  # here: only where somebody looks
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn

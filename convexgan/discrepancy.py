@@ -16,7 +16,7 @@ from convexgan._checks import (
     check_finite,
     check_number,
 )
-from convexgan._progress import shown
+from convexgan._progress import Report, shown
 from convexgan.canonical import check_bias
 from convexgan.discriminators import (
     ReLU,
@@ -84,7 +84,7 @@ def ipm(
     time_limit: float | None = None,
     max_nodes: int | None = None,
     rng: int | np.random.Generator | None = 0,
-    progress: bool = False,
+    progress: bool | Report = False,
 ) -> IPM:
     """The largest difference of means any unit neuron sees: max over |u| <= 1 of |mean s(Xu) - mean s(Yu)|.
 
@@ -111,8 +111,8 @@ def ipm(
         Cones that the search may look at.
     rng : seed or Generator
         For "sampled".
-    progress : bool
-        Show value and bound on stderr.
+    progress : bool or callable
+        Show value and bound on stderr, or call this with value, upper bound and cones so far.
 
     Returns
     -------

@@ -364,6 +364,13 @@ def test_an_interrupt_returns_the_best_so_far() -> None:
     assert all(b[1] <= a[1] and b[0] >= a[0] for a, b in itertools.pairwise(seen))
 
 
+def test_progress_is_in_the_units_of_the_data() -> None:
+    rows, weights = game(4, 40)
+    seen: list[tuple[float, float, int]] = []
+    found = maximize(1e3 * rows, 1e-2 * weights, progress=lambda *report: seen.append(report))
+    assert seen[-1] == pytest.approx((found.value, found.upper_bound, found.stats["nodes"]), rel=1e-9)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

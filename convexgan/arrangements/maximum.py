@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import as_rows, check_choice, check_count, check_finite, check_number
+from convexgan._progress import Report
 from convexgan.arrangements.enumeration import enumerated_maximum
 from convexgan.arrangements.reduce import Arrangement, reduce_rows
 from convexgan.arrangements.sampled import sampled_maximum
@@ -66,7 +66,7 @@ def maximize(
     time_limit: float | None = None,
     max_nodes: int | None = None,
     rng: np.random.Generator | int | None = None,
-    progress: Callable[[float, float, int], None] | None = None,
+    progress: Report | None = None,
 ) -> Maximum:
     """The maximum over |u| <= 1 of |sum_i weights_i max(rows_i . u, 0)|.
 
@@ -107,7 +107,7 @@ def maximize(
     if arrangement.dim == 0 or (method in ("sweep", "cones") and arrangement.dim == 1):
         u, bound, status = _on_a_line(arrangement)
     elif method == "cones":
-        search = Search(arrangement, gap, progress)
+        search = Search(arrangement, gap, _in_units(progress, row_scale * weight_scale))
         status = search.run(time_limit, max_nodes)
         u, bound, stats["nodes"] = search.direction, search.upper_bound, search.nodes
     elif method == "sampled":
@@ -119,6 +119,11 @@ def maximize(
         bound, status = abs(arrangement.value(u)), "optimal"
     stats["seconds"] = time.perf_counter() - start
     return _maximum(rows, weights, arrangement.basis @ u, bound * row_scale * weight_scale, status, method, stats)
+
+
+def _in_units(progress: Report | None, unit: float) -> Report | None:
+    """What takes the search's own numbers and reports the data's."""
+    return progress and (lambda value, bound, nodes: progress(unit * value, unit * bound, nodes))
 
 
 def _checked(rows: Any, weights: Any) -> tuple[Array, Array]:

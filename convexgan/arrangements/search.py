@@ -5,13 +5,13 @@ from __future__ import annotations
 import heapq
 import itertools
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._progress import Report
 from convexgan.arrangements.cones import Cones, quadratic_bounds
 from convexgan.arrangements.majorant import Quadratic, majorants
 from convexgan.arrangements.reduce import Arrangement
@@ -41,9 +41,7 @@ class Search:
     progress : callable (value, upper_bound, nodes), optional
     """
 
-    def __init__(
-        self, arrangement: Arrangement, gap: float = 0.0, progress: Callable[[float, float, int], None] | None = None
-    ) -> None:
+    def __init__(self, arrangement: Arrangement, gap: float = 0.0, progress: Report | None = None) -> None:
         self.sides = {1.0: arrangement, -1.0: arrangement.negated()}
         self.value, self.sign, self.direction = 0.0, 1.0, np.eye(1, arrangement.dim)[0]
         self.nodes = 0

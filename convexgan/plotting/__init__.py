@@ -1,8 +1,23 @@
-"""Pictures out: contact sheets (Pillow) and spectra (matplotlib), both imported only when drawn."""
+"""Pictures out: contact sheets (Pillow) and figures (matplotlib), both imported only when drawn."""
 
 from convexgan.plotting.bands import band_plot
+from convexgan.plotting.cells import arrangement_plot
+from convexgan.plotting.critics import equilibrium_plot, witness_plot
 from convexgan.plotting.phases import phase_plot
+from convexgan.plotting.searches import SearchTrace, search_plot
 from convexgan.plotting.sheets import contact_sheet, save_image, stage_sheet
 from convexgan.plotting.spectrum import spectrum_plot
 
-__all__ = ["band_plot", "contact_sheet", "phase_plot", "save_image", "spectrum_plot", "stage_sheet"]
+__all__ = [
+    "SearchTrace",
+    "arrangement_plot",
+    "band_plot",
+    "contact_sheet",
+    "equilibrium_plot",
+    "phase_plot",
+    "save_image",
+    "search_plot",
+    "spectrum_plot",
+    "stage_sheet",
+    "witness_plot",
+]
