@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from convexgan import discriminators, generators
@@ -60,7 +61,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load the estimators, and with them scikit-learn, only when they are asked for (PEP 562)."""
+    """Load what needs scikit-learn or torch only when it is asked for (PEP 562)."""
     if name == "ConvexWGAN":
         from convexgan.estimators import ConvexWGAN
 
@@ -69,6 +70,8 @@ def __getattr__(name: str) -> Any:
         from convexgan.progressive import ProgressiveConvexGAN
 
         return ProgressiveConvexGAN
+    if name == "torch":
+        return import_module("convexgan.torch")
     raise AttributeError(f"module 'convexgan' has no attribute {name!r}")
 
 

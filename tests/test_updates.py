@@ -18,6 +18,7 @@ from convexgan.updates import (
     average,
     consensus,
     extragradient,
+    generative_minimization,
     optimistic,
     simultaneous,
     unrolled,
@@ -258,6 +259,106 @@ def test_averages_are_the_weighted_mean(count):
     assert mean.y == pytest.approx(-mean.x) and mean.total == pytest.approx(weights.sum())
 
 
+# -- generative minimisation networks: the recursions and toy games of their paper ------------------------------
+
+
+@given(st.integers(0, 20), st.integers(0, 4))
+def test_generative_minimization_descends_the_gap_to_fixed_copies(seed, depth):
+    game, rates, inner = Quadratic(seed), (0.1, 0.05), (0.02, 0.03)
+    x, y = game.x, game.y
+    for _ in range(depth):
+        x, y = x - inner[0] * game.grad_x(x, game.y), y + inner[1] * game.grad_y(game.x, y)
+    down = numerical_gradient(lambda point: game.f(point, y) - game.f(x, game.y), game.x)
+    up = numerical_gradient(lambda point: game.f(game.x, y) - game.f(x, point), game.y)
+    state = generative_minimization(game, State(game.x, game.y), rates, depth, inner)
+    assert state.x == pytest.approx(game.x - rates[0] * down, abs=1e-6)
+    assert state.y == pytest.approx(game.y - rates[1] * up, abs=1e-6)
+
+
+COEFFICIENTS = st.floats(-2, 2)
+
+
+@given(COEFFICIENTS, COEFFICIENTS, COEFFICIENTS, SIZES, SIZES, st.integers(0, 7))
+def test_generative_minimization_is_its_linear_recursion_on_quadratic_games(a, b, c, alpha, e, k):
+    """f = a x^2 / 2 - b y^2 / 2 + cxy: z - alpha H z, with powers of the inner steps in H."""
+    (rx, sx), (ry, sy) = (((1 - e * h) ** k, (1 - (1 - e * h) ** k) / h if abs(h) > 1e-9 else k * e) for h in (a, b))
+    z = np.array([0.6, -0.8])
+    H = np.array([[a + c**2 * sy, c * ry], [-c * rx, b + c**2 * sx]])
+    game = LinearGame(a, c, c, -b)
+    state = generative_minimization(game, State(z[:1, None], z[1:, None]), alpha, k, e)
+    assert np.array([state.x.item(), state.y.item()]) == pytest.approx(z - alpha * H @ z, abs=1e-9)
+
+
+@given(SIZES, st.floats(0.2, 3.0), st.integers(1, 9))
+def test_generative_minimization_converges_on_bilinear_games_below_its_threshold(e, c, k):
+    limit = 2 * k * e / (1 + k**2 * e**2 * c**2)
+    for share, inside in ((0.99, True), (1.01, False)):
+        start = State(np.array([[0.6]]), np.array([[-0.8]]))
+        states = run(generative_minimization, LinearGame(0.0, c, c, 0.0), start, 1, share * limit, k, e)
+        assert (distance(states[-1]) < distance(states[0])) == inside
+
+
+@given(SIZES)
+def test_generative_minimization_of_one_step_is_extragradient_on_bilinear_games_and_only_there(a):
+    game, state = bilinear()
+    one, other = generative_minimization(game, state, a, 1), extragradient(game, state, a)
+    assert [one.x.item(), one.y.item()] == pytest.approx([other.x.item(), other.y.item()], rel=1e-14)
+    bent = LinearGame(1.0, 1.0, 1.0, 0.0)
+    assert abs(generative_minimization(bent, state, a, 1).x - extragradient(bent, state, a).x).item() > a**2 / 10
+
+
+class Toy(Game):
+    """A game of two numbers, differentiated numerically."""
+
+    def __init__(self, f):
+        self.f = f
+
+    def grad_x(self, x, y):
+        return (self.f(x + 1e-6, y) - self.f(x - 1e-6, y)) / 2e-6
+
+    def grad_y(self, x, y):
+        return (self.f(x, y + 1e-6) - self.f(x, y - 1e-6)) / 2e-6
+
+
+def f3(x, y):
+    return (4 * x**2 - (y - 3 * x + 0.05 * x**3) ** 2 - 0.1 * y**4) * np.exp(-0.01 * (x**2 + y**2))
+
+
+TOYS = {  # steps of generative minimisation, and whether plain descent-ascent arrives
+    "f1": (lambda x, y: -3 * x**2 - y**2 + 4 * x * y, 103, False),
+    "f2": (lambda x, y: 3 * x**2 + y**2 + 4 * x * y, 332, True),
+    "f3": (f3, 89, False),
+}
+
+
+def arrives(step, game, *arguments):
+    """The steps from (5, 7) until both moves are below 5e-6, and the end; None if that does not happen."""
+    state = State(5.0, 7.0)
+    for count in range(2000):
+        new = step(game, state, 0.05, *arguments)
+        if max(abs(new.x - state.x), abs(new.y - state.y)) < 5e-6:
+            return count, new
+        if max(abs(new.x), abs(new.y)) > 1e3:
+            break
+        state = new
+    return None
+
+
+@pytest.mark.parametrize("name", TOYS)
+def test_toy_games_from_the_paper(name):
+    f, steps, plain_arrives = TOYS[name]
+    count, end = arrives(generative_minimization, Toy(f), 5)
+    assert abs(count - steps) <= 3 and max(abs(end.x), abs(end.y)) < 2e-4
+    assert (arrives(simultaneous, Toy(f)) is not None) == plain_arrives
+
+
+def test_generative_minimization_may_end_where_no_equilibrium_is():
+    """In f2 the maximiser gains by leaving 0, and the method goes there all the same."""
+    f = TOYS["f2"][0]
+    end = arrives(generative_minimization, Toy(f), 5)[1]
+    assert f(end.x, end.y + 1.0) > f(end.x, end.y) + 0.9
+
+
 # -- purity, structure, other libraries ------------------------------------------------------------------------
 
 ALL = [
@@ -266,6 +367,7 @@ ALL = [
     (alternating, (adam,)),
     (consensus, (0.5,)),
     (unrolled, (3,)),
+    (generative_minimization, (3, 0.04, adam)),
 ]
 
 

@@ -6,6 +6,7 @@ from convexgan.updates.averaging import Average, average
 from convexgan.updates.consensus import consensus
 from convexgan.updates.extragradient import extragradient
 from convexgan.updates.game import DifferentiableGame, Game, Player, Rates, State, Transform
+from convexgan.updates.generative_minimization import generative_minimization
 from convexgan.updates.optimistic import optimistic
 from convexgan.updates.simultaneous import simultaneous
 from convexgan.updates.unrolled import unrolled
@@ -23,6 +24,7 @@ __all__ = [
     "average",
     "consensus",
     "extragradient",
+    "generative_minimization",
     "optimistic",
     "simultaneous",
     "unrolled",

@@ -1,0 +1,130 @@
+"""From solutions to torch players and back: start at an optimum, read a trained net."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from convexgan import discriminators, generators
+from convexgan.generators import Generator
+from convexgan.latents import Latent, quadratic_features
+from convexgan.solution import Solution
+from convexgan.torch.modules import FreeGenerator, LinearGenerator, TwoLayerDiscriminator, TwoLayerGenerator
+
+Critic = discriminators.TwoLayerDiscriminator
+
+
+def from_solution(
+    solution: Solution, *, dtype: torch.dtype = torch.float64, device: Any = None
+) -> tuple[nn.Module, TwoLayerDiscriminator]:
+    """Both players of a solution as modules, to start training at the optimum.
+
+    Linear, two-layer polynomial and free generators become `LinearGenerator`, `TwoLayerGenerator` and
+    `FreeGenerator`; a mixture is a law without latents and is refused.
+
+    Examples
+    --------
+    >>> import numpy as np, convexgan as cg
+    >>> from convexgan.torch import from_solution
+    >>> sol = cg.solve(np.diag([3.0, 2.0, 1.0]), cg.GaussianLatent(3), beta=0.1)
+    >>> G, D = from_solution(sol)
+    >>> G
+    LinearGenerator()
+    """
+    if solution.generator is None or solution.discriminator is None:
+        raise ValueError(f"the solution has no players: its status is {solution.status.value!r}.")
+    generator, critic = _generator(solution.generator), _discriminator(solution.discriminator)
+    generator.to(dtype=dtype, device=device)
+    critic.to(dtype=dtype, device=device)
+    return generator, critic
+
+
+def to_critic(discriminator: TwoLayerDiscriminator) -> Critic:
+    """The discriminator as a callable on arrays, with unit neurons in float64."""
+    with torch.no_grad():
+        u, b = discriminator.unit()
+    biases = np.zeros(0) if b is None else array(b)
+    return Critic(array(u), array(discriminator.outer), discriminator.activation, biases)
+
+
+def to_generator(generator: nn.Module, latent: Latent) -> Generator:
+    """The generator as those of `convexgan.solve`, to sample from and to save; other modules are refused.
+
+    Parameters
+    ----------
+    generator : LinearGenerator, TwoLayerGenerator with polynomial activation, or FreeGenerator
+    latent : GaussianLatent, or what `convexgan.latents.as_latent` makes of an array
+        What it samples from.
+    """
+    if isinstance(generator, LinearGenerator):
+        bias = np.zeros(generator.dim) if generator.bias is None else array(generator.bias)
+        return generators.LinearGenerator(array(generator.weights), bias, latent)
+    if isinstance(generator, FreeGenerator):
+        return generators.FreeGenerator(array(generator.points))
+    if isinstance(generator, TwoLayerGenerator) and not isinstance(generator.activation, discriminators.ReLU):
+        spec = generators.TwoLayerPolynomial(*generator.activation.coefficients)
+        weights = _lifted(spec, array(generator.hidden)).T @ array(generator.outer)
+        return generators.PolynomialGenerator(weights, spec, latent)
+    raise ValueError(
+        f"a {type(generator).__name__} has no counterpart in convexgan.generators: sample its rows and certify those."
+    )
+
+
+def array(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """A float64 array with the tensor's entries."""
+    return tensor.detach().cpu().double().numpy().copy()
+
+
+def _parameter(values: np.ndarray[Any, Any]) -> nn.Parameter:
+    return nn.Parameter(torch.from_numpy(np.array(values, dtype=np.float64, order="C")))
+
+
+def _discriminator(critic: Critic) -> TwoLayerDiscriminator:
+    sizes = np.sum(critic.neurons**2, axis=1)
+    free = bool(np.any(np.abs(sizes + critic.biases**2 - 1) > 1e-9))
+    if np.any(np.abs(sizes - 1) > 1e-9) and free:
+        raise ValueError("the discriminator's neurons are not unit vectors: divide them by their norms.")
+    bias = ("free" if free else "penalized") if critic.biases.any() else "none"
+    made = TwoLayerDiscriminator(critic.neurons.shape[1], len(critic.outer), critic.activation, bias=bias)
+    columns = critic.neurons if bias == "none" else np.column_stack([critic.neurons, critic.biases])
+    made.neurons, made.outer = _parameter(columns), _parameter(critic.outer)
+    return made
+
+
+def _generator(generator: Generator) -> nn.Module:
+    if isinstance(generator, generators.FreeGenerator):
+        return FreeGenerator(_parameter(generator.points))
+    if isinstance(generator, generators.MixtureGenerator):
+        raise ValueError(
+            "a mixture is a law on particles, not a function of latents: start from rows drawn from it, "
+            "FreeGenerator(torch.tensor(solution.generator.sample(n)))."
+        )
+    k, d = generator.latent.dim, generator.weights.shape[1]
+    if isinstance(generator, generators.LinearGenerator):
+        linear = LinearGenerator(k, d, bias=bool(generator.bias.any()))
+        linear.weights = _parameter(generator.weights)
+        if linear.bias is not None:
+            linear.bias = _parameter(generator.bias)
+        return linear
+    return _polynomial(generator, k, d)
+
+
+def _polynomial(generator: generators.PolynomialGenerator, k: int, d: int) -> TwoLayerGenerator:
+    """Neurons +-e_i, +-(e_i + e_j) / sqrt2 and 0, whose activations span the lifted features."""
+    spec, eye = generator.spec, np.eye(k)
+    pairs = [(eye[i] + eye[j]) / (np.sqrt(2) if i != j else 2) for i in range(k) for j in range(i, k)]
+    hidden = np.vstack([pairs, np.negative(pairs), np.zeros((1, k))])
+    outer = np.linalg.lstsq(_lifted(spec, hidden).T, generator.weights, rcond=None)[0]
+    made = TwoLayerGenerator(k, d, len(hidden), discriminators.Polynomial(spec.a, spec.b, spec.c))
+    made.hidden, made.outer = _parameter(hidden), _parameter(outer)
+    return made
+
+
+def _lifted(spec: generators.TwoLayerPolynomial, hidden: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The coefficients, (h, K), of s(u . z) on the lifted features of z, for neurons u (h, k)."""
+    k = hidden.shape[1]
+    used = np.repeat([spec.a != 0, spec.b != 0, spec.c != 0], [k * (k + 1) // 2, k, 1])
+    return quadratic_features(hidden)[:, used]
