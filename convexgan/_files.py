@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import time
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,10 @@ PathLike = str | os.PathLike[str]
 
 
 def write_bytes(path: PathLike, content: bytes) -> None:
-    """Write a file all or nothing: into a hidden neighbour first, then renamed over the target."""
+    """Write a file all or nothing: into a hidden neighbour first, then renamed over the target.
+
+    A full disk or the like raises an OSError that names the target.
+    """
     target = Path(path)
     if not target.parent.is_dir():
         raise FileNotFoundError(f"the folder {target.parent} of {target.name} does not exist: create it first.")
@@ -30,8 +34,18 @@ def write_bytes(path: PathLike, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(neighbour, target)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(target)) from None  # a failed write names no file
     finally:
         neighbour.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed processes left half written: unfinished files that nobody has touched for an hour."""
+    for part in folder.glob(".*.part"):
+        with suppress(FileNotFoundError):  # its process has just finished it
+            if time.time() - part.stat().st_mtime > 3600:
+                part.unlink()
 
 
 def write_npz(path: PathLike, arrays: dict[str, Any]) -> None:

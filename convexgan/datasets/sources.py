@@ -1,21 +1,63 @@
-"""Pictures by name: a bundled set, a folder, or an array file."""
+"""Pictures by name: a bundled set, CelebA, a folder, an archive, or an array file."""
 
 from __future__ import annotations
 
 import os
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import check_count
+from convexgan._checks import check_choice, check_count
+from convexgan.datasets.archive import is_archive, list_archive
 from convexgan.datasets.bundled import digits, orl
-from convexgan.datasets.folder import ImageSet, fit_square, read_folder
+from convexgan.datasets.celeba import is_celeba, list_celeba
+from convexgan.datasets.folder import list_folder
+from convexgan.datasets.listing import Listing, read
+from convexgan.datasets.pictures import CROPS, MAX_PIXELS, ImageSet, fit_square
 
 BUNDLED = {"orl": orl, "digits": digits}
 ARRAY_SUFFIXES = frozenset({".npy", ".npz"})
+_BLOCK = 1024  # pictures converted at a time
+
+
+def is_decoded(source: str | os.PathLike[str]) -> bool:
+    """Whether the source is a bundled set or an array file: pixels already, nothing to decode."""
+    path = Path(source)
+    return source in BUNDLED or (path.suffix.lower() in ARRAY_SUFFIXES and not path.is_dir())
+
+
+def find(
+    source: str | os.PathLike[str], *, attributes: Mapping[str, bool] | None = None, split: str = "all"
+) -> Listing:
+    """The pictures of CelebA, a folder or an archive, not read yet.
+
+    Parameters
+    ----------
+    source : str or path
+        A folder with the layout of CelebA (see `list_celeba`), any other folder, or a .zip or .tar file.
+    attributes, split
+        For CelebA, see `list_celeba`.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        There is no such source, or no picture in it.
+    """
+    path = Path(source)
+    if not path.exists():
+        raise FileNotFoundError(
+            f"source {str(source)!r} is not found: pass 'orl', 'digits', a folder, a .zip or .tar archive, or a .npy "
+            "or .npz file."
+        )
+    if is_celeba(path):
+        return list_celeba(path, attributes=attributes, split=split)
+    if attributes or split != "all":
+        raise ValueError(f"attributes and splits are CelebA's, and {path} has not its layout: leave them out.")
+    return list_archive(path) if path.is_file() and is_archive(path) else list_folder(path)
 
 
 def load(
@@ -23,23 +65,26 @@ def load(
     size: int | None = None,
     *,
     color: bool | None = None,
+    crop: str = "center",
     strict: bool = False,
     limit: int | None = None,
     progress: bool = False,
 ) -> ImageSet:
-    """The pictures of a bundled set, a folder or an array file.
+    """The pictures of a bundled set, a folder, an archive or an array file, in memory.
 
     Parameters
     ----------
     source : str or path
-        ``"orl"``, ``"digits"``, a folder (``./orl`` for a folder of that name), or a .npy or .npz file of
+        ``"orl"``, ``"digits"``, what `find` finds (``./orl`` for a folder of that name), or a .npy or .npz file of
         pictures (n, h, w[, 1 or 3]): uint8, or floats in [-1, 1] ([0, 1] if none is negative).
         A .npz file holds one array, or several of which one is called ``images``.
     size : int, optional
-        Pixels along each edge, needed for a folder. By default 64 for the ORL faces, 8 for the digits, the
-        shorter edge for an array file.
+        Pixels along each edge, needed for files that must be decoded. By default 64 for the ORL faces, 8 for the
+        digits, the shorter edge for an array file.
     color, strict, progress
-        For folders, see `read_folder`.
+        For pictures that must be decoded, see `read_folder`.
+    crop : str
+        See `read_folder`; bundled sets have none.
     limit : int, optional
         At most this many pictures, the first ones.
 
@@ -55,35 +100,40 @@ def load(
     if source in BUNDLED:
         pictures = BUNDLED[str(source)]() if size is None else BUNDLED[str(source)](size)
         return ImageSet(pictures.images[:limit], pictures.name, pictures.paths[:limit])
-    path = Path(source)
-    if path.suffix.lower() in ARRAY_SUFFIXES and not path.is_dir():
-        return read_array(path, size, limit=limit)
-    if not path.exists():
-        raise FileNotFoundError(
-            f"source {str(source)!r} is not found: pass 'orl', 'digits', a folder, or a .npy or .npz file."
-        )
+    if is_decoded(source):
+        return read_array(Path(source), size, crop=crop, limit=limit)
+    listing = find(source)
     if size is None:
-        raise ValueError(f"size is needed for the folder {path}: pass the pixels of an edge, say size=64.")
-    return read_folder(path, size, color=color, strict=strict, limit=limit, progress=progress)
+        raise ValueError(f"size is needed for {source}: pass the pixels of an edge, say size=64.")
+    return read(listing, size, color=color, crop=crop, strict=strict, limit=limit, progress=progress)
 
 
-def read_array(path: Path, size: int | None = None, *, limit: int | None = None) -> ImageSet:
-    """The pictures in a .npy or .npz file, see `load` for what it may hold."""
+def read_array(path: Path, size: int | None = None, *, crop: str = "center", limit: int | None = None) -> ImageSet:
+    """The pictures in a .npy or .npz file, see `load`; uint8 of the right size in .npy files is mapped, not read."""
     from PIL import Image
 
-    rows = _as_uint8(_as_pictures(_open_array(path), path)[:limit], path)
+    rows = _as_pictures(_open_array(path), path)[:limit]
+    check_choice(crop, "crop", CROPS)
     edge = min(rows.shape[1:3]) if size is None else check_count(size, "size")
-    if rows.shape[1:3] != (edge, edge):
-        rows = np.stack([fit_square(Image.fromarray(row), edge) for row in rows])
-    return ImageSet(rows, path.stem)
+    if rows.dtype == np.uint8 and rows.shape[1:3] == (edge, edge) and crop in ("center", "none"):
+        return ImageSet(rows, path.stem)
+    to_uint8 = _converter(rows, path)
+    images = np.empty((len(rows), edge, edge, *rows.shape[3:]), dtype=np.uint8)
+    try:
+        for i in range(0, len(rows), _BLOCK):
+            block = to_uint8(rows[i : i + _BLOCK])
+            images[i : i + _BLOCK] = [fit_square(Image.fromarray(picture), edge, crop) for picture in block]
+    except ValueError as error:  # one shape, so all are too small or none
+        raise ValueError(f"source {path}: {error}.") from None
+    return ImageSet(images, path.stem)
 
 
 def _open_array(path: Path) -> NDArray[Any]:
-    """The array in the file; pickles are refused."""
+    """The array in the file, mapped where it can be; pickles are refused."""
     if not path.exists():
         raise FileNotFoundError(f"source {path} does not exist: check the path (seen from {Path.cwd()}).")
     try:
-        content = np.load(path, allow_pickle=False)
+        content = np.load(path, mmap_mode="r", allow_pickle=False)
         if isinstance(content, np.ndarray):
             return content
         with content:
@@ -91,7 +141,7 @@ def _open_array(path: Path) -> NDArray[Any]:
             name = names[0] if len(names) == 1 else "images"
             if name in names:
                 return np.asarray(content[name])
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except (ValueError, EOFError, OSError, MemoryError, OverflowError, zipfile.BadZipFile) as error:
         raise ValueError(f"source {path} cannot be read ({error}): save it with numpy.save.") from None
     raise ValueError(f"source {path} holds the arrays {', '.join(names) or '(none)'}: name the pictures 'images'.")
 
@@ -102,17 +152,19 @@ def _as_pictures(rows: NDArray[Any], path: Path) -> NDArray[Any]:
         rows = rows[..., 0]
     if rows.ndim not in (3, 4) or rows.shape[3:] not in ((), (3,)) or 0 in rows.shape:
         raise ValueError(f"source {path} has shape {rows.shape}: reshape to (n, h, w) or (n, h, w, 3).")
+    if max(rows.shape[1:3]) ** 2 > MAX_PIXELS:
+        raise ValueError(f"source {path} has shape {rows.shape}: pictures have at most {MAX_PIXELS:,} pixels here.")
     return rows
 
 
-def _as_uint8(rows: NDArray[Any], path: Path) -> NDArray[np.uint8]:
-    """The pictures in 0..255."""
+def _converter(rows: NDArray[Any], path: Path) -> Any:
+    """The function from a block of rows to pictures in 0..255; the range of floats is that of all rows."""
     if rows.dtype == np.uint8:
-        return rows
+        return np.asarray
     if rows.dtype.kind != "f":
         raise ValueError(f"source {path} holds {rows.dtype}: convert to uint8, or to floats in [-1, 1].")
     low, high = float(rows.min()), float(rows.max())
     if not (low >= -1 and high <= 1):  # so written, a NaN is refused too
         raise ValueError(f"source {path} holds floats from {low:g} to {high:g}: scale to [-1, 1] or [0, 1].")
-    unit = rows if low >= 0 else (rows + 1) / 2
-    return np.rint(unit * 255).astype(np.uint8)
+    shift, factor = (0.0, 255.0) if low >= 0 else (1.0, 127.5)
+    return lambda block: np.rint((block + shift) * factor).astype(np.uint8)
