@@ -1,0 +1,139 @@
+"""Blocks of pictures: one cut of a sample serves the bootstrap and the real-against-real floor.
+
+A sample is dealt at random into a few blocks, and a metric is written as a function of how often each block counts. All
+ones is the value, multinomial counts are a bootstrap draw, and two sets of real blocks without a common member are
+real pictures against other real pictures. So a metric that adds over blocks keeps its blocks only, never the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convexgan._checks import check_count
+
+Array = NDArray[np.float64]
+Counts = NDArray[np.int64]
+BLOCKS = 32
+SPLITS = 4  # of the real blocks, over which the floor is averaged
+LEAST = 8  # pictures with which an interval begins to mean something
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """How to draw intervals: the number of draws, their level, and the seed."""
+
+    resamples: int = 100
+    level: float = 0.95
+    rng: int = 0
+
+    def __post_init__(self) -> None:
+        check_count(self.resamples, "resamples")
+        check_count(self.rng, "rng", 0)
+        if not 0 < self.level < 1:
+            raise ValueError(f"level must lie strictly between 0 and 1, got {self.level!r}.")
+
+    @property
+    def tails(self) -> tuple[float, float]:
+        """The two quantiles that leave half of 1 - level outside each."""
+        return (1 - self.level) / 2, (1 + self.level) / 2
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A value with its interval and its floor."""
+
+    value: float
+    low: float
+    high: float
+    floor: float
+    floor_sizes: tuple[int, int]
+
+
+def deal(n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """The block of each of n rows, (n,): random, of sizes that differ by at most one."""
+    return rng.permutation(n) % BLOCKS
+
+
+def check_sizes(real: int, fake: int) -> None:
+    """Raise if a sample has too few pictures."""
+    for n, name in ((real, "real"), (fake, "fake")):
+        if n < LEAST:
+            raise ValueError(f"{name} holds {n} pictures: pass at least {LEAST}, better thousands.")
+
+
+def measure(
+    between: Callable[[Counts, Counts], float],
+    within: Callable[[Counts, Counts], float],
+    real: Counts,
+    fake: Counts,
+    bootstrap: Bootstrap,
+    least: float = -np.inf,
+) -> Measured:
+    """The value, its basic bootstrap interval and the mean floor of a metric of blocks.
+
+    Parameters
+    ----------
+    between : function of two counts
+        The metric, real blocks counted so often against fake blocks counted so often.
+    within : function of two counts
+        The same with real blocks on both sides.
+    real, fake : (K,) and (L,) arrays
+        Sizes of the blocks.
+    bootstrap : Bootstrap
+    least : float
+        The smallest value the metric can have.
+
+    Notes
+    -----
+    The interval is 2 value - quantiles of the draws: resampling adds the sampling bias of the metric once more, and
+    reflecting at the value takes it off. Davison and Hinkley, Bootstrap Methods and their Application, 1997,
+    section 5.2.
+    """
+    rng = np.random.default_rng(bootstrap.rng)
+    value = between(np.ones_like(real), np.ones_like(fake))
+    draws = [between(_resample(len(real), rng), _resample(len(fake), rng)) for _ in range(bootstrap.resamples)]
+    high, low = (max(2 * value - float(q), least) for q in np.quantile(draws, bootstrap.tails))
+    floors, sizes = [], (0, 0)
+    for _ in range(SPLITS):
+        left, right = split(real, int(fake.sum()), rng)
+        floors.append(within(left, right))
+        sizes = int(left @ real), int(right @ real)
+    return Measured(value, low, high, float(np.mean(floors)), sizes)
+
+
+def split(real: Counts, fake: int, rng: np.random.Generator) -> tuple[Counts, Counts]:
+    """Real blocks in two parts, the second as large as the fake sample if that is at most half of the real one."""
+    share = min(fake / real.sum(), 0.5)
+    second = np.zeros_like(real)
+    second[rng.permutation(len(real))[: max(1, round(share * len(real)))]] = 1
+    return 1 - second, second
+
+
+def _resample(blocks: int, rng: np.random.Generator) -> Counts:
+    """How often each block is drawn, at least two different ones: from one alone nothing varies."""
+    while True:
+        counts = rng.multinomial(blocks, np.full(blocks, 1 / blocks))
+        if np.count_nonzero(counts) > 1:
+            return counts
+
+
+def measure_share(hits: NDArray[np.bool_], floor: NDArray[np.bool_], other: int, bootstrap: Bootstrap) -> Measured:
+    """The share of hits with its percentile bootstrap interval, and the share of hits of the floor.
+
+    Parameters
+    ----------
+    hits : (m,) array
+        Whether each picture judged is a hit.
+    floor : (b,) array
+        The same for real pictures.
+    other : int
+        Number of real pictures that those of the floor were judged against.
+    """
+    value = float(hits.mean())
+    draws = np.random.default_rng(bootstrap.rng).binomial(len(hits), value, bootstrap.resamples) / len(hits)
+    low, high = (float(q) for q in np.quantile(draws, bootstrap.tails))
+    return Measured(value, low, high, float(floor.mean()), (other, len(floor)))

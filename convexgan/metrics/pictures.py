@@ -1,0 +1,150 @@
+"""Pictures as rows of features: read chunk by chunk, looked at by an extractor, kept in a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convexgan._checks import as_rows, check_finite
+from convexgan._files import read_model, write_model
+from convexgan.progressive.pyramid import box_pyramid
+
+BATCH = 128  # pictures shown to an extractor at a time
+PIECE = 8192  # rows handed on at a time
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A named way to look at pictures.
+
+    Attributes
+    ----------
+    name : str
+        What it is, in every result computed with it.
+    function : callable
+        From pictures (n, h, h) or (n, h, h, 3), floats in [-1, 1], to features (n, d).
+    """
+
+    name: str
+    function: Callable[[NDArray[Any]], NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """The features of some pictures; every metric takes them in the place of the pictures.
+
+    Attributes
+    ----------
+    rows : (n, d) array
+    extractor : str
+        The name of what made them.
+    shape : tuple of int
+        (h, h) or (h, h, 3), the shape of a picture.
+    """
+
+    rows: NDArray[Any]
+    extractor: str
+    shape: tuple[int, ...]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the features to an .npz file, atomically and without pickles."""
+        write_model(path, "features", {"extractor": self.extractor, "shape": self.shape}, {"rows": self.rows})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Features:
+        """The features written by `save`."""
+        settings, arrays = read_model(path, "features")
+        try:
+            rows = as_rows(arrays["rows"], "rows")
+            check_finite(rows, "rows")
+            return cls(rows, str(settings["extractor"]), tuple(int(edge) for edge in settings["shape"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} is not a complete file of features ({error}).") from None
+
+
+def picture_chunks(images: Any, name: str) -> Iterator[NDArray[Any]]:
+    """The pictures as floats in [-1, 1], at most `BATCH` at a time, all of one shape.
+
+    Parameters
+    ----------
+    images : (n, h, h) or (n, h, h, 3) array or tensor, or an iterable of such arrays
+        uint8, or floats in [-1, 1]. Of an iterable, one array at a time is in memory.
+    name : str
+        What error messages call them.
+    """
+    shape = None
+    for part in [images] if hasattr(images, "ndim") else _iterated(images, name):
+        pictures = np.asarray(part.detach().cpu() if hasattr(part, "detach") else part)
+        shape = shape or pictures.shape[1:]
+        if pictures.shape[1:] != shape:
+            raise ValueError(f"{name} mixes pictures of shapes {shape} and {pictures.shape[1:]}: bring them to one.")
+        for start in range(0, max(len(pictures), 1), BATCH):
+            yield _in_range(pictures[start : start + BATCH], name)
+
+
+def _iterated(images: Any, name: str) -> Iterable[Any]:
+    if isinstance(images, Features):
+        raise ValueError(f"{name} holds features: this metric needs the pictures themselves.")
+    if isinstance(images, str | bytes) or not isinstance(images, Iterable):
+        raise ValueError(f"{name} must be pictures, an array (n, h, h[, 3]), got {type(images).__name__}.")
+    return images
+
+
+def _in_range(pictures: NDArray[Any], name: str) -> NDArray[Any]:
+    try:
+        return next(iter(box_pyramid(pictures, [pictures.shape[1] if pictures.ndim > 1 else 1]).values()))
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def pieces(images: Any, extractor: Extractor, name: str) -> Iterator[tuple[NDArray[Any], tuple[int, ...]]]:
+    """Rows of features, at most `PIECE` at a time, with the shape of the pictures."""
+    if isinstance(images, Features):
+        if images.extractor != extractor.name:
+            raise ValueError(f"{name} holds features of {images.extractor!r}, wanted are those of {extractor.name!r}.")
+        for start in range(0, len(images.rows), PIECE):
+            yield images.rows[start : start + PIECE], images.shape
+        return
+    kept: list[NDArray[Any]] = []
+    shape: tuple[int, ...] = ()
+    for chunk in picture_chunks(images, name):
+        rows, shape = _extract(chunk, extractor), chunk.shape[1:]
+        kept.append(rows)
+        if sum(map(len, kept)) > PIECE - BATCH:
+            yield np.concatenate(kept), shape
+            kept = []
+    if kept:
+        yield np.concatenate(kept), shape
+    elif not shape:
+        raise ValueError(f"{name} is empty: pass at least one array of pictures.")
+
+
+def _extract(chunk: NDArray[Any], extractor: Extractor) -> NDArray[Any]:
+    rows = as_rows(extractor.function(chunk), f"the output of extractor {extractor.name!r}")
+    if len(rows) != len(chunk):
+        raise ValueError(f"extractor {extractor.name!r} gave {len(rows)} rows for {len(chunk)} pictures.")
+    check_finite(rows, f"the output of extractor {extractor.name!r}")
+    return rows
+
+
+def features_of(images: Any, extractor: Extractor, name: str) -> Features:
+    """The features of all pictures in memory; features given are returned as they are."""
+    found = list(pieces(images, extractor, name))
+    if isinstance(images, Features):
+        return images
+    return Features(np.concatenate([rows for rows, _ in found]), extractor.name, found[0][1])
+
+
+def check_same(real: tuple[int, ...], fake: tuple[int, ...]) -> None:
+    """Raise unless real and fake pictures have one shape."""
+    if real != fake:
+        says = [f"{shape[0]} x {shape[1]} pixels, {'colour' if len(shape) == 3 else 'grey'}" for shape in (real, fake)]
+        raise ValueError(
+            f"real pictures are {says[0]}, fake ones {says[1]}: bring them to one size, and repeat a grey channel "
+            "three times (np.repeat(images[..., None], 3, axis=3)) to compare with colour."
+        )
