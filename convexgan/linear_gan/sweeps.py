@@ -127,17 +127,17 @@ def sweep(
 def errors_at(setting: Setting, k: int) -> Array:
     """Test errors (learners, draws) at one latent dimension."""
     X, Z = drawn(setting, k)
-    scale, m = np.sqrt(np.asarray(setting.eigenvalues)), setting.pairs
+    root, m = np.diag(np.sqrt(setting.eigenvalues)), setting.pairs
     # rotating the latents leaves every error as it is: with Z = [L, 0] only min(m, k) of them matter
     L = np.swapaxes(np.linalg.qr(np.swapaxes(Z, 1, 2), mode="r"), 1, 2)
     _, s, V = np.linalg.svd(X, full_matrices=False)
     F = s[..., None] * np.eye(s.shape[-1]) / np.sqrt(setting.samples)
-    found = [generator_error(F[:, :k] @ V, scale)]
-    found += [generator_error(least_squares(X[:, :m], L, ridge), scale) for ridge in (0.0, *setting.ridges)]
+    found = [generator_error(F[:, :k] @ V, root)]
+    found += [generator_error(least_squares(X[:, :m], L, ridge), root) for ridge in (0.0, *setting.ridges)]
     if setting.weights:
         spare = min(k, L.shape[-1] + F.shape[-1]) - L.shape[-1]
         problem = Pairs(F, X[:, :m] @ np.swapaxes(V, 1, 2), np.pad(L, [(0, 0), (0, 0), (0, spare)]))
-        found += [generator_error(W @ V, scale) for W, _ in best_path(problem, setting.weights, TOLERANCE, LIMIT)]
+        found += [generator_error(W @ V, root) for W, _ in best_path(problem, setting.weights, TOLERANCE, LIMIT)]
     return np.stack(found)
 
 
@@ -158,10 +158,18 @@ def drawn(setting: Setting, k: int) -> tuple[Array, Array]:
     return np.stack(X), np.stack(Z)
 
 
-def generator_error(W: Array, scale: Array) -> Array:
-    """W2^2(N(0, diag(scale^2)), N(0, W'W)) for W (..., k, d)."""
-    fidelity = np.linalg.svd(W * scale, compute_uv=False).sum(axis=-1)
-    return np.asarray(np.sum(scale**2) + np.sum(W**2, axis=(-1, -2)) - 2 * fidelity)
+def generator_error(W: Array, root: Array) -> Array:
+    """W2^2(N(0, root'root), N(0, W'W)) for W (..., k, d)."""
+    fidelity = np.linalg.svd(W @ root.T, compute_uv=False).sum(axis=-1)
+    return np.asarray(np.sum(root**2) + np.sum(W**2, axis=(-1, -2)) - 2 * fidelity)
+
+
+def check_spectrum(eigenvalues: ArrayLike) -> Array:
+    """Eigenvalues (d,) of a second moment, in float64."""
+    values = np.asarray(eigenvalues, dtype=np.float64)
+    if values.ndim != 1 or not len(values) or not np.isfinite(values).all() or (values < 0).any() or not values.any():
+        raise ValueError("eigenvalues must be a list of finite numbers >= 0, not all of them 0.")
+    return values
 
 
 def _setting(
@@ -175,9 +183,7 @@ def _setting(
     seed: int,
 ) -> Setting:
     """The checked setting."""
-    values = np.asarray(eigenvalues, dtype=np.float64)
-    if values.ndim != 1 or not len(values) or not np.isfinite(values).all() or (values < 0).any() or not values.any():
-        raise ValueError("eigenvalues must be a list of finite numbers >= 0, not all of them 0.")
+    values = check_spectrum(eigenvalues)
     n = check_count(samples, "samples")
     m = n if pairs is None else check_count(pairs, "pairs")
     if m > n:
