@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan.datasets.folder import fit_square
+from convexgan.datasets.pictures import fit_square
 from convexgan.progressive.pyramid import to_uint8
 
 PathLike = str | os.PathLike[str]
