@@ -1,18 +1,29 @@
 """GANs in torch beside their certified optimum: players, training, the exact discriminator, the duality gap."""
 
 try:
+    from convexgan.torch.audit import Audit, audit
     from convexgan.torch.conversion import from_solution, to_critic, to_generator
+    from convexgan.torch.exact import ExactDiscriminatorLoss
     from convexgan.torch.modules import FreeGenerator, LinearGenerator, TwoLayerDiscriminator, TwoLayerGenerator
+    from convexgan.torch.objective import Objective
+    from convexgan.torch.training import Outcome, Training, train
 except ModuleNotFoundError as error:
     message = f"convexgan.torch needs {error.name}: pip install 'convexgan[torch]'."
     raise ModuleNotFoundError(message, name=error.name) from None
 
 __all__ = [
+    "Audit",
+    "ExactDiscriminatorLoss",
     "FreeGenerator",
     "LinearGenerator",
+    "Objective",
+    "Outcome",
+    "Training",
     "TwoLayerDiscriminator",
     "TwoLayerGenerator",
+    "audit",
     "from_solution",
     "to_critic",
     "to_generator",
+    "train",
 ]

@@ -82,8 +82,10 @@ class TwoLayerDiscriminator(nn.Module):
 
     def forward(self, X: Tensor) -> Tensor:
         """The scores, (n,), of samples (n, ...)."""
-        u, b = self.unit()
-        t = X.flatten(1) @ u.T
+        rows, (u, b) = X.flatten(1), self.unit()
+        if rows.shape[1] != self.dim:
+            raise ValueError(f"the discriminator takes samples of {self.dim} numbers, got shape {tuple(X.shape)}.")
+        t = rows @ u.T
         return activate(self.activation, t if b is None else t + b) @ self.outer
 
     def penalty(self) -> Tensor:

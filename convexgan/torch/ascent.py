@@ -1,0 +1,59 @@
+"""ReLU neurons that separate two samples: exactly in few columns, by monotone ascent in many."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from convexgan.discriminators import ReLU, separate_relu
+from convexgan.torch.modules import activate
+
+STEPS = 30
+ALIKE = 1 - 1e-6  # cosine above which two neurons count as one
+
+
+def relu_search(activation: ReLU, real: Tensor, fake: Tensor) -> Tensor:
+    """The best neuron, (1, d), by the exact search of `convexgan.ipm`."""
+    rows = torch.cat([real, fake]).cpu().double().numpy()
+    weights = np.repeat([1 / len(real), -1 / len(fake)], [len(real), len(fake)])
+    return torch.from_numpy(separate_relu(activation, rows, weights).direction[None]).to(real)
+
+
+def relu_ascent(activation: ReLU, real: Tensor, fake: Tensor, starts: Tensor) -> Tensor:
+    """Neurons (k, d) that each see at least what their start did, without duplicates, the best first.
+
+    Each is moved along the gradient of |mean s(Xu) - mean s(Yu)| on the sphere, by a step that is halved until it
+    gains; the difference of means is one more start.
+    """
+    shift = (real.mean(0) - fake.mean(0))[None]
+    U = normalize(torch.cat([starts, shift, -shift]))
+    U = U[U.norm(dim=1) > 0.5]
+    values, slopes = _seen(activation, real, fake, U)
+    rates = torch.ones_like(values)
+    for _ in range(STEPS):
+        trial = normalize(U + rates[:, None] * normalize(slopes))
+        found, steep = _seen(activation, real, fake, trial)
+        better = found > values
+        rates = torch.where(better, rates * 2, rates / 2).clamp(max=4.0)
+        U, values = torch.where(better[:, None], trial, U), torch.where(better, found, values)
+        slopes = torch.where(better[:, None], steep, slopes)
+    return distinct(U[values.argsort(descending=True)])
+
+
+def _seen(activation: ReLU, real: Tensor, fake: Tensor, U: Tensor) -> tuple[Tensor, Tensor]:
+    """|mean s(Xu) - mean s(Yu)| of each neuron, (k,), and its gradient, (k, d)."""
+    total, gradient = U.new_zeros(len(U)), torch.zeros_like(U)
+    for rows, sign in ((real, 1.0), (fake, -1.0)):
+        t = rows @ U.T
+        slopes = torch.where(t > 0, 1.0, activation.slope).to(U)
+        total = total + sign * activate(activation, t).mean(0)
+        gradient = gradient + sign * slopes.T @ rows / len(rows)
+    return total.abs(), total.sign()[:, None] * gradient
+
+
+def distinct(U: Tensor) -> Tensor:
+    """The neurons without those that repeat an earlier one."""
+    repeats = torch.triu(U @ U.T, diagonal=1).amax(0) > ALIKE
+    return U[~repeats]

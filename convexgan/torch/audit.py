@@ -1,0 +1,270 @@
+"""How far trained players are from the optimum of their game, proved."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from convexgan._checks import as_rows, check_columns, check_count
+from convexgan.canonical import any_law, read_call
+from convexgan.certificate import Certificate, Kind, relative_gap
+from convexgan.certify import certify
+from convexgan.closed_forms import dual_value
+from convexgan.discrepancy import ipm
+from convexgan.discriminators import CLASSES, ReLU, as_discriminator
+from convexgan.discriminators import TwoLayerDiscriminator as Critic
+from convexgan.generators import Free, GeneratorClass, Linear, TwoLayerPolynomial
+from convexgan.latents import GaussianLatent
+from convexgan.moments import Moments
+from convexgan.problem import Activation
+from convexgan.torch.batches import read_latents
+from convexgan.torch.conversion import array, to_critic
+from convexgan.torch.exact import ExactDiscriminatorLoss
+from convexgan.torch.modules import FreeGenerator, LinearGenerator, TwoLayerDiscriminator, TwoLayerGenerator
+from convexgan.torch.objective import Objective
+
+Array = NDArray[np.float64]
+SECONDS = 10.0  # for the search of a ReLU neuron, unless a time_limit is given
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The certified distance of trained players from the optimum.
+
+    Attributes
+    ----------
+    certificate : Certificate
+        Of the generator: value, proved bound, violation.
+    guaranteed : float
+        What the discriminator, times ``multiple``, guarantees against every generator of the class; NaN if there is no
+        trained discriminator or its neurons are ReLUs.
+    multiple : float
+        The best factor for its outer weights: 1 at an optimum, 0 if it proves nothing.
+    """
+
+    certificate: Certificate
+    guaranteed: float = math.nan
+    multiple: float = math.nan
+
+    @property
+    def gap(self) -> float:
+        """(value - bound) / max(|value|, |bound|), signed, whether or not the constraint is violated."""
+        return relative_gap(self.certificate.value, self.certificate.bound, self.certificate.rounding)
+
+    @property
+    def discriminator_gap(self) -> float:
+        """(bound - guaranteed) / max(|bound|, |guaranteed|)."""
+        return relative_gap(self.certificate.bound, self.guaranteed, self.certificate.rounding)
+
+    def optimal(self, tol: float | None = None) -> bool:
+        """Whether the generator's gap and relative violation are both within tol (default: the certificate's)."""
+        limit = self.certificate.tol if tol is None else tol
+        return abs(self.gap) <= limit and self.certificate.relative_violation <= limit
+
+    def numbers(self) -> dict[str, float]:
+        """What a history keeps of it."""
+        found = {"value": self.certificate.value, "bound": self.certificate.bound, "gap": self.gap}
+        found |= {"violation": self.certificate.relative_violation, "optimal": float(self.optimal())}
+        return found if math.isnan(self.guaranteed) else found | {"guaranteed": self.guaranteed}
+
+    def __str__(self) -> str:
+        text = str(self.certificate)
+        if math.isnan(self.guaranteed):
+            return text
+        return f"{text}\n  this discriminator   guarantees {self.guaranteed:.10g} (times {self.multiple:.4g})"
+
+
+def audit(
+    generator: nn.Module | Any,
+    discriminator: nn.Module | str | Activation | ReLU,
+    data: Any,
+    latents: Any = None,
+    objective: Objective | None = None,
+    *,
+    samples: int = 10_000,
+    rng: int = 0,
+    tol: float = 1e-6,
+    time_limit: float = SECONDS,
+) -> Audit:
+    """The certified distance of trained players from the optimum of their Wasserstein game.
+
+    Parameters
+    ----------
+    generator : module, or (m, ...) array of its samples
+        For a `LinearGenerator` with Gaussian latents the exact law is certified, for others the samples. The bound is
+        the optimum of the class for linear, free and two-layer polynomial generators, and holds for every generator
+        otherwise.
+    discriminator : TwoLayerDiscriminator, ExactDiscriminatorLoss, or a name or instance of a class
+        Its class is the game's. A trained one is judged too.
+    data : (n, ...) array, tensor or Moments
+    latents, objective : as in `train`
+    samples : int
+        Samples drawn from generators whose law is not known.
+    rng : int
+        Their seed.
+    tol : float
+        The certificate's.
+    time_limit : float
+        Seconds for the search of a ReLU neuron; the bounds hold all the same.
+
+    Returns
+    -------
+    Audit
+
+    Examples
+    --------
+    >>> import numpy as np, convexgan as cg
+    >>> from convexgan.torch import Objective, audit, from_solution
+    >>> X = np.random.default_rng(0).standard_normal((100, 3))
+    >>> G, D = from_solution(cg.solve(X, cg.GaussianLatent(3), beta=0.1))
+    >>> found = audit(G, D, X, objective=Objective(beta=0.1))
+    >>> found.certificate.kind, found.optimal(1e-9)
+    ('saddle', True)
+    """
+    objective = Objective() if objective is None else objective
+    activation, bias, budget = _game(discriminator, objective)
+    X = data if isinstance(data, Moments) else flat(data)
+    spec, Z = _class(generator, latents)
+    Y = _generated(generator, spec, Z, samples, rng, isinstance(activation, ReLU))
+    if isinstance(activation, ReLU):
+        return Audit(_relu_certificate(X, Y, activation, bias, budget, objective, tol, time_limit))
+    regularizer = objective.regularizer
+    if isinstance(spec, Linear) and isinstance(Z, GaussianLatent):
+        regularizer = "output"  # the same number: the second moment of [z, 1] is I
+    settings: dict[str, Any] = {"discriminator": activation, "bias": bias, "regularizer": regularizer, **budget}
+    settings["generator_penalty"] = objective.generator_penalty
+    certificate = certify(X, Y, generator=spec, Z=Z if spec is not None else None, tol=tol, **settings)
+    if not isinstance(discriminator, TwoLayerDiscriminator):
+        return Audit(certificate)
+    return Audit(certificate, *_guaranteed(X, Y, spec, Z, to_critic(discriminator), settings))
+
+
+def flat(samples: Any) -> NDArray[Any]:
+    """Samples as rows."""
+    rows = samples.detach().cpu().numpy() if isinstance(samples, Tensor) else np.asarray(samples)
+    return as_rows(rows.reshape(len(rows), -1) if rows.ndim > 2 else rows, "data")
+
+
+def _game(discriminator: Any, objective: Objective) -> tuple[Activation | ReLU, str, dict[str, float | None]]:
+    """The activation, the bias, and beta or lam."""
+    if objective.loss != "wasserstein":
+        raise ValueError("the optimum is known for loss='wasserstein' only: duality_gap measures the others.")
+    budget = {"beta": objective.beta, "lam": objective.lam}
+    if isinstance(discriminator, ExactDiscriminatorLoss):
+        exact = (
+            {"beta": discriminator.beta, "lam": None}
+            if discriminator.beta
+            else {"beta": None, "lam": discriminator.lam}
+        )
+        return discriminator.activation, discriminator.bias, exact
+    if isinstance(discriminator, TwoLayerDiscriminator):
+        return discriminator.activation, discriminator.bias, budget
+    if isinstance(discriminator, nn.Module):
+        names = ", ".join(map(repr, CLASSES))
+        raise ValueError(
+            f"a {type(discriminator).__name__} is of no class whose optimum is known: name one to judge the generator "
+            f"by, discriminator = {names}."
+        )
+    return as_discriminator(discriminator), "none", budget
+
+
+def _class(generator: Any, latents: Any) -> tuple[GeneratorClass | None, Any]:
+    """The generator's class where `certify` knows it, and its latents."""
+    if not isinstance(generator, nn.Module):
+        return None, None
+    if isinstance(generator, FreeGenerator):
+        return Free(len(generator.points)), None
+    Z = read_latents(latents, generator)
+    Z = Z if isinstance(Z, GaussianLatent) else flat(Z).astype(np.float64)
+    if isinstance(generator, LinearGenerator):
+        return Linear(bias=generator.bias is not None), Z
+    if isinstance(generator, TwoLayerGenerator) and not isinstance(generator.activation, ReLU):
+        return TwoLayerPolynomial(*generator.activation.coefficients), Z
+    return None, Z
+
+
+def _generated(generator: Any, spec: Any, Z: Any, samples: int, rng: int, rows_needed: bool) -> Any:
+    """The generated rows, or the exact moments of their law."""
+    if not isinstance(generator, nn.Module):
+        return flat(generator)
+    if isinstance(spec, Linear) and isinstance(Z, GaussianLatent) and not rows_needed:
+        weights = array(generator.weights)  # type: ignore[arg-type]
+        mean = np.zeros(weights.shape[1]) if not spec.bias else array(generator.bias)  # type: ignore[arg-type]
+        return Moments.of_law(mean, np.vstack([weights, mean]))
+    if isinstance(Z, GaussianLatent):
+        Z = Z.sample(check_count(samples, "samples"), np.random.default_rng(rng))
+    like = next(generator.parameters(), torch.zeros(()))
+    with torch.no_grad():
+        return flat(generator(None if Z is None else torch.as_tensor(Z).to(like))).astype(np.float64)
+
+
+def _guaranteed(X: Any, Y: Any, spec: Any, Z: Any, critic: Critic, settings: dict[str, Any]) -> tuple[float, float]:
+    """What the best multiple of the discriminator guarantees, and the factor."""
+    game = read_call(X, Z, generator=spec or Free(1), **settings).game
+    if spec is None:
+        game = replace(game, latent=any_law(game.data, Moments.from_array(Y)))
+    return dual_value(game, critic, rescale=True)
+
+
+# -- ReLU neurons ------------------------------------------------------------------------------------------------
+
+
+def _relu_certificate(
+    X: Any,
+    Y: Array,
+    activation: ReLU,
+    bias: str,
+    budget: dict[str, Any],
+    objective: Objective,
+    tol: float,
+    limit: float,
+) -> Certificate:
+    """The certificate of generated rows against ReLU neurons, with a bound from partial means."""
+    if objective.regularizer != "output" or objective.generator_penalty == 0:
+        raise ValueError("ReLU discriminators are audited with regularizer='output' and a positive generator_penalty.")
+    check_columns(Y, X.shape[1], "the generated samples", "data")
+    beta, lam = budget["beta"], budget["lam"]
+    if (beta is None) == (lam is None):
+        raise ValueError("pass exactly one of beta and lam in the objective.")
+    found = ipm(X, Y, activation, bias=bias, time_limit=limit)
+    nothing = ipm(X, np.zeros((1, X.shape[1])), activation, bias=bias, time_limit=limit).value
+    value = objective.generator_penalty * float(np.mean(np.sum(Y**2, axis=1))) + (lam or 0.0) * found.upper_bound
+    violation = max(found.upper_bound - beta, 0.0) if lam is None else 0.0
+    scale = max(beta or 0.0, nothing)
+    relative = violation / scale if scale > 0 else (0.0 if violation == 0 else math.inf)
+    bound = 0.0 if activation.slope else partial_means_bound(X, beta, lam, objective.generator_penalty)
+    origin = "partial means of the data along orthogonal directions (Jensen)" if bound > 0 else "costs are non-negative"
+    kind: Kind = "infeasible" if relative > tol else "bounded"
+    noise = 1e-12 * value
+    return Certificate(value, bound, found.upper_bound, violation, relative, kind, 0.0, None, origin, noise, tol)
+
+
+def partial_means_bound(X: Array, beta: float | None, lam: float | None, penalty: float) -> float:
+    """A lower bound on penalty * E|Y|^2, plus lam * ipm, over all laws of Y (with ipm <= beta), for ReLU neurons.
+
+    Along a unit vector u, E (u.Y)^2 >= (E max(u.Y, 0))^2 + (E max(-u.Y, 0))^2 by Jensen's inequality, and each partial
+    mean is at least that of X less the ipm. Sums over orthonormal vectors bound E|Y|^2; the better of two bases counts.
+    """
+    rows = np.asarray(X, dtype=np.float64)
+    turned = rows @ np.linalg.svd(rows, full_matrices=False)[2].T
+    return max(_partial_means_bound(part, beta, lam, penalty) for part in (rows, turned))
+
+
+def _partial_means_bound(rows: Array, beta: float | None, lam: float | None, penalty: float) -> float:
+    means = np.concatenate([np.maximum(rows, 0).mean(0), np.maximum(-rows, 0).mean(0)])
+
+    def cost(level: float) -> float:
+        return float(penalty * np.sum(np.maximum(means - level, 0) ** 2)) + (lam or 0.0) * level
+
+    if lam is None:
+        return cost(beta or 0.0)
+    # convex in the level, with slope lam - 2 penalty sum (means - level)_+: zero where the sum is lam / (2 penalty)
+    ordered = np.sort(means)[::-1]
+    levels = (np.cumsum(ordered) - lam / (2 * penalty)) / np.arange(1, len(ordered) + 1)
+    return cost(max(0.0, float(levels.max())))

@@ -1,0 +1,84 @@
+"""Batches of real samples and latents, drawn from a generator of random numbers that can be saved."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from convexgan._checks import check_count
+from convexgan.latents import GaussianLatent
+from convexgan.torch.objective import Batch
+
+
+class Batches:
+    """Draws of real samples and latents.
+
+    Parameters
+    ----------
+    data : (n, ...) array or tensor
+    latents : GaussianLatent, int, (m, ...) array or tensor, or None
+        A number k is `GaussianLatent(k)`; None asks the generator for its ``latent_dim``.
+    size : int or None
+        Rows of a batch; None takes all the samples and all the latents (n fresh ones if they are a law).
+    generator : nn.Module
+        Its first parameter decides precision and device.
+    seed : int
+    """
+
+    def __init__(self, data: Any, latents: Any, size: int | None, generator: nn.Module, seed: int) -> None:
+        like = next(generator.parameters(), None)
+        self._like = torch.zeros(()) if like is None else like.detach()
+        self.data = self._tensor(data, "data")
+        self.latents = read_latents(latents, generator)
+        self.fixed = None if isinstance(self.latents, GaussianLatent) else self._tensor(self.latents, "latents")
+        self.size = None if size is None else check_count(size, "batch")
+        self.random = torch.Generator().manual_seed(check_count(seed, "rng", 0))
+
+    def _tensor(self, values: Any, name: str) -> Tensor:
+        tensor = values.detach() if isinstance(values, Tensor) else torch.from_numpy(np.array(values))
+        if tensor.dim() < 2 or 0 in tensor.shape:
+            raise ValueError(
+                f"{name} must hold samples along its first axis, (n, ...), got shape {tuple(tensor.shape)}."
+            )
+        tensor = tensor.to(self._like)
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"{name} has NaN or infinite entries: drop those samples.")
+        return tensor
+
+    def draw(self, mixed: bool = False) -> Batch:
+        """The next batch."""
+        real = self._rows(self.data, self.size)
+        if self.fixed is None:
+            fresh = torch.randn(len(real), self.latents.dim, generator=self.random, dtype=self._like.dtype)
+            latents = fresh.to(self._like)
+        else:
+            latents = self._rows(self.fixed, self.size)
+        if not mixed:
+            return Batch(real, latents)
+        return Batch(real, latents, torch.rand(min(len(real), len(latents)), generator=self.random).to(self._like))
+
+    def _rows(self, rows: Tensor, size: int | None) -> Tensor:
+        if size is None:
+            return rows
+        return rows[torch.randint(len(rows), (size,), generator=self.random).to(rows.device)]
+
+    def digest(self) -> str:
+        """A hash of the data and the fixed latents."""
+        found = hashlib.sha256()
+        for part in (self.data, self.fixed):
+            if part is not None:
+                found.update(repr(tuple(part.shape)).encode() + part.cpu().contiguous().numpy().tobytes())
+        return found.hexdigest()
+
+
+def read_latents(latents: Any, generator: nn.Module) -> Any:
+    """The latent law, or the fixed latents."""
+    if latents is None:
+        latents = getattr(generator, "latent_dim", None)
+        if latents is None:
+            raise ValueError("latents is missing: pass an array, a dimension k, or cg.GaussianLatent(k).")
+    return GaussianLatent(latents) if isinstance(latents, int) else latents

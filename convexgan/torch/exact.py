@@ -1,0 +1,259 @@
+"""The exact discriminator as a loss: no network to train, no chattering, the gradient by Danskin's theorem."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from convexgan._checks import as_rows, check_choice, check_count, check_finite, check_number
+from convexgan.discrepancy import IPM, ipm
+from convexgan.discriminators import ReLU, as_discriminator
+from convexgan.moments import Moments
+from convexgan.problem import Activation
+from convexgan.torch.ascent import distinct, relu_ascent, relu_search
+from convexgan.torch.modules import activate, nearest_in_l1_ball
+from convexgan.torch.subspace import dense_extremes, krylov_extremes
+
+DENSE = 128  # columns up to which the difference of moments is formed and decomposed
+SEARCHED = 3  # columns up to which ReLU neurons are searched exactly at every call
+
+
+class Response(NamedTuple):
+    """What the last call found.
+
+    Attributes
+    ----------
+    value : float
+        The ipm: what the best of the directions sees, a lower bound that is attained.
+    directions : (k, d) tensor, (k, d + 1) with a bias
+        Unit neurons.
+    weights : (k,) tensor
+        Signed, |weights|_1 <= 1: the discriminator sum_j weights_j s(u_j . x) whose gradient was used.
+    residual : float
+        Relative residual of the directions; 0 where they were computed exactly, NaN where they were found by ascent.
+    """
+
+    value: float
+    directions: Tensor
+    weights: Tensor
+    residual: float
+
+
+class ExactDiscriminatorLoss(nn.Module):
+    """lam * max(ipm(X, Y) - beta, 0) of generated samples Y: what the best discriminator with |v|_1 <= lam sees.
+
+    Near the optimum several neurons are equally good, and a gradient that follows one of them at a time chatters. So
+    neurons whose value is close to the best share the weight: the loss is the maximum of
+    sum_j v_j g_j - smoothing * size * |v|^2 / 2 over |v|_1 <= 1, with g_j what neuron j sees and size = ipm(X, 0). It
+    lies below the ipm by at most smoothing * size / 2, has a continuous gradient for quadratic neurons, and is the ipm
+    itself at ``smoothing=0``.
+
+    Parameters
+    ----------
+    X : (n, ...) array, tensor or Moments
+        Real samples, once and for all: linear, quadratic and polynomial neurons need only their moments. ReLU neurons
+        need the rows.
+    discriminator : "linear", "quadratic", "polynomial", "relu" or an instance of `convexgan.discriminators`
+    lam : float
+        The discriminator's norm.
+    beta : float
+        The ipm that costs nothing. With lam large enough the minimum is that of the game with penalty beta.
+    bias : "none" or "penalized"
+    smoothing : float
+        See above, relative to ipm(X, 0). The larger, the longer the steps that still settle.
+    directions : int
+        Neurons that are kept from one call to the next and share the weight.
+    tol : float
+        Relative residual at which an iterative search for them stops (more than 128 columns).
+
+    Notes
+    -----
+    Up to 128 columns linear, quadratic and polynomial neurons are exact to rounding; above, eigenvectors are warm
+    started and their residual is in ``response``. ReLU neurons are searched exactly up to three columns (a bias is
+    one), and above by ascent from the neurons of earlier calls, with fresh random ones among them: the value is
+    attained, but may not be the largest. `ipm` gives the proved bounds.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from convexgan.torch import ExactDiscriminatorLoss
+    >>> loss = ExactDiscriminatorLoss(torch.eye(3) * 3, "quadratic", smoothing=0)
+    >>> Y = torch.zeros(4, 3, requires_grad=True)
+    >>> loss(Y).item()
+    3.0
+    """
+
+    pool: Tensor
+    calls: Tensor
+    mean: Tensor
+    rows: Tensor
+    second: Tensor
+    factor: Tensor
+    response: Response | None
+
+    def __init__(
+        self,
+        X: Any,
+        discriminator: str | Activation | ReLU = "quadratic",
+        lam: float = 1.0,
+        *,
+        beta: float = 0.0,
+        bias: str = "none",
+        smoothing: float = 0.05,
+        directions: int = 8,
+        tol: float = 1e-4,
+    ) -> None:
+        super().__init__()
+        self.activation = as_discriminator(discriminator)
+        self.lam, self.beta = check_number(lam, "lam", positive=True), check_number(beta, "beta")
+        self.bias = check_choice(bias, "bias", ("none", "penalized"))
+        self.smoothing, self.tol = check_number(smoothing, "smoothing"), check_number(tol, "tol", positive=True)
+        rows = X if isinstance(X, Moments) else X.flatten(1) if isinstance(X, Tensor) else np.asarray(X)
+        self.data = (
+            rows if isinstance(rows, Moments) else as_rows(rows.reshape(len(rows), -1) if rows.ndim > 2 else rows, "X")
+        )
+        single = self.data.dtype == np.float32 if isinstance(self.data, np.ndarray) else False
+        self._store(torch.float32 if single else torch.float64)
+        if isinstance(X, Tensor):
+            self.to(X.device)
+        width = len(self.mean)
+        count = min(check_count(directions, "directions"), width)
+        seeds = torch.randn(count, width, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        self.register_buffer("pool", nn.functional.normalize(seeds).to(self.mean))
+        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
+        self.size, self.response = 0.0, None
+        nothing = self._lifted(self.mean.new_zeros(1, self.dim))
+        self.size = self._respond(nothing, None).value
+        self.response = None
+
+    def _store(self, dtype: torch.dtype) -> None:
+        """Keep of the data what the neurons need."""
+        self.moments: Moments | None = None
+        if isinstance(self.activation, ReLU):
+            if isinstance(self.data, Moments):
+                raise ValueError("X is Moments, but ReLU neurons need the rows themselves: pass the array.")
+            check_finite(self.data, "X")
+            self.dim = self.data.shape[1]
+            rows = self._lifted(torch.from_numpy(np.asarray(self.data)).to(dtype))
+            self.register_buffer("rows", rows, persistent=False)
+            self.register_buffer("mean", rows.mean(0), persistent=False)
+            return
+        self.moments = Moments.from_array(self.data, name="X")
+        self.dim = self.moments.dim
+        mean = torch.from_numpy(self.moments.mean).to(dtype)
+        self.register_buffer("mean", self._lifted(mean[None])[0], persistent=False)
+        if self.activation.coefficients[0] != 0:
+            factor = self.moments.factor
+            kept = self.moments.second if factor is None else factor
+            self.register_buffer(
+                "second" if factor is None else "factor", torch.tensor(kept, dtype=dtype), persistent=False
+            )
+
+    def forward(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
+        """The loss of generated samples (m, ...), a scalar; ``real`` (n, ...) compares with a batch instead of X."""
+        Y = self._rows(fake, "the generated samples")
+        R = None if real is None else self._rows(real, "the real samples").detach()
+        with torch.no_grad():
+            response = self._respond(Y.detach(), R)
+        self.response = response
+        seen = self._real_means(response.directions, R) - activate(self.activation, Y @ response.directions.T).mean(0)
+        gain = response.weights @ seen - self.smoothing * self.size * response.weights.square().sum() / 2
+        return self.lam * (torch.relu(gain - self.beta) if self.beta else gain)
+
+    def ipm(self, fake: Any, **search: Any) -> IPM:
+        """The exact discrepancy of X and generated samples, with a proved upper bound; see `convexgan.ipm`."""
+        rows = fake.flatten(1) if isinstance(fake, Tensor) else fake
+        return ipm(self.data if self.moments is None else self.moments, rows, self.activation, bias=self.bias, **search)
+
+    def _rows(self, samples: Tensor, what: str) -> Tensor:
+        rows = samples.flatten(1)
+        if rows.shape[1] != self.dim:
+            raise ValueError(f"{what} have shape {tuple(samples.shape)}, which is not {self.dim} numbers each as in X.")
+        if rows.dtype != self.mean.dtype or rows.device != self.mean.device:
+            raise ValueError(
+                f"{what} are {rows.dtype} on {rows.device}, the loss is {self.mean.dtype} on {self.mean.device}: "
+                "move one of them with .to(...)."
+            )
+        return self._lifted(rows)
+
+    def _lifted(self, rows: Tensor) -> Tensor:
+        return rows if self.bias == "none" else torch.cat([rows, rows.new_ones(len(rows), 1)], dim=1)
+
+    # -- what the data look like ---------------------------------------------------------------------------
+
+    def _real_product(self, V: Tensor, real: Tensor | None) -> Tensor:
+        """The real second moment times columns, (d, k)."""
+        if real is not None:
+            return real.T @ (real @ V) / len(real)
+        top = V[: self.dim]
+        product = self.second @ top if hasattr(self, "second") else self.factor.T @ (self.factor @ top)
+        if self.bias == "none":
+            return product
+        mean, last = self.mean[: self.dim, None], V[self.dim :]
+        return torch.cat([product + mean * last, mean.T @ top + last])
+
+    def _real_means(self, directions: Tensor, real: Tensor | None) -> Tensor:
+        """mean s(X u) for each direction, (k,)."""
+        if isinstance(self.activation, ReLU):
+            return activate(self.activation, (self.rows if real is None else real) @ directions.T).mean(0)
+        a, b, c = self.activation.coefficients
+        mean = self.mean if real is None else real.mean(0)
+        squares = (directions.T * self._real_product(directions.T, real)).sum(0) if a else 0.0
+        return a * squares + b * directions @ mean + c
+
+    # -- the best response ---------------------------------------------------------------------------------
+
+    def _respond(self, fake: Tensor, real: Tensor | None) -> Response:
+        directions, residual = self._directions(fake, real)
+        seen = self._real_means(directions, real) - activate(self.activation, fake @ directions.T).mean(0)
+        best = int(seen.abs().argmax())
+        if self.smoothing > 0 and self.size > 0:
+            weights = nearest_in_l1_ball(seen / (self.smoothing * self.size), 1.0)
+        else:
+            weights = torch.zeros_like(seen)
+            weights[best] = seen[best].sign()
+        order = seen.abs().argsort(descending=True)[: len(self.pool)]
+        if self.training:
+            self.pool[: len(order)] = directions[order]
+            self.calls += 1
+        return Response(float(seen[best].abs()), directions, weights, residual)
+
+    def _directions(self, fake: Tensor, real: Tensor | None) -> tuple[Tensor, float]:
+        """Unit neurons, (k, d), among them the best one found, and the relative residual."""
+        if isinstance(self.activation, ReLU):
+            rows, fresh = self.rows if real is None else real, self._random(len(self.pool))
+            if rows.shape[1] <= SEARCHED:
+                return distinct(torch.cat([relu_search(self.activation, rows, fake), self.pool])), 0.0
+            return relu_ascent(self.activation, rows, fake, torch.cat([self.pool, fresh])), float("nan")
+        a, b, _ = self.activation.coefficients
+        shift = b * ((self.mean if real is None else real.mean(0)) - fake.mean(0))
+        if a == 0:
+            return nn.functional.normalize(shift[None]), 0.0
+
+        def product(V: Tensor) -> Tensor:
+            return a * (self._real_product(V, real) - fake.T @ (fake @ V) / len(fake))
+
+        if len(shift) <= DENSE:
+            found = dense_extremes(product(torch.eye(len(shift)).to(shift)), shift)
+        else:
+            start = torch.cat([self.pool, self._random(1)]).T
+            band = self.smoothing * self.size
+            found = krylov_extremes(product, shift, start, tol=self.tol, largest=6 * start.shape[1], active=band)
+        columns = found.directions.T
+        return (distinct(torch.cat([columns, self.pool])) if b else columns), found.residual
+
+    def _random(self, count: int) -> Tensor:
+        """Fresh directions, the same ones in every run: a warm start alone could stay where it is only stationary."""
+        seed = torch.Generator().manual_seed(int(self.calls))
+        return nn.functional.normalize(torch.randn(count, len(self.mean), generator=seed)).to(self.mean)
+
+
+def _flat(X: Any) -> NDArray[Any]:
+    """Samples as rows, float32 or float64."""
+    samples = X.detach().cpu().numpy() if isinstance(X, Tensor) else np.asarray(X)
+    rows = as_rows(samples.reshape(len(samples), -1) if samples.ndim > 2 else samples, "X")
+    return rows if rows.dtype == np.float32 else rows.astype(np.float64)
