@@ -270,6 +270,12 @@ def test_sums_need_steps_smaller_by_the_number_of_rows():
     assert total.rate == pytest.approx(mean.rate, rel=1e-9)
 
 
+def test_a_bias_that_came_out_as_zero_is_a_player():
+    sol = cg.solve(X, cg.GaussianLatent(5), generator=BIASED, beta=0.25)  # four features suffice
+    assert not sol.generator.bias.any()
+    assert SolvedGame(sol, X).saddle.x.shape == (6, 4)
+
+
 # -- large players -------------------------------------------------------------------------------------------------
 
 
@@ -353,6 +359,13 @@ def test_a_torch_network_by_arnoldi_and_by_the_kernel_of_its_mean():
     assert told.complete and told.neutral == 140 - 3 and told.silent
     expected = predict(modes(torch.linalg.eigvalsh(J @ J.T).numpy()), rates)
     assert told.across.rate == pytest.approx(expected.rate.max(), rel=1e-9)
+
+
+def test_a_torch_player_that_nothing_depends_on_is_neutral():
+    torch = pytest.importorskip("torch")
+    point = ((torch.zeros(2, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)), torch_zeros())
+    told = predict_gda(Autograd(lambda x, y: (0 * x[0]).sum() + (x[1] * y).sum()), 0.1, saddle=point)
+    assert told.neutral == 2 and told.across.rate == pytest.approx(1)
 
 
 # -- other games, and what cannot be predicted -----------------------------------------------------------------------
