@@ -1,6 +1,7 @@
 """When gradient descent-ascent converges, and how fast: linearised games, wide generators, kernel discriminators."""
 
 from convexgan.dynamics.deep import DeepGame, DeepMatching, draw_deep, simulate_deep
+from convexgan.dynamics.forecast import Forecast, predict_gda
 from convexgan.dynamics.kernel_games import Critic, KernelGame, linearize, point_modes, simulate_points
 from convexgan.dynamics.kernels import GaussianKernel, Kernel, KernelSum, RationalQuadratic, curvature
 from convexgan.dynamics.linear_games import LinearGame, update_matrix
@@ -16,6 +17,7 @@ from convexgan.dynamics.overparameterized import (
     step_limit,
 )
 from convexgan.dynamics.phase_diagram import PhaseDiagram, phase_diagram
+from convexgan.dynamics.solved_game import SolvedGame
 from convexgan.dynamics.spectrum import (
     PHASES,
     Prediction,
@@ -25,12 +27,14 @@ from convexgan.dynamics.spectrum import (
     measured_rate,
     predict,
 )
+from convexgan.dynamics.tangent import Tangent
 
 __all__ = [
     "PHASES",
     "Critic",
     "DeepGame",
     "DeepMatching",
+    "Forecast",
     "GaussianKernel",
     "Kernel",
     "KernelGame",
@@ -42,6 +46,8 @@ __all__ = [
     "Prediction",
     "RationalQuadratic",
     "Runs",
+    "SolvedGame",
+    "Tangent",
     "WidthAdvice",
     "advise_width",
     "best_parameter",
@@ -56,6 +62,7 @@ __all__ = [
     "phase_diagram",
     "point_modes",
     "predict",
+    "predict_gda",
     "simulate",
     "simulate_deep",
     "simulate_points",

@@ -1,0 +1,183 @@
+"""Will descent-ascent converge to this saddle point? The spectrum of one step there, before it is run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
+
+from convexgan._checks import check_number
+from convexgan.dynamics.kernel_games import KernelGame, linearize
+from convexgan.dynamics.linear_games import LinearGame, Step, resolve_step
+from convexgan.dynamics.solved_game import SolvedGame
+from convexgan.dynamics.spectrum import ON_CIRCLE, Prediction, classify, predict
+from convexgan.dynamics.tangent import Tangent
+from convexgan.exceptions import SolverError
+from convexgan.solution import Solution
+from convexgan.updates import Game, State, optimistic
+from convexgan.updates.game import pair
+
+DENSE = 400  # parameters up to which the Jacobian is formed
+LEADING = 8  # eigenvalues found beyond that
+RESTARTS = 100  # of the Arnoldi iteration, of some 90 products each
+
+
+@dataclass(frozen=True, eq=False)
+class Forecast(Prediction):
+    """What a method does near a saddle point. ``print`` it.
+
+    Attributes
+    ----------
+    eigenvalues : (N,) complex array
+        Of one step of the method, largest modulus first; only the leading ones if not ``complete``.
+    rate : float
+        The spectral radius: the factor per step, in the end.
+    phase : str
+        As in `Prediction`; "sustained" where an eigenvalue is on the unit circle and none is outside.
+    complete : bool
+        Whether all eigenvalues were computed.
+    """
+
+    complete: bool
+
+    @property
+    def silent(self) -> bool:
+        """Whether the linearisation says nothing: its largest eigenvalues are on the circle."""
+        return bool(self.phase == "sustained")
+
+    @property
+    def neutral(self) -> int:
+        """How many eigenvalues are 1: directions in which both gradients stay zero to first order."""
+        return int(np.count_nonzero(self._still))
+
+    @property
+    def across(self) -> Prediction:
+        """The prediction without the neutral directions.
+
+        Where these are the tangents of a family of saddle points, such as rotations of the latents, it is the
+        prediction of the distance to the family.
+        """
+        return classify(self.eigenvalues[~self._still]) if self.neutral < len(self.eigenvalues) else classify([0.0])
+
+    @property
+    def _still(self) -> NDArray[np.bool_]:
+        return np.asarray(np.abs(self.eigenvalues - 1) <= ON_CIRCLE)
+
+    def __str__(self) -> str:
+        text = f"{self.phase}: the distance to the saddle point is multiplied by {self.rate:.6g} a step"
+        if self.silent:
+            text = "sustained: an eigenvalue is on the unit circle, the linearisation is silent about convergence"
+        if self.neutral:
+            least = "" if self.complete else "at least "
+            text += (
+                f"\n{least}{self.neutral} neutral directions (eigenvalue 1); the others: {self.across.phase}, "
+                f"{self.across.rate:.6g} a step"
+            )
+        return text
+
+
+def predict_gda(
+    problem: Game | Solution,
+    rates: Any,
+    method: str | Step = "alternating",
+    *,
+    saddle: Any = None,
+    X: Any = None,
+) -> Forecast:
+    """What a method does near a saddle point with these step sizes: phase, rate and spectrum, before running it.
+
+    Up to 400 parameters the Jacobian is formed; beyond that the leading eigenvalues are found by Arnoldi iteration
+    from Jacobian products.
+
+    Parameters
+    ----------
+    problem : Game or Solution
+        `LinearGame`, `KernelGame`, `SolvedGame`, or any game with numpy or torch players; or what `convexgan.solve`
+        returned, with a saddle certificate.
+    rates : number or pair
+        Step sizes of the minimiser and of the maximiser.
+    method : str or step function
+        "simultaneous", "alternating", "extragradient", "optimistic", or a step function without memory.
+    saddle : State or pair of players, optional
+        Where both gradients vanish; points at rest for a `KernelGame`. Games that have a ``saddle`` and linear games
+        need none.
+    X : (n, d) array or Moments, optional
+        The real samples of a `Solution`, which does not keep them.
+
+    Raises
+    ------
+    ValueError
+        There is no saddle point, the given one is not stationary, or the gradients have a kink there.
+    SolverError
+        Arnoldi iteration did not separate the eigenvalues.
+
+    Examples
+    --------
+    >>> import numpy as np, convexgan as cg
+    >>> from convexgan.dynamics import predict_gda
+    >>> X = np.random.default_rng(0).standard_normal((50, 3)) + 1
+    >>> sol = cg.solve(X, np.eye(3), discriminator="linear", beta=0.5)
+    >>> predict_gda(sol, 0.1, "simultaneous", X=X).phase
+    'damped oscillation'
+    """
+    step, rates = resolve_step(method), tuple(check_number(rate, "step sizes") for rate in pair(rates))
+    game = _game(problem, saddle, X)
+    if isinstance(game, KernelGame):
+        game = linearize(game, saddle)
+    if not isinstance(game, LinearGame):
+        found = getattr(game, "saddle", None) if saddle is None else saddle
+        if found is None:
+            raise ValueError("saddle is missing: pass the players (x, y) at which both gradients vanish.")
+        tangent = Tangent(game, found)
+        if sum(tangent.sizes) > DENSE:
+            return _forecast(_leading(tangent, rates, step), complete=False)
+        game = tangent.dense()
+    if game.xx.ndim > 2:
+        raise ValueError("problem is a batch of linear games: `predict` takes batches.")
+    return _forecast(predict(game, rates, step).eigenvalues, complete=True)
+
+
+def _game(problem: Game | Solution, saddle: Any, X: Any) -> Game:
+    if isinstance(problem, Solution):
+        if X is None:
+            raise ValueError("X is missing: a Solution does not keep its data, pass the real samples as X=.")
+        return SolvedGame(problem, X)
+    if X is not None:
+        raise ValueError("X is for a Solution only: leave it out.")
+    if isinstance(problem, KernelGame) and saddle is None:
+        raise ValueError("saddle is missing: pass points that their best critic leaves at rest.")
+    return problem
+
+
+def _forecast(eigenvalues: Any, *, complete: bool) -> Forecast:
+    ordered = eigenvalues[np.argsort(-np.abs(eigenvalues), kind="stable")]
+    found = classify(ordered)
+    return Forecast(found.eigenvalues, found.rate, found.phase, complete)
+
+
+def _leading(tangent: Tangent, rates: Any, step: Step) -> NDArray[np.complex128]:
+    """The eigenvalues of one step with the largest moduli, from products."""
+    n, m = tangent.sizes
+    sizes = (n, m, n, m) if step is optimistic else (n, m)
+    cuts = np.cumsum(sizes)[:-1]
+
+    def apply(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+        x, y, *memory = np.split(vector.ravel(), cuts)
+        after = step(tangent, State(x, y, tuple(memory) or None), rates)
+        return np.concatenate([after.x, after.y, *(after.memory if memory else ())])
+
+    size = sum(sizes)
+    start = np.random.default_rng(0).standard_normal(size)
+    operator = LinearOperator((size, size), matvec=apply, dtype=np.float64)
+    options = {"ncv": 12 * LEADING, "maxiter": RESTARTS, "tol": ON_CIRCLE / 100}
+    try:
+        found = eigs(operator, k=LEADING, which="LM", v0=start, return_eigenvectors=False, **options)
+    except ArpackNoConvergence as error:
+        raise SolverError(
+            f"Arnoldi iteration separated {len(error.eigenvalues)} of the {LEADING} leading eigenvalues of {size}: "
+            "they lie too close together. Larger step sizes spread them, or predict a smaller game."
+        ) from None
+    return np.asarray(found)
