@@ -24,7 +24,7 @@ format: .venv/.test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/.test
+bench: .venv/.bench
 	set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name; done
 
 notebooks: $(NOTEBOOKS)
@@ -48,4 +48,8 @@ clean:
 
 .venv/.test: pyproject.toml constraints.txt | .venv/pyvenv.cfg
 	$(INSTALL) -e '.[all,dev]'
+	@touch $@
+
+.venv/.bench: .venv/.test
+	$(INSTALL) -e '.[all,dev,bench]'
 	@touch $@
