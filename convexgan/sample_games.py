@@ -1,4 +1,4 @@
-"""Games with ReLU discriminators behind `solve`: which are convex, solving them, and handing the answer back."""
+"""Games with ReLU discriminators or mixture generators behind `solve`: which are convex, and solving them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import as_rows, check_choice, check_finite, check_number
-from convexgan.canonical import check_budget
+from convexgan.canonical import check_bias, check_budget
 from convexgan.discriminators import ReLU
 from convexgan.exceptions import InfeasibleError, SolverError
-from convexgan.games import SampleGame, critic_of, solve_mixture, solve_scalar
+from convexgan.games import SampleGame, critic_of, solve_mixture, solve_mixture_program, solve_scalar
 from convexgan.generators import Free, FreeGenerator, Generator, GeneratorClass, Mixture, MixtureGenerator
 from convexgan.moments import Moments
+from convexgan.problem import Activation
 from convexgan.sample_certificate import make_sample_certificate
 from convexgan.solution import Solution, Status, unsolved
 
@@ -25,7 +26,7 @@ Array = NDArray[np.float64]
 def solve_sample_game(
     X: Any,
     *,
-    activation: ReLU,
+    activation: Activation | ReLU,
     generator: GeneratorClass,
     beta: float | None,
     lam: float | None,
@@ -33,21 +34,30 @@ def solve_sample_game(
     reduction: str,
     bias: str,
     tol: float,
+    solver: str | None,
+    solver_options: dict[str, Any] | None,
     time_limit: float | None,
     throw: bool,
     meaningless: dict[str, bool],
 ) -> Solution:
-    """The certified equilibrium of a game with a ReLU discriminator, where it is convex; see `convexgan.solve`.
+    """The certified equilibrium of a game that needs the rows, where it is convex; see `convexgan.solve`.
 
     ``meaningless`` tells which arguments were given that mean nothing in this game: they are refused.
     """
     game = _read_game(X, activation, generator, beta, lam, penalty, reduction, bias)
     for name in (name for name, given in meaningless.items() if given):
-        raise ValueError(f"{name} has no meaning for a {generator.name} generator against ReLU neurons: leave it out.")
-    method, start = ("cutting_planes" if isinstance(generator, Mixture) else "partial_sums"), time.perf_counter()
+        raise ValueError(
+            f"{name} has no meaning for a {generator.name} generator against {activation.name} neurons: leave it out."
+        )
+    method, start = _method(activation, generator), time.perf_counter()
     try:
         if game.particles is not None:
-            p, neurons, outer, stats = solve_mixture(game, time_limit=time_limit)
+            if isinstance(activation, ReLU):
+                p, neurons, outer, stats = solve_mixture(game, time_limit=time_limit)
+            else:
+                limits: dict[str, Any] = {"solver_options": solver_options, "time_limit": time_limit}
+                found = solve_mixture_program(game, game.particles, activation, solver=solver, **limits)
+                p, neurons, outer, stats = found
             points, weights = game.particles[p > 0], p[p > 0]
         else:
             points, neurons, outer, stats = solve_scalar(game, time_limit)
@@ -67,9 +77,15 @@ def solve_sample_game(
     return Solution(certificate.value, status, method, made, critic, certificate, stats)
 
 
+def _method(activation: Activation | ReLU, generator: GeneratorClass) -> str:
+    if not isinstance(activation, ReLU):
+        return "program"
+    return "cutting_planes" if isinstance(generator, Mixture) else "partial_sums"
+
+
 def _read_game(
     X: Any,
-    activation: ReLU,
+    activation: Activation | ReLU,
     generator: GeneratorClass,
     beta: float | None,
     lam: float | None,
@@ -78,11 +94,13 @@ def _read_game(
     bias: str,
 ) -> SampleGame:
     if isinstance(X, Moments):
-        raise ValueError("X is Moments, but ReLU neurons need the rows themselves: pass the array.")
+        raise ValueError("X is Moments, but ReLU neurons and mixtures need the rows themselves: pass the array.")
     rows = as_rows(X, "X")
     check_finite(rows, "X")
     beta, lam = check_budget(beta, lam)
     check_choice(bias, "bias", ("none", "penalized", "free"))
+    if not isinstance(activation, ReLU):
+        bias = check_bias(bias, activation)
     scale = float(len(rows)) if check_choice(reduction, "reduction", ("mean", "sum")) == "sum" else 1.0
     data = rows.astype(np.float64)
     return SampleGame(
@@ -98,7 +116,9 @@ def _read_game(
     )
 
 
-def _read_particles(spec: GeneratorClass, activation: ReLU, data: Array, bias: str, scale: float) -> Array | None:
+def _read_particles(
+    spec: GeneratorClass, activation: Activation | ReLU, data: Array, bias: str, scale: float
+) -> Array | None:
     """The particles of a mixture; None for free points on the line; other games are refused by name."""
     if isinstance(spec, Mixture):
         if scale > 1:
@@ -109,7 +129,8 @@ def _read_particles(spec: GeneratorClass, activation: ReLU, data: Array, bias: s
         if bias == "free" and data.shape[1] > 1:
             raise ValueError(f"bias='free' is for data of one column, got {data.shape[1]}: use 'penalized'.")
         return points
-    if isinstance(spec, Free) and data.shape[1] == 1 and bias == "free" and activation.slope == 0:
+    straight = isinstance(activation, ReLU) and activation.slope == 0
+    if isinstance(spec, Free) and data.shape[1] == 1 and bias == "free" and straight:
         if spec.n not in (None, len(data)):
             raise ValueError(f"Free(n={spec.n}) against ReLU neurons needs as many rows as X, {len(data)}.")
         return None
