@@ -53,9 +53,7 @@ def read_call(
     """The checked call; raises ``ValueError`` naming the argument and the repair."""
     activation, spec = as_moment_discriminator(discriminator), as_generator(generator)
     if isinstance(spec, Mixture):
-        raise ValueError(
-            "generator 'mixture' is for ReLU discriminators: choose 'linear', 'free' or 'polynomial' here."
-        )
+        raise ValueError("generator 'mixture' is for solve: choose 'linear', 'free' or 'polynomial' here.")
     data = Moments.from_array(X, name="X")
     if data.total == 0:
         raise ValueError("X holds no samples: update the moments with rows first.")

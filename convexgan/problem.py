@@ -26,6 +26,8 @@ class Activation(Protocol):
     @property
     def coefficients(self) -> tuple[float, float, float]: ...
 
+    def __call__(self, t: Array) -> Array: ...
+
 
 @dataclass(frozen=True)
 class Whitened:

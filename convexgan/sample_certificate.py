@@ -1,4 +1,4 @@
-"""Certificates of games with ReLU discriminators, computed from the rows for both players."""
+"""Certificates of games with ReLU discriminators or mixture generators, computed from the rows for both players."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from convexgan._checks import as_rows, check_choice, check_count, check_finite, check_number
 from convexgan.canonical import check_budget
 from convexgan.certificate import Certificate, Evidence, Kind, relative_gap
-from convexgan.discriminators import ReLU, TwoLayerDiscriminator
+from convexgan.discriminators import ReLU, TwoLayerDiscriminator, activation_from, parameters
 from convexgan.games import SampleGame, discriminator_response, generator_response
 
 Array = NDArray[np.float64]
@@ -65,7 +65,7 @@ def make_sample_certificate(
 def _evidence(game: SampleGame, points: Array, weights: Array, critic: TwoLayerDiscriminator) -> Evidence:
     settings: dict[str, Any] = {
         "activation": game.activation.name,
-        "slope": game.activation.slope,
+        "coefficients": list(parameters(game.activation)),
         "beta": game.beta,
         "lam": game.lam,
         "penalty": game.penalty,
@@ -104,7 +104,7 @@ def _read_evidence(evidence: Evidence, data: Array) -> tuple[SampleGame, Array, 
     beta, lam = check_budget(settings["beta"], settings["lam"])
     game = SampleGame(
         data,
-        ReLU(settings["slope"]),
+        activation_from(settings["activation"], settings["coefficients"]),
         beta,
         lam,
         arrays.get("particles"),
@@ -120,8 +120,8 @@ def _read_evidence(evidence: Evidence, data: Array) -> tuple[SampleGame, Array, 
         raise ValueError(f"X has {data.shape[1]} columns, the generated law has shapes {points.shape}, {weights.shape}")
     if (weights < 0).any() or abs(weights.sum() - 1) > 1e-9:
         raise ValueError("its weights are no probabilities")
-    if game.particles is None and data.shape[1] > 1:
-        raise ValueError("free points are for data of one column")
+    if game.particles is None and (data.shape[1] > 1 or not isinstance(game.activation, ReLU)):
+        raise ValueError("free points are for data of one column and ReLU neurons")
     if game.particles is not None and game.particles.shape != (len(game.particles), data.shape[1]):
         raise ValueError(f"X has {data.shape[1]} columns, the particles have shape {game.particles.shape}")
     if game.particles is not None and not {row.tobytes() for row in points} <= {r.tobytes() for r in game.particles}:

@@ -17,7 +17,7 @@ from convexgan.certify import critic, make_certificate
 from convexgan.closed_forms import game_ipm, generated_moments, ipm_of_nothing, unwhiten
 from convexgan.discriminators import ReLU, as_discriminator
 from convexgan.exceptions import InfeasibleError, SolverError, UnboundedError
-from convexgan.generators import Free, Generator, GeneratorClass, as_generator
+from convexgan.generators import Free, Generator, GeneratorClass, Mixture, as_generator
 from convexgan.latents import as_latent
 from convexgan.methods import choose, closed_form, not_convex, run_program
 from convexgan.moments import Moments
@@ -113,18 +113,21 @@ def solve(
     (16.5, 'saddle', 4)
     """
     check_number(tol, "tol", positive=True)
-    activation = as_discriminator(discriminator)
-    if isinstance(activation, ReLU):
+    activation, spec = as_discriminator(discriminator), as_generator(generator)
+    relu = isinstance(activation, ReLU)
+    if relu or isinstance(spec, Mixture):
         return solve_sample_game(
             X,
             activation=activation,
-            generator=as_generator(generator),
+            generator=spec,
             beta=beta,
             lam=lam,
             penalty=generator_penalty,
             reduction=reduction,
             bias=bias,
             tol=tol,
+            solver=solver,
+            solver_options=solver_options,
             time_limit=time_limit,
             throw=throw,
             progress=progress,
@@ -132,8 +135,8 @@ def solve(
                 "Z": Z is not None,
                 "regularizer": regularizer != "output",
                 "method": method != "auto",
-                "solver": solver is not None,
-                "solver_options": solver_options is not None,
+                "solver": relu and solver is not None,
+                "solver_options": relu and solver_options is not None,
                 "max_neurons": max_neurons is not None,
                 "rng": rng is not None,
             },
@@ -189,8 +192,9 @@ def path(X: Any, Z: Any = None, betas: Iterable[float] = (), **options: Any) -> 
     list of Solution
         In the order of ``betas``; infeasible ones have status "infeasible" if ``throw=False``.
     """
-    relu = isinstance(as_discriminator(options.get("discriminator", "quadratic")), ReLU)  # needs the rows themselves
-    data, latent = X if relu else Moments.from_array(X, name="X"), None if Z is None else as_latent(Z)
+    relu = isinstance(as_discriminator(options.get("discriminator", "quadratic")), ReLU)
+    rows = relu or isinstance(as_generator(options.get("generator", "linear")), Mixture)  # these games need them
+    data, latent = X if rows else Moments.from_array(X, name="X"), None if Z is None else as_latent(Z)
     return [solve(data, latent, beta=beta, **options) for beta in betas]
 
 

@@ -211,7 +211,6 @@ def test_a_referee_sees_another_sample():
         ({"generator": Mixture(np.ones((2, 3)))}, "3 columns"),
         ({"generator": "mixture", "lam": 1.0}, "exactly one"),
         ({"generator": "mixture", "X": cg.Moments.from_array(np.eye(2))}, "rows themselves"),
-        ({"generator": "mixture", "discriminator": "quadratic"}, "ReLU"),
         ({"generator": "mixture", "regularizer": "weights"}, "regularizer has no meaning"),
         ({"generator": "mixture", "method": "program"}, "method has no meaning"),
         ({"generator": "mixture", "solver": "SCS"}, "solver has no meaning"),

@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class Linear:
@@ -16,3 +21,7 @@ class Linear:
     def coefficients(self) -> tuple[float, float, float]:
         """(a, b, c) of a t^2 + b t + c."""
         return 0.0, 1.0, 0.0
+
+    def __call__(self, t: Array) -> Array:
+        """s(t), elementwise."""
+        return t

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -34,3 +37,7 @@ class Polynomial:
     def coefficients(self) -> tuple[float, float, float]:
         """(a, b, c) of a t^2 + b t + c."""
         return self.a, self.b, self.c
+
+    def __call__(self, t: Array) -> Array:
+        """s(t), elementwise."""
+        return (self.a * t + self.b) * t + self.c

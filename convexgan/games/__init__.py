@@ -1,10 +1,19 @@
-"""Games with ReLU discriminators that are convex: solvers, and both players' best responses."""
+"""Convex games with ReLU discriminators or mixture generators: solvers, and both players' best responses."""
 
 from __future__ import annotations
 
 from convexgan.games.cutting_planes import solve_mixture
+from convexgan.games.mixture_program import solve_mixture_program
 from convexgan.games.responses import critic_of, discriminator_response, generator_response
 from convexgan.games.sample_game import SampleGame
 from convexgan.games.scalar import solve_scalar
 
-__all__ = ["SampleGame", "critic_of", "discriminator_response", "generator_response", "solve_mixture", "solve_scalar"]
+__all__ = [
+    "SampleGame",
+    "critic_of",
+    "discriminator_response",
+    "generator_response",
+    "solve_mixture",
+    "solve_mixture_program",
+    "solve_scalar",
+]

@@ -121,8 +121,13 @@ def _raise_if_infeasible(game: SampleGame, particles: Array) -> None:
     p = solve_mixture(free)[0]
     least = discriminator_response(game, particles, p).upper_bound * (1 + 1e-6)
     if least > game.beta:
-        raise InfeasibleError(
-            f"no mixture of the {len(particles)} particles comes within beta: use beta >= {least!r}, or more particles "
-            "near the data.",
-            smallest_beta=least,
-        )
+        raise out_of_reach(len(particles), least)
+
+
+def out_of_reach(count: int, least: float) -> InfeasibleError:
+    """No mixture of so many particles meets the constraint; the least beta that works is named."""
+    return InfeasibleError(
+        f"no mixture of the {count} particles comes within beta: use beta >= {least!r}, or more particles near the "
+        "data.",
+        smallest_beta=least,
+    )

@@ -1,4 +1,4 @@
-"""Both players' best responses in a game with a ReLU discriminator, exactly."""
+"""Both players' best responses in a game with a ReLU discriminator or a mixture generator, exactly."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan.arrangements import Maximum
-from convexgan.discriminators import TwoLayerDiscriminator, separate_relu
+from convexgan.discriminators import ReLU, TwoLayerDiscriminator, separate, separate_relu
 from convexgan.games.sample_game import SampleGame
+from convexgan.moments import Moments
 
 Array = NDArray[np.float64]
 
@@ -17,6 +18,11 @@ Array = NDArray[np.float64]
 def discriminator_response(game: SampleGame, points: Array, weights: Array, **search: Any) -> Maximum:
     """The neuron that sees most between the data and a law of points (m, d) with weights (m,)."""
     used = weights > 0
+    if not isinstance(game.activation, ReLU):
+        a, b, _ = game.activation.coefficients
+        fake = Moments.from_array(game.lift(points[used]), weights[used])
+        found = separate(Moments.from_array(game.lift(game.data)), fake, a, b)
+        return Maximum(found.value, found.upper_bound, True, found.direction, found.sign, "optimal", "moments", {})
     rows = np.concatenate([game.data, points[used]])
     signed = np.concatenate([np.full(len(game.data), 1 / len(game.data)), -weights[used] / weights.sum()])
     return separate_relu(game.activation, rows, signed, game.bias, **search)
@@ -47,10 +53,14 @@ def generator_response(game: SampleGame, critic: TwoLayerDiscriminator) -> float
 
 
 def _rounding(game: SampleGame, critic: TwoLayerDiscriminator, rows: Array) -> Array:
-    """How far rounding may move the scores: a share of the sum over j of |v_j| (|u_j| . |x| + |b_j|)."""
+    """How far rounding may move the scores: a share of the sum over j of |v_j| s(|u_j| . |x| + |b_j|)."""
     sizes = np.abs(rows) @ np.abs(critic.neurons).T + np.abs(critic.biases)
-    share = 4 * float(np.finfo(float).eps) * max(1.0, abs(game.activation.slope))
-    return np.asarray(share * (sizes @ np.abs(critic.outer)))
+    if isinstance(game.activation, ReLU):
+        sizes *= max(1.0, abs(game.activation.slope))
+    else:
+        a, b, c = np.abs(game.activation.coefficients)
+        sizes = (2 * a * sizes + b) * sizes + c
+    return np.asarray(4 * float(np.finfo(float).eps) * (sizes @ np.abs(critic.outer)))
 
 
 def _candidates(game: SampleGame, critic: TwoLayerDiscriminator) -> Array:
@@ -64,6 +74,7 @@ def _candidates(game: SampleGame, critic: TwoLayerDiscriminator) -> Array:
     else:
         inside = np.zeros(1)
     active = np.outer(inside, slopes) + critic.biases > 0
-    steep = np.where(active, 1.0, game.activation.slope) @ (critic.outer * slopes)
+    slope = game.activation.slope  # type: ignore[union-attr]  # free points face ReLUs only
+    steep = np.where(active, 1.0, slope) @ (critic.outer * slopes)
     vertices = np.clip(steep / (2 * game.penalty), ends[:-1], ends[1:])
     return np.concatenate([vertices, bends])[:, None]

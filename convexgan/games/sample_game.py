@@ -1,4 +1,4 @@
-"""The record of a game with a ReLU discriminator; no computing."""
+"""The record of a game with a ReLU discriminator or a mixture generator; no computing."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan.discriminators import ReLU
+from convexgan.problem import Activation
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class SampleGame:
-    """A game with a ReLU discriminator, all terms means; the generator is a law: points and their weights.
+    """A game that needs the rows, all terms means; the generator is a law: points and their weights.
 
         min over laws of E R        s.t. ipm <= beta        (penalised discriminator), or
         min over laws of E R + lam * ipm                    (norm-bounded discriminator)
@@ -24,7 +25,7 @@ class SampleGame:
     Attributes
     ----------
     data : (n, d) array
-    activation : ReLU
+    activation : Activation or ReLU
     beta, lam : float or None
         Exactly one is given, in the units of means.
     particles : (m, d) array or None
@@ -36,7 +37,7 @@ class SampleGame:
     """
 
     data: Array
-    activation: ReLU
+    activation: Activation | ReLU
     beta: float | None
     lam: float | None
     particles: Array | None
