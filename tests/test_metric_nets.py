@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError
@@ -118,6 +119,17 @@ def test_other_files_are_not_taken_for_the_models(age_file: Path, tmp_path: Path
     broken.write_bytes(b"no model")
     with pytest.raises(ValueError, match=r"broken.onnx is not the model expected"):
         extractors.age256(broken)
+    with pytest.raises(ValueError, match=r"broken.onnx is not a file of weights alone"):
+        extractors.inception(broken)
+
+
+def test_weights_that_would_run_code_are_refused(tmp_path: Path) -> None:
+    import torch
+
+    path = tmp_path / "weights.pth"
+    torch.save({"weight": Path("anything but a tensor")}, path)
+    with pytest.raises(ValueError, match=r"weights.pth is not a file of weights alone"):
+        extractors.inception(path)
 
 
 # -- torch ---------------------------------------------------------------------------------------------------------
@@ -165,12 +177,13 @@ def test_fid_is_called_so_only_with_the_published_weights(tmp_path: Path, monkey
             return images.float()
 
     weights = tmp_path / "weights.pth"
-    weights.write_bytes(b"random")
+    torch.save({"weight": torch.zeros(3)}, weights)
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:8]
     monkeypatch.setattr(fid, "FrechetInceptionDistance", Metric)
     real, fake = pictures(40, 4), pictures(40, 4, 1)
     names = [r.metric for r in evaluate(real, fake, ["frechet", "kernel"], f"inception={weights}", **FAST).results]
-    assert names == ["FD-inception-v3 with weights a441b15f", "KD-inception-v3 with weights a441b15f"]
-    monkeypatch.setattr(extractors, "INCEPTION_SHA256", "a441b15f")
+    assert names == [f"{kind}-inception-v3 with weights {digest}" for kind in ("FD", "KD")]
+    monkeypatch.setattr(extractors, "INCEPTION_SHA256", digest)
     names = [r.metric for r in evaluate(real, fake, ["frechet", "kernel"], f"inception={weights}", **FAST).results]
     assert names == ["FID", "KID"]
 
@@ -238,6 +251,11 @@ def test_a_missing_package_is_named(
         getattr(extractors, call)(age_file)
 
 
-def test_inception_without_torch_fidelity_names_it(age_file: Path) -> None:
-    with pytest.raises(ModuleNotFoundError, match="torch-fidelity"):
-        extractors.inception(age_file)
+def test_inception_without_torch_fidelity_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+    from torchmetrics.image import fid
+
+    torch.save({}, tmp_path / "weights.pth")
+    monkeypatch.setattr(fid, "_TORCH_FIDELITY_AVAILABLE", False)
+    with pytest.raises(ModuleNotFoundError, match=r"'convexgan\[metrics\]' torch-fidelity"):
+        extractors.inception(tmp_path / "weights.pth")
