@@ -310,6 +310,23 @@ def test_sample_refuses_other_files(fitted: Path, tmp_path: Path) -> None:
     assert "-n" in refused("sample", fitted / "run", "--out", tmp_path / "a.png", "-n", 0)
 
 
+def test_evaluate_measures_new_pictures(fitted: Path) -> None:
+    options = ["evaluate", fitted / "run", fitted / "few.npy", "--resamples", 4]
+    chosen = [*options, "--metrics", "frechet,copies", "--extractor", "pixels=4"]
+    printed = json.loads(run(*chosen, "--json").stdout)
+    from convexgan.metrics import evaluate
+
+    drawn = ProgressiveConvexGAN.load(fitted / "run/model.npz").sample(599, 0)
+    report = evaluate(np.load(fitted / "few.npy"), drawn, ["frechet", "copies"], "pixels=4", resamples=4)
+    assert printed["metrics"] == json.loads(report.to_json()) and len(printed["stages"]) == 2
+    assert "FD-pixels-4" in run(*chosen).stdout
+    assert "metrics" not in json.loads(run(*options, "--json").stdout)
+    assert "Did you mean 'frechet'" in refused(*options, "--metrics", "frechett")
+    assert "nowhere.onnx does not exist" in refused(*options, "--metrics", "faces=nowhere.onnx")
+    np.save(fitted / "five.npy", np.load(fitted / "few.npy")[:20])
+    assert "20 pictures for 64 features" in run(*options[:2], fitted / "five.npy", "--metrics", "frechet").stdout
+
+
 def test_evaluate_on_the_fitted_pictures_gives_beta(fitted: Path) -> None:
     printed = json.loads(run("evaluate", fitted / "run", "digits", "--json", "--resamples", 20).stdout)
     for stage in printed["stages"]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
@@ -16,6 +17,9 @@ from convexgan.cli.arrays import write_rows
 from convexgan.cli.console import Json, Seed, note, number, phase, print_json, print_table, result
 from convexgan.cli.pictures import Data, Size, read_images
 from convexgan.discrepancy import HeldOut
+
+if TYPE_CHECKING:
+    from convexgan.metrics import Report
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A folder made by `convexgan fit` or `convexgan demo`.")]
 
@@ -144,6 +148,12 @@ def sample(
 def evaluate(
     run: Run,
     data: Data,
+    metrics: Annotated[
+        str | None, typer.Option(help="Also frechet, kernel, sliced, precision-recall, copies, faces[=FILE].")
+    ] = None,
+    extractor: Annotated[
+        str, typer.Option(help="pixels[=SIZE], age256[=FILE], efficientnet-lite0[=FILE], inception=FILE.")
+    ] = "pixels",
     resamples: Annotated[int, typer.Option(help="Bootstrap draws.")] = 100,
     seed: Seed = 0,
     as_json: Json = False,
@@ -151,8 +161,9 @@ def evaluate(
     """Measure a model on pictures: the discrepancy at each stage, with a 95 % bootstrap interval, beside beta.
 
     On the pictures it was fitted to, the discrepancy is beta; on new ones it is larger.
+    With --metrics, as many new pictures are compared with the given ones, beside a real-against-real floor.
 
-    Example: convexgan evaluate run new_faces/
+    Example: convexgan evaluate run new_faces/ --metrics frechet,kernel --extractor pixels=16
     """
     from convexgan.cli.runs import load_model
 
@@ -160,13 +171,30 @@ def evaluate(
     images = read_images(data, model.stages_[-1].size).images
     if model.color_ and images.ndim == 3:  # a folder without colour reads as grey
         images = np.repeat(images[..., None], 3, axis=3)
+    measured = quality(model, images, metrics, extractor, resamples, seed) if metrics is not None else None
     with phase("evaluating"):
         found = model.held_out(images, resamples=resamples, rng=seed)
     records = evaluation(model, found)
+    content = {"pictures": len(images), "stages": records}
+    if measured is not None:
+        content["metrics"] = json.loads(measured.to_json())
     if as_json:
-        print_json({"pictures": len(images), "stages": records})
-    else:
-        print_table(EVALUATION, evaluation_rows(records))
+        print_json(content)
+        return
+    print_table(EVALUATION, evaluation_rows(records))
+    if measured is not None:
+        print_table(measured.columns, [r.cells() for r in measured.results], "new pictures (95 % bootstrap interval)")
+        for line in measured.notes:
+            result(line)
+
+
+def quality(model: Any, images: NDArray[np.uint8], metrics: str, extractor: str, resamples: int, seed: int) -> Report:
+    """The metrics of as many new pictures as are given."""
+    from convexgan.metrics import evaluate as compare
+
+    drawn = model.sample(len(images), seed)
+    with phase("measuring new pictures"):
+        return compare(images, drawn, metrics.split(","), extractor, resamples=resamples, rng=seed)
 
 
 EVALUATION = ("size", "rank", "beta", "ipm", "low", "high")

@@ -19,7 +19,6 @@ Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
 BLOCKS = 32
 SPLITS = 4  # of the real blocks, over which the floor is averaged
-LEAST = 8  # pictures with which an interval begins to mean something
 
 
 @dataclass(frozen=True)
@@ -56,13 +55,6 @@ class Measured:
 def deal(n: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """The block of each of n rows, (n,): random, of sizes that differ by at most one."""
     return rng.permutation(n) % BLOCKS
-
-
-def check_sizes(real: int, fake: int) -> None:
-    """Raise if a sample has too few pictures."""
-    for n, name in ((real, "real"), (fake, "fake")):
-        if n < LEAST:
-            raise ValueError(f"{name} holds {n} pictures: pass at least {LEAST}, better thousands.")
 
 
 def measure(

@@ -8,7 +8,7 @@ from typing import Any
 from convexgan._checks import check_choice
 from convexgan.metrics.blocks import Bootstrap
 from convexgan.metrics.extractors import as_extractor
-from convexgan.metrics.faces import faces
+from convexgan.metrics.faces import detector, faces
 from convexgan.metrics.frechet import frechet
 from convexgan.metrics.kernel import kernel
 from convexgan.metrics.manifold import manifold
@@ -68,6 +68,7 @@ def evaluate(
     parts = [metric.partition("=") for metric in ([metrics] if isinstance(metrics, str) else metrics)]
     chosen = {check_choice(name, "metric", METRICS): argument for name, _, argument in parts}
     bootstrap, look = Bootstrap(resamples, level, rng), as_extractor(extractor)
+    score = detector(chosen["faces"] or None) if "faces" in chosen else None  # a missing file is missed at once
     results: list[Result] = []
     if chosen.keys() - {"sliced", "faces"}:
         results += _of_features(
@@ -75,8 +76,8 @@ def evaluate(
         )
     if "sliced" in chosen:
         results += sliced(real, fake, bootstrap)
-    if "faces" in chosen:
-        results.append(faces(real, fake, bootstrap, chosen["faces"] or None))
+    if score is not None:
+        results.append(faces(real, fake, score, bootstrap))
     return Report(tuple(results))
 
 

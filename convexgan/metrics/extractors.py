@@ -6,6 +6,7 @@ Networks are made when they are asked for, their weights read from a file that a
 from __future__ import annotations
 
 import hashlib
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def efficientnet_lite0(path: PathLike | None = None) -> Extractor:
         repair = "efficientnet-lite0 needs torch and: pip install --no-deps efficientnet-lite-pytorch."
         raise ModuleNotFoundError(repair, name=error.name) from None
     net = EfficientNet.from_name("efficientnet-lite0")
-    net.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    net.load_state_dict(_read_weights(file))
     net.eval()
 
     def look(images: NDArray[Any]) -> NDArray[Any]:
@@ -81,6 +82,16 @@ def efficientnet_lite0(path: PathLike | None = None) -> Extractor:
             return np.asarray(net.extract_features(inputs).mean(dim=(2, 3)))
 
     return Extractor("efficientnet-lite0", look)
+
+
+def _read_weights(path: PathLike) -> Any:
+    """The tensors in a .pth file, of which nothing else is unpickled."""
+    import torch
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError):
+        raise ValueError(f"{path} is not a file of weights alone: save the state dict with torch.save.") from None
 
 
 def inception(path: PathLike) -> Extractor:
@@ -98,6 +109,7 @@ def inception(path: PathLike) -> Extractor:
     try:
         from torchmetrics.image.fid import FrechetInceptionDistance
 
+        _read_weights(path)  # torch-fidelity unpickles whatever the file holds: here it is shown to be weights only
         metric = FrechetInceptionDistance(2048, feature_extractor_weights_path=str(path))
     except ModuleNotFoundError as error:
         repair = "inception needs torchmetrics and torch-fidelity: pip install 'convexgan[metrics]' torch-fidelity."

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan.metrics._nets import PathLike, channels_first, find_file, onnx_session, rgb_bytes
-from convexgan.metrics.blocks import Bootstrap, check_sizes, measure_share
-from convexgan.metrics.pictures import check_same, picture_chunks
+from convexgan.metrics.blocks import Bootstrap, measure_share
+from convexgan.metrics.pictures import check_same, check_sizes, picture_chunks
 from convexgan.metrics.result import Result
 
 EDGE = 128  # pixels that pictures are resized to: the detector's own grid is four pixels wide
@@ -44,12 +44,11 @@ def face_rate(
     ----------
     Xu et al., CenterFace: Joint Face Detection and Alignment Using Face as Point, 2019, arXiv 1911.03599.
     """
-    return faces(real, fake, Bootstrap(resamples, level, rng), path)
+    return faces(real, fake, detector(path), Bootstrap(resamples, level, rng))
 
 
-def faces(real: Any, fake: Any, bootstrap: Bootstrap, path: PathLike | None = None) -> Result:
-    """The same for a bootstrap."""
-    score = detector(path)
+def faces(real: Any, fake: Any, score: Callable[[NDArray[Any]], NDArray[Any]], bootstrap: Bootstrap) -> Result:
+    """The same for a detector and a bootstrap."""
     (left, shape), (right, other) = _scores(real, "real", score), _scores(fake, "fake", score)
     check_same(shape, other)
     check_sizes(len(left), len(right))

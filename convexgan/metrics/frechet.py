@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan.gaussian import factor_distance
-from convexgan.metrics.blocks import Bootstrap, Counts, check_sizes, deal, measure
+from convexgan.metrics.blocks import Bootstrap, Counts, deal, measure
 from convexgan.metrics.extractors import INCEPTION, as_extractor
-from convexgan.metrics.pictures import Extractor, check_same, pieces
+from convexgan.metrics.pictures import Extractor, check_features, check_same, check_sizes, pieces
 from convexgan.metrics.result import Result
 from convexgan.moments import Moments
 
@@ -74,8 +74,10 @@ def frechet(real: Any, fake: Any, extractor: Extractor, bootstrap: Bootstrap) ->
     rng = np.random.default_rng(bootstrap.rng)
     (left, shape), (right, other) = (block_moments(s, extractor, n, rng) for s, n in ((real, "real"), (fake, "fake")))
     check_same(shape, other)
+    check_features(left[0].dim, right[0].dim)
     sizes, fakes = (np.array([block.count for block in blocks], dtype=np.int64) for blocks in (left, right))
-    check_sizes(int(sizes.sum()), int(fakes.sum()))
+    n, m = int(sizes.sum()), int(fakes.sum())
+    check_sizes(n, m)
     found = measure(
         lambda a, b: distance(merged(left, a), merged(right, b)),
         lambda a, b: distance(merged(left, a), merged(left, b)),
@@ -84,7 +86,6 @@ def frechet(real: Any, fake: Any, extractor: Extractor, bootstrap: Bootstrap) ->
         bootstrap,
         least=0.0,
     )
-    n, m = int(sizes.sum()), int(fakes.sum())
     few = f"{min(n, m)} pictures for {left[0].dim} features: mostly bias, look at the floor and at more pictures."
     return Result(
         "FID" if extractor.name == INCEPTION else f"FD-{extractor.name}",
@@ -124,13 +125,14 @@ def merged(blocks: list[Moments], counts: Counts) -> Moments:
 
 def distance(a: Moments, b: Moments) -> float:
     """The squared Frechet distance; covariances are divided by count - 1."""
-    if a.dim != b.dim:
-        raise ValueError(f"real has {a.dim} features and fake {b.dim}: both must come from one extractor.")
     shift = a.mean - b.mean
     return float(factor_distance(_factor(a), _factor(b)) + shift @ shift)
 
 
 def _factor(moments: Moments) -> NDArray[np.float64]:
     """F (r, d) with F'F the unbiased covariance."""
-    spectrum, n = moments.centered().spectrum, moments.count or 0
-    return np.asarray(np.sqrt(spectrum.values * (n / (n - 1)))[:, None] * spectrum.vectors.T)
+    centred, n = moments.centered(), moments.count or 0
+    factor = centred.factor
+    if factor is None:
+        factor = np.sqrt(centred.spectrum.values)[:, None] * centred.spectrum.vectors.T
+    return np.asarray(factor * np.sqrt(n / (n - 1)))

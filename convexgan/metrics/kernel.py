@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan.metrics.blocks import Bootstrap, Counts, check_sizes, deal, measure
+from convexgan.metrics.blocks import Bootstrap, Counts, deal, measure
 from convexgan.metrics.extractors import INCEPTION, as_extractor
-from convexgan.metrics.pictures import Extractor, Features, check_same, features_of
+from convexgan.metrics.pictures import Extractor, both_features
 from convexgan.metrics.result import Result
 
 Array = NDArray[np.float64]
@@ -44,11 +44,8 @@ def kernel_distance(
 
 def kernel(real: Any, fake: Any, extractor: Extractor, bootstrap: Bootstrap) -> Result:
     """The same for an extractor and a bootstrap."""
-    X, Y = features_of(real, extractor, "real"), features_of(fake, extractor, "fake")
-    check_same(X.shape, Y.shape)
-    check_sizes(len(X.rows), len(Y.rows))
     rng = np.random.default_rng(bootstrap.rng)
-    (x, sizes), (y, fakes) = _sorted(X, rng), _sorted(Y, rng)
+    (x, sizes), (y, fakes) = (_sorted(rows, rng) for rows in both_features(real, fake, extractor))
     xx, yy, xy = kernel_sums(x, sizes, x, sizes), kernel_sums(y, fakes, y, fakes), kernel_sums(x, sizes, y, fakes)
     own_x, own_y = _own(x, sizes), _own(y, fakes)
     found = measure(
@@ -63,10 +60,10 @@ def kernel(real: Any, fake: Any, extractor: Extractor, bootstrap: Bootstrap) -> 
     return Result(name, *numbers, found.floor_sizes, extractor.name)
 
 
-def _sorted(features: Features, rng: np.random.Generator) -> tuple[Array, Counts]:
+def _sorted(rows: NDArray[Any], rng: np.random.Generator) -> tuple[Array, Counts]:
     """The rows sorted by block, and the sizes of the blocks."""
-    labels = deal(len(features.rows), rng)
-    return features.rows[np.argsort(labels, kind="stable")].astype(np.float64), np.bincount(labels)
+    labels = deal(len(rows), rng)
+    return rows[np.argsort(labels, kind="stable")].astype(np.float64), np.bincount(labels)
 
 
 def kernel_sums(x: Array, sizes: Counts, y: Array, others: Counts) -> Array:

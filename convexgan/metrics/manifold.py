@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import check_count
-from convexgan.metrics.blocks import Bootstrap, Measured, check_sizes, measure_share, split
+from convexgan.metrics.blocks import Bootstrap, Measured, measure_share, split
 from convexgan.metrics.extractors import as_extractor
-from convexgan.metrics.pictures import Extractor, check_same, features_of
+from convexgan.metrics.pictures import Extractor, both_features
 from convexgan.metrics.result import Result
 
 
@@ -53,10 +53,7 @@ def precision_recall(
 
 def manifold(real: Any, fake: Any, extractor: Extractor, bootstrap: Bootstrap, k: int = 3) -> PrecisionRecall:
     """The same for an extractor and a bootstrap."""
-    X, Y = features_of(real, extractor, "real"), features_of(fake, extractor, "fake")
-    check_same(X.shape, Y.shape)
-    check_sizes(len(X.rows), len(Y.rows))
-    x, y = X.rows, Y.rows
+    x, y = both_features(real, fake, extractor)
     left, right = halves(x, len(y), bootstrap)
     if k >= min(len(right), len(y)):
         raise ValueError(f"neighbours={k} needs more than {k} pictures on each side of the floor: pass more pictures.")

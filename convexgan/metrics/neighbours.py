@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan.metrics.blocks import Bootstrap, check_sizes, measure_share
+from convexgan.metrics.blocks import Bootstrap, measure_share
 from convexgan.metrics.extractors import as_extractor
 from convexgan.metrics.manifold import halves
-from convexgan.metrics.pictures import Extractor, check_same, features_of
+from convexgan.metrics.pictures import Extractor, both_features
 from convexgan.metrics.result import Result
 
 
@@ -62,10 +62,7 @@ def nearest_neighbours(
 
 def neighbours(real: Any, fake: Any, extractor: Extractor, bootstrap: Bootstrap) -> Neighbours:
     """The same for an extractor and a bootstrap."""
-    X, Y = features_of(real, extractor, "real"), features_of(fake, extractor, "fake")
-    check_same(X.shape, Y.shape)
-    x, y = X.rows, Y.rows
-    check_sizes(len(x), len(y))
+    x, y = both_features(real, fake, extractor)
     left, right = halves(x, len(y), bootstrap)
     distances, indices, own = nearest(y, x)
     others, places, theirs = nearest(right, left)

@@ -16,6 +16,7 @@ from convexgan.progressive.pyramid import box_pyramid
 
 BATCH = 128  # pictures shown to an extractor at a time
 PIECE = 8192  # rows handed on at a time
+LEAST = 8  # pictures with which an interval begins to mean something
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,28 @@ def features_of(images: Any, extractor: Extractor, name: str) -> Features:
     if isinstance(images, Features):
         return images
     return Features(np.concatenate([rows for rows, _ in found]), extractor.name, found[0][1])
+
+
+def both_features(real: Any, fake: Any, extractor: Extractor) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The rows of real and fake features, checked to be comparable."""
+    x, y = features_of(real, extractor, "real"), features_of(fake, extractor, "fake")
+    check_same(x.shape, y.shape)
+    check_features(x.rows.shape[1], y.rows.shape[1])
+    check_sizes(len(x.rows), len(y.rows))
+    return x.rows, y.rows
+
+
+def check_sizes(real: int, fake: int) -> None:
+    """Raise if a sample has too few pictures."""
+    for n, name in ((real, "real"), (fake, "fake")):
+        if n < LEAST:
+            raise ValueError(f"{name} holds {n} pictures: pass at least {LEAST}, better thousands.")
+
+
+def check_features(real: int, fake: int) -> None:
+    """Raise unless real and fake pictures have as many features."""
+    if real != fake:
+        raise ValueError(f"real has {real} features and fake {fake}: both must come from one extractor.")
 
 
 def check_same(real: tuple[int, ...], fake: tuple[int, ...]) -> None:

@@ -6,8 +6,6 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-COLUMNS = ("metric", "extractor", "value", "low", "high", "floor", "real", "fake")
-
 
 @dataclass(frozen=True)
 class Result:
@@ -47,7 +45,7 @@ class Result:
     note: str = ""
 
     def cells(self) -> list[str]:
-        """The table cells under `COLUMNS`."""
+        """The table cells under `Report.columns`."""
         numbers = [f"{number:.4g}" for number in (self.value, self.low, self.high, self.floor)]
         return [self.metric, self.extractor, *numbers, str(self.real), str(self.fake)]
 
@@ -61,6 +59,7 @@ class Report:
     results : tuple of Result
     """
 
+    columns = ("metric", "extractor", "value", "low", "high", "floor", "real", "fake")
     results: tuple[Result, ...]
 
     def __getitem__(self, metric: str) -> Result:
@@ -75,7 +74,7 @@ class Report:
         return [f"{result.metric}: {result.note}" for result in self.results if result.note]
 
     def __str__(self) -> str:
-        rows = [list(COLUMNS), *(result.cells() for result in self.results)]
+        rows = [list(self.columns), *(result.cells() for result in self.results)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         return "\n".join([_line(row, widths) for row in rows] + self.notes)
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan.metrics.blocks import Bootstrap, Counts, check_sizes, deal, measure
-from convexgan.metrics.pictures import check_same, picture_chunks
+from convexgan.metrics.blocks import Bootstrap, Counts, deal, measure
+from convexgan.metrics.pictures import check_same, check_sizes, picture_chunks
 from convexgan.metrics.result import Result
 from convexgan.progressive.pyramid import COARSEST, box_pyramid, upsample
 
@@ -45,12 +45,12 @@ def sliced(real: Any, fake: Any, bootstrap: Bootstrap) -> list[Result]:
     left, shape = projections(real, "real", bootstrap.rng)
     right, other = projections(fake, "fake", bootstrap.rng)
     check_same(shape, other)
+    check_sizes(len(next(iter(left.values()))), len(next(iter(right.values()))))
     rng = np.random.default_rng(bootstrap.rng)
     return [_result(size, left[size], right[size], bootstrap, rng) for size in left]
 
 
 def _result(size: int, x: Array, y: Array, bootstrap: Bootstrap, rng: np.random.Generator) -> Result:
-    check_sizes(len(x), len(y))
     labels, others = deal(len(x), rng), deal(len(y), rng)
     both, own = Slices(np.concatenate([x, y])), Slices(x)
     found = measure(
