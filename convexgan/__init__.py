@@ -70,8 +70,8 @@ def __getattr__(name: str) -> Any:
         from convexgan.progressive import ProgressiveConvexGAN
 
         return ProgressiveConvexGAN
-    if name == "torch":
-        return import_module("convexgan.torch")
+    if name in ("problems", "torch"):
+        return import_module(f"convexgan.{name}")
     raise AttributeError(f"module 'convexgan' has no attribute {name!r}")
 
 

@@ -1,0 +1,13 @@
+"""Min-max problems with a certified optimum, to judge optimisers by: named, versioned, fingerprinted."""
+
+try:
+    from convexgan.problems.catalogue import list, load
+    from convexgan.problems.gans import GANProblem
+    from convexgan.problems.mixtures import MixtureProblem
+    from convexgan.problems.problem import Measure, Problem
+    from convexgan.problems.scalars import ScalarProblem
+except ModuleNotFoundError as error:
+    message = f"convexgan.problems needs {error.name}: pip install 'convexgan[torch]'."
+    raise ModuleNotFoundError(message, name=error.name) from None
+
+__all__ = ["GANProblem", "Measure", "MixtureProblem", "Problem", "ScalarProblem", "list", "load"]

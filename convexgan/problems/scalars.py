@@ -1,0 +1,107 @@
+"""Games of two numbers: the test games of the min-max literature."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from convexgan.problems.problem import LOST, Measure, Problem
+from convexgan.updates import DifferentiableGame, State
+
+
+class ScalarGame(DifferentiableGame):
+    """min over x, max over y of f(x, y), differentiated by torch; players are tuples of one tensor."""
+
+    def __init__(self, f: Callable[[Tensor, Tensor], Tensor]) -> None:
+        self.f = f
+
+    def _gradients(self, x: Any, y: Any, create_graph: bool) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+        with torch.enable_grad():
+            a, b = (part[0].detach().requires_grad_() for part in (x, y))
+            found = torch.autograd.grad(self.f(a, b).sum(), (a, b), create_graph=create_graph, materialize_grads=True)
+        return a, b, found
+
+    def gradients(self, x: Any, y: Any) -> tuple[Any, Any]:
+        """Both gradients."""
+        grad_x, grad_y = self._gradients(x, y, False)[2]
+        return (grad_x,), (grad_y,)
+
+    def grad_x(self, x: Any, y: Any) -> Any:
+        """df/dx."""
+        return self.gradients(x, y)[0]
+
+    def grad_y(self, x: Any, y: Any) -> Any:
+        """df/dy."""
+        return self.gradients(x, y)[1]
+
+    def vjp(self, x: Any, y: Any, u: Any, v: Any) -> tuple[Any, Any]:
+        """The gradient of u df/dx + v df/dy."""
+        with torch.enable_grad():
+            a, b, (grad_x, grad_y) = self._gradients(x, y, True)
+            total = (u[0] * grad_x + v[0] * grad_y).sum()
+            found = torch.autograd.grad(total, (a, b), materialize_grads=True)
+        return (found[0],), (found[1],)
+
+
+class ScalarProblem(Problem):
+    """A game of two numbers.
+
+    Parameters
+    ----------
+    name, description, source : str
+    f : function of two tensors
+    text : str
+        f as a formula.
+    kind : str
+        What the origin is, where f is 0: "saddle", "minimax" (min max, but no saddle point), "stationary" (min max of a
+        neighbourhood only) or "none" (at rest, yet no solution).
+    """
+
+    def __init__(
+        self,
+        *described: Any,
+        f: Callable[[Tensor, Tensor], Tensor],
+        text: str,
+        kind: str,
+        version: int = 1,
+    ) -> None:
+        name, description, source = described
+        super().__init__(name, version, description, source)
+        self.f, self.text, self._kind = f, text, kind
+
+    @property
+    def value(self) -> float:
+        """0, the payoff at the origin."""
+        return 0.0
+
+    @property
+    def kind(self) -> str:
+        """What the origin is."""
+        return self._kind
+
+    def game(self) -> ScalarGame:
+        """The game."""
+        return ScalarGame(self.f)
+
+    def start(self, seed: int) -> State:
+        """(5, 7) for seed 0, as in the literature; standard Gaussians, three times as large, for the others."""
+        draws = 3 * np.random.default_rng(seed).standard_normal(2) if seed else np.array([5.0, 7.0])
+        x, y = torch.from_numpy(draws)
+        return State((x.reshape(1),), (y.reshape(1),))
+
+    def measure(self, state: State) -> Measure:
+        """The payoff, and the distance from the origin."""
+        x, y = state.x[0].detach(), state.y[0].detach()
+        if not bool((x.isfinite() & y.isfinite()).all()):
+            return LOST
+        value, distance = float(self.f(x, y)), math.hypot(float(x), float(y))
+        return Measure(value, value, 0.0, distance, math.inf if self.kind == "none" else distance)
+
+    def _content(self) -> tuple[dict[str, Any], list[NDArray[Any]]]:
+        return {"f": self.text}, []
