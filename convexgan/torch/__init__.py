@@ -4,6 +4,7 @@ try:
     from convexgan.torch.audit import Audit, audit
     from convexgan.torch.conversion import from_solution, to_critic, to_generator
     from convexgan.torch.exact import ExactDiscriminatorLoss
+    from convexgan.torch.gap import DualityGap, duality_gap
     from convexgan.torch.loop import Outcome, Training
     from convexgan.torch.modules import FreeGenerator, LinearGenerator, TwoLayerDiscriminator, TwoLayerGenerator
     from convexgan.torch.objective import Objective
@@ -14,6 +15,7 @@ except ModuleNotFoundError as error:
 
 __all__ = [
     "Audit",
+    "DualityGap",
     "ExactDiscriminatorLoss",
     "FreeGenerator",
     "LinearGenerator",
@@ -23,6 +25,7 @@ __all__ = [
     "TwoLayerDiscriminator",
     "TwoLayerGenerator",
     "audit",
+    "duality_gap",
     "from_solution",
     "to_critic",
     "to_generator",
