@@ -20,7 +20,7 @@ from convexgan.plotting import save_image
 from convexgan.progressive import ProgressiveConvexGAN
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = ("demo", "fit", "sample", "evaluate", "solve", "ipm", "verify", "info", "study")
+COMMANDS = ("demo", "fit", "sample", "evaluate", "solve", "ipm", "audit", "train", "verify", "info", "study")
 
 
 def run(*arguments: object, code: int = 0) -> Any:
@@ -167,6 +167,12 @@ def test_solve_reads_moments(folder: Path) -> None:
         (["ipm", "X.npy", "text.npy"], "text.npy"),
         (["ipm", "X.npy", "pickled.npy"], "pickled.npy"),
         (["ipm", "X.npy", "."], "Is a directory"),
+        (["audit", "X.npy", "X.npy"], "exactly one of beta and lam"),
+        (["audit", "Z.npy", "X.npy", "--beta", "1"], "columns"),
+        (["train", "X.npy", "--out", "t"], "exactly one of beta and lam"),
+        (["train", "X.npy", "--out", "t", "--method", "exact", "--beta", "1"], "--lam"),
+        (["train", "X.npy", "--out", "t", "--method", "optimistik", "--beta", "1"], "'optimistic'"),
+        (["train", "X.npy", "--out", "X.npy", "--beta", "1"], "X.npy"),
         (["verify", "X.npy", "X.npy"], ""),
         (["verify", "text.npy", "X.npy"], "not a convexgan certificate"),
         (["fit", "nowhere", "--out", "run"], "not found"),
@@ -191,6 +197,40 @@ def test_ipm_agrees_with_the_package(folder: Path) -> None:
         assert printed["value"] == cg.ipm(X, 2 * X, name).value
         assert printed["exact"] is True
     assert "generated rows score higher" in run("ipm", "X.npy", "Y.npy").stdout
+
+
+# -- audit, train --------------------------------------------------------------------------------------------------
+
+
+def test_audit_agrees_with_the_package_and_a_referee(folder: Path) -> None:
+    X, Y = np.load("X.npy"), 0.9 * np.load("X.npy")
+    np.save("Y.npy", Y)
+    printed = json.loads(run("audit", "Y.npy", "X.npy", "--beta", "2", "--certificate", "cert.json", "--json").stdout)
+    expected = cg.certify(X, Y, beta=2)
+    assert (printed["value"], printed["bound"], printed["kind"]) == (expected.value, expected.bound, expected.kind)
+    run("verify", "cert.json", "X.npy")
+    printed = json.loads(run("audit", "Y.npy", "X.npy", "--lam", "1", "--discriminator", "relu", "--json").stdout)
+    assert 0 < printed["bound"] < printed["value"]
+    assert "bound" in run("audit", "Y.npy", "X.npy", "--lam", "1").stdout
+
+
+def test_train_writes_a_run_and_continues_it(folder: Path) -> None:
+    options = ["--beta", "0.5", "--latent-dim", "4", "--every", "10", "--out"]
+    whole = json.loads(run("train", "X.npy", *options, "whole", "--steps", "30", "--json").stdout)
+    run("train", "X.npy", *options, "t", "--steps", "20")
+    continued = json.loads(run("train", "X.npy", *options, "t", "--steps", "30", "--json").stdout)
+    assert continued | {"seconds": 0} == whole | {"seconds": 0} and continued["steps"] == 30
+    assert [row["step"] for row in json.loads(Path("t/history.json").read_text())] == [0, 10, 20, 30]
+    assert np.load("t/samples.npy").shape == (64, 4)
+    assert np.load("t/samples.npy").tobytes() == np.load("whole/samples.npy").tobytes()
+
+
+def test_train_on_pictures_against_the_exact_discriminator(folder: Path) -> None:
+    done = run("train", "digits", "--method", "exact", "--lam", "3", "--rate", "0.02", "--steps", "60", "--out", "t")
+    assert "saddle point from" in done.stdout
+    history = json.loads(Path("t/history.json").read_text())
+    assert history[-1]["value"] < history[0]["value"]
+    assert np.load("t/samples.npy").shape == (64, 8, 8) and Path("t/samples.png").exists()
 
 
 # -- verify --------------------------------------------------------------------------------------------------------

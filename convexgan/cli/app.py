@@ -9,7 +9,7 @@ import typer
 import typer.core
 
 from convexgan import __version__
-from convexgan.cli import demo, games, info, models, referee, study
+from convexgan.cli import demo, games, info, models, referee, study, training
 from convexgan.cli.console import note
 from convexgan.exceptions import ConvexGANError
 
@@ -56,7 +56,9 @@ for command in (
     models.evaluate,
     games.solve,
     games.ipm,
+    referee.audit,
     referee.verify,
+    training.train,
     info.info,
 ):
     app.command(no_args_is_help=False)(command)

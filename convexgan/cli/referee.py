@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from convexgan.certificate import Certificate
-from convexgan.cli.arrays import read_sample
+from convexgan.cli.arrays import read_sample, write_text
 from convexgan.cli.console import Json, note, number, phase, print_json, print_table, result
+from convexgan.cli.games import numbers_of
 
 NAMES = ("value", "bound", "gap", "ipm", "violation", "relative_violation", "max_min")
 TOLERANCE = 1e-6
@@ -46,6 +47,45 @@ def verify(
             _print(report)
     if not all(report["agrees"] for report in reports):
         raise typer.Exit(1)
+
+
+def audit(
+    samples: Annotated[Path, typer.Argument(metavar="SAMPLES.npy", help="Generated rows (n_f, d).")],
+    x: Annotated[Path, typer.Argument(metavar="X.npy", help="Real rows (n_r, d); .npy, or .npz of Moments.")],
+    discriminator: Annotated[
+        str, typer.Option(help="linear, quadratic, polynomial, or relu (needs torch).")
+    ] = "quadratic",
+    beta: Annotated[float | None, typer.Option(help="Penalty on the discriminator's norm: ipm <= beta.")] = None,
+    lam: Annotated[float | None, typer.Option(help="Instead of beta: a bound on the discriminator's norm.")] = None,
+    generator_penalty: Annotated[float, typer.Option(help="What multiplies E|G|^2.")] = 1.0,
+    tol: Annotated[float, typer.Option(help="Relative tolerance of the certificate's kind.")] = TOLERANCE,
+    certificate: Annotated[Path | None, typer.Option(help="Write the certificate here, cert.json.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Print how far anybody's samples are from the optimum of their game, with a proved bound.
+
+    Example: convexgan audit SAMPLES.npy X.npy --discriminator quadratic --beta 0.5
+    """
+    found = _certified(read_sample(samples), read_sample(x), discriminator, beta, lam, generator_penalty, tol)
+    if certificate is not None:
+        write_text(certificate, found.to_json())
+        note(f"certificate: {certificate}")
+    if as_json:
+        print_json(numbers_of(found))
+    else:
+        result(str(found))
+
+
+def _certified(
+    Y: Any, X: Any, discriminator: str, beta: float | None, lam: float | None, penalty: float, tol: float
+) -> Certificate:
+    if discriminator == "relu":
+        from convexgan.torch import Objective, audit
+
+        return audit(Y, "relu", X, objective=Objective(beta, lam, penalty), tol=tol).certificate
+    import convexgan as cg
+
+    return cg.certify(X, Y, discriminator=discriminator, beta=beta, lam=lam, generator_penalty=penalty, tol=tol)
 
 
 def _claims(certificate: Path, x: str) -> Iterator[tuple[str, Certificate, Any]]:

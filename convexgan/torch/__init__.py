@@ -4,15 +4,18 @@ try:
     from convexgan.torch.audit import Audit, audit
     from convexgan.torch.conversion import from_solution, to_critic, to_generator
     from convexgan.torch.exact import ExactDiscriminatorLoss
+    from convexgan.torch.gap import DualityGap, duality_gap
+    from convexgan.torch.loop import Outcome, Training
     from convexgan.torch.modules import FreeGenerator, LinearGenerator, TwoLayerDiscriminator, TwoLayerGenerator
     from convexgan.torch.objective import Objective
-    from convexgan.torch.training import Outcome, Training, train
+    from convexgan.torch.training import train
 except ModuleNotFoundError as error:
     message = f"convexgan.torch needs {error.name}: pip install 'convexgan[torch]'."
     raise ModuleNotFoundError(message, name=error.name) from None
 
 __all__ = [
     "Audit",
+    "DualityGap",
     "ExactDiscriminatorLoss",
     "FreeGenerator",
     "LinearGenerator",
@@ -22,6 +25,7 @@ __all__ = [
     "TwoLayerDiscriminator",
     "TwoLayerGenerator",
     "audit",
+    "duality_gap",
     "from_solution",
     "to_critic",
     "to_generator",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from convexgan._checks import as_rows, check_columns, check_count
-from convexgan.canonical import any_law, read_call
+from convexgan.canonical import any_law, check_budget, read_call
 from convexgan.certificate import Certificate, Kind, relative_gap
 from convexgan.certify import certify
 from convexgan.closed_forms import dual_value
@@ -127,22 +127,19 @@ def audit(
     >>> found.certificate.kind, found.optimal(1e-9)
     ('saddle', True)
     """
-    objective = Objective() if objective is None else objective
-    activation, bias, budget = _game(discriminator, objective)
+    settings = settings_of(discriminator, Objective() if objective is None else objective)
     X = data if isinstance(data, Moments) else flat(data)
-    spec, Z = _class(generator, latents)
-    Y = _generated(generator, spec, Z, samples, rng, isinstance(activation, ReLU))
-    if isinstance(activation, ReLU):
-        return Audit(_relu_certificate(X, Y, activation, bias, budget, objective, tol, time_limit))
-    regularizer = objective.regularizer
+    spec, Z = class_of(generator, latents)
+    relu = isinstance(settings["discriminator"], ReLU)
+    Y = generated(generator, spec, Z, samples, rng, rows_needed=relu)
+    if relu:
+        return Audit(_relu_certificate(X, Y, settings, tol, time_limit))
     if isinstance(spec, Linear) and isinstance(Z, GaussianLatent):
-        regularizer = "output"  # the same number: the second moment of [z, 1] is I
-    settings: dict[str, Any] = {"discriminator": activation, "bias": bias, "regularizer": regularizer, **budget}
-    settings["generator_penalty"] = objective.generator_penalty
+        settings["regularizer"] = "output"  # the same number: the second moment of [z, 1] is I
     certificate = certify(X, Y, generator=spec, Z=Z if spec is not None else None, tol=tol, **settings)
     if not isinstance(discriminator, TwoLayerDiscriminator):
         return Audit(certificate)
-    return Audit(certificate, *_guaranteed(X, Y, spec, Z, to_critic(discriminator), settings))
+    return Audit(certificate, *guaranteed(X, Y, spec, Z, to_critic(discriminator), settings, rescale=True))
 
 
 def flat(samples: Any) -> NDArray[Any]:
@@ -151,30 +148,29 @@ def flat(samples: Any) -> NDArray[Any]:
     return as_rows(rows.reshape(len(rows), -1) if rows.ndim > 2 else rows, "data")
 
 
-def _game(discriminator: Any, objective: Objective) -> tuple[Activation | ReLU, str, dict[str, float | None]]:
-    """The activation, the bias, and beta or lam."""
+def settings_of(discriminator: Any, objective: Objective) -> dict[str, Any]:
+    """The game as `certify` takes it: discriminator, bias, beta, lam, regularizer, generator_penalty."""
     if objective.loss != "wasserstein":
         raise ValueError("the optimum is known for loss='wasserstein' only: duality_gap measures the others.")
-    budget = {"beta": objective.beta, "lam": objective.lam}
-    if isinstance(discriminator, ExactDiscriminatorLoss):
-        exact = (
-            {"beta": discriminator.beta, "lam": None}
-            if discriminator.beta
-            else {"beta": None, "lam": discriminator.lam}
-        )
-        return discriminator.activation, discriminator.bias, exact
-    if isinstance(discriminator, TwoLayerDiscriminator):
-        return discriminator.activation, discriminator.bias, budget
-    if isinstance(discriminator, nn.Module):
+    found: dict[str, Any] = {"beta": objective.beta, "lam": objective.lam, "bias": "none"}
+    found |= {"regularizer": objective.regularizer, "generator_penalty": objective.generator_penalty}
+    if isinstance(discriminator, ExactDiscriminatorLoss | TwoLayerDiscriminator):
+        found |= {"discriminator": discriminator.activation, "bias": discriminator.bias}
+    elif isinstance(discriminator, nn.Module):
         names = ", ".join(map(repr, CLASSES))
         raise ValueError(
             f"a {type(discriminator).__name__} is of no class whose optimum is known: name one to judge the generator "
             f"by, discriminator = {names}."
         )
-    return as_discriminator(discriminator), "none", budget
+    else:
+        found["discriminator"] = as_discriminator(discriminator)
+    if isinstance(discriminator, ExactDiscriminatorLoss):
+        charged = discriminator.beta > 0
+        found |= {"beta": discriminator.beta} if charged else {"lam": discriminator.lam}
+    return found
 
 
-def _class(generator: Any, latents: Any) -> tuple[GeneratorClass | None, Any]:
+def class_of(generator: Any, latents: Any) -> tuple[GeneratorClass | None, Any]:
     """The generator's class where `certify` knows it, and its latents."""
     if not isinstance(generator, nn.Module):
         return None, None
@@ -189,7 +185,7 @@ def _class(generator: Any, latents: Any) -> tuple[GeneratorClass | None, Any]:
     return None, Z
 
 
-def _generated(generator: Any, spec: Any, Z: Any, samples: int, rng: int, rows_needed: bool) -> Any:
+def generated(generator: Any, spec: Any, Z: Any, samples: int, rng: int, rows_needed: bool) -> Any:
     """The generated rows, or the exact moments of their law."""
     if not isinstance(generator, nn.Module):
         return flat(generator)
@@ -204,41 +200,36 @@ def _generated(generator: Any, spec: Any, Z: Any, samples: int, rng: int, rows_n
         return flat(generator(None if Z is None else torch.as_tensor(Z).to(like))).astype(np.float64)
 
 
-def _guaranteed(X: Any, Y: Any, spec: Any, Z: Any, critic: Critic, settings: dict[str, Any]) -> tuple[float, float]:
-    """What the best multiple of the discriminator guarantees, and the factor."""
+def guaranteed(
+    X: Any, Y: Any, spec: Any, Z: Any, critic: Critic, settings: dict[str, Any], *, rescale: bool
+) -> tuple[float, float]:
+    """What the discriminator, or the best multiple of it, guarantees against the class of Y; and the factor."""
     game = read_call(X, Z, generator=spec or Free(1), **settings).game
     if spec is None:
         game = replace(game, latent=any_law(game.data, Moments.from_array(Y)))
-    return dual_value(game, critic, rescale=True)
+    return dual_value(game, critic, rescale=rescale)
 
 
 # -- ReLU neurons ------------------------------------------------------------------------------------------------
 
 
-def _relu_certificate(
-    X: Any,
-    Y: Array,
-    activation: ReLU,
-    bias: str,
-    budget: dict[str, Any],
-    objective: Objective,
-    tol: float,
-    limit: float,
-) -> Certificate:
+def _relu_certificate(X: Any, Y: Array, settings: dict[str, Any], tol: float, limit: float) -> Certificate:
     """The certificate of generated rows against ReLU neurons, with a bound from partial means."""
-    if objective.regularizer != "output" or objective.generator_penalty == 0:
+    beta, lam = check_budget(settings["beta"], settings["lam"])
+    activation, penalty = settings["discriminator"], settings["generator_penalty"]
+    if settings["regularizer"] != "output" or penalty == 0:
         raise ValueError("ReLU discriminators are audited with regularizer='output' and a positive generator_penalty.")
+    if isinstance(X, Moments):
+        raise ValueError("data is Moments, but ReLU neurons need the rows themselves: pass the array.")
     check_columns(Y, X.shape[1], "the generated samples", "data")
-    beta, lam = budget["beta"], budget["lam"]
-    if (beta is None) == (lam is None):
-        raise ValueError("pass exactly one of beta and lam in the objective.")
-    found = ipm(X, Y, activation, bias=bias, time_limit=limit)
-    nothing = ipm(X, np.zeros((1, X.shape[1])), activation, bias=bias, time_limit=limit).value
-    value = objective.generator_penalty * float(np.mean(np.sum(Y**2, axis=1))) + (lam or 0.0) * found.upper_bound
-    violation = max(found.upper_bound - beta, 0.0) if lam is None else 0.0
+    search = {"bias": settings["bias"], "time_limit": limit}
+    found = ipm(X, Y, activation, **search)
+    nothing = ipm(X, np.zeros((1, X.shape[1])), activation, **search).value
+    value = penalty * float(np.mean(np.sum(Y**2, axis=1))) + (lam or 0.0) * found.upper_bound
+    violation = 0.0 if beta is None else max(found.upper_bound - beta, 0.0)
     scale = max(beta or 0.0, nothing)
     relative = violation / scale if scale > 0 else (0.0 if violation == 0 else math.inf)
-    bound = 0.0 if activation.slope else partial_means_bound(X, beta, lam, objective.generator_penalty)
+    bound = 0.0 if activation.slope else partial_means_bound(X, beta, lam, penalty)
     origin = "partial means of the data along orthogonal directions (Jensen)" if bound > 0 else "costs are non-negative"
     kind: Kind = "infeasible" if relative > tol else "bounded"
     noise = 1e-12 * value
@@ -248,8 +239,8 @@ def _relu_certificate(
 def partial_means_bound(X: Array, beta: float | None, lam: float | None, penalty: float) -> float:
     """A lower bound on penalty * E|Y|^2, plus lam * ipm, over all laws of Y (with ipm <= beta), for ReLU neurons.
 
-    Along a unit vector u, E (u.Y)^2 >= (E max(u.Y, 0))^2 + (E max(-u.Y, 0))^2 by Jensen's inequality, and each partial
-    mean is at least that of X less the ipm. Sums over orthonormal vectors bound E|Y|^2; the better of two bases counts.
+    Along a unit vector u, E (u.Y)^2 >= (E max(u.Y, 0) + E max(-u.Y, 0))^2 by Jensen's inequality, and each partial mean
+    is at least that of X less the ipm. Sums over orthonormal vectors bound E|Y|^2; the better of two bases counts.
     """
     rows = np.asarray(X, dtype=np.float64)
     turned = rows @ np.linalg.svd(rows, full_matrices=False)[2].T
@@ -257,14 +248,16 @@ def partial_means_bound(X: Array, beta: float | None, lam: float | None, penalty
 
 
 def _partial_means_bound(rows: Array, beta: float | None, lam: float | None, penalty: float) -> float:
-    means = np.concatenate([np.maximum(rows, 0).mean(0), np.maximum(-rows, 0).mean(0)])
+    means = np.stack([np.maximum(rows, 0).mean(0), np.maximum(-rows, 0).mean(0)])
 
-    def cost(level: float) -> float:
-        return float(penalty * np.sum(np.maximum(means - level, 0) ** 2)) + (lam or 0.0) * level
+    def sums(level: float) -> Array:
+        return np.asarray(np.maximum(means - level, 0).sum(0))
 
     if lam is None:
-        return cost(beta or 0.0)
-    # convex in the level, with slope lam - 2 penalty sum (means - level)_+: zero where the sum is lam / (2 penalty)
-    ordered = np.sort(means)[::-1]
-    levels = (np.cumsum(ordered) - lam / (2 * penalty)) / np.arange(1, len(ordered) + 1)
-    return cost(max(0.0, float(levels.max())))
+        return penalty * float(np.sum(sums(beta or 0.0) ** 2))
+    low, high = 0.0, float(means.max())  # convex in the level: bisection on its slope
+    for _ in range(100):
+        middle = (low + high) / 2
+        falling = lam < 2 * penalty * float(sums(middle) @ (means > middle).sum(0))
+        low, high = (middle, high) if falling else (low, middle)
+    return penalty * float(np.sum(sums(low) ** 2)) + lam * low

@@ -61,6 +61,15 @@ class Batches:
             return Batch(real, latents)
         return Batch(real, latents, torch.rand(min(len(real), len(latents)), generator=self.random).to(self._like))
 
+    def watched(self, most: int) -> Batch:
+        """Samples and latents to look at again and again, at most so many of each."""
+        random = torch.Generator().manual_seed(1)
+        real = _some(self.data, most, random)
+        if self.fixed is not None:
+            return Batch(real, _some(self.fixed, most, random))
+        fresh = torch.randn(len(real), self.latents.dim, generator=random, dtype=self._like.dtype)
+        return Batch(real, fresh.to(self._like))
+
     def _rows(self, rows: Tensor, size: int | None) -> Tensor:
         if size is None:
             return rows
@@ -73,6 +82,10 @@ class Batches:
             if part is not None:
                 found.update(repr(tuple(part.shape)).encode() + part.cpu().contiguous().numpy().tobytes())
         return found.hexdigest()
+
+
+def _some(rows: Tensor, most: int, random: torch.Generator) -> Tensor:
+    return rows if len(rows) <= most else rows[torch.randperm(len(rows), generator=random)[:most].to(rows.device)]
 
 
 def read_latents(latents: Any, generator: nn.Module) -> Any:

@@ -239,7 +239,9 @@ class ModuleGame(DifferentiableGame):
 
     def _gradients(self, value: Tensor, leaves: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         self.last = value.detach()
-        return torch.autograd.grad(value, leaves, materialize_grads=True) if leaves else ()
+        if not (leaves and value.requires_grad):  # a player without parameters, or whose samples are only looked up
+            return tuple(torch.zeros_like(leaf) for leaf in leaves)
+        return torch.autograd.grad(value, leaves, materialize_grads=True)
 
 
 def _leaves(player: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

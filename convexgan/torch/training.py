@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import os
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from convexgan._checks import check_choice, check_count, check_number
-from convexgan.torch import checkpoint as files
-from convexgan.torch.audit import Audit, audit
 from convexgan.torch.batches import Batches
 from convexgan.torch.exact import ExactDiscriminatorLoss
+from convexgan.torch.loop import Callback, Loop, Step, Training
 from convexgan.torch.objective import ModuleGame, Objective, Payoff
 from convexgan.torch.progress import shown
 from convexgan.updates import (
-    Average,
     State,
     Transform,
     adam,
     alternating,
-    average,
     consensus,
     extragradient,
     generative_minimization,
@@ -37,9 +28,6 @@ from convexgan.updates import (
     simultaneous,
     unrolled,
 )
-
-Step = Callable[[Any, State, Any], State]
-Callback = Callable[[int, nn.Module, nn.Module], Mapping[str, float] | None]
 
 METHODS: dict[str, Callable[..., State]] = {
     "simultaneous": simultaneous,
@@ -53,53 +41,6 @@ METHODS: dict[str, Callable[..., State]] = {
 TRANSFORMED = ("simultaneous", "alternating", "generative_minimization")
 SECOND_ORDER = (unrolled, consensus)
 OPTIMIZERS = ("sgd", "adam")
-EXPLODED = 1e8  # growth of the players' norm that counts as divergence
-MONITORED = 4096  # samples on which the payoff is monitored
-
-
-class Outcome(StrEnum):
-    """How a run ended; `sentence` tells what that means."""
-
-    FINISHED = "finished"
-    OPTIMAL = "optimal"
-    DIVERGED = "diverged"
-    INTERRUPTED = "interrupted"
-
-    @property
-    def sentence(self) -> str:
-        """What the outcome means and what to do."""
-        return {
-            "finished": "All steps were taken.",
-            "optimal": "The generator reached the certified gap asked for.",
-            "diverged": "The players exploded: lower the rates, or use another method.",
-            "interrupted": "Stopped from the keyboard; the last checkpoint can be continued.",
-        }[self.value]
-
-
-@dataclass(frozen=True, eq=False)
-class Training:
-    """What became of a run.
-
-    Attributes
-    ----------
-    outcome : Outcome
-    steps : int
-        Steps taken in all.
-    history : list of dict
-        A row each ``every`` steps: step, payoff, seconds; value, bound, gap and violation if a gap was asked for; what
-        the callbacks returned.
-    audit : Audit or None
-        The last certificate, if a gap was asked for.
-    """
-
-    outcome: Outcome
-    steps: int
-    history: list[dict[str, float]]
-    audit: Audit | None
-
-    def __str__(self) -> str:
-        last = ", ".join(f"{name} {value:.6g}" for name, value in self.history[-1].items()) if self.history else ""
-        return f"{self.outcome}: {self.outcome.sentence}\n{last}"
 
 
 def train(
@@ -180,7 +121,7 @@ def train(
     """
     objective = Objective() if objective is None else objective
     _check_devices(generator, discriminator)
-    loop = _Loop(
+    loop = Loop(
         ModuleGame(Payoff(generator, discriminator, objective)),
         Batches(data, latents, batch, generator, rng),
         resolve_step(method, optimizer, isinstance(discriminator, ExactDiscriminatorLoss)),
@@ -221,166 +162,6 @@ def resolve_step(method: str | Step, optimizer: str | Transform, exact: bool) ->
         names = ", ".join(TRANSFORMED)
         raise ValueError(f"optimizer is for the methods {names}; fix it in a step function of your own with partial.")
     return partial(step, transform=transform)
-
-
-class _Loop:
-    """The state of a run: both players, what the method remembers, the history."""
-
-    def __init__(
-        self,
-        game: ModuleGame,
-        batches: Batches,
-        step: Step,
-        rates: Any,
-        averaged: bool,
-        gap: float | None,
-        callbacks: tuple[Callback, ...],
-    ) -> None:
-        self.game, self.batches, self.step, self.rates = game, batches, step, rates
-        self.averaged, self.gap, self.callbacks = averaged, gap, callbacks
-        self.state, self.count = game.players(), 0
-        self.mean: Average | None = None
-        self.history: list[dict[str, float]] = []
-        self.audit: Audit | None = None
-        self.start, self.seconds = time.perf_counter(), 0.0
-        self.size = self._norm()
-        self.watched = Batches(batches.data, batches.latents, None, game.payoff.generator, 1).draw()
-        if len(self.watched.real) > MONITORED:
-            rows = torch.randperm(len(self.watched.real), generator=torch.Generator().manual_seed(1))[:MONITORED]
-            self.watched = self.watched._replace(real=self.watched.real[rows.to(self.watched.real.device)])
-
-    def run(self, steps: int, every: int, path: Any, settings: dict[str, Any], report: Any) -> Training:
-        """Steps until one of the ends."""
-        if path is not None and Path(path).exists():
-            self._restore(files.read(path, settings))
-        outcome = Outcome.FINISHED
-        if not self.history:
-            self._look()
-            self._record(report)
-        try:
-            while self.count < steps and not self._reached():
-                if not self._advance():
-                    outcome = Outcome.DIVERGED
-                    break
-                if self.count % every == 0 or self.count == steps:
-                    self._record(report)
-                    if path is not None:
-                        files.write(path, settings, self._content())
-                    if self._norm() > EXPLODED * (1 + self.size):
-                        outcome = Outcome.DIVERGED
-                        break
-        except KeyboardInterrupt:
-            outcome = Outcome.INTERRUPTED
-        self._load()
-        return Training(Outcome.OPTIMAL if self._reached() else outcome, self.count, self.history, self.audit)
-
-    def _advance(self) -> bool:
-        """One step; False, and no step, if the payoff is not finite any more."""
-        game = self.game
-        game.batch = self.batches.draw(game.payoff.objective.gradient_penalty > 0)
-        new = self.step(game, self.state, self.rates)
-        if not math.isfinite(float(game.last)):
-            return False
-        self.state = State(new.x, game.projected(new.y), new.memory)
-        if self.averaged:
-            self.mean = average(self.mean, self.state)
-        self.count += 1
-        return True
-
-    def _look(self) -> None:
-        """Raise if the players do not fit the data or each other."""
-        payoff = self.game.payoff
-        try:
-            with monitoring(payoff):
-                value = float(payoff(*self.watched))
-        except RuntimeError as error:
-            real, latents = (tuple(part.shape) for part in self.watched[:2])
-            raise ValueError(
-                f"the players do not fit data of shape {real} and latents of shape {latents}: {error}"
-            ) from error
-        if not math.isfinite(value):
-            raise ValueError(
-                f"the loss is {value} before the first step: look for samples, weights or outputs of the players that "
-                "are not finite or overflow."
-            )
-
-    def _norm(self) -> float:
-        parts = [part.double().square().sum() for part in (*self.state.x, *self.state.y)]
-        return float(torch.stack(parts).sum().sqrt()) if parts else 0.0
-
-    def _load(self) -> None:
-        """Write the players that are reported into the modules."""
-        shown = self.state if self.mean is None else self.mean
-        self.game.load(shown.x, shown.y)
-
-    def _record(self, report: Any) -> None:
-        """Add a row to the history."""
-        payoff = self.game.payoff
-        self._load()
-        row: dict[str, float] = {"step": self.count}
-        with monitoring(payoff):
-            row["payoff"] = float(payoff(*self.watched))
-            if self.gap is not None:
-                data, latents = self.batches.data, self.batches.latents
-                self.audit = audit(
-                    payoff.generator, payoff.discriminator, data, latents, payoff.objective, tol=max(self.gap, 1e-9)
-                )
-                row |= self.audit.numbers()
-            for callback in self.callbacks:
-                row |= callback(self.count, payoff.generator, payoff.discriminator) or {}
-        row["seconds"] = self.seconds + time.perf_counter() - self.start
-        self.history.append(row)
-        report(row)
-
-    def _reached(self) -> bool:
-        return bool(self.gap) and bool(self.history) and self.history[-1].get("optimal") == 1.0
-
-    # -- checkpoints ---------------------------------------------------------------------------------------
-
-    def _content(self) -> dict[str, Any]:
-        """Everything that the next step depends on."""
-        self.game.load(self.state.x, self.state.y)
-        return {
-            "modules": dict(self.game.payoff.state_dict()),
-            "memory": self.state.memory,
-            "mean": None if self.mean is None else tuple(self.mean),
-            "random": files.random_states() | {"batches": self.batches.random.get_state()},
-            "count": self.count,
-            "history": tuple(self.history),
-        }
-
-    def _restore(self, content: dict[str, Any]) -> None:
-        try:
-            self.game.payoff.load_state_dict(content["modules"])
-        except RuntimeError as error:
-            raise ValueError(f"the checkpoint is of other players: {error}") from None
-        device = next(iter(self.game.payoff.parameters())).device
-        self.state = self.game.players()._replace(memory=_moved(content["memory"], device))
-        self.mean = None if content["mean"] is None else Average(*_moved(content["mean"], device))
-        states = dict(content["random"])
-        self.batches.random.set_state(states.pop("batches"))
-        files.restore_random_states(states)
-        self.count, self.history = content["count"], list(content["history"])
-        self.seconds = self.history[-1]["seconds"]
-
-
-@contextmanager
-def monitoring(payoff: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients, and everything as it was afterwards."""
-    flags = [(module, module.training) for module in payoff.modules()]
-    payoff.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module, flag in flags:
-            module.training = flag
-
-
-def _moved(tree: Any, device: torch.device) -> Any:
-    if isinstance(tree, tuple):
-        return tuple(_moved(part, device) for part in tree)
-    return tree.to(device) if isinstance(tree, torch.Tensor) else tree
 
 
 def _check_devices(generator: nn.Module, discriminator: nn.Module) -> None:
