@@ -35,7 +35,9 @@ def write_bytes(path: PathLike, content: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(neighbour, target)
     except OSError as error:
-        raise OSError(error.errno, error.strerror or str(error), str(target)) from None  # a failed write names no file
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(target)) from None  # a failed write names no file
     finally:
         neighbour.unlink(missing_ok=True)
 

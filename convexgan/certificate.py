@@ -67,6 +67,11 @@ class Certificate:
         The size below which values are rounding noise of the data's moments.
     tol : float
         The tolerance with which the kind was decided.
+    eigenvalue_error : float
+        How far the data's eigenvalues down to beta may lie above those used, where they come from an iteration; ``ipm``
+        and ``violation`` are then upper bounds that take it into account.
+    failure : float
+        The probability, over random vectors drawn by that iteration, that they are not.
     """
 
     value: float
@@ -81,6 +86,8 @@ class Certificate:
     rounding: float = 0.0
     tol: float = 1e-6
     evidence: Evidence | None = field(default=None, repr=False, compare=False)
+    eigenvalue_error: float = 0.0
+    failure: float = 0.0
 
     @property
     def absolute_gap(self) -> float:
@@ -114,6 +121,11 @@ class Certificate:
             f"  max-min             {self.max_min:.10g}   (guaranteed by the discriminator alone)",
             f"  saddle point from   {width}",
         ]
+        if self.failure > 0:
+            wrong = f"wrong with probability {self.failure:.1g}"
+            lines.append(
+                f"  eigenvalue error    {self.eigenvalue_error:.3g} at most   (ipm and violation include it; {wrong})"
+            )
         return "\n".join(lines)
 
     def to_json(self) -> str:
@@ -140,9 +152,9 @@ class Certificate:
             content = json.loads(text)
             if content["format"] != "convexgan certificate" or content["version"] != 1:
                 raise KeyError("format")
-            values: dict[str, Any] = {name: content[name] for name in NUMBERS}
+            values: dict[str, Any] = {name: content[name] for name in NUMBERS if name in content or name not in LATER}
             for name in FLOATS:
-                values[name] = float(values[name])
+                values[name] = float(values.get(name, 0.0))
             if values["kind"] not in KINDS:
                 raise ValueError(f"kind {values['kind']!r}")
             evidence = None
@@ -155,7 +167,8 @@ class Certificate:
         return cls(**values, evidence=evidence)
 
 
-FLOATS = ("value", "bound", "ipm", "violation", "relative_violation", "max_min", "rounding", "tol")
+LATER = ("eigenvalue_error", "failure")  # files without them are from complete decompositions
+FLOATS = ("value", "bound", "ipm", "violation", "relative_violation", "max_min", "rounding", "tol", *LATER)
 NUMBERS = (*FLOATS, "kind", "min_neurons", "origin")
 
 

@@ -90,7 +90,18 @@ def make_certificate(
         noise * game.value_scale,
         tol,
         _evidence(game, factor, mean, discriminator),
+        *_eigenvalue_error(game),
     )
+
+
+def _eigenvalue_error(game: MomentGame) -> tuple[float, float]:
+    """How far the data's eigenvalues down to beta may lie above those used, and the chance that they lie farther."""
+    known = game.data.subspace
+    if known is None:
+        return 0.0, 0.0
+    level = (game.beta or 0.0) / abs(game.activation.coefficients[0])
+    above = int(np.count_nonzero(known.enclosure.values > level * (1 + 1e-12)))
+    return known.enclosure.error(min(above + 1, len(known.enclosure.values))) * game.rows, known.failure
 
 
 DUAL = "the generator's best response to the discriminator"

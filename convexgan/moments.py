@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from convexgan._checks import as_rows, check_columns, check_count, check_memory, check_weights
 from convexgan._files import open_npz, write_npz
 from convexgan._products import centred_products, check_size, mirror_lower
+from convexgan.subspace import Subspace
 
 Array = NDArray[np.float64]
 SINGLE = float(np.finfo(np.float32).eps)
@@ -70,6 +71,7 @@ class Moments:
         self.count: int | None = 0
         self.total = 0.0
         self.eps = float(np.finfo(np.float64).eps)
+        self.subspace: Subspace | None = None
         self._rows: list[tuple[NDArray[Any], Array | None]] | None = []
         self._pilot: Array = np.zeros(dim)
         self._linear: Array = np.zeros(dim)
@@ -129,6 +131,19 @@ class Moments:
         law._cache = {"mean": np.asarray(mean, dtype=np.float64)}
         if spectrum is not None:
             law._cache["spectrum"] = spectrum
+        return law
+
+    @classmethod
+    def on_subspace(cls, subspace: Subspace) -> Moments:
+        """Mean zero and a second moment of which only leading eigenpairs are known, certified.
+
+        What reads them sees the moment restricted to the subspace; the quadratic discriminator's best response is an
+        upper bound that takes the rest into account.
+        """
+        law = cls.of_law(
+            np.zeros(len(subspace.vectors)), spectrum=Spectrum(subspace.enclosure.values, subspace.vectors)
+        )
+        law.subspace = subspace
         return law
 
     def update(self, rows: Any, weights: Any = None, *, name: str = "rows") -> Moments:
@@ -300,6 +315,30 @@ class Moments:
         out._cache = {"mean": np.zeros(self.dim)}
         return out
 
+    def mapped(self, linear: Callable[[Array], Array]) -> Moments:
+        """The moments of the rows after a linear map, from the moments alone.
+
+        Parameters
+        ----------
+        linear : callable
+            From (n, d) rows to (n, e) rows, linear in each row.
+        """
+        if self.count is None:
+            raise ValueError("map samples, not the exact moments of a law.")
+        if self._rows is not None:
+            parts = [(linear(rows.astype(np.float64)), w) for rows, w in self._rows]
+            out = Moments(linear(np.zeros((1, self.dim))).shape[1])
+            for rows, w in parts:
+                out.update(rows, w)
+        else:
+            half = linear(mirror_lower(self._gram.copy()))
+            out = Moments(half.shape[1])
+            out.count, out.total, out._rows = self.count, self.total, None
+            out._gram = linear(np.ascontiguousarray(half.T))
+            out._pilot, out._linear = linear(np.stack([self._pilot, self._linear]))
+        out.eps = self.eps
+        return out
+
     def with_ones(self) -> Moments:
         """The moments of the rows [x, 1], (d + 1) columns."""
         mean = np.append(self.mean, 1.0)
@@ -325,40 +364,48 @@ class Moments:
 
     # -- files ---------------------------------------------------------------------------------------------
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the moments to an .npz file, atomically and without pickles."""
+    def state(self) -> dict[str, Any]:
+        """Arrays from which `from_state` makes the moments again, to the last bit."""
         if self.count is None:
             raise ValueError("only sample moments are saved: the moments of a law are made from its parameters.")
         arrays: dict[str, Any] = {"dim": self.dim, "count": self.count, "total": self.total, "eps": self.eps}
-        if self._rows is not None:
-            arrays["sizes"] = np.array([len(rows) for rows, _ in self._rows], dtype=np.int64)
-            for i, (rows, w) in enumerate(self._rows):
-                arrays[f"rows{i}"] = rows
-                if w is not None:
-                    arrays[f"weights{i}"] = w
+        if self._rows is None:
+            return arrays | {"pilot": self._pilot, "linear": self._linear, "gram": self._gram}
+        arrays["sizes"] = np.array([len(rows) for rows, _ in self._rows], dtype=np.int64)
+        for i, (rows, w) in enumerate(self._rows):
+            arrays[f"rows{i}"] = rows
+            if w is not None:
+                arrays[f"weights{i}"] = w
+        return arrays
+
+    @classmethod
+    def from_state(cls, arrays: Mapping[str, Any]) -> Moments:
+        """The moments whose `state` this is; KeyError, TypeError or ValueError if it is damaged."""
+        out = cls(check_count(int(arrays["dim"]), "dim"))
+        out.count, out.total, out.eps = int(arrays["count"]), float(arrays["total"]), float(arrays["eps"])
+        if "gram" in arrays:
+            out._rows = None
+            out._pilot, out._linear, out._gram = arrays["pilot"], arrays["linear"], arrays["gram"]
         else:
-            arrays |= {"pilot": self._pilot, "linear": self._linear, "gram": self._gram}
-        write_npz(path, arrays)
+            parts = range(len(arrays["sizes"]))
+            out._rows = [(arrays[f"rows{i}"], arrays.get(f"weights{i}")) for i in parts]
+        out._check_state()
+        return out
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the moments to an .npz file, atomically and without pickles."""
+        write_npz(path, self.state())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Moments:
         """The moments written by `save`."""
         try:
             with open_npz(path) as file:
-                out = cls(check_count(int(file["dim"]), "dim"))
-                out.count, out.total, out.eps = int(file["count"]), float(file["total"]), float(file["eps"])
-                if "gram" in file:
-                    out._rows = None
-                    out._pilot, out._linear, out._gram = file["pilot"], file["linear"], file["gram"]
-                else:
-                    parts = range(len(file["sizes"]))
-                    out._rows = [(file[f"rows{i}"], file.get(f"weights{i}")) for i in parts]
-            out._check_state()
+                return cls.from_state(file)
         except (KeyError, TypeError, ValueError, zipfile.BadZipFile, OSError) as error:
             if isinstance(error, FileNotFoundError):
                 raise
             raise ValueError(f"{path} is not a file of Moments or is damaged ({error}).") from None
-        return out
 
     def _check_state(self) -> None:
         """Raise if what a file holds cannot be moments of samples."""

@@ -59,9 +59,14 @@ def separate(X: Moments, Y: Moments, a: float, b: float) -> BestResponse:
 
 
 def separation(X: Moments, Y: Moments, a: float, b: float) -> float:
-    """The value of `separate` alone: for quadratic neurons eigenvalues without eigenvectors."""
+    """The value of `separate` alone: for quadratic neurons eigenvalues without eigenvectors.
+
+    Where X is known on a subspace, and Y has mean zero like it, an upper bound.
+    """
     if a == 0 or b != 0:
         return separate(X, Y, a, b).value
+    if X.subspace is not None and Y.factor is not None:
+        return abs(a) * X.subspace.distance(Y.factor)
     reduced = _reduced_difference(X, Y)
     values = np.linalg.eigvalsh(reduced[0] if reduced is not None else X.second - Y.second)
     return float(abs(a) * np.abs(values).max())

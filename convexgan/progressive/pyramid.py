@@ -45,16 +45,35 @@ def box_pyramid(
     ValueError
         A wrong shape, type or range, or a size that halving cannot reach.
     """
-    level = _unit_range(_checked(images))
-    size = level.shape[1]
-    wanted = default_sizes(size) if sizes is None else _checked_sizes(sizes, size)
-    levels = {}
-    while True:
-        if size in wanted:
-            levels[size] = level
-        if size == wanted[0]:
-            return {key: levels[key] for key in wanted}
-        level, size = _halve(level), size // 2
+    images = check_pictures(images)
+    size = images.shape[1]
+    wanted = default_sizes(size) if sizes is None else check_sizes(sizes, size)
+    levels, sums = {}, images
+    for level in wanted[::-1]:
+        sums = box_sums(sums, level)
+        levels[level] = _unit_range(sums, (size // level) ** 2, images.dtype)
+    return {level: levels[level] for level in wanted}
+
+
+def box_sums(images: NDArray[Any], size: int) -> NDArray[Any]:
+    """Sums over the boxes of pixels that become one at a coarser size; exact integers if the pictures are.
+
+    Parameters
+    ----------
+    images : (n, h, h) or (n, h, h, 3) array
+        Integers up to 255 times the square of at most 256, or floats.
+    size : int
+        h halved a whole number of times.
+    """
+    while images.shape[1] > size:
+        images = _pair_sums(_pair_sums(images, 1), 2)
+    return images
+
+
+def pool(rows: NDArray[Real], size: int, channels: int) -> NDArray[Real]:
+    """Flattened pictures halved by box averages, a linear map; see `upsample` for the arguments."""
+    pictures = rows.reshape(-1, size // 2, 2, size // 2, 2, channels)
+    return np.asarray(pictures.mean(axis=(2, 4), dtype=rows.dtype).reshape(len(rows), -1))
 
 
 def upsample(rows: NDArray[Real], size: int, channels: int) -> NDArray[Real]:
@@ -86,22 +105,14 @@ def to_uint8(images: NDArray[Any]) -> NDArray[np.uint8]:
     return levels
 
 
-def _checked(images: NDArray[Any]) -> NDArray[Any]:
-    images = np.asarray(images)
+def check_pictures(images: NDArray[Any]) -> NDArray[Any]:
+    """The pictures, square and of a type and range that are understood; raises ValueError for any others."""
     if images.ndim not in (3, 4) or images.shape[3:] not in ((), (3,)) or 0 in images.shape:
         raise ValueError(f"images has shape {images.shape}: reshape to (n, h, h) or (n, h, h, 3), n >= 1.")
     if images.shape[1] != images.shape[2]:
         raise ValueError(f"images has shape {images.shape}, not square: crop to {min(images.shape[1:3])} pixels.")
-    return images
-
-
-def _unit_range(images: NDArray[Any]) -> NDArray[np.float32] | NDArray[np.float64]:
-    """The pictures as floats in [-1, 1]."""
     if images.dtype == np.uint8:
-        scaled = images.astype(np.float32)
-        scaled /= 127.5
-        scaled -= 1
-        return scaled
+        return images
     if images.dtype not in (np.float32, np.float64):
         raise ValueError(f"images has dtype {images.dtype}: convert to uint8, or to float32 in [-1, 1].")
     low, high = float(images.min()), float(images.max())
@@ -110,7 +121,18 @@ def _unit_range(images: NDArray[Any]) -> NDArray[np.float32] | NDArray[np.float6
     return images
 
 
-def _checked_sizes(sizes: Sequence[int], finest: int) -> tuple[int, ...]:
+def _unit_range(sums: NDArray[Any], pixels: int, kind: np.dtype[Any]) -> NDArray[np.float32] | NDArray[np.float64]:
+    """Box sums of so many pixels as averages in [-1, 1]."""
+    if kind != np.uint8:
+        averages: NDArray[np.float32] | NDArray[np.float64] = sums / sums.dtype.type(pixels)
+        return averages
+    scaled = sums.astype(np.float32)
+    scaled /= 127.5 * pixels
+    scaled -= 1
+    return scaled
+
+
+def check_sizes(sizes: Sequence[int], finest: int) -> tuple[int, ...]:
     """The sizes, increasing and each reached by halving the finest."""
     halvings = [finest]
     while halvings[-1] % 2 == 0:
@@ -121,10 +143,19 @@ def _checked_sizes(sizes: Sequence[int], finest: int) -> tuple[int, ...]:
     return wanted
 
 
-def _halve(level: NDArray[Any]) -> NDArray[Any]:
-    """The 2 x 2 box averages."""
-    total: NDArray[Any] = level[:, ::2, ::2] + level[:, 1::2, ::2]
-    total += level[:, ::2, 1::2]
-    total += level[:, 1::2, 1::2]
-    total /= 4
-    return total
+def _pair_sums(images: NDArray[Any], axis: int) -> NDArray[Any]:
+    """Sums of neighbours along an axis (1 or 2), channel by channel: numpy is slow where inner loops are short."""
+    kind = images.dtype
+    if kind.kind == "u":
+        narrow = kind == np.uint8 or images.max(initial=0) < 2**15
+        kind = np.dtype(np.uint16 if narrow else np.uint32)
+    n, h, w = images.shape[:3]
+    out: NDArray[Any] = np.empty((n, h // (3 - axis), w // axis, *images.shape[3:]), kind)
+    pairs = images.reshape(*images.shape[:axis], -1, 2, *images.shape[axis + 1 :])
+    first, second = np.moveaxis(pairs, axis + 1, 0)
+    if axis == 1 or images.ndim == 3:
+        np.add(first, second, out=out, dtype=kind)
+        return out
+    for c in range(images.shape[3]):
+        np.add(first[..., c], second[..., c], out=out[..., c], dtype=kind)
+    return out

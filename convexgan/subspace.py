@@ -1,0 +1,96 @@
+"""A positive semidefinite matrix that is known on a subspace only, with proved bounds on what it does elsewhere.
+
+In an orthonormal basis that begins with Ritz vectors V, S = [[D, R'], [R, C]] with D = V'SV diagonal, R the residuals
+and C what S does on the complement. Everything here follows from D, R'R and an upper bound on C, by
+
+    [[D, R'], [R, C]] <= [[D + R'R / t, 0], [0, C + t]]    for every t > 0.
+
+Source: the inequality is x'y + y'x <= x'x / t + t y'y; eigenvalues are monotone (Weyl).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Enclosure:
+    """What is known of the eigenvalues of S: Ritz values are never above those they stand for, nor far below.
+
+    Attributes
+    ----------
+    values : (b,) array
+        Ritz values, descending.
+    coupling : (b, b) array
+        R'R.
+    rest : float
+        An upper bound on C.
+    """
+
+    values: Array
+    coupling: Array
+    rest: float
+
+    def error(self, count: int) -> float:
+        """A bound on how far the first ``count`` eigenvalues of S lie above ``values``."""
+        t = self._margin(float(self.values[count - 1]))
+        above = np.linalg.eigvalsh(np.diag(self.values) + self._over(t))[::-1][:count]
+        return float((np.maximum(above, self.rest + t) - self.values[:count]).max())
+
+    def top(self, corner: Array) -> float:
+        """An upper bound on the largest eigenvalue of [[corner, R'], [R, C]], corner symmetric (b, b)."""
+        t = self._margin(float(np.linalg.eigvalsh(corner)[-1]))
+        return max(float(np.linalg.eigvalsh(corner + self._over(t))[-1]), self.rest + t)
+
+    def first(self, count: int) -> Enclosure:
+        """The same for the first ``count`` Ritz vectors alone, the others counted to the complement."""
+        if count >= len(self.values):
+            return self
+        others = Enclosure(self.values[count:], self.coupling[count:, count:], self.rest)
+        return Enclosure(self.values[:count], self.coupling[:count, :count], others.top(np.diag(others.values)))
+
+    def _margin(self, level: float) -> float:
+        """A good t for eigenvalues at this level."""
+        return max(level - self.rest, float(np.sqrt(max(np.linalg.eigvalsh(self.coupling)[-1], 0.0))))
+
+    def _over(self, t: float) -> Array:
+        """R'R / t, which is 0 where R and t are."""
+        return self.coupling / t if t > 0 else np.zeros_like(self.coupling)
+
+
+@dataclass(frozen=True, eq=False)
+class Subspace:
+    """Ritz vectors of a matrix S >= 0 with what is known of its eigenvalues.
+
+    Attributes
+    ----------
+    vectors : (d, b) array
+        Orthonormal columns V.
+    enclosure : Enclosure
+    failure : float
+        The probability, over random vectors that the solver drew, that ``enclosure.rest`` is no bound.
+    """
+
+    vectors: Array = field(repr=False)
+    enclosure: Enclosure = field(repr=False)
+    failure: float
+
+    def distance(self, factor: Array) -> float:
+        """An upper bound on the spectral norm of S - factor'factor.
+
+        Parameters
+        ----------
+        factor : (r, d) array
+            The bound is sharp if its rows lie in the span of V; what sticks out is added.
+        """
+        inside = factor @ self.vectors
+        outside = float(np.linalg.norm(factor - inside @ self.vectors.T))
+        moved = outside * (2 * float(np.linalg.norm(inside, 2)) + outside)  # F = I + O: F'F - I'I = I'O + O'I + O'O
+        corner = np.diag(self.enclosure.values) - inside.T @ inside
+        negative = Enclosure(self.enclosure.values, self.enclosure.coupling, 0.0)  # -C <= 0
+        return max(self.enclosure.top(corner), negative.top(-corner)) + moved

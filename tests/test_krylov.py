@@ -1,0 +1,193 @@
+"""Eigenvalues that are called certified are: bounds hold against complete decompositions, and nothing can hide."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import betainc, betaincinv
+
+import convexgan as cg
+from convexgan import krylov
+from convexgan.krylov import bound_complement, growth, leading_pairs, orthonormal
+from convexgan.moments import Moments
+from convexgan.subspace import Enclosure, Subspace
+
+SPECTRA = {
+    "pictures": lambda d: np.arange(1, d + 1) ** -1.5,
+    "slow": lambda d: np.arange(1, d + 1) ** -0.7,
+    "few": lambda d: np.where(np.arange(d) < 30, 1 / np.arange(1, d + 1), 0),
+    "flat": lambda d: np.ones(d),
+    "clusters": lambda d: np.where(np.arange(d) < d // 8, 3.0, 0.1),
+}
+
+
+def matrix(values: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """A matrix with these eigenvalues, and its eigenvectors."""
+    vectors = np.linalg.qr(np.random.default_rng(seed).standard_normal((len(values),) * 2))[0]
+    return (vectors * values) @ vectors.T, vectors
+
+
+def ritz(S: np.ndarray, guess: np.ndarray) -> tuple[Subspace, np.ndarray]:
+    """Ritz pairs on the span of a guess with the sharp bound on the complement, straight from the definitions."""
+    Q = np.linalg.qr(guess)[0]
+    values, turn = np.linalg.eigh(Q.T @ S @ Q)
+    values, V = values[::-1], Q @ turn[:, ::-1]
+    R = S @ V - V * values
+    P = np.eye(len(S)) - V @ V.T
+    rest = np.linalg.eigvalsh(P @ S @ P)[-1]
+    return Subspace(V, Enclosure(values, R.T @ R, rest), 0.0), V
+
+
+@given(st.integers(0, 10**6), st.integers(3, 12), st.integers(1, 6), st.sampled_from([0.0, 1e-4, 0.1, 1.0]))
+def test_enclosures_hold(seed, d, b, noise):
+    b = min(b, d - 1)
+    rng = np.random.default_rng(seed)
+    S, vectors = matrix(np.sort(rng.exponential(size=d))[::-1] ** 2, seed)
+    known, V = ritz(S, vectors[:, :b] + noise * rng.standard_normal((d, b)))
+    truth, size = np.linalg.eigvalsh(S)[::-1], np.linalg.norm(S, 2)
+    for enclosure in (known.enclosure, known.enclosure.first(max(b - 1, 1))):
+        for count in range(1, len(enclosure.values) + 1):
+            gaps = truth[:count] - enclosure.values[:count]
+            assert gaps.min() >= -1e-12 * size
+            assert gaps.max() <= enclosure.error(count) + 1e-12 * size
+    inside = rng.standard_normal((2, b)) @ V.T
+    for factor in (inside, inside + noise * rng.standard_normal((2, d)), np.zeros((1, d))):
+        assert np.linalg.norm(S - factor.T @ factor, 2) <= known.distance(factor) + 1e-12 * size
+    kept = max(b - 1, 1)
+    P = np.eye(d) - V[:, :kept] @ V[:, :kept].T
+    assert np.linalg.eigvalsh(P @ S @ P)[-1] <= known.enclosure.first(kept).rest + 1e-12 * size
+
+
+def test_enclosures_are_sharp_to_second_order():
+    S, vectors = matrix(SPECTRA["pictures"](60))
+    errors = []
+    for noise in (1e-3, 1e-4):
+        known, _ = ritz(S, vectors[:, :10] + noise * np.random.default_rng(1).standard_normal((60, 10)))
+        errors.append(known.enclosure.error(5))
+    assert 50 < errors[0] / errors[1] < 200
+    known, V = ritz(S, vectors[:, :10])
+    factor = np.sqrt(known.enclosure.values[:5] - known.enclosure.values[5])[:, None] * V[:, :5].T
+    assert known.distance(factor) == pytest.approx(np.linalg.norm(S - factor.T @ factor, 2), rel=1e-9)
+
+
+@pytest.mark.parametrize("spectrum", SPECTRA)
+@pytest.mark.parametrize("start", ["none", "good", "exact", "missing the largest", "dependent"])
+def test_leading_pairs_are_those_of_a_complete_decomposition(spectrum, start):
+    d, count, width = 240, 20, 26
+    values = SPECTRA[spectrum](d)
+    S, vectors = matrix(values)
+    rng = np.random.default_rng(3)
+    guess = {
+        "none": np.zeros((d, 0)),
+        "good": vectors[:, :width] + 0.02 * rng.standard_normal((d, width)),
+        "exact": vectors[:, :width],
+        "missing the largest": vectors[:, 1 : width + 1],
+        "dependent": np.repeat(vectors[:, :3], 10, axis=1),
+    }[start]
+    found = leading_pairs(lambda Q: S @ Q, guess, count, width=width, columns=160, rng=rng)
+    known = found.enclosure
+    gaps = values[:count] - known.values[:count]
+    assert gaps.min() >= -1e-12 and gaps.max() <= known.error(count) + 1e-14 <= 1.1e-7 * values[0]
+    P = np.eye(d) - found.vectors @ found.vectors.T
+    assert np.linalg.eigvalsh(P @ S @ P)[-1] <= known.rest * (1 + 1e-9)
+    assert np.allclose(found.vectors.T @ found.vectors, np.eye(width), atol=1e-12)
+    R = S @ found.vectors - found.vectors * known.values
+    assert np.allclose(R.T @ R, known.coupling, atol=1e-14 * values[0] ** 2)
+    assert 0 < found.failure < 1e-8
+
+
+def test_few_columns_mean_more_passes_and_the_same_answer():
+    S, _ = matrix(SPECTRA["slow"](300))
+    passes = []
+    for columns in (92, 280):
+        calls = []
+        product = lambda Q, calls=calls: calls.append(Q.shape[1]) or S @ Q  # noqa: E731
+        guess = np.zeros((300, 0))
+        found = leading_pairs(product, guess, 20, width=30, columns=columns, rng=np.random.default_rng(0))
+        assert np.abs(found.enclosure.values[:20] - SPECTRA["slow"](300)[:20]).max() < 1e-7
+        passes.append(len(calls))
+    assert passes[0] > passes[1]
+
+
+@pytest.mark.parametrize("probes", [1, 3])
+def test_the_bound_on_the_complement_fails_as_often_as_it_says(monkeypatch, probes):
+    """For a rank-one complement, one probe and one multiplication the probability is exact; more probes do better."""
+    monkeypatch.setattr(krylov, "FAILURE", 0.2)
+    monkeypatch.setattr(krylov, "PROBES", probes)
+    d, rng = 12, np.random.default_rng(0)
+    S, basis = np.diag(np.eye(1, d)[0]), np.eye(d)[:, -2:]
+    bounds = [
+        bound_complement(lambda Q: S @ Q, basis, krylov._Space(d, 9), rng, lambda rest: True) for _ in range(3000)
+    ]
+    # the largest Ritz value has a beta law, of which the bound takes the lower fifth (for one probe)
+    expected = betainc(probes / 2, (10 - probes) / 2, betaincinv(probes / 2, 9 / 2, 0.2))
+    assert np.mean(np.array(bounds) < 1) == pytest.approx(expected, abs=0.025)
+    assert expected == pytest.approx(0.2) if probes == 1 else expected < 0.2
+
+
+@pytest.mark.parametrize("degree", [0, 1, 3, 7])
+@pytest.mark.parametrize("ratio", [1e-3, 1.0, 4e4, 1e9])
+def test_growth_solves_its_equation(degree, ratio):
+    g = growth(degree, ratio)
+    assert np.cosh(degree * np.arccosh(2 * g - 1)) ** 2 * (g - 1) == pytest.approx(ratio, rel=1e-6)
+
+
+def test_orthonormal_drops_what_depends():
+    rng = np.random.default_rng(0)
+    basis = orthonormal(rng.standard_normal((50, 10)))
+    block = np.hstack(
+        [basis[:, :4], 1e-9 * rng.standard_normal((50, 3)), rng.standard_normal((50, 2)), np.zeros((50, 1))]
+    )
+    block = np.hstack([block, block[:, -2:-1] * 7])
+    kept = orthonormal(block, basis)
+    assert kept.shape == (50, 5)
+    assert np.allclose(np.hstack([basis, kept]).T @ np.hstack([basis, kept]), np.eye(15), atol=1e-13)
+
+
+def test_what_cannot_be_reached_is_said(monkeypatch):
+    monkeypatch.setattr(krylov, "MAX_PASSES", 3)
+    S, _ = matrix(SPECTRA["slow"](300))
+    with pytest.raises(cg.SolverError, match=r"known to .* of the largest after 3 passes, not to 1e-07"):
+        leading_pairs(lambda Q: S @ Q, np.zeros((300, 0)), 20, width=22, columns=80, rng=np.random.default_rng(0))
+
+
+def test_certificates_on_a_subspace_hold_on_the_whole_space():
+    """The game solved from leading pairs: same value, and its violation is no smaller than the true one."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((400, 120)) * np.arange(1, 121) ** -0.8
+    data = Moments.from_array(X - X.mean(0))
+    pairs = leading_pairs(
+        lambda Q: data.second @ Q, np.zeros((120, 0)), 13, width=20, columns=90, rng=np.random.default_rng(0)
+    )
+    known = Moments.on_subspace(pairs)
+    beta = known.spectrum.value(12)
+    partial = cg.solve(known, cg.GaussianLatent(12), beta=beta).certificate
+    complete = cg.solve(data, cg.GaussianLatent(12), beta=beta + partial.eigenvalue_error).certificate
+    assert partial.kind == "saddle" and partial.value == pytest.approx(complete.value, rel=1e-5)
+    assert partial.ipm == pytest.approx(
+        complete.ipm, rel=1e-4
+    ) and 0 < partial.eigenvalue_error < 1.1e-7 * data.spectrum.value(0)
+    assert partial.failure == pairs.failure and "eigenvalue error" in str(partial) and complete.failure == 0
+    again = cg.Certificate.from_json(partial.to_json())
+    assert again == partial
+    truth = cg.verify(again, data)
+    assert truth.ipm <= partial.ipm + 1e-15 and truth.value == pytest.approx(partial.value, rel=1e-12)
+    for narrow in (12, 6):  # a generator that is not optimal, or does not even lie in the subspace
+        F = rng.standard_normal((narrow, 120)) * 0.1
+        assert np.linalg.norm(data.second - F.T @ F, 2) <= pairs.distance(F)
+
+
+def test_linear_maps_of_moments_are_moments_of_mapped_rows():
+    rng = np.random.default_rng(0)
+    A = rng.standard_normal((6, 4))
+    for n in (3, 5, 40):
+        X = rng.standard_normal((n, 6)) + 2
+        mapped, direct = Moments.from_array(X).mapped(lambda rows: rows @ A), Moments.from_array(X @ A)
+        assert mapped.count == n and mapped.dim == 4
+        np.testing.assert_allclose(mapped.mean, direct.mean, atol=1e-13)
+        np.testing.assert_allclose(mapped.second, direct.second, atol=1e-12)
+        np.testing.assert_allclose(mapped.centered().second, direct.centered().second, atol=1e-12)
+    with pytest.raises(ValueError, match="law"):
+        Moments.of_law(np.zeros(6), np.eye(6)).mapped(lambda rows: rows)
