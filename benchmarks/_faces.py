@@ -1,8 +1,8 @@
 """Synthetic colour faces for benchmarks, and the tools that judge faces.
 
 The faces are drawn from the DCGAN that the package gan-face-generate ships. It was trained on DigiFace-1M, rendered
-faces: no photograph of anybody is among them. They are smooth and somewhat alike, so figures on them do not carry over to
-photographs. The tools are installed without their dependencies and never imported (but for a network definition):
+faces: no photograph of anybody is among them. They are smooth and somewhat alike, so figures on them do not carry
+over to photographs. The tools are installed without their dependencies, and their files found by path:
 
     make build/tools
 
@@ -12,6 +12,7 @@ Example: python -m benchmarks._faces    # draws 20,000 and keeps them in build/f
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def dcgan() -> Any:
 
     use_tools()
     layers: list[Any] = []
-    for i, (wide, narrow) in enumerate(zip(WIDTHS, WIDTHS[1:], strict=False)):
+    for i, (wide, narrow) in enumerate(pairwise(WIDTHS)):
         stride, padding = (1, 0) if i == 0 else (2, 1)
         layers.append(nn.ConvTranspose2d(wide, narrow, 4, stride, padding, bias=False))
         layers += [nn.BatchNorm2d(narrow), nn.ReLU()] if narrow > 3 else [nn.Tanh()]

@@ -1,14 +1,14 @@
 """Every metric of pictures with its floor and interval, on three sets, for four kinds of generated pictures.
 
 Each set is cut at random into two halves. The first trains the closed-form generator and is the real side of every
-comparison; the fakes are the other half (real), as many pictures from the closed form, from its training pictures with
-repetition (memory), and uniform noise. The sets are handwritten digits, the ORL photographs of faces (grey), and synthetic
-colour faces, drawn from the DCGAN of gan-face-generate and box-averaged to 32 pixels: not photographs, see _faces.py.
+comparison; the fakes are the other half (real), as many pictures from the closed form, uniform noise, and the training
+pictures themselves with repetition (memory). The sets are handwritten digits, the ORL photographs of faces (grey), and
+synthetic colour faces, drawn from the DCGAN of gan-face-generate and box-averaged to 32 pixels: not photographs.
 
-Predicted: real < closed form < noise by every distance, and the other way round by every share but two. "faces" cannot
-tell the closed form's blends from faces. "copies" is near a half for real pictures and 1 for a memory, which every other
-metric takes for perfect. Floors of the Frechet distance fall like 1/n, of the sliced distance like 1/sqrt(n); that of the
-kernel distance is about 0 at any n.
+Predicted: real < closed form < noise by every distance, and the other way round by every share, but for "faces", which
+cannot tell the closed form's blends from faces. "copies" is near a half for real pictures and 1 for a memory, which
+every other metric takes for perfect. Floors of the Frechet distance fall like 1/n, of the sliced distance like
+1/sqrt(n); that of the kernel distance is about 0 at any n.
 
 Needs build/tools (`make build/tools`) for age256, efficientnet-lite0 and faces.
 
