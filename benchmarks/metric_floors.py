@@ -1,0 +1,115 @@
+"""Every metric of pictures with its floor and interval, on three sets, for four kinds of generated pictures.
+
+Each set is cut at random into two halves. The first trains the closed-form generator and is the real side of every
+comparison; the fakes are the other half (real), as many pictures from the closed form, uniform noise, and the training
+pictures themselves with repetition (memory). The sets are handwritten digits, the ORL photographs of faces (grey), and
+synthetic colour faces, drawn from the DCGAN of gan-face-generate and box-averaged to 32 pixels: not photographs.
+
+Predicted: real < closed form < noise by every distance, and the other way round by every share, but for "faces", which
+cannot tell the closed form's blends from faces. "copies" is near a half for real pictures and 1 for a memory, which
+every other metric takes for perfect. Floors of the Frechet distance fall like 1/n, of the sliced distance like
+1/sqrt(n); that of the kernel distance is about 0 at any n.
+
+Needs build/tools (`make build/tools`) for age256, efficientnet-lite0 and faces.
+
+Example: python -m benchmarks.metric_floors --quick
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+import convexgan as cg
+from benchmarks._faces import faces, use_tools
+from benchmarks._report import RESULTS, parse, write
+from convexgan.datasets import digits, orl
+from convexgan.metrics import Report, evaluate
+from convexgan.plotting import band_plot
+
+DISTANCES = ("frechet", "kernel")
+SHARES = ("precision-recall", "copies")
+KINDS = ("real", "closed form", "noise", "memory")
+
+
+def fakes(train: NDArray[np.uint8], held: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
+    """As many pictures of each kind as are held out."""
+    rng, n = np.random.default_rng(0), len(held)
+    drawn = cg.ProgressiveConvexGAN(random_state=0).fit(train).sample(n, 1)
+    noise = rng.integers(0, 256, held.shape, dtype=np.uint8)
+    return dict(zip(KINDS, (held, drawn, noise, train[rng.integers(0, len(train), n)]), strict=True))
+
+
+def looks(name: str) -> list[tuple[str, list[str]]]:
+    """Each extractor with the metrics computed from it."""
+    metrics = [*DISTANCES, *SHARES]
+    if name == "digits":
+        return [("pixels", [*metrics, "sliced"])]
+    return [("pixels=16", [*metrics, "sliced", "faces"]), ("age256", metrics), ("efficientnet-lite0", metrics)]
+
+
+def halves(images: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Two random halves of equal size."""
+    order = np.random.default_rng(0).permutation(len(images))
+    cut = len(images) // 2
+    return images[order[:cut]], images[order[cut : 2 * cut]]
+
+
+def measured(name: str, images: NDArray[np.uint8]) -> list[list[object]]:
+    """The table rows of one set."""
+    train, held = halves(images)
+    kinds = fakes(train, held)
+    rows = []
+    for look, metrics in looks(name):
+        reports = [evaluate(train, fake, metrics, look, resamples=40) for fake in kinds.values()]
+        for results in zip(*(report.results for report in reports), strict=True):
+            cells = [f"{r.value:.4g} ({r.low:.3g} .. {r.high:.3g})" for r in results]
+            real, closed, noise, _ = (r.value for r in results)
+            ordered = real < closed < noise or real > closed >= noise
+            few = ", n <= d" if results[0].note else ""
+            rows.append(
+                [name, len(train), results[0].metric + few, results[0].floor, *cells, "yes" if ordered else "NO"]
+            )
+            print(*rows[-1], sep=" | ", flush=True)
+    return rows
+
+
+def curves(images: NDArray[np.uint8], sizes: list[int]) -> None:
+    """Real against real as n grows, in units of what noise scores: the figure."""
+    order = np.random.default_rng(0).permutation(len(images))
+    bands: dict[str, list[list[float]]] = {}
+    for n in sizes:
+        real, held = images[np.sort(order[:n])], images[np.sort(order[n : 2 * n])]
+        noise = np.random.default_rng(0).integers(0, 256, held.shape, dtype=np.uint8)
+        for look in ("pixels=8", "age256"):
+            metrics = ["frechet", "sliced"] if look == "age256" else ["frechet"]
+            found: list[Report] = [evaluate(real, fake, metrics, look, resamples=40) for fake in (held, noise)]
+            for a, b in zip(found[0].results, found[1].results, strict=True):
+                bands.setdefault(a.metric, []).append([x / b.value for x in (a.value, max(a.low, 1e-6), a.high)])
+    shown = {name: np.array(curve) for name, curve in bands.items()}
+    band_plot(
+        sizes,
+        shown,
+        RESULTS / "metric_floors.png",
+        dashed={"1/n": shown["FD-age256"][0, 0] * sizes[0] / np.array(sizes)},
+        labels=("pictures on each side", "real against real, noise = 1"),
+        title="Synthetic colour faces, 32 x 32: what a perfect generator scores",
+    )
+
+
+def main() -> None:
+    """Measure each set, then draw the floors."""
+    options = parse(__doc__)
+    use_tools()
+    sets = {"digits": digits(8).images}
+    if not options.quick:
+        sets |= {"ORL faces, grey": orl(64).images, "synthetic colour faces": faces(32, 4000)}
+    rows = [row for name, images in sets.items() for row in measured(name, images)]
+    columns = ["pictures", "n", "metric", "floor", *KINDS, "real, closed form, noise in order"]
+    write("metric_floors", columns, rows, __doc__ or "", options.quick)
+    if not options.quick:
+        curves(faces(32), [125, 250, 500, 1000, 2000, 4000, 8000])
+
+
+if __name__ == "__main__":
+    main()
