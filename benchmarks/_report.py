@@ -24,7 +24,12 @@ def parse(description: str | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="tables: benchmarks/results",
     )
-    parser.add_argument("--quick", action="store_true", help="small sizes only: a check that it runs, not written down")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        default=bool(os.environ.get("QUICK")),
+        help="small sizes only: a check that it runs, not written down; QUICK=1 in the environment does the same",
+    )
     return parser.parse_args()
 
 
