@@ -119,16 +119,16 @@ def figure(rows: list[list[object]], shown: AdversarialRuns, exact: np.ndarray) 
     for i, weight in enumerate(WEIGHTS[:5]):
         colour, mine = f"C{i}", [row for row in rows if row[0] == "alternating" and row[2] == weight]
         ks = [float(row[1]) for row in mine]
-        middle.loglog(ks, [float(row[5]) for row in mine], ".-", color=colour, label=f"weight {weight:g}")
-        right.loglog(ks, [max(float(row[7]), 1e-6) for row in mine], ".-", color=colour)
+        middle.loglog(ks, [float(row[5]) for row in mine], ".-", color=colour)
+        right.loglog(ks, [max(float(row[7]), 1e-6) for row in mine], ".-", color=colour, label=f"weight {weight:g}")
         if weight in (0.0, 0.03, 0.3):
             left.semilogy(shown.steps, shown.errors[:, i, 0], color=colour, linewidth=1)
     left.axhline(exact[0], color="black", linestyle="--", linewidth=1, label="exact optimum (solve)")
     left.set(xlim=(0, 1000), xlabel="iterations", ylabel="test error", title=f"one draw, k = {SHOWN}")
     left.legend(fontsize="small")
     middle.set(xlabel="latent dimension k", ylabel="iterations to a gap of 1 %", title="speed")
-    middle.legend(fontsize="small", loc="lower left")
     right.set(xlabel="latent dimension k", ylabel="gap in the end, at least 1e-6", title="cost")
+    right.legend(fontsize="small")
     for panel in (middle, right):
         panel.axvline(2 * N + 1, color="gray", linestyle=":", linewidth=1)
         panel.annotate(
