@@ -80,6 +80,8 @@ def test_with_few_latents_a_general_optimiser_finds_nothing_better():
         for s in range(5)
     ]
     assert game.value(game.optimum) == pytest.approx(min(found), rel=1e-8)
+    best_response = game.grad_y(game.optimum, np.zeros((4, 4))) / 0.3
+    assert np.linalg.eigvalsh(best_response)[-1] > 0.2  # the penalty: the generator would gain there, so no saddle
 
 
 @pytest.mark.parametrize(("n", "m", "d", "k"), [(10, 10, 3, 40), (10, 3, 3, 10), (4, 4, 7, 40), (10, 10, 3, 600)])
@@ -320,6 +322,7 @@ GAME = AdversarialGame(X, Z, 0.1, 0.2)
         (lambda: train_adversarial(GAME, normal(6, 3), np.eye(3), (0.1, 0.1), every=0), "every must be an integer"),
         (lambda: train_adversarial(GAME, normal(6, 3), np.eye(3), (0.1, 0.1), method="gda"), "unknown method"),
         (lambda: linearize_adversarial(GAME, normal(2, 6, 3)), "one game and one W"),
+        (lambda: linearize_adversarial(GAME, normal(6, 3)), "not at rest"),
         (lambda: adversarial_modes([1.0, -1.0], 0.1), "eigenvalues must be"),
         (lambda: paired_modes([1.0, 0.5], 8, 9, 0.1, 0.1), "k must be an integer >= 10"),
         (lambda: paired_modes([1.0, 0.5], 8, 12, 0.1, 0.5, 0.9), "12 latents 8 pairs cost something"),

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.integrate import quad
 from scipy.optimize import minimize
+from scipy.stats import chi2
 from typer.testing import CliRunner
 
 from convexgan.cli import app
@@ -196,6 +198,18 @@ def test_mean_and_variance_against_simulation(n, k):
         assert abs(np.mean(entries**2) - variance) < within * np.std(entries**2)
 
 
+def test_mean_is_an_integral_over_chi_squared_and_infinite_with_it():
+    """tr (ZZ')^{-1} is a sum of inverse chi-squared variables of |k - n| + 1 degrees, infinite up to 2 of them."""
+    for n, k in ((10, 12), (10, 13), (10, 40), (12, 10), (40, 3)):
+        inverse = chi2(abs(k - n) + 1).expect(lambda x: 1 / x, epsrel=1e-10)
+        assert shrinkage(n, k) == pytest.approx(n * inverse * min(n, k) / n, rel=1e-6)
+    for k in (9, 10, 11):
+        density = chi2(abs(k - 10) + 1).pdf
+        parts = [quad(lambda u, pdf=density: pdf(np.exp(u)), low, low + 10)[0] for low in (-20, -10)]  # x = exp(u)
+        assert parts[0] > 0.99 * parts[1] > 1  # every step towards x = 0 adds as much again
+        assert shrinkage(10, k) == np.inf
+
+
 @pytest.mark.parametrize(("n", "k"), [(20, 6), (20, 10), (20, 30), (20, 45), (20, 64), (20, 100), (20, 400)])
 def test_expected_error_against_simulation(n, k):
     X, S = draw(n, 24), np.diag(1 / np.arange(1, 25))
@@ -344,6 +358,12 @@ X, Z = draw(5, 3), latents(5, 2)
         (lambda: expected_error(np.diag([1.0, -1]), np.eye(2), 3, 9), "S is not positive semidefinite"),
         (lambda: expected_error(np.eye(2), np.eye(3), 3, 9), "S has dimension 2 and Sh 3"),
         (lambda: best_dimension(np.zeros((2, 2)), np.eye(2), 3), "must not be 0"),
+        (lambda: expected_error(np.eye(3), np.eye(3), 2, 9), "Sh has rank 3, more than n = 2 samples"),
+        (lambda: expected_error(np.eye(3), np.eye(3), 4, 0), "k must be an integer >= 1"),
+        (lambda: best_dimension(np.eye(3), np.eye(3), 0), "n must be an integer >= 1"),
+        (lambda: sweep(LAW, 5, [2], ridges=[0.1, 0.1]), "ridges and weights must each differ"),
+        (lambda: sweep(LAW, 0, [2]), "samples must be an integer >= 1"),
+        (lambda: sweep(LAW, 5, []), "at least one latent dimension"),
         (lambda: sweep(LAW, 5, [0]), "k must be an integer >= 1"),
         (lambda: sweep(LAW, 5, [2, 2]), "each once"),
         (lambda: sweep(LAW, 5, [2], pairs=6), "pairs = 6 but samples = 5"),

@@ -30,6 +30,7 @@ from convexgan.updates import Game, State
 
 Array = NDArray[np.float64]
 ROUNDING = 1e-9  # of the largest eigenvalue or singular value
+AT_REST = 1e-6  # of the forces on a generator that cancel where it is at rest
 LOST = 1e6  # times the data's size: a run beyond it has diverged
 
 
@@ -183,6 +184,7 @@ def train_adversarial(
         As for `convexgan.dynamics.update_matrix`.
     """
     root, step = covariance_factor(law, "law"), resolve_step(method)
+    steps, every = check_count(steps, "steps"), check_count(every, "every")
     a, b = (check_number(rate, "rates") for rate in rates)
     start = _finite(W, "W")
     k, d = game.Z.shape[-1], game.second.shape[-1]
@@ -193,8 +195,8 @@ def train_adversarial(
     limit = LOST * np.sqrt(np.trace(game.second, axis1=-2, axis2=-1).max())
     state, errors, gaps = State(start, np.zeros((*start.shape[:-2], d, d))), [], []
     with np.errstate(over="ignore", invalid="ignore"):
-        for index in range(check_count(steps, "steps") + 1):
-            if index % check_count(every, "every") == 0:
+        for index in range(steps + 1):
+            if index % every == 0:
                 sound = (np.abs(state.x) < limit).all(axis=(-1, -2))
                 seen = np.where(sound[..., None, None], state.x, 0)
                 errors.append(np.where(sound, generator_error(seen, root), np.inf))
@@ -220,11 +222,14 @@ def linearize_adversarial(game: AdversarialGame, W: ArrayLike) -> LinearGame:
     rows = _finite(W, "W")
     if rows.ndim != 2 or game.second.ndim != 2 or game.weight.size != 1:
         raise ValueError("linearize_adversarial takes one game and one W (k, d): index the leading axes away first.")
+    A = (game.second - rows.T @ rows) / game.price
+    forces = (game.penalty * rows, rows @ A, game.weight / game.pairs * game.Z.T @ game.X)
+    if np.linalg.norm(game.grad_x(rows, A)) > AT_REST * sum(np.linalg.norm(force) for force in forces):
+        raise ValueError("W is not at rest against the best response to it: train for longer, or pass an optimum.")
     d = rows.shape[1]
     used = np.linalg.matrix_rank(np.hstack([game.Z.T, rows]))
     latents = np.linalg.svd(np.hstack([game.Z.T, rows]))[0][:, : used + 1]
     Z, rows = game.Z @ latents, latents.T @ rows
-    A = (game.second - rows.T @ rows) / game.price
     basis = _symmetric_basis(d)
     pull = game.weight.item() / game.pairs * Z.T @ Z
     xx = 2 * (np.kron(pull, np.eye(d)) + np.kron(np.eye(len(rows)), game.penalty * np.eye(d) - A))
@@ -239,8 +244,8 @@ def adversarial_modes(eigenvalues: ArrayLike, price: float, penalty: float = 1.0
     """The game without pairs, linearised at its optimum: a batch of two-number games, one for each pair i <= j.
 
     Between eigenvectors i and j of Sh the coupling is sqrt(2 (t_i + t_j)), t = (l - beta)_+. Where both are generated
-    the frequency is resisted by the price alone: alternating steps (a, b) damp it by sqrt(1 - b price), whatever
-    the step a, the frequency and k.
+    only the price resists the oscillation: alternating steps (a, b) damp it by sqrt(1 - b price), whatever the step a,
+    the frequency and k.
 
     Parameters
     ----------

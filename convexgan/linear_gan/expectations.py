@@ -105,12 +105,13 @@ def expected_error(S: ArrayLike, Sh: ArrayLike, n: int, k: int) -> ExpectedError
     Sh : (d, d) array
         Second moment of the n paired samples.
     n, k : int
+        Pairs, at least the rank of Sh, and latent dimension.
 
     References
     ----------
     The formula for c is that of Luzi, Dar and Baraniuk, arXiv 2106.04003; bounds and second order are ours.
     """
-    return error_of(overlap(S, Sh), n, k)
+    return error_of(overlap(S, Sh, n), n, k)
 
 
 def best_dimension(S: ArrayLike, Sh: ArrayLike, n: int) -> int:
@@ -125,7 +126,7 @@ def best_dimension(S: ArrayLike, Sh: ArrayLike, n: int) -> int:
     n : int
         Pairs.
     """
-    known = overlap(S, Sh)
+    known = overlap(S, Sh, n)
     least, most = n + 4, n + 8 + int(np.ceil(4 * n / min(known.ideal, 1.0)))
     grid = np.unique(np.geomspace(1, most - least + 1, 200).astype(int)) + least - 1
     coarse = int(np.argmin([error_of(known, n, int(k)).estimate for k in grid]))
@@ -133,11 +134,15 @@ def best_dimension(S: ArrayLike, Sh: ArrayLike, n: int) -> int:
     return min(fine, key=lambda k: error_of(known, n, k).estimate)
 
 
-def overlap(S: ArrayLike, Sh: ArrayLike) -> Overlap:
-    """What the formulas need of S and Sh, once for all k."""
+def overlap(S: ArrayLike, Sh: ArrayLike, n: int) -> Overlap:
+    """What the formulas need of S and Sh, the second moment of n samples, once for all k."""
     root, F = covariance_factor(S, "S"), covariance_factor(Sh, "Sh")
     if root.shape[1] != F.shape[1]:
         raise ValueError(f"S has dimension {root.shape[1]} and Sh {F.shape[1]}: they must agree.")
+    if len(F) > check_count(n, "n"):
+        raise ValueError(
+            f"Sh has rank {len(F)}, more than n = {n} samples can have: pass the Sh of the paired samples."
+        )
     if not len(F) or not len(root):
         raise ValueError("S and Sh must not be 0: there is nothing to generate.")
     roots: Array = np.linalg.svd(F @ root.T, compute_uv=False).astype(np.float64)

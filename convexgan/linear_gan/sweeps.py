@@ -145,7 +145,7 @@ def predicted(setting: Setting) -> Array:
     """The formula's test errors (dimensions,) of least squares on the pairs: median over the draws of the samples."""
     X, _ = drawn(setting, 1)
     S, m = np.diag(setting.eigenvalues), setting.pairs
-    known = [overlap(S, rows[:m].T @ rows[:m] / m) for rows in X]
+    known = [overlap(S, rows[:m].T @ rows[:m] / m, m) for rows in X]
     return np.array([np.median([error_of(each, m, k).estimate for each in known]) for k in setting.dimensions])
 
 
@@ -191,7 +191,7 @@ def _setting(
     ks = tuple(check_count(k, "a latent dimension k") for k in dimensions)
     if not ks or len(set(ks)) < len(ks):
         raise ValueError("dimensions must hold at least one latent dimension, and each once.")
-    return Setting(
+    setting = Setting(
         tuple(float(value) for value in values),
         n,
         m,
@@ -201,6 +201,9 @@ def _setting(
         check_count(draws, "draws"),
         check_count(seed, "seed", 0),
     )
+    if len(set(setting.learners)) < len(setting.learners):
+        raise ValueError("ridges and weights must each differ in their first six digits: curves are named by them.")
+    return setting
 
 
 def _resume(setting: Setting, path: str | os.PathLike[str] | None) -> Array:
