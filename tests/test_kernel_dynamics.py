@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import least_squares
 
 from convexgan.dynamics import (
     Critic,
     GaussianKernel,
     KernelGame,
     KernelSum,
+    LinearPoints,
+    NetworkPoints,
     PhaseDiagram,
     Prediction,
     RationalQuadratic,
@@ -23,8 +28,12 @@ from convexgan.dynamics import (
     point_modes,
     predict,
     simulate_points,
+    simulate_spread,
+    steady_spread,
     update_matrix,
+    wasserstein,
 )
+from convexgan.updates import State, alternating, extragradient, optimistic, simultaneous
 
 KERNELS = (
     GaussianKernel(0.7),
@@ -278,6 +287,223 @@ def test_the_critic_itself_needs_step_times_lam_below_two():
     assert phase_diagram(GaussianKernel(1.0), np.array([2.1]), (1.2, 1.0), method="simultaneous").predicted.rate > 1.09
 
 
+# -- clouds ---------------------------------------------------------------------------------------------------------
+
+
+def cross(spread):
+    """(2 dim, dim) points on the axes, symmetric about 0, with these second moments."""
+    arms = np.diag(np.sqrt(np.asarray(spread) * len(spread)))
+    return np.concatenate([arms, -arms])
+
+
+@kernels
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("excess", [-0.002, 0.0, 0.004])
+def test_second_moments_of_a_small_cloud(kernel, order, excess):
+    """Against exact simulation; a second true point, far away, holds the rest of the mass."""
+    scale, errors = float(1 / np.sqrt(curvature(kernel))), []
+    for size in (0.1, 0.05):
+        spread = np.array([1.0, 0.3]) * (size * scale) ** 2
+        q = 0.5
+        p = q + excess * (size / 0.1) ** 2
+        data, lone = np.array([[0.0, 0.0], [1e6, 0.0]]), np.array([[1e6, 0.0]])
+        game = KernelGame(data, kernel, 0.5, [p, 1 - p], [*np.full(4, q / 4), 1 - q])
+        rates = (0.8 * scale**2, 0.4)
+        path = simulate_points(game, np.concatenate([cross(spread), lone]), rates, steps=300, method=order)
+        exact = (path[:, :4] ** 2).mean(axis=1)
+        told = simulate_spread(kernel, 0.5, spread, rates, points=4, p=p, q=q, steps=300, method=order)
+        errors.append(np.abs((told - exact) / spread).max())
+    assert np.abs(exact / spread - 1).max() > 0.05 > 2 * errors[0] > 8 * errors[1]  # of first order in the spread
+
+
+def test_a_matched_cloud_shrinks_like_one_over_steps():
+    """Where the linearisation is silent: on the line, quasi-static, rho' = -2 eta_g (q/n) 3 gamma^2 q rho^2 / 2 lam."""
+    path = simulate_spread(GaussianKernel(1.0), 0.5, [0.01], (0.1, 0.5), points=2, steps=40_000)[:, 0]
+    slope = 2 * 0.1 / 2 * 1.5 / 0.5
+    assert (1 / path[-1] - 1 / path[20_000]) / 20_000 == pytest.approx(slope, rel=1e-3)
+    cloud = linearize(KernelGame([[0.0]], GaussianKernel(1.0), 0.5), [[0.0], [0.0]])
+    assert predict(cloud, (0.1, 0.5)).phase == "sustained"
+
+
+@kernels
+def test_a_heavy_cloud_stops_at_the_steady_spread(kernel):
+    """Approximate mode collapse: mass that is too much at a true point spreads a little and stays."""
+    errors = []
+    for excess in (0.04, 0.02):
+        p, q, scale = 0.5, 0.5 + excess, float(1 / np.sqrt(curvature(kernel)))
+        spread = steady_spread(kernel, 2, p, q)
+        data, lone = np.array([[0.0, 0.0], [1e6, 0.0]]), np.array([[1e6, 0.0]])
+        game = KernelGame(data, kernel, 0.5, [p, 1 - p], [*np.full(4, q / 4), 1 - q])
+        start = np.concatenate([cross([1.5 * spread, 0.7 * spread]), lone])
+        path = simulate_points(game, start, (4 * scale**2, 0.4), steps=1200)
+        exact = (path[-1, :4] ** 2).mean(axis=0)
+        assert exact[0] == pytest.approx(exact[1], rel=1e-2)  # round in the end
+        errors.append(abs(spread / exact.mean() - 1))
+    assert errors[1] < 0.06 and errors[1] < errors[0] / 1.7
+    assert steady_spread(kernel, 2, 0.6, 0.5) == 0
+
+
+def test_steady_spread_is_a_fixed_point_and_takes_batches():
+    kernel = GaussianKernel(np.array([0.5, 2.0]))
+    rho = steady_spread(kernel, 3, 0.4, 0.5)
+    assert rho == pytest.approx(2 * np.array([0.25, 4.0]) * 0.2 / 5)
+    path = simulate_spread(kernel, 0.5, rho[:, None] * np.ones(3), (0.1, 0.5), points=5, p=0.4, q=0.5, steps=50)
+    assert path[-1] == pytest.approx(path[0], rel=1e-12)
+
+
+# -- generators -----------------------------------------------------------------------------------------------------
+
+LATENTS = np.random.default_rng(5).standard_normal((4, 3))
+GENERATORS = {
+    "linear": (LinearPoints(LATENTS), (3, 2)),
+    "network": (NetworkPoints(LATENTS), ((3, 5), (5, 2))),
+}
+generators = pytest.mark.parametrize("name", GENERATORS)
+
+
+def weights_of(name, seed=0):
+    rng, shape = np.random.default_rng(seed), GENERATORS[name][1]
+    return rng.standard_normal(shape) if name == "linear" else tuple(rng.standard_normal(part) for part in shape)
+
+
+def entries(weights):
+    return np.concatenate([part.ravel() for part in (weights if isinstance(weights, tuple) else (weights,))])
+
+
+def shifted(weights, move):
+    if not isinstance(weights, tuple):
+        return weights + move.reshape(weights.shape)
+    first, second = np.split(move, [weights[0].size])
+    return weights[0] + first.reshape(weights[0].shape), weights[1] + second.reshape(weights[1].shape)
+
+
+@generators
+def test_generators_pull_back_slopes(name):
+    generator, weights = GENERATORS[name][0], weights_of(name)
+    slopes, pulled = np.random.default_rng(1).standard_normal((4, 2)), []
+    for unit in np.eye(len(entries(weights))):
+        up, down = (generator.points(shifted(weights, sign * 1e-5 * unit)) for sign in (1, -1))
+        pulled.append(((up - down) * slopes).sum() / 2e-5)
+    assert entries(generator.pull(weights, slopes)) == pytest.approx(np.array(pulled), abs=1e-8)
+
+
+@generators
+@pytest.mark.parametrize("order", ["simultaneous", "alternating", "extragradient", "optimistic"])
+def test_generators_at_rest_follow_their_linearisation(name, order):
+    generator, weights = GENERATORS[name][0], weights_of(name)
+    game = KernelGame(generator.points(weights), RationalQuadratic(1.0), 0.3, generator=generator)
+    rates, size = (0.3, 0.3), len(entries(weights))
+    move = 1e-6 * np.random.default_rng(2).standard_normal(size)
+    path = simulate_points(game, shifted(weights, move), rates, steps=40, method=order, critic=game.rest(game.data))
+    modes = linearize(game, weights)
+    steps = {"simultaneous": simultaneous, "alternating": alternating}
+    step = steps.get(order) or {"extragradient": extragradient, "optimistic": optimistic}[order]
+    state = State(move[:, None], np.zeros((8, 1)))
+    for points in path:
+        expected = generator.points(shifted(weights, state.x[:, 0])) - game.data
+        assert points - game.data == pytest.approx(expected, abs=1e-9)
+        state = step(modes, state, rates)
+
+
+def test_a_linear_generator_that_cannot_reach_the_data_is_linearised_where_it_rests():
+    """Slopes at the points do not vanish there, what the latents see of them does."""
+    rng = np.random.default_rng(0)
+    data, latents, rates = rng.standard_normal((6, 2)), rng.standard_normal((6, 2)), (1.5, 0.5)
+    for generator, start in ((LinearPoints(latents), np.eye(2)), (NetworkPoints(latents), (np.eye(2), np.eye(2)))):
+        game = KernelGame(data, GaussianKernel(2.0), 0.5, generator=generator)
+        state = State(start, game.silent(generator.points(start)))
+        for _ in range(400):
+            state = alternating(game, state, rates)
+            state = state._replace(y=state.y.forget(1e-12))
+        start = state.x
+
+        def gradient(move, game=game, start=start):
+            at = shifted(start, move)
+            return entries(game.grad_x(at, game.rest(game.generator.points(at))))
+
+        found = least_squares(gradient, np.zeros(len(entries(start))), method="lm", xtol=1e-15, ftol=1e-15, gtol=1e-15)
+        rest = shifted(start, found.x)
+        modes = linearize(game, rest)
+        at = generator.points(rest)
+        assert np.abs(game.slope(at, game.rest(at))).max() > 1e-3
+        move = 1e-6 * rng.standard_normal(len(entries(rest)))
+        starts = (shifted(rest, move), rest)
+        path, still = (simulate_points(game, begin, rates, steps=25, critic=game.rest(at)) for begin in starts)
+        matrix, told = update_matrix(modes, rates), np.concatenate([move, np.zeros(12)])
+        for change in path - still:
+            assert change == pytest.approx(generator.points(shifted(rest, told[: len(move)])) - at, abs=1e-11)
+            told = matrix @ told
+
+
+def test_a_batch_of_generators():
+    generator, weights, lams = GENERATORS["network"][0], weights_of("network"), np.array([0.3, 0.6])
+    data = np.random.default_rng(3).standard_normal((5, 2))
+    together = simulate_points(
+        KernelGame(data, GaussianKernel(1.0), lams, generator=generator), weights, (0.3, 0.5), steps=30
+    )
+    for lam, path in zip(lams, np.moveaxis(together, 1, 0), strict=True):
+        alone = KernelGame(data, GaussianKernel(1.0), lam, generator=generator)
+        assert path == pytest.approx(simulate_points(alone, weights, (0.3, 0.5), steps=30), abs=1e-12)
+
+
+# -- distances, and the two ways of failing --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: wasserstein([0.0], [[0.0]]), "points must have shape"),
+        (lambda: wasserstein([[0.0, 1.0]], [[0.0]]), "both must describe the same features"),
+        (lambda: wasserstein([[0.0]], [[np.nan]]), "data .* has NaN"),
+        (lambda: wasserstein([[0.0]], [[0.0]], q=[0.5]), "q must be 1 positive masses with sum 1"),
+    ],
+)
+def test_bad_laws(call, message):
+    pytest.importorskip("ot")
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_without_pot_the_repair_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ot", None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'convexgan\[ot\]'"):
+        wasserstein([[0.0]], [[0.0]])
+
+
+def test_optimal_transport_against_linear_programs():
+    pytest.importorskip("ot")
+    from scipy.optimize import linear_sum_assignment, linprog
+
+    rng = np.random.default_rng(0)
+    points, data = rng.standard_normal((2, 5, 2)), rng.standard_normal((5, 2))
+    costs = ((points[:, :, None] - data) ** 2).sum(axis=-1)
+    matched = [cost[linear_sum_assignment(cost)].mean() for cost in costs]
+    assert wasserstein(points, data) == pytest.approx(np.sqrt(matched), rel=1e-10)
+    q, p = rng.dirichlet(np.ones(5)), rng.dirichlet(np.ones(3))
+    rows = [np.kron(np.eye(5), np.ones(3)), np.kron(np.ones(5), np.eye(3))]
+    plan = linprog(costs[0][:, :3].ravel(), A_eq=np.concatenate(rows), b_eq=np.concatenate([q, p]))
+    assert wasserstein(points[0], data[:3], q, p) == pytest.approx(np.sqrt(plan.fun), rel=1e-8)
+    points[1, 0, 0] = np.inf
+    assert np.isnan(wasserstein(points, data)[1])
+
+
+def test_mode_collapse_and_divergence_where_predicted():
+    """All points start near one of two far modes: a frozen collapse, or points that run, as lam decides."""
+    data, rates = np.array([[0.0], [50.0]]), (0.05, 0.5)
+    start = np.array([[0.01], [-0.02], [0.03], [-0.02]])
+    far = np.array([[10.0], [-10.0], [20.0], [-20.0]])  # lone points of mass 1/4
+    for lam, phase in ((0.2, "sustained"), (0.04, "diverge")):  # critical: q sqrt(eta_g / eta_d) = .079
+        game = KernelGame(data, GaussianKernel(1.0), lam)
+        assert predict(linearize(game, far), rates).phase == phase
+        path = simulate_points(game, far + 1e-3 * start, rates, steps=1500, critic=game.rest(far))
+        moved = np.abs(path[-1] - far).max()
+        assert (moved < 0.1) if phase == "sustained" else (moved > 1)
+    game = KernelGame(data, GaussianKernel(1.0), 0.2)
+    collapsed = simulate_points(game, start, rates, steps=4000)[-1]
+    assert np.abs(collapsed).max() < 10  # nothing ever reaches the other mode
+    assert predict(linearize(game, np.zeros((4, 1))), rates).phase == "diverge"  # they spread: too much mass
+
+
 class Laplacian:
     def value(self, r2):
         return np.exp(-np.sqrt(r2))
@@ -297,8 +523,21 @@ class Laplacian:
         (lambda: KernelGame([[0.0], [1.0]], GaussianKernel(), 1.0, p=[0.5, 0.6]), "p must be 2 positive masses"),
         (lambda: point_modes(GaussianKernel(), 1.0, q=-1.0), "q must be finite and positive"),
         (lambda: linearize(KernelGame([[0.0]], GaussianKernel(), 1.0), [[0.5]]), "points move"),
-        (lambda: simulate_points(KernelGame([[0.0]], GaussianKernel(), 1.0), [0.5], 0.1), "points must be finite"),
+        (
+            lambda: simulate_points(KernelGame([[0.0]], GaussianKernel(), 1.0), [0.5], 0.1),
+            "start must hold finite arrays",
+        ),
         (lambda: simulate_points(KernelGame([[0.0]], GaussianKernel(), 1.0), [[0.5]], -0.1), "step sizes must be"),
+        (
+            lambda: simulate_points(KernelGame([[0.0]], GaussianKernel(), 1.0), [[0.5, 1.0]], 0.1),
+            "start generates points of shape",
+        ),
+        (lambda: simulate_spread(GaussianKernel(), 1.0, [-1.0], 0.1, points=2), "spread must be finite and positive"),
+        (lambda: simulate_spread(GaussianKernel(), 1.0, [0.1], -0.1, points=2), "step sizes must be"),
+        (lambda: simulate_spread(GaussianKernel(), 1.0, [0.1], 0.1, points=0), "points must be an integer"),
+        (lambda: simulate_spread(GaussianKernel(), 1.0, [0.1], 0.1, points=2, method="none"), "unknown method"),
+        (lambda: steady_spread(GaussianKernel(), 0, 0.4, 0.5), "dim must be an integer"),
+        (lambda: LinearPoints([1.0]), "latents must be a 2-D array"),
         (
             lambda: simulate_points(KernelGame([[0.0]], GaussianKernel(), 1.0, q=[0.4, 0.4]), np.zeros((2, 1)), 0.1),
             "q must be 2 positive masses with sum 1",

@@ -1,5 +1,6 @@
 """When gradient descent-ascent converges, and how fast: linearised games, wide generators, kernel discriminators."""
 
+from convexgan.dynamics.clouds import simulate_spread, steady_spread
 from convexgan.dynamics.deep import DeepGame, DeepMatching, draw_deep, simulate_deep
 from convexgan.dynamics.forecast import Forecast, predict_gda
 from convexgan.dynamics.kernel_games import Critic, KernelGame, linearize, point_modes, simulate_points
@@ -17,6 +18,7 @@ from convexgan.dynamics.overparameterized import (
     step_limit,
 )
 from convexgan.dynamics.phase_diagram import PhaseDiagram, phase_diagram
+from convexgan.dynamics.point_generators import FreePoints, LinearPoints, NetworkPoints, PointGenerator
 from convexgan.dynamics.solved_game import SolvedGame
 from convexgan.dynamics.spectrum import (
     PHASES,
@@ -28,6 +30,7 @@ from convexgan.dynamics.spectrum import (
     predict,
 )
 from convexgan.dynamics.tangent import Tangent
+from convexgan.dynamics.transport import wasserstein
 
 __all__ = [
     "PHASES",
@@ -35,14 +38,18 @@ __all__ = [
     "DeepGame",
     "DeepMatching",
     "Forecast",
+    "FreePoints",
     "GaussianKernel",
     "Kernel",
     "KernelGame",
     "KernelSum",
     "LinearGame",
+    "LinearPoints",
     "MeanGame",
     "MeanMatching",
+    "NetworkPoints",
     "PhaseDiagram",
+    "PointGenerator",
     "Prediction",
     "RationalQuadratic",
     "Runs",
@@ -66,6 +73,9 @@ __all__ = [
     "simulate",
     "simulate_deep",
     "simulate_points",
+    "simulate_spread",
+    "steady_spread",
     "step_limit",
     "update_matrix",
+    "wasserstein",
 ]

@@ -1,4 +1,4 @@
-"""Kernel discriminators against free points: exact descent-ascent, with the discriminator as a sum of kernels."""
+"""Kernel discriminators: exact descent-ascent of points or of a generator, the discriminator as a sum of kernels."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from convexgan._checks import as_rows, check_count, check_number
 from convexgan.dynamics.kernels import Kernel, curvature
 from convexgan.dynamics.linear_games import LinearGame, Step, as_matrix, resolve_step
-from convexgan.updates import Game, Rates, State
-from convexgan.updates.game import pair
+from convexgan.dynamics.point_generators import FreePoints, PointGenerator
+from convexgan.dynamics.tangent import differences, flat, like, parts
+from convexgan.updates import Game, Player, Rates, State
+from convexgan.updates.game import each, pair
 
 Array = NDArray[np.float64]
 
@@ -67,9 +69,9 @@ class Critic:
 
 
 class KernelGame(Game):
-    """min over points Y, max over f: sum p_i f(x_i) - sum q_j f(y_j) - lam |f|^2 / 2 in the kernel's space.
+    """min over points y_j, max over f: sum p_i f(x_i) - sum q_j f(y_j) - lam |f|^2 / 2 in the kernel's space.
 
-    The players are Y, (..., n, dim), and a `Critic`.
+    The players are the points (..., n, dim), or the weights of a generator of them, and a `Critic`.
 
     Parameters
     ----------
@@ -83,13 +85,23 @@ class KernelGame(Game):
         Masses of the true points, with sum 1; equal by default.
     q : (n,) array, optional
         Masses of the generated points, with sum 1; equal by default.
+    generator : PointGenerator, optional
+        `LinearPoints`, `NetworkPoints`, or an object with their two methods; by default the points are free.
 
     References
     ----------
     [KG] Becker et al., Local Convergence of GDA for Training GANs, arXiv 2305.08277, equations 5 and 6.
     """
 
-    def __init__(self, data: Any, kernel: Kernel, lam: Any, p: Any = None, q: Any = None) -> None:
+    def __init__(
+        self,
+        data: Any,
+        kernel: Kernel,
+        lam: Any,
+        p: Any = None,
+        q: Any = None,
+        generator: PointGenerator | None = None,
+    ) -> None:
         self.data = as_rows(data, "data").astype(np.float64)
         self.kernel = kernel
         self.lam = np.asarray(lam, dtype=np.float64)[..., None, None]
@@ -97,18 +109,21 @@ class KernelGame(Game):
             raise ValueError(f"lam must be finite and positive, got {lam!r}.")
         self.p = as_masses(p, "p", len(self.data))
         self._q = q
+        self.generator: PointGenerator = generator or FreePoints()
         curvature(kernel)
 
     def q(self, points: Array) -> Array:
         """(n,) masses of the generated points."""
         return as_masses(self._q, "q", points.shape[-2])
 
-    def grad_x(self, x: Array, y: Critic) -> Array:
-        """-q_j grad f(y_j)."""
-        return -self.q(x)[:, None] * self.slope(x, y)
+    def grad_x(self, x: Player, y: Critic) -> Player:
+        """-q_j grad f(y_j), pulled back to what moves the points."""
+        points = self.generator.points(x)
+        return self.generator.pull(x, -self.q(points)[:, None] * self.slope(points, y))
 
-    def grad_y(self, x: Array, y: Critic) -> Critic:
+    def grad_y(self, x: Player, y: Critic) -> Critic:
         """sum p_i K(., x_i) - sum q_j K(., y_j) - lam f."""
+        x = self.generator.points(x)
         shape = np.broadcast_shapes((*x.shape[:-2], 1, 1), self.lam.shape, y.weights.shape[1:])
         old = np.broadcast_to(-self.lam * y.weights, (len(y.weights), *shape))
         weights = np.concatenate([old, np.ones((1, *shape))])
@@ -143,7 +158,7 @@ class KernelGame(Game):
 
 def simulate_points(
     game: KernelGame,
-    points: Any,
+    start: Any,
     rates: Rates,
     *,
     steps: int = 1000,
@@ -156,11 +171,11 @@ def simulate_points(
     Parameters
     ----------
     game : KernelGame
-        The game, or a batch: its lam and widths, the points and the rates broadcast.
-    points : (..., n, dim) array
+        The game, or a batch: its lam and widths, the start and the rates broadcast.
+    start : (..., n, dim) array, or weights of the game's generator
         Where the generated points start.
     rates : number, array or pair
-        Step sizes eta_g of the points and eta_d of the critic.
+        Step sizes eta_g of the points, or of the weights, and eta_d of the critic.
     steps : int
         The number of steps.
     method : str or step function
@@ -172,21 +187,32 @@ def simulate_points(
     """
     rate_x, rate_y = (as_matrix(rate) for rate in pair(rates))
     check_number(threshold, "threshold")
-    points = np.asarray(points, dtype=np.float64)
-    if points.ndim < 2 or points.shape[-1] != game.data.shape[1] or not np.isfinite(points).all():
-        raise ValueError(f"points must be finite, (..., n, {game.data.shape[1]}), got shape {points.shape}.")
-    gamma = curvature(game.kernel)
-    batch = np.broadcast_shapes(points.shape[:-2], *(a.shape[:-2] for a in (game.lam, rate_x, rate_y)), gamma.shape)
-    points = np.broadcast_to(points, batch + points.shape[-2:])
-    step = resolve_step(method)
-    state = State(points, game.silent(points) if critic is None else critic)
+    start = _checked_start(game, start)
+    batches = [part.shape[:-2] for part in (*parts(start), game.lam, rate_x, rate_y)]
+    batch = np.broadcast_shapes(*batches, curvature(game.kernel).shape)
+    start = each(lambda part: np.broadcast_to(part, batch + part.shape[-2:]), start)
+    points, step = game.generator.points(start), resolve_step(method)
+    state = State(start, game.silent(points) if critic is None else critic)
     path = np.empty((check_count(steps, "steps") + 1, *points.shape))
     path[0] = points
     for index in range(1, steps + 1):
         state = step(game, state, (rate_x, rate_y))
         state = state._replace(y=state.y.forget(threshold))
-        path[index] = state.x
+        path[index] = game.generator.points(state.x)
     return path
+
+
+def _checked_start(game: KernelGame, start: Any) -> Player:
+    """Float64 arrays of at least two axes that generate finite points of the data's dimension."""
+    arrays = tuple(np.asarray(part, dtype=np.float64) for part in parts(start))
+    dim = game.data.shape[1]
+    if min(part.ndim for part in arrays) < 2 or not all(np.isfinite(part).all() for part in arrays):
+        raise ValueError(f"start must hold finite arrays of at least two axes, got shapes {[a.shape for a in arrays]}.")
+    made = arrays if isinstance(start, tuple) else arrays[0]
+    shape = game.generator.points(made).shape
+    if shape[-1] != dim:
+        raise ValueError(f"start generates points of shape {shape}: they must end in (n, {dim}), as data does.")
+    return made
 
 
 def point_modes(kernel: Kernel, lam: Any, p: Any = 1.0, q: Any = 1.0) -> LinearGame:
@@ -208,12 +234,12 @@ def point_modes(kernel: Kernel, lam: Any, p: Any = 1.0, q: Any = 1.0) -> LinearG
     [KG], section 4.
     """
     gamma = curvature(kernel)
-    lam, p, q = (_checked(value, name) for value, name in ((lam, "lam"), (p, "p"), (q, "q")))
+    lam, p, q = (as_positive(value, name) for value, name in ((lam, "lam"), (p, "p"), (q, "q")))
     return LinearGame.of_modes(q * gamma * (p - q) / lam, -q, -q * gamma, -lam)
 
 
-def linearize(game: KernelGame, points: Any) -> LinearGame:
-    """The game around points that stand still under their best critic: their offsets, and its slopes at them.
+def linearize(game: KernelGame, start: Any) -> LinearGame:
+    """The game around points, or weights, that stand still under their best critic: their moves, and its slopes.
 
     Exact: the slopes at the points are all that the points feel of the critic. Points on the modes give the matched
     modes, points of one cloud its mean and deviation modes, a lone point the one that freezes or runs.
@@ -222,28 +248,43 @@ def linearize(game: KernelGame, points: Any) -> LinearGame:
     ----------
     game : KernelGame
         One game, not a batch.
-    points : (n, dim) array
-        Where the gradient of the best critic vanishes.
+    start : (n, dim) array, or weights of the game's generator
+        Where the gradient under the best critic vanishes.
 
     Raises
     ------
     ValueError
-        The points are moved by their best critic.
+        They are moved by their best critic.
     """
-    points = as_rows(points, "points").astype(np.float64)
+    start = _checked_start(game, start)
+    points = game.generator.points(start)
     n, dim = points.shape
-    q, rest = game.q(points), game.rest(points)
-    moved, scale = np.abs(game.slope(points, rest)).max(), np.sqrt(curvature(game.kernel)) / game.lam.item()
+    q, rest, lam = game.q(points), game.rest(points), game.lam.item()
+    pull = -q[:, None] * game.slope(points, rest)
+    moved, scale = np.abs(flat(game.generator.pull(start, pull))).max(), np.sqrt(curvature(game.kernel)) / lam
     if moved > 1e-8 * scale:
         raise ValueError(f"points move: their best critic has slope {moved:.3g} there; linearise at rest only.")
     data_hessians = _hessians(game.kernel, points, game.data)
     self_hessians = _hessians(game.kernel, points, points)
     bend = np.einsum("i,jiab->jab", game.p, data_hessians) - np.einsum("k,jkab->jab", q, self_hessians)
     xx = np.zeros((n, dim, n, dim))
-    xx[np.arange(n), :, np.arange(n), :] = -q[:, None, None] * bend / game.lam.item()
+    xx[np.arange(n), :, np.arange(n), :] = -q[:, None, None] * bend / lam
     yx = np.einsum("k,jkab->jakb", q, self_hessians)  # a centre's derivative is minus the point's, its weight is -q
     size, masses = n * dim, np.repeat(q, dim)
-    return LinearGame(xx.reshape(size, size), -np.diag(masses), yx.reshape(size, size), -game.lam.item() * np.eye(size))
+    J = np.stack([flat(game.generator.pull(start, unit)) for unit in np.eye(size).reshape(size, n, dim)])
+    xx_weights = J.T @ xx.reshape(size, size) @ J + _turning(game.generator, start, pull)
+    return LinearGame(xx_weights, -J.T * masses, yx.reshape(size, size) @ J, -lam * np.eye(size))
+
+
+def _turning(generator: PointGenerator, weights: Player, pull: Array) -> Array:
+    """The derivative of a pulled-back gradient at a fixed gradient of the points: 0 where points are linear."""
+
+    def field(entries: Array) -> Array:
+        return flat(generator.pull(like(weights, entries), pull))
+
+    entries = flat(weights)
+    product = differences(field, entries)
+    return np.stack([product(unit) for unit in np.eye(len(entries))], axis=1)
 
 
 def _hessians(kernel: Kernel, points: Array, centres: Array) -> Array:
@@ -268,7 +309,8 @@ def as_masses(masses: Any, name: str, count: int) -> Array:
     return found
 
 
-def _checked(value: Any, name: str) -> Array:
+def as_positive(value: Any, name: str) -> Array:
+    """A number or an array of finite positive ones."""
     number = np.asarray(value, dtype=np.float64)
     if not np.isfinite(number).all() or (number <= 0).any():
         raise ValueError(f"{name} must be finite and positive, got {value!r}.")

@@ -44,14 +44,14 @@ class Tangent(Game):
 
     def __init__(self, game: Game, saddle: Any) -> None:
         x, y = saddle[0], saddle[1]
-        by_torch = hasattr(_parts(x)[0], "detach")
-        point = np.concatenate([_flat(x), _flat(y)])
-        self.sizes = (_flat(x).size, _flat(y).size)
+        by_torch = hasattr(parts(x)[0], "detach")
+        point = np.concatenate([flat(x), flat(y)])
+        self.sizes = (flat(x).size, flat(y).size)
         if by_torch:
             gradient, self._product = _automatic(game, x, y)
         else:
             field = _field(game, x, y)
-            gradient, self._product = field(point), _differences(field, point)
+            gradient, self._product = field(point), differences(field, point)
             _check_smooth(field, point)
         slope = _typical_slope(self._product, len(point))
         size = float(np.sqrt(np.mean(gradient**2)))
@@ -89,43 +89,44 @@ def refine(game: Game, near: State) -> State:
     Eigenvalues on the unit circle can be told from others only at an accurate saddle point, which conic solvers do not
     give. Where stationary points form a family, one of it is found.
     """
-    n = _flat(near.x).size
-    field, start = _field(game, near.x, near.y), np.concatenate([_flat(near.x), _flat(near.y)])
+    n = flat(near.x).size
+    field, start = _field(game, near.x, near.y), np.concatenate([flat(near.x), flat(near.y)])
 
     found = least_squares(field, start, method="lm", xtol=1e-15, ftol=1e-15, gtol=1e-15).x
     moved = float(np.sqrt(np.mean((found - start) ** 2)))
     if moved > NEAR * _unit(start):
         raise SolverError(f"the nearest stationary point found is {moved:.3g} away: solve to a smaller tolerance.")
-    return State(_like(near.x, found[:n]), _like(near.y, found[n:]))
+    return State(like(near.x, found[:n]), like(near.y, found[n:]))
 
 
-def _parts(player: Player) -> tuple[Any, ...]:
+def parts(player: Player) -> tuple[Any, ...]:
+    """The arrays of a player."""
     return player if isinstance(player, tuple) else (player,)
 
 
-def _flat(player: Player) -> Array:
+def flat(player: Player) -> Array:
     """The entries of a player as one float64 array."""
-    parts = [part.detach().cpu().numpy() if hasattr(part, "detach") else np.asarray(part) for part in _parts(player)]
-    if any(part.dtype == np.float32 for part in parts):
+    arrays = [part.detach().cpu().numpy() if hasattr(part, "detach") else np.asarray(part) for part in parts(player)]
+    if any(array.dtype == np.float32 for array in arrays):
         raise ValueError("players are float32, too coarse to tell phases apart: pass float64 ones (.double()).")
-    return np.concatenate([part.ravel().astype(np.float64) for part in parts])
+    return np.concatenate([array.ravel().astype(np.float64) for array in arrays])
 
 
-def _like(player: Player, entries: Array) -> Player:
+def like(player: Player, entries: Array) -> Player:
     """The entries in the shapes of a numpy player."""
-    shapes = [np.shape(part) for part in _parts(player)]
+    shapes = [np.shape(part) for part in parts(player)]
     cuts = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
-    parts = tuple(part.reshape(shape) for part, shape in zip(np.split(entries, cuts), shapes, strict=True))
-    return parts if isinstance(player, tuple) else parts[0]
+    made = tuple(part.reshape(shape) for part, shape in zip(np.split(entries, cuts), shapes, strict=True))
+    return made if isinstance(player, tuple) else made[0]
 
 
 def _field(game: Game, x: Player, y: Player) -> Function:
     """Both gradients as a function from flat entries to flat entries."""
-    n = _flat(x).size
+    n = flat(x).size
 
     def field(entries: Array) -> Array:
-        gradients = game.gradients(_like(x, entries[:n]), _like(y, entries[n:]))
-        return np.concatenate([_flat(gradient) for gradient in gradients])
+        gradients = game.gradients(like(x, entries[:n]), like(y, entries[n:]))
+        return np.concatenate([flat(gradient) for gradient in gradients])
 
     return field
 
@@ -135,7 +136,7 @@ def _unit(point: Array) -> float:
     return max(1.0, float(np.sqrt(np.mean(point**2))))
 
 
-def _differences(field: Function, point: Array) -> Function:
+def differences(field: Function, point: Array) -> Function:
     """Jacobian products by differences of five points."""
 
     def product(move: Array) -> Array:
@@ -177,12 +178,12 @@ def _automatic(game: Game, x: Player, y: Player) -> tuple[Array, Function]:
     import torch
 
     def fresh(player: Player) -> Player:
-        leaves = tuple(part.detach().clone().requires_grad_() for part in _parts(player))
+        leaves = tuple(part.detach().clone().requires_grad_() for part in parts(player))
         return leaves if isinstance(player, tuple) else leaves[0]
 
     x, y = fresh(x), fresh(y)
-    inputs = (*_parts(x), *_parts(y))
-    outputs = [part for gradient in game.gradients(x, y) for part in _parts(gradient)]
+    inputs = (*parts(x), *parts(y))
+    outputs = [part for gradient in game.gradients(x, y) for part in parts(gradient)]
     curved = [part for part in outputs if part.requires_grad]
     if not curved:
         raise ValueError(
@@ -196,13 +197,11 @@ def _automatic(game: Game, x: Player, y: Player) -> tuple[Array, Function]:
     cuts = np.cumsum([part.numel() for part in inputs])[:-1]
 
     def product(move: Array) -> Array:
-        parts = [
-            torch.as_tensor(part).to(leaf).view_as(leaf)
-            for part, leaf in zip(np.split(move, cuts), inputs, strict=True)
-        ]
+        pieces = zip(np.split(move, cuts), inputs, strict=True)
+        along = [torch.as_tensor(piece).to(leaf).view_as(leaf) for piece, leaf in pieces]
         change = torch.autograd.grad(
-            [pulled[i] for i in felt], weights, [parts[i] for i in felt], retain_graph=True, materialize_grads=True
+            [pulled[i] for i in felt], weights, [along[i] for i in felt], retain_graph=True, materialize_grads=True
         )
-        return _flat(tuple(change))
+        return flat(tuple(change))
 
-    return _flat(tuple(outputs)), product
+    return flat(tuple(outputs)), product
