@@ -130,7 +130,7 @@ for panel, (name, step, rate, neurons) in zip(panels, cases, strict=True):
         panel.plot(rate * np.arange(len(path)), path[:, seed], color=f"C{seed}", linewidth=0.7)
     for w in sol.generator().ravel():
         panel.axhline(w, color="black", linestyle=":")
-    panel.set(title=name, xlabel="steps times step size", ylim=(-2, 2))
+    panel.set(title=name, xlabel="steps times step size", xlim=(0, 60), ylim=(-2, 2))
 panels[0].set_ylabel("generated points, six seeds")
 plt.show()
 
