@@ -8,6 +8,7 @@ try:
     from convexgan.torch.loop import Outcome, Training
     from convexgan.torch.modules import FreeGenerator, LinearGenerator, TwoLayerDiscriminator, TwoLayerGenerator
     from convexgan.torch.objective import Objective
+    from convexgan.torch.progressive import ConvolutionalDiscriminator, ProgressiveGenerator, quadratic_discriminator
     from convexgan.torch.training import train
 except ModuleNotFoundError as error:
     message = f"convexgan.torch needs {error.name}: pip install 'convexgan[torch]'."
@@ -15,18 +16,21 @@ except ModuleNotFoundError as error:
 
 __all__ = [
     "Audit",
+    "ConvolutionalDiscriminator",
     "DualityGap",
     "ExactDiscriminatorLoss",
     "FreeGenerator",
     "LinearGenerator",
     "Objective",
     "Outcome",
+    "ProgressiveGenerator",
     "Training",
     "TwoLayerDiscriminator",
     "TwoLayerGenerator",
     "audit",
     "duality_gap",
     "from_solution",
+    "quadratic_discriminator",
     "to_critic",
     "to_generator",
     "train",

@@ -1,0 +1,304 @@
+"""A deep progressive generator that starts exactly at the closed form, and discriminators for its pictures."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, leaky_relu
+
+from convexgan._checks import check_choice, check_count
+from convexgan._files import write_bytes
+from convexgan.progressive import ProgressiveConvexGAN, Stage
+from convexgan.progressive.pyramid import to_uint8
+from convexgan.torch.modules import TwoLayerDiscriminator
+
+SLOPE = 0.2
+
+
+class LinearStage(nn.Module):
+    """code = previous code @ carry + noise @ fresh; picture = mean + code @ factor.
+
+    Attributes
+    ----------
+    mean : (d,) parameter
+    factor : (k, d) parameter
+    carry, fresh : (q, k) and (p, k) parameters
+    """
+
+    def __init__(self, size: int, channels: int, previous: int, noise: int, rank: int) -> None:
+        super().__init__()
+        self.size, self.channels, self.noise = size, channels, noise
+        d = size * size * channels
+        self.mean = nn.Parameter(torch.zeros(d))
+        self.factor = nn.Parameter(torch.randn(rank, d) / max(rank, 1) ** 0.5)
+        self.carry = nn.Parameter(torch.randn(previous, rank) / max(previous + noise, 1) ** 0.5)
+        self.fresh = nn.Parameter(torch.randn(noise, rank) / max(previous + noise, 1) ** 0.5)
+
+    def forward(self, code: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """The code (n, k) and the picture (n, channels, size, size)."""
+        code = code @ self.carry + noise @ self.fresh
+        picture = (self.mean + code @ self.factor).reshape(-1, self.size, self.size, self.channels)
+        return code, picture.permute(0, 3, 1, 2)
+
+
+class ResidualStage(nn.Module):
+    """Features of a resolution from its linear picture and the coarser features, and what they add to the picture.
+
+    The last layer starts at zero: at first nothing is added.
+    """
+
+    def __init__(self, channels: int, coarser: int, width: int) -> None:
+        super().__init__()
+        self.enter = nn.Conv2d(channels + coarser, width, 3, padding=1)
+        self.inner = nn.Conv2d(width, width, 3, padding=1)
+        self.leave = nn.Conv2d(width, channels, 1)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
+
+    def forward(self, picture: Tensor, coarser: Tensor | None) -> tuple[Tensor, Tensor]:
+        """(added, features), (n, channels, h, h) and (n, width, h, h)."""
+        given = picture if coarser is None else torch.cat([picture, twice(coarser)], dim=1)
+        features = leaky_relu(self.enter(given), SLOPE)
+        features = features + leaky_relu(self.inner(features), SLOPE)
+        return self.leave(features), features
+
+
+class ProgressiveGenerator(nn.Module):
+    """Pictures from coarse to fine: linear stages and convolutions that correct them.
+
+    y_i = x_i + up(y_{i-1} - x_{i-1}) + R_i(x_i, features of the coarser stage), where x_i are the pictures of the
+    linear chain. Built by `from_model`, it makes exactly the pictures of the closed form, because every R_i ends in a
+    layer that starts at zero.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Resolutions, each twice the one before.
+    channels : 1 or 3
+    ranks, noises : sequences of int
+        Code dimensions and fresh noise dimensions of the stages.
+    width : int
+        Features of the convolutions.
+
+    Attributes
+    ----------
+    latent_dim : int
+        The noise of all stages together.
+
+    References
+    ----------
+    Zero-initialised residuals: Goyal et al., arXiv 1706.02677, section 5.1; pictures summed over resolutions: Karras et
+    al., arXiv 1912.04958, figure 7b.
+
+    Examples
+    --------
+    >>> import numpy as np, torch, convexgan as cg
+    >>> from convexgan.torch import ProgressiveGenerator
+    >>> images = np.random.default_rng(0).integers(0, 256, (50, 8, 8), dtype=np.uint8)
+    >>> G = ProgressiveGenerator.from_model(cg.ProgressiveConvexGAN(ranks=[5, 10]).fit(images))
+    >>> G(torch.randn(3, G.latent_dim)).shape
+    torch.Size([3, 1, 8, 8])
+    """
+
+    def __init__(
+        self, sizes: Sequence[int], channels: int, ranks: Sequence[int], noises: Sequence[int], *, width: int = 32
+    ) -> None:
+        super().__init__()
+        check_choice(str(channels), "channels", ("1", "3"))
+        if not len(sizes) == len(ranks) == len(noises) > 0:
+            raise ValueError(
+                f"sizes, ranks and noises have {len(sizes)}, {len(ranks)}, {len(noises)} entries: one each."
+            )
+        if any(fine != 2 * coarse for coarse, fine in pairwise(sizes)):
+            raise ValueError(f"sizes {tuple(sizes)} must double from stage to stage.")
+        self.sizes, self.channels, self.width = tuple(sizes), channels, check_count(width, "width")
+        before, coarser = [0, *ranks[:-1]], [0, *[width] * (len(sizes) - 1)]
+        self.linear = nn.ModuleList(
+            LinearStage(size, channels, *shape) for size, *shape in zip(sizes, before, noises, ranks, strict=True)
+        )
+        self.residual = nn.ModuleList(ResidualStage(channels, features, width) for features in coarser)
+
+    @classmethod
+    def from_model(
+        cls, model: ProgressiveConvexGAN, *, width: int = 32, dtype: torch.dtype = torch.float32
+    ) -> ProgressiveGenerator:
+        """The generator that starts at a fitted closed form, whose histogram step it leaves out.
+
+        Raises
+        ------
+        ValueError
+            If the model is not fitted, or skips a resolution.
+        """
+        if not hasattr(model, "stages_"):
+            raise ValueError("model is not fitted: call fit(images) first.")
+        stages = model.stages_
+        shape = [s.size for s in stages], stages[0].channels, [len(s.factor) for s in stages]
+        made = cls(*shape, [len(s.fresh) for s in stages], width=width).to(dtype)
+        with torch.no_grad():
+            for module, stage in zip(made.linear, stages, strict=True):
+                for name in ("mean", "factor", "carry", "fresh"):
+                    getattr(module, name).copy_(torch.from_numpy(getattr(stage, name)))
+        return made
+
+    @property
+    def latent_dim(self) -> int:
+        """The noise of all stages together."""
+        return sum(self._noises())
+
+    def _noises(self) -> list[int]:
+        return [int(stage.noise) for stage in self.linear]  # type: ignore[arg-type]
+
+    def stages(self, Z: Tensor, finest: int | None = None) -> list[Tensor]:
+        """The pictures (n, channels, h, h) of latents (n, latent_dim) at every resolution up to ``finest``."""
+        count = len(self.sizes) if finest is None else self.sizes.index(self._known(finest)) + 1
+        noises = torch.split(Z, self._noises(), dim=1)
+        code, pictures = Z[:, :0], []
+        added, features = None, None
+        for linear, residual, noise in zip(self.linear[:count], self.residual[:count], noises[:count], strict=True):
+            code, picture = linear(code, noise)
+            new, features = residual(picture, features)
+            added = new if added is None else twice(added) + new
+            pictures.append(picture + added)
+        return pictures
+
+    def forward(self, Z: Tensor, finest: int | None = None, blend: float = 1.0) -> Tensor:
+        """The finest pictures, (n, channels, h, h), not clipped to [-1, 1].
+
+        Parameters
+        ----------
+        Z : (n, latent_dim) tensor
+        finest : int, optional
+            A coarser resolution to stop at.
+        blend : float
+            Below 1 for a stage that fades in: blend * new + (1 - blend) * enlarged coarser pictures.
+        """
+        pictures = self.stages(Z, finest)
+        if blend >= 1 or len(pictures) == 1:
+            return pictures[-1]
+        return blend * pictures[-1] + (1 - blend) * twice(pictures[-2])
+
+    def stage_parameters(self, size: int) -> list[nn.Parameter]:
+        """The parameters of one resolution, to freeze or to give a learning rate of their own."""
+        i = self.sizes.index(self._known(size))
+        return [*self.linear[i].parameters(), *self.residual[i].parameters()]
+
+    def _known(self, size: int) -> int:
+        if size not in self.sizes:
+            raise ValueError(f"size {size} is none of this generator's, {self.sizes}.")
+        return size
+
+    @torch.no_grad()
+    def sample(self, n: int = 1, rng: int = 0, batch: int = 256) -> NDArray[np.uint8]:
+        """n pictures, (n, h, h) or (n, h, h, 3) uint8; the same on every device for a seed."""
+        random = torch.Generator().manual_seed(rng)
+        like = next(self.parameters())
+        parts = []
+        for start in range(0, check_count(n, "n"), batch):
+            Z = torch.randn(min(batch, n - start), self.latent_dim, generator=random).to(like)
+            parts.append(self(Z).permute(0, 2, 3, 1).double().cpu().numpy())
+        pictures = np.concatenate(parts)
+        return to_uint8(pictures if self.channels == 3 else pictures[..., 0])
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write one safetensors file, all or nothing, with the shape of the generator as JSON in its header."""
+        ranks = [len(stage.factor) for stage in self.linear]  # type: ignore[arg-type]
+        shape = {"sizes": self.sizes, "channels": self.channels, "ranks": ranks, "noises": self._noises()}
+        tensors = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
+        write_bytes(path, save(tensors, {"generator": json.dumps(shape | {"width": self.width})}))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], device: Any = None) -> ProgressiveGenerator:
+        """The generator written by `save`."""
+        try:
+            with safe_open(path, framework="pt") as file:
+                shape = json.loads((file.metadata() or {})["generator"])
+            made, weights = cls(**shape), load_file(path)
+            made.to(next(iter(weights.values())).dtype).load_state_dict(weights)
+        except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise ValueError(f"{path} holds no progressive generator or is damaged ({error}).") from None
+        return made.to(device)
+
+
+class ConvolutionalDiscriminator(nn.Module):
+    """Scores of pictures by residual convolutions from fine to coarse, without normalisation.
+
+    Parameters
+    ----------
+    size, channels : int
+        Of the pictures (n, channels, size, size); size is 4 times a power of two.
+    width : int
+        Features at the finest resolution; they double as it halves, up to eight times.
+
+    References
+    ----------
+    Huang et al., The GAN is dead; long live the GAN! (R3GAN), 2024, arXiv 2501.05441, section 3.
+    """
+
+    def __init__(self, size: int, channels: int = 1, *, width: int = 32) -> None:
+        super().__init__()
+        halvings = (check_count(size, "size") // 4).bit_length() - 1
+        if size != 4 << max(halvings, 0):
+            raise ValueError(f"size {size} is not 4, 8, 16, ...: resize the pictures.")
+        widths = [width * min(2**i, 8) for i in range(halvings + 1)]
+        self.size, self.channels = size, channels
+        self.enter = nn.Conv2d(channels, widths[0], 1)
+        self.blocks = nn.ModuleList(_Block(w) for w in widths)
+        self.wider = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in pairwise(widths))
+        self.score = nn.Linear(16 * widths[-1], 1)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """The scores, (n,)."""
+        if pictures.shape[1:] != (self.channels, self.size, self.size):
+            raise ValueError(
+                f"the discriminator takes pictures ({self.channels}, {self.size}, {self.size}), got "
+                f"{tuple(pictures.shape[1:])}: resize them, or build one of that size."
+            )
+        features = self.blocks[0](self.enter(pictures))
+        for wider, block in zip(self.wider, self.blocks[1:], strict=True):
+            features = block(wider(nn.functional.avg_pool2d(features, 2)))
+        scores: Tensor = self.score(features.flatten(1)).flatten()
+        return scores
+
+
+class _Block(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first, self.second = (nn.Conv2d(width, width, 3, padding=1) for _ in range(2))
+
+    def forward(self, features: Tensor) -> Tensor:
+        inner = leaky_relu(self.first(leaky_relu(features, SLOPE)), SLOPE)
+        found: Tensor = features + self.second(inner)
+        return found
+
+
+def quadratic_discriminator(
+    stage: Stage, width: int | None = None, dtype: torch.dtype = torch.float32
+) -> TwoLayerDiscriminator:
+    """The certified optimal discriminator of a stage, on its rows minus their mean: D*(x) = |P x|^2.
+
+    Its neurons are the eigenvectors that the stage keeps. ``width`` adds neurons with outer weight zero.
+    """
+    _, sizes, directions = np.linalg.svd(stage.detail, full_matrices=False)
+    kept = directions[sizes > 1e-12 * sizes.max(initial=0.0)]
+    if width is not None and width < len(kept):
+        raise ValueError(f"width is {width}, but the optimal discriminator has {len(kept)} neurons.")
+    made = TwoLayerDiscriminator(stage.detail.shape[1], width or len(kept), "quadratic", dtype=dtype)
+    with torch.no_grad():
+        made.neurons[: len(kept)] = torch.from_numpy(kept).to(dtype)
+        made.outer.zero_()[: len(kept)] = 1
+    return made
+
+
+def twice(pictures: Tensor) -> Tensor:
+    """Pictures (n, c, h, h) enlarged twice by nearest neighbours."""
+    return interpolate(pictures, scale_factor=2, mode="nearest")
