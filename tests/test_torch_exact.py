@@ -51,7 +51,7 @@ def test_relu_neurons_are_exact_in_few_columns(seed, case):
 
 
 def test_relu_neurons_by_ascent_never_lose(monkeypatch):
-    X, Y = samples(d=6, n=60, m=50)
+    X, Y = samples(d=6, n=60, m=4)  # few rows: maxima lie on kinks, where the gradient leads away
     real, fake = torch.from_numpy(X - X.mean(0)), torch.from_numpy(Y - Y.mean(0))  # equal means are no start of its own
     starts = torch.nn.functional.normalize(torch.randn(20, 6, generator=torch.Generator().manual_seed(0)).double())
 
