@@ -1,16 +1,17 @@
 """Every metric of pictures with its floor and interval, on three sets, for four kinds of generated pictures.
 
-Each set is cut at random into two halves. The first trains the closed-form generator and is the real side of every
-comparison; the fakes are the other half (real), as many pictures from the closed form, uniform noise, and the training
-pictures themselves with repetition (memory). The sets are handwritten digits, the ORL photographs of faces (grey), and
-synthetic colour faces, drawn from the DCGAN of gan-face-generate and box-averaged to 32 pixels: not photographs.
+Each set is cut at random into two halves. One trains the closed-form generator; the other, unseen, is the real side of
+every comparison (of "copies" it is the training half). The fakes: real pictures (the half that is not compared with),
+as many from the closed form, uniform noise, and the training pictures with repetition (memory). The sets: handwritten
+digits, the ORL photographs of faces (grey), and synthetic colour faces, drawn from the DCGAN of gan-face-generate and
+box-averaged to 32 pixels: not photographs.
 
 Predicted: real < closed form < noise by every distance, and the other way round by every share, but for "faces", which
 cannot tell the closed form's blends from faces. "copies" is near a half for real pictures and 1 for a memory, which
-every other metric takes for perfect. Floors of the Frechet distance fall like 1/n, of the sliced distance like
-1/sqrt(n); that of the kernel distance is about 0 at any n.
+every other metric takes for good. Floors of the Frechet distance fall like 1/n, of the sliced distance like 1/sqrt(n);
+that of the kernel distance is about 0 at any n.
 
-Needs build/tools (`make build/tools`) for age256, efficientnet-lite0 and faces.
+Needs build/tools (`make build/tools`) for age256, faces and efficientnet-lite0 (the slowest: on the ORL faces only).
 
 Example: python -m benchmarks.metric_floors --quick
 """
@@ -24,28 +25,28 @@ import convexgan as cg
 from benchmarks._faces import faces, use_tools
 from benchmarks._report import RESULTS, parse, write
 from convexgan.datasets import digits, orl
-from convexgan.metrics import Report, evaluate
+from convexgan.metrics import Report, Result, evaluate
 from convexgan.plotting import band_plot
 
-DISTANCES = ("frechet", "kernel")
-SHARES = ("precision-recall", "copies")
+DRAWS = 30
 KINDS = ("real", "closed form", "noise", "memory")
 
 
-def fakes(train: NDArray[np.uint8], held: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
-    """As many pictures of each kind as are held out."""
-    rng, n = np.random.default_rng(0), len(held)
+def fakes(train: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
+    """As many pictures of each kind as there are to train."""
+    rng, n = np.random.default_rng(0), len(train)
     drawn = cg.ProgressiveConvexGAN(random_state=0).fit(train).sample(n, 1)
-    noise = rng.integers(0, 256, held.shape, dtype=np.uint8)
-    return dict(zip(KINDS, (held, drawn, noise, train[rng.integers(0, len(train), n)]), strict=True))
+    noise = rng.integers(0, 256, train.shape, dtype=np.uint8)
+    return dict(zip(KINDS, (train, drawn, noise, train[rng.integers(0, n, n)]), strict=True))
 
 
 def looks(name: str) -> list[tuple[str, list[str]]]:
     """Each extractor with the metrics computed from it."""
-    metrics = [*DISTANCES, *SHARES]
+    metrics = ["frechet", "kernel", "precision-recall"]
     if name == "digits":
         return [("pixels", [*metrics, "sliced"])]
-    return [("pixels=16", [*metrics, "sliced", "faces"]), ("age256", metrics), ("efficientnet-lite0", metrics)]
+    found = [("pixels=16", [*metrics, "sliced", "faces"]), ("age256", metrics)]
+    return [*found, ("efficientnet-lite0", metrics)] if name.startswith("ORL") else found
 
 
 def halves(images: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -58,20 +59,25 @@ def halves(images: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uin
 def measured(name: str, images: NDArray[np.uint8]) -> list[list[object]]:
     """The table rows of one set."""
     train, held = halves(images)
-    kinds = fakes(train, held)
+    kinds = fakes(train)
     rows = []
     for look, metrics in looks(name):
-        reports = [evaluate(train, fake, metrics, look, resamples=40) for fake in kinds.values()]
-        for results in zip(*(report.results for report in reports), strict=True):
-            cells = [f"{r.value:.4g} ({r.low:.3g} .. {r.high:.3g})" for r in results]
-            real, closed, noise, _ = (r.value for r in results)
-            ordered = real < closed < noise or real > closed >= noise
-            few = ", n <= d" if results[0].note else ""
-            rows.append(
-                [name, len(train), results[0].metric + few, results[0].floor, *cells, "yes" if ordered else "NO"]
-            )
+        reports = [evaluate(held, fake, metrics, look, resamples=DRAWS) for fake in kinds.values()]
+        memory = [evaluate(train, fake, ["copies"], look) for fake in (kinds | {"real": held}).values()]
+        results = [(*a.results, *b.results) for a, b in zip(reports, memory, strict=True)]
+        for found in zip(*results, strict=True):
+            rows.append([name, len(train), *row(found)])
             print(*rows[-1], sep=" | ", flush=True)
     return rows
+
+
+def row(found: tuple[Result, ...]) -> list[object]:
+    """The cells of one metric: its floor, its results for each kind, and whether they come in order."""
+    real, closed, noise, _ = (r.value for r in found)
+    ordered = real < closed < noise or real > closed >= noise
+    metric = found[0].metric + (", n <= d" if found[0].note else "")
+    cells = [f"{r.value:.4g} ({r.low:.3g} .. {r.high:.3g})" for r in found]
+    return [metric, found[0].floor, *cells, "yes" if ordered else "NO"]
 
 
 def curves(images: NDArray[np.uint8], sizes: list[int]) -> None:
@@ -83,7 +89,7 @@ def curves(images: NDArray[np.uint8], sizes: list[int]) -> None:
         noise = np.random.default_rng(0).integers(0, 256, held.shape, dtype=np.uint8)
         for look in ("pixels=8", "age256"):
             metrics = ["frechet", "sliced"] if look == "age256" else ["frechet"]
-            found: list[Report] = [evaluate(real, fake, metrics, look, resamples=40) for fake in (held, noise)]
+            found: list[Report] = [evaluate(real, fake, metrics, look, resamples=DRAWS) for fake in (held, noise)]
             for a, b in zip(found[0].results, found[1].results, strict=True):
                 bands.setdefault(a.metric, []).append([x / b.value for x in (a.value, max(a.low, 1e-6), a.high)])
     shown = {name: np.array(curve) for name, curve in bands.items()}

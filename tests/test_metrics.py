@@ -416,6 +416,7 @@ def test_features_stand_for_their_pictures_and_survive_a_file(tmp_path: Path) ->
         (pictures(20)[:0], pictures(20), r"real: images has shape \(0, 8, 8\)"),
         ([], pictures(20), "real is empty"),
         (7, pictures(20), "real must be pictures"),
+        (np.float64(7), pictures(20), r"real: images has shape \(1,\)"),
         ("folder", pictures(20), "real must be pictures"),
     ],
 )

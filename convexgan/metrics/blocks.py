@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import check_count
+from convexgan.metrics.result import Result
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -48,8 +49,14 @@ class Measured:
     value: float
     low: float
     high: float
+    level: float
     floor: float
     floor_sizes: tuple[int, int]
+
+    def result(self, metric: str, extractor: str, real: int, fake: int, note: str = "") -> Result:
+        """The result under a metric's name, with the numbers of pictures."""
+        numbers = self.value, self.low, self.high, self.level, self.floor
+        return Result(metric, *numbers, real, fake, self.floor_sizes, extractor, note)
 
 
 def deal(n: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -94,7 +101,7 @@ def measure(
         left, right = split(real, int(fake.sum()), rng)
         floors.append(within(left, right))
         sizes = int(left @ real), int(right @ real)
-    return Measured(value, low, high, float(np.mean(floors)), sizes)
+    return Measured(value, low, high, bootstrap.level, float(np.mean(floors)), sizes)
 
 
 def split(real: Counts, fake: int, rng: np.random.Generator) -> tuple[Counts, Counts]:
@@ -128,4 +135,4 @@ def measure_share(hits: NDArray[np.bool_], floor: NDArray[np.bool_], other: int,
     value = float(hits.mean())
     draws = np.random.default_rng(bootstrap.rng).binomial(len(hits), value, bootstrap.resamples) / len(hits)
     low, high = (float(q) for q in np.quantile(draws, bootstrap.tails))
-    return Measured(value, low, high, float(floor.mean()), (other, len(floor)))
+    return Measured(value, low, high, bootstrap.level, float(floor.mean()), (other, len(floor)))

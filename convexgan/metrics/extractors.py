@@ -120,15 +120,19 @@ def inception(path: PathLike) -> Extractor:
 
 
 def torch_module(module: Any, name: str) -> Extractor:
-    """Any torch module from bytes (n, 3, h, w) to features (n, d), the form that torchmetrics asks for."""
+    """Any torch module from bytes (n, 3, h, w) to features (n, d), the form that torchmetrics asks for.
+
+    It is put into evaluation mode and used on the device where its parameters are.
+    """
     import torch
 
-    module = module.eval()
+    module.eval()
+    device = next((parameter.device for parameter in module.parameters()), None)
 
     def look(images: NDArray[Any]) -> NDArray[Any]:
         inputs = torch.from_numpy(np.ascontiguousarray(rgb_bytes(images).transpose(0, 3, 1, 2)))
         with torch.inference_mode():
-            return np.asarray(module(inputs).cpu())
+            return np.asarray(module(inputs.to(device)).cpu())
 
     return Extractor(name, look)
 

@@ -52,9 +52,8 @@ def faces(real: Any, fake: Any, score: Callable[[NDArray[Any]], NDArray[Any]], b
     (left, shape), (right, other) = _scores(real, "real", score), _scores(fake, "fake", score)
     check_same(shape, other)
     check_sizes(len(left), len(right))
-    m = measure_share(right >= THRESHOLD, left >= THRESHOLD, 0, bootstrap)
-    numbers = m.value, m.low, m.high, bootstrap.level, m.floor, len(left), len(right)
-    return Result("faces", *numbers, m.floor_sizes, "CenterFace")
+    found = measure_share(right >= THRESHOLD, left >= THRESHOLD, 0, bootstrap)
+    return found.result("faces", "CenterFace", len(left), len(right))
 
 
 def _scores(

@@ -86,20 +86,9 @@ def frechet(real: Any, fake: Any, extractor: Extractor, bootstrap: Bootstrap) ->
         bootstrap,
         least=0.0,
     )
+    name = "FID" if extractor.name == INCEPTION else f"FD-{extractor.name}"
     few = f"{min(n, m)} pictures for {left[0].dim} features: mostly bias, look at the floor and at more pictures."
-    return Result(
-        "FID" if extractor.name == INCEPTION else f"FD-{extractor.name}",
-        found.value,
-        found.low,
-        found.high,
-        bootstrap.level,
-        found.floor,
-        n,
-        m,
-        found.floor_sizes,
-        extractor.name,
-        few if min(n, m) <= left[0].dim else "",
-    )
+    return found.result(name, extractor.name, n, m, few if min(n, m) <= left[0].dim else "")
 
 
 def block_moments(

@@ -56,8 +56,7 @@ def kernel(real: Any, fake: Any, extractor: Extractor, bootstrap: Bootstrap) -> 
         bootstrap,
     )
     name = "KID" if extractor.name == INCEPTION else f"KD-{extractor.name}"
-    numbers = found.value, found.low, found.high, bootstrap.level, found.floor, len(x), len(y)
-    return Result(name, *numbers, found.floor_sizes, extractor.name)
+    return found.result(name, extractor.name, len(x), len(y))
 
 
 def _sorted(rows: NDArray[Any], rng: np.random.Generator) -> tuple[Array, Counts]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import check_count
-from convexgan.metrics.blocks import Bootstrap, Measured, measure_share, split
+from convexgan.metrics.blocks import Bootstrap, measure_share, split
 from convexgan.metrics.extractors import as_extractor
 from convexgan.metrics.pictures import Extractor, both_features
 from convexgan.metrics.result import Result
@@ -59,13 +59,8 @@ def manifold(real: Any, fake: Any, extractor: Extractor, bootstrap: Bootstrap, k
         raise ValueError(f"neighbours={k} needs more than {k} pictures on each side of the floor: pass more pictures.")
     precision = measure_share(covered(y, x, k), covered(right, left, k), len(left), bootstrap)
     recall = measure_share(covered(x, y, k), covered(left, right, k), len(right), bootstrap)
-    made = [_result(name, m, x, y, extractor, bootstrap) for name, m in (("precision", precision), ("recall", recall))]
-    return PrecisionRecall(*made)
-
-
-def _result(name: str, m: Measured, x: Any, y: Any, extractor: Extractor, bootstrap: Bootstrap) -> Result:
-    numbers = m.value, m.low, m.high, bootstrap.level, m.floor, len(x), len(y)
-    return Result(name, *numbers, m.floor_sizes, extractor.name)
+    sizes = extractor.name, len(x), len(y)
+    return PrecisionRecall(precision.result("precision", *sizes), recall.result("recall", *sizes))
 
 
 def halves(rows: NDArray[Any], fake: int, bootstrap: Bootstrap) -> tuple[NDArray[Any], NDArray[Any]]:

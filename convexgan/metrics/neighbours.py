@@ -66,9 +66,8 @@ def neighbours(real: Any, fake: Any, extractor: Extractor, bootstrap: Bootstrap)
     left, right = halves(x, len(y), bootstrap)
     distances, indices, own = nearest(y, x)
     others, places, theirs = nearest(right, left)
-    m = measure_share(distances <= own[indices], others <= theirs[places], len(left), bootstrap)
-    numbers = m.value, m.low, m.high, bootstrap.level, m.floor, len(x), len(y)
-    return Neighbours(Result("copies", *numbers, m.floor_sizes, extractor.name), indices, distances)
+    found = measure_share(distances <= own[indices], others <= theirs[places], len(left), bootstrap)
+    return Neighbours(found.result("copies", extractor.name, len(x), len(y)), indices, distances)
 
 
 def nearest(

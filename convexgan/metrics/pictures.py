@@ -80,7 +80,7 @@ def picture_chunks(images: Any, name: str) -> Iterator[NDArray[Any]]:
     """
     shape = None
     for part in [images] if hasattr(images, "ndim") else _iterated(images, name):
-        pictures = np.asarray(part.detach().cpu() if hasattr(part, "detach") else part)
+        pictures = np.atleast_1d(np.asarray(part.detach().cpu() if hasattr(part, "detach") else part))
         shape = shape or pictures.shape[1:]
         if pictures.shape[1:] != shape:
             raise ValueError(f"{name} mixes pictures of shapes {shape} and {pictures.shape[1:]}: bring them to one.")

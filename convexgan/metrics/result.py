@@ -25,7 +25,7 @@ class Result:
     real, fake : int
         Numbers of pictures.
     floor_sizes : (int, int)
-        Numbers of real pictures on either side of the floor.
+        Numbers of real pictures on either side of the floor; 0 where pictures are judged one by one.
     extractor : str
         What the pictures were looked at with.
     note : str

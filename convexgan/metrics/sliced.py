@@ -61,8 +61,7 @@ def _result(size: int, x: Array, y: Array, bootstrap: Bootstrap, rng: np.random.
         bootstrap,
         least=0.0,
     )
-    numbers = found.value, found.low, found.high, bootstrap.level, found.floor, len(x), len(y)
-    return Result(f"sliced W1 at {size}", *numbers, found.floor_sizes, "Laplacian pyramid")
+    return found.result(f"sliced W1 at {size}", "Laplacian pyramid", len(x), len(y))
 
 
 def _shares(counts: Counts, labels: Counts) -> Array:
