@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from convexgan._checks import check_count, check_number
-from convexgan._files import read_model, write_model
+from convexgan._sweeps import run_sweep
 from convexgan.linear_gan.expectations import error_of, overlap
 from convexgan.linear_gan.learners import least_squares
 from convexgan.linear_gan.mixed import Pairs, best_path
@@ -113,15 +111,18 @@ def sweep(
         Show a bar on standard error.
     """
     setting = _setting(eigenvalues, samples, dimensions, pairs, ridges, weights, draws, seed)
-    errors = _resume(setting, path)
-    missing = [j for j in range(len(setting.dimensions)) if np.isnan(errors[:, j]).any()]
-    with _bar(len(missing), progress) as advance:
-        for j, found in _computed(setting, missing, jobs):
-            errors[:, j] = found
-            if path is not None:
-                write_model(path, KIND, asdict(setting), {"errors": errors})
-            advance()
-    return Sweep(setting, errors)
+    order = np.argsort(setting.dimensions)[::-1]
+    errors = run_sweep(
+        partial(errors_at, setting),
+        [setting.dimensions[j] for j in order],
+        (len(setting.learners), setting.draws),
+        kind=KIND,
+        setting=asdict(setting),
+        path=path,
+        jobs=jobs,
+        progress=progress,
+    )
+    return Sweep(setting, np.moveaxis(errors[np.argsort(order)], 0, 1))
 
 
 def errors_at(setting: Setting, k: int) -> Array:
@@ -204,42 +205,3 @@ def _setting(
     if len(set(setting.learners)) < len(setting.learners):
         raise ValueError("ridges and weights must each differ in their first six digits: curves are named by them.")
     return setting
-
-
-def _resume(setting: Setting, path: str | os.PathLike[str] | None) -> Array:
-    """The errors found so far, NaN where there are none."""
-    shape = (len(setting.learners), len(setting.dimensions), setting.draws)
-    if path is None or not Path(path).exists():
-        return np.full(shape, np.nan)
-    known, arrays = read_model(path, KIND)
-    wanted = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(setting).items()}
-    if {name: known.get(name) for name in wanted} != wanted or arrays["errors"].shape != shape:
-        raise ValueError(f"{path} holds a sweep of another setting: give another path, or remove it.")
-    return np.array(arrays["errors"], dtype=np.float64)
-
-
-def _computed(setting: Setting, missing: list[int], jobs: int | None) -> Iterator[tuple[int, Array]]:
-    """(index, errors) of the missing dimensions, in the order in which they are done."""
-    from joblib import Parallel, delayed
-
-    work = (delayed(_indexed)(setting, j) for j in sorted(missing, key=lambda j: -setting.dimensions[j]))
-    yield from Parallel(n_jobs=-1 if jobs is None else jobs, return_as="generator_unordered")(work)
-
-
-def _indexed(setting: Setting, j: int) -> tuple[int, Array]:
-    return j, errors_at(setting, setting.dimensions[j])
-
-
-@contextmanager
-def _bar(total: int, shown: bool) -> Iterator[Any]:
-    """A function that advances the bar, if one is shown."""
-    if not shown or not total:
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("latent dimensions", total=total)
-        yield lambda: bar.advance(task)
