@@ -109,6 +109,20 @@ def test_pairs_cost_something_below_about_twice_as_many_latents():
     assert 2 * n < free[0] < 4 * n  # c = n/(k-n-1) is below 1 from 2n + 1 on; its spread asks for a little more
 
 
+def test_pairs_that_no_optimal_generator_meets_are_refused():
+    Z = normal(3, 30)
+    Z[2] = Z[0]  # one latent, two pictures
+    with pytest.raises(ValueError, match="optimal and meets"):
+        AdversarialGame(rows(8, 3), Z, 0.1, 0.1, 0.02).interpolating_optimum()
+    X, Z = (
+        rows(8, 3),
+        30 * normal(1, 3),
+    )  # a pair that asks for little, but takes one of the three latents that B* needs
+    with pytest.raises(ValueError, match="optimal and meets"):
+        AdversarialGame(X, Z, 0.1, 0.1, 0.02).interpolating_optimum()
+    AdversarialGame(X, np.append(Z, [[0.0]], axis=1), 0.1, 0.1, 0.02).interpolating_optimum()
+
+
 # -- the linearisation -----------------------------------------------------------------------------------------------
 
 
@@ -162,6 +176,18 @@ def test_linearisation_is_the_derivative_of_a_step(method, beta):
         slow = slow if method != "extragradient" else 1 - (1 - slow) + (1 - slow) ** 2
         assert all(np.abs(np.append(slow, 1) - value).min() < 1e-4 for value in rest)
         assert len(told) >= d * (d + 1)
+
+
+@pytest.mark.parametrize("k", [3, 7])
+def test_linearisation_where_pairs_cost_something(k):
+    game, law, rates = AdversarialGame(rows(8, 3), normal(1, k, seed=1), 0.3, 0.4, 0.6), np.eye(3), (0.06, 0.09)
+    W = train_adversarial(game, 0.3 * normal(k, 3, seed=2), law, (0.1, 0.1), steps=8000, every=8000).W
+    A = game.grad_y(W, np.zeros((3, 3))) / 0.4
+    found = np.linalg.eigvals(jacobian(game, W, A, rates, alternating))
+    told = np.linalg.eigvals(update_matrix(linearize_adversarial(game, W), rates))
+    left_over(told, found, 1e-4)
+    assert np.abs(found[:, None] - np.append(told, 1)).min(axis=1).max() < 1e-4  # nothing that moves is missing
+    assert np.ptp(np.linalg.eigvalsh(A)) > 0.1 and np.abs(game.X - game.Z @ W).max() > 0.01
 
 
 @given(st.integers(2, 6), st.floats(0.02, 0.5), st.floats(0.1, 1), seeds)
@@ -246,7 +272,7 @@ def test_without_pairs_training_does_not_see_the_latent_dimension():
 @pytest.mark.parametrize("method", METHODS)
 def test_training_converges_to_the_optimum_at_the_predicted_rate(method):
     X, d, k, law = rows(12, 3), 3, 60, np.diag([1, 1 / 2, 1 / 3])
-    rates = (0.05, 0.05)
+    rates = (0.04, 0.07)
     for weight in (0.0, 0.05):
         game = AdversarialGame(X, normal(12, k, seed=1), weight, 0.3, 0.05)
         W = game.interpolating_optimum()

@@ -1,4 +1,4 @@
-"""Linear GANs: test error and training speed against the latent dimension, without pairs, with fixed ones, or both."""
+"""Linear GANs: test error and training against the latent dimension, without pairs, with fixed pairs, and with both."""
 
 from convexgan.linear_gan.adversarial import (
     AdversarialGame,
