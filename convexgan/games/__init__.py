@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from convexgan.games.cutting_planes import solve_mixture
+from convexgan.games.double_oracle import solve_continuous
 from convexgan.games.responses import critic_of, discriminator_response, generator_response
 from convexgan.games.sample_game import SampleGame
 from convexgan.games.scalar import solve_scalar
 
-__all__ = ["SampleGame", "critic_of", "discriminator_response", "generator_response", "solve_mixture", "solve_scalar"]
+__all__ = [
+    "SampleGame",
+    "critic_of",
+    "discriminator_response",
+    "generator_response",
+    "solve_continuous",
+    "solve_mixture",
+    "solve_scalar",
+]

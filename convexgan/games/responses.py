@@ -7,19 +7,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan.arrangements import Maximum
+from convexgan.arrangements import Maximum, Minimum, minimize_rectified
 from convexgan.discriminators import TwoLayerDiscriminator, separate_relu
 from convexgan.games.sample_game import SampleGame
 
 Array = NDArray[np.float64]
+PRICE = 1e-10  # accuracy of the cheapest point, in units of the data's second moment
 
 
 def discriminator_response(game: SampleGame, points: Array, weights: Array, **search: Any) -> Maximum:
     """The neuron that sees most between the data and a law of points (m, d) with weights (m,)."""
+    return separate_relu(game.activation, *signed_law(game, points, weights), game.bias, **search)
+
+
+def signed_law(game: SampleGame, points: Array, weights: Array) -> tuple[Array, Array]:
+    """The rows of the data and of a law, (N, d), and their weights (N,): those of the law are negative."""
     used = weights > 0
     rows = np.concatenate([game.data, points[used]])
-    signed = np.concatenate([np.full(len(game.data), 1 / len(game.data)), -weights[used] / weights.sum()])
-    return separate_relu(game.activation, rows, signed, game.bias, **search)
+    return rows, np.concatenate([np.full(len(game.data), 1 / len(game.data)), -weights[used] / weights.sum()])
 
 
 def critic_of(game: SampleGame, neurons: Array, outer: Array) -> TwoLayerDiscriminator:
@@ -34,16 +39,28 @@ def critic_of(game: SampleGame, neurons: Array, outer: Array) -> TwoLayerDiscrim
 def generator_response(game: SampleGame, critic: TwoLayerDiscriminator) -> float:
     """What the discriminator guarantees: mean D(X) - beta |v|_1 + min over y of R(y) - D(y).
 
-    The minimum is over the particles; for free points of one column over the line, where R - D is a piecewise
-    quadratic whose minima are at its bends or at the vertices of its pieces. What rounding may have added is taken
-    off: large neurons that cancel prove nothing.
+    The minimum is over the particles; without them over R^d, where R - D is a piecewise quadratic. In one column its
+    minima are at its bends or at the vertices of its pieces; in more they are bounded by `cheapest`. What rounding
+    may have added is taken off: large neurons that cancel prove nothing.
     """
     charge = 0.0 if game.beta is None else game.beta * critic.norm
     if critic.norm == 0:
         return float(game.cost(game.particles).min()) if game.particles is not None else 0.0
-    points = game.particles if game.particles is not None else _candidates(game, critic)
     real = float((critic(game.data) - _rounding(game, critic, game.data)).mean())
+    if game.particles is None and game.data.shape[1] > 1:
+        reach = np.abs(critic.outer) @ np.abs(critic.neurons) / game.penalty  # minimisers are within half of it
+        lowest = game.penalty * cheapest(game, critic).bound
+        return real - charge + lowest - float(_rounding(game, critic, reach[None, :])[0])
+    points = game.particles if game.particles is not None else _candidates(game, critic)
     return real - charge + float((game.cost(points) - critic(points) - _rounding(game, critic, points)).min())
+
+
+def cheapest(game: SampleGame, critic: TwoLayerDiscriminator, start: Array | None = None) -> Minimum:
+    """Where in R^d a generated point costs least, R - D in units of the penalty, and a lower bound on that."""
+    lifted = np.column_stack([critic.neurons, critic.biases])
+    rows, weights = game.activation.pieces(lifted, critic.outer / game.penalty)
+    tol = PRICE * float(game.cost(game.data).mean()) / game.penalty
+    return minimize_rectified(rows[:, :-1], rows[:, -1], weights, start, tol=tol)
 
 
 def _rounding(game: SampleGame, critic: TwoLayerDiscriminator, rows: Array) -> Array:
