@@ -13,13 +13,14 @@ from convexgan._checks import as_rows, check_number
 from convexgan.canonical import Setting, any_law, check_same_columns, read_call
 from convexgan.certificate import Certificate, Evidence, Kind, relative_gap
 from convexgan.closed_forms import cost, dual_value, game_ipm, ipm_of_nothing, rounding, spectral_bound
-from convexgan.discriminators import TwoLayerDiscriminator
+from convexgan.discriminators import ReLU, TwoLayerDiscriminator, as_discriminator
 from convexgan.exceptions import InfeasibleError
 from convexgan.generators import Free, GeneratorClass, as_generator
 from convexgan.latents import SampleLatent
 from convexgan.methods import choose, closed_form, run_program
 from convexgan.moments import Moments
 from convexgan.problem import Activation, MomentGame
+from convexgan.sample_certificate import certify_rows, read_sample_game
 
 Array = NDArray[np.float64]
 
@@ -153,7 +154,7 @@ def certify(
     X: Any,
     Y: Any,
     *,
-    discriminator: str | Activation = "quadratic",
+    discriminator: str | Activation | ReLU = "quadratic",
     beta: float | None = None,
     lam: float | None = None,
     generator: str | GeneratorClass | None = None,
@@ -163,6 +164,7 @@ def certify(
     reduction: str = "mean",
     bias: str = "none",
     tol: float = 1e-6,
+    time_limit: float | None = None,
 ) -> Certificate:
     """The certificate of anybody's generated rows: value, violation, and a bound on the optimum.
 
@@ -173,13 +175,26 @@ def certify(
     discriminator, beta, lam, regularizer, generator_penalty, reduction, bias, tol : as in `solve`
     generator, Z : as in `solve`, optional
         The class Y comes from, which tightens the bound; without them the bound holds for every generator.
-        If Z is an array, Y must be its image. "weights" needs both.
+        If Z is an array, Y must be its image. "weights" needs both. With ReLU neurons leave them out: the bound is
+        the value of the game in which generated points may lie anywhere, and holds for every generator.
+    time_limit : float, optional
+        Seconds, for ReLU neurons: what has been proved by then holds.
 
     Returns
     -------
     Certificate
     """
     check_number(tol, "tol", positive=True)
+    limit = None if time_limit is None else check_number(time_limit, "time_limit")
+    activation = as_discriminator(discriminator)
+    if isinstance(activation, ReLU):
+        for name, given in (("generator", generator), ("Z", Z), ("regularizer", regularizer != "output" or None)):
+            if given is not None:
+                raise ValueError(f"{name} has no meaning for rows against ReLU neurons: leave it out.")
+        sample_game = read_sample_game(X, activation, beta, lam, generator_penalty, reduction, bias)
+        return certify_rows(sample_game, Y, tol=tol, time_limit=limit)
+    if limit is not None:
+        raise ValueError("time_limit is for ReLU neurons; here nothing is searched: leave it out.")
     data, fake = Moments.from_array(X, name="X"), Moments.from_array(Y, name="Y")
     check_same_columns(data, fake)
     free = generator is None or isinstance(as_generator(generator), Free)

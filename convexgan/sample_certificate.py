@@ -8,14 +8,65 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_choice, check_count, check_finite, check_number
-from convexgan.canonical import check_budget
+from convexgan._checks import as_rows, check_choice, check_columns, check_count, check_finite, check_number
+from convexgan.canonical import check_bias, check_budget
 from convexgan.certificate import Certificate, Evidence, Kind, relative_gap
 from convexgan.discriminators import ReLU, TwoLayerDiscriminator, activation_from, parameters
-from convexgan.games import SampleGame, discriminator_response, generator_response
+from convexgan.games import (
+    SampleGame,
+    critic_of,
+    discriminator_response,
+    generator_response,
+    solve_continuous,
+    solve_scalar,
+)
+from convexgan.moments import Moments
+from convexgan.problem import Activation
 
 Array = NDArray[np.float64]
 ORIGIN = "the generator's best response to the discriminator"
+
+
+AFTERWARDS = 1.0  # seconds for a certificate's own searches after Ctrl-C
+
+
+def read_sample_game(
+    X: Any,
+    activation: Activation | ReLU,
+    beta: float | None,
+    lam: float | None,
+    penalty: float,
+    reduction: str,
+    bias: str,
+) -> SampleGame:
+    """The checked game, for laws anywhere; raises ``ValueError`` naming the argument and the repair."""
+    if isinstance(X, Moments):
+        raise ValueError("X is Moments, but ReLU neurons and mixtures need the rows themselves: pass the array.")
+    rows = as_rows(X, "X")
+    check_finite(rows, "X")
+    beta, lam = check_budget(beta, lam)
+    check_choice(bias, "bias", ("none", "penalized", "free"))
+    if not isinstance(activation, ReLU):
+        bias = check_bias(bias, activation)
+    if bias == "free" and rows.shape[1] > 1:
+        raise ValueError(f"bias='free' is for data of one column, got {rows.shape[1]}: use 'penalized'.")
+    scale = float(len(rows)) if check_choice(reduction, "reduction", ("mean", "sum")) == "sum" else 1.0
+    return SampleGame(
+        data=rows.astype(np.float64),
+        activation=activation,
+        beta=None if beta is None else beta / scale,
+        lam=lam,
+        particles=None,
+        penalty=check_number(penalty, "generator_penalty", positive=True),
+        bias=bias,
+        rows=int(scale),
+        value_scale=scale,
+    )
+
+
+def search_limits(stopped: bool, time_limit: float | None) -> dict[str, Any]:
+    """The limits of a certificate's searches: where the solver had no time they have as little; bounds hold anyway."""
+    return {"time_limit": AFTERWARDS if time_limit is None else time_limit} if stopped else {}
 
 
 def make_sample_certificate(
@@ -60,6 +111,38 @@ def make_sample_certificate(
         tol,
         _evidence(game, points, weights, critic),
     )
+
+
+def certify_rows(game: SampleGame, Y: Any, *, tol: float, time_limit: float | None) -> Certificate:
+    """The certificate of anybody's rows; its bound is that of laws anywhere, so it holds for every generator."""
+    rows = as_rows(Y, "Y").astype(np.float64)
+    check_columns(rows, game.data.shape[1], "Y", "X")
+    check_finite(rows, "Y")
+    if game.rows > 1 and len(rows) != len(game.data):
+        raise ValueError(
+            f"reduction='sum' compares sums, so X and Y need the same number of rows, got {len(game.data)} and "
+            f"{len(rows)}: use reduction='mean'."
+        )
+    weights = np.full(len(rows), 1 / len(rows))
+    neurons, outer, stopped = best_critic(game, rows, weights, tol, time_limit)
+    limits = search_limits(stopped, time_limit)
+    return make_sample_certificate(game, rows, weights, critic_of(game, neurons, outer), tol=tol, **limits)
+
+
+def best_critic(
+    game: SampleGame, rows: Array, weights: Array, gap: float, time_limit: float | None
+) -> tuple[Array, Array, bool]:
+    """The discriminator that proves most about a law: neurons, outer weights, whether a limit stopped the search."""
+    if game.bias == "free":
+        if game.relu.slope != 0:
+            raise ValueError("bias='free' bounds games with slope 0 only: use bias='penalized' with leaky neurons.")
+        _, neurons, outer, stats = solve_scalar(game, time_limit)
+    else:
+        rival = float(game.cost(rows) @ weights)
+        if game.lam is not None:
+            rival += game.lam * discriminator_response(game, rows, weights, time_limit=time_limit).upper_bound
+        *_, neurons, outer, stats = solve_continuous(game, gap=gap, rival=rival, time_limit=time_limit)
+    return neurons, outer, stats["status"] == "stopped"
 
 
 def _evidence(game: SampleGame, points: Array, weights: Array, critic: TwoLayerDiscriminator) -> Evidence:
@@ -120,8 +203,8 @@ def _read_evidence(evidence: Evidence, data: Array) -> tuple[SampleGame, Array, 
         raise ValueError(f"X has {data.shape[1]} columns, the generated law has shapes {points.shape}, {weights.shape}")
     if (weights < 0).any() or abs(weights.sum() - 1) > 1e-9:
         raise ValueError("its weights are no probabilities")
-    if game.particles is None and (data.shape[1] > 1 or not isinstance(game.activation, ReLU)):
-        raise ValueError("free points are for data of one column and ReLU neurons")
+    if game.particles is None and not isinstance(game.activation, ReLU):
+        raise ValueError("laws of points anywhere are for ReLU neurons")
     if game.particles is not None and game.particles.shape != (len(game.particles), data.shape[1]):
         raise ValueError(f"X has {data.shape[1]} columns, the particles have shape {game.particles.shape}")
     if game.particles is not None and not {row.tobytes() for row in points} <= {r.tobytes() for r in game.particles}:

@@ -44,6 +44,7 @@ def solve(
     solver: str | None = None,
     solver_options: dict[str, Any] | None = None,
     tol: float = 1e-6,
+    gap: float | None = None,
     time_limit: float | None = None,
     max_neurons: int | None = None,
     rng: int | np.random.Generator | None = None,
@@ -81,8 +82,10 @@ def solve(
         "CLARABEL", "SCS" or "MOSEK" and its options, for programs.
     tol : float
         Relative tolerance with which the certificate's kind is decided.
+    gap : float, optional
+        For searches against ReLU neurons: the relative gap at which to stop, ``tol`` by default.
     time_limit : float, optional
-        Seconds, for programs.
+        Seconds, for programs and for searches against ReLU neurons: what they have proved by then holds.
     max_neurons : int, optional
         Width of the discriminator. The generator and its value do not depend on it; whether a saddle exists does.
     rng : seed or Generator, optional
@@ -128,6 +131,7 @@ def solve(
             tol=tol,
             solver=solver,
             solver_options=solver_options,
+            gap=gap,
             time_limit=time_limit,
             throw=throw,
             progress=progress,
@@ -135,12 +139,15 @@ def solve(
                 "Z": Z is not None,
                 "regularizer": regularizer != "output",
                 "method": method != "auto",
+                "gap": not relu and gap is not None,
                 "solver": relu and solver is not None,
                 "solver_options": relu and solver_options is not None,
                 "max_neurons": max_neurons is not None,
                 "rng": rng is not None,
             },
         )
+    if gap is not None:
+        raise ValueError("gap is for searches against ReLU neurons; here the answer is exact: leave it out.")
     setting = read_call(
         X,
         Z,
@@ -208,7 +215,7 @@ def select_method(X: Any, Z: Any = None, **options: Any) -> tuple[str, str]:
     'closed_form'
     """
     method, solver = options.pop("method", "auto"), options.pop("solver", None)
-    for name in ("solver_options", "tol", "time_limit", "rng", "throw", "progress"):
+    for name in ("solver_options", "tol", "gap", "time_limit", "rng", "throw", "progress"):
         options.pop(name, None)
     defaults = {"discriminator": "quadratic", "generator": "linear"}
     return choose(read_call(X, Z, **(defaults | options)).game, method, solver)

@@ -1,11 +1,23 @@
-"""Hyperplane arrangements of rows: activation patterns, and the maximum of a sum of rectified rows.
+"""Hyperplane arrangements of rows: activation patterns, and extrema of sums of rectified rows.
 
 Arrays and weights in; nothing here knows discriminators.
 """
 
+from convexgan.arrangements.ascents import local_maxima
+from convexgan.arrangements.boxes import Minimum, minimize_rectified
 from convexgan.arrangements.enumeration import activation_patterns, cover_bound
 from convexgan.arrangements.maximum import Maximum, maximize
 from convexgan.arrangements.sampled import sampled_patterns
 from convexgan.arrangements.sweep2d import sweep_values
 
-__all__ = ["Maximum", "activation_patterns", "cover_bound", "maximize", "sampled_patterns", "sweep_values"]
+__all__ = [
+    "Maximum",
+    "Minimum",
+    "activation_patterns",
+    "cover_bound",
+    "local_maxima",
+    "maximize",
+    "minimize_rectified",
+    "sampled_patterns",
+    "sweep_values",
+]

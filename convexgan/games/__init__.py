@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from convexgan.games.cutting_planes import solve_mixture
+from convexgan.games.double_oracle import solve_continuous
 from convexgan.games.mixture_program import solve_mixture_program
 from convexgan.games.responses import critic_of, discriminator_response, generator_response
 from convexgan.games.sample_game import SampleGame
@@ -13,6 +14,7 @@ __all__ = [
     "critic_of",
     "discriminator_response",
     "generator_response",
+    "solve_continuous",
     "solve_mixture",
     "solve_mixture_program",
     "solve_scalar",

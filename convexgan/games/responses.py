@@ -7,25 +7,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan.arrangements import Maximum
+from convexgan.arrangements import Maximum, Minimum, minimize_rectified
 from convexgan.discriminators import ReLU, TwoLayerDiscriminator, separate, separate_relu
 from convexgan.games.sample_game import SampleGame
 from convexgan.moments import Moments
 
 Array = NDArray[np.float64]
+PRICE = 1e-10  # accuracy of the cheapest point, in units of the data's second moment
 
 
 def discriminator_response(game: SampleGame, points: Array, weights: Array, **search: Any) -> Maximum:
     """The neuron that sees most between the data and a law of points (m, d) with weights (m,)."""
+    if isinstance(game.activation, ReLU):
+        return separate_relu(game.activation, *signed_law(game, points, weights), game.bias, **search)
+    used, (a, b, _) = weights > 0, game.activation.coefficients
+    fake = Moments.from_array(game.lift(points[used]), weights[used])
+    found = separate(Moments.from_array(game.lift(game.data)), fake, a, b)
+    return Maximum(found.value, found.upper_bound, True, found.direction, found.sign, "optimal", "moments", {})
+
+
+def signed_law(game: SampleGame, points: Array, weights: Array) -> tuple[Array, Array]:
+    """The rows of the data and of a law, (N, d), and their weights (N,): those of the law are negative."""
     used = weights > 0
-    if not isinstance(game.activation, ReLU):
-        a, b, _ = game.activation.coefficients
-        fake = Moments.from_array(game.lift(points[used]), weights[used])
-        found = separate(Moments.from_array(game.lift(game.data)), fake, a, b)
-        return Maximum(found.value, found.upper_bound, True, found.direction, found.sign, "optimal", "moments", {})
     rows = np.concatenate([game.data, points[used]])
-    signed = np.concatenate([np.full(len(game.data), 1 / len(game.data)), -weights[used] / weights.sum()])
-    return separate_relu(game.activation, rows, signed, game.bias, **search)
+    return rows, np.concatenate([np.full(len(game.data), 1 / len(game.data)), -weights[used] / weights.sum()])
 
 
 def critic_of(game: SampleGame, neurons: Array, outer: Array) -> TwoLayerDiscriminator:
@@ -40,23 +45,35 @@ def critic_of(game: SampleGame, neurons: Array, outer: Array) -> TwoLayerDiscrim
 def generator_response(game: SampleGame, critic: TwoLayerDiscriminator) -> float:
     """What the discriminator guarantees: mean D(X) - beta |v|_1 + min over y of R(y) - D(y).
 
-    The minimum is over the particles; for free points of one column over the line, where R - D is a piecewise
-    quadratic whose minima are at its bends or at the vertices of its pieces. What rounding may have added is taken
-    off: large neurons that cancel prove nothing.
+    The minimum is over the particles; without them over R^d, where R - D is a piecewise quadratic. In one column its
+    minima are at its bends or at the vertices of its pieces; in more they are bounded by `cheapest`. What rounding
+    may have added is taken off: large neurons that cancel prove nothing.
     """
     charge = 0.0 if game.beta is None else game.beta * critic.norm
     if critic.norm == 0:
         return float(game.cost(game.particles).min()) if game.particles is not None else 0.0
-    points = game.particles if game.particles is not None else _candidates(game, critic)
     real = float((critic(game.data) - _rounding(game, critic, game.data)).mean())
+    if game.particles is None and game.data.shape[1] > 1:
+        reach = np.abs(critic.outer) @ np.abs(critic.neurons) / game.penalty  # minimisers are within half of it
+        lowest = game.penalty * cheapest(game, critic).bound
+        return real - charge + lowest - float(_rounding(game, critic, reach[None, :])[0])
+    points = game.particles if game.particles is not None else _candidates(game, critic)
     return real - charge + float((game.cost(points) - critic(points) - _rounding(game, critic, points)).min())
+
+
+def cheapest(game: SampleGame, critic: TwoLayerDiscriminator, start: Array | None = None) -> Minimum:
+    """Where in R^d a generated point costs least, R - D in units of the penalty, and a lower bound on that."""
+    lifted = np.column_stack([critic.neurons, critic.biases])
+    rows, weights = game.relu.pieces(lifted, critic.outer / game.penalty)
+    tol = PRICE * float(game.cost(game.data).mean()) / game.penalty
+    return minimize_rectified(rows[:, :-1], rows[:, -1], weights, start, tol=tol)
 
 
 def _rounding(game: SampleGame, critic: TwoLayerDiscriminator, rows: Array) -> Array:
     """How far rounding may move the scores: a share of the sum over j of |v_j| s(|u_j| . |x| + |b_j|)."""
     sizes = np.abs(rows) @ np.abs(critic.neurons).T + np.abs(critic.biases)
     if isinstance(game.activation, ReLU):
-        sizes *= max(1.0, abs(game.activation.slope))
+        sizes *= max(1.0, abs(game.relu.slope))
     else:
         a, b, c = np.abs(game.activation.coefficients)
         sizes = (2 * a * sizes + b) * sizes + c
@@ -74,7 +91,7 @@ def _candidates(game: SampleGame, critic: TwoLayerDiscriminator) -> Array:
     else:
         inside = np.zeros(1)
     active = np.outer(inside, slopes) + critic.biases > 0
-    slope = game.activation.slope  # type: ignore[union-attr]  # free points face ReLUs only
+    slope = game.relu.slope
     steep = np.where(active, 1.0, slope) @ (critic.outer * slopes)
     vertices = np.clip(steep / (2 * game.penalty), ends[:-1], ends[1:])
     return np.concatenate([vertices, bends])[:, None]

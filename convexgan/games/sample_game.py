@@ -46,6 +46,13 @@ class SampleGame:
     rows: int = 1
     value_scale: float = 1.0
 
+    @property
+    def relu(self) -> ReLU:
+        """The activation of a game with ReLU neurons."""
+        if not isinstance(self.activation, ReLU):
+            raise ValueError(f"laws anywhere are for ReLU neurons, this game has {self.activation.name} ones.")
+        return self.activation
+
     def cost(self, points: Array) -> Array:
         """R of each row, (m,)."""
         return np.asarray(self.penalty * np.sum(points**2, axis=1))

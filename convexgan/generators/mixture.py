@@ -8,33 +8,42 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_count, check_finite
+from convexgan._checks import as_rows, check_choice, check_count, check_finite
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    """The class of all laws on the given particles: a game against it is convex whatever the discriminator.
+    """The class of all laws on the given particles, or of all laws: a game against it is convex in the law.
 
     Parameters
     ----------
     particles : (m, d) array, optional
         By default the real samples themselves, their multiples by 0, 1/8, ..., 7/8 and 1: towards zero, where it is
         cheap.
+    support : "particles" or "continuous"
+        "continuous" lets particles lie anywhere in R^d; the game's value then bounds that of every other generator
+        from below. Leave ``particles`` out.
     """
 
     particles: Array | None = None
+    support: str = "particles"
     name: ClassVar[str] = "mixture"
 
     def __post_init__(self) -> None:
+        check_choice(self.support, "support", ("particles", "continuous"))
         if self.particles is not None:
+            if self.support == "continuous":
+                raise ValueError("support='continuous' finds its own particles: leave particles out.")
             rows = as_rows(self.particles, "particles")
             check_finite(rows, "particles")
             object.__setattr__(self, "particles", rows.astype(np.float64))
 
-    def points(self, data: Array) -> Array:
-        """The particles, (m, d), without duplicates."""
+    def points(self, data: Array) -> Array | None:
+        """The particles, (m, d), without duplicates; None if they may lie anywhere."""
+        if self.support == "continuous":
+            return None
         if self.particles is not None:
             return np.unique(self.particles, axis=0)
         return np.unique(np.concatenate([share * data for share in np.arange(9) / 8]), axis=0)
