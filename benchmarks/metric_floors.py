@@ -25,7 +25,7 @@ import convexgan as cg
 from benchmarks._faces import faces, use_tools
 from benchmarks._report import RESULTS, parse, write
 from convexgan.datasets import digits, orl
-from convexgan.metrics import Report, Result, evaluate
+from convexgan.metrics import Report, Result, evaluate, features
 from convexgan.plotting import band_plot
 
 DRAWS = 30
@@ -40,13 +40,11 @@ def fakes(train: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
     return dict(zip(KINDS, (train, drawn, noise, train[rng.integers(0, n, n)]), strict=True))
 
 
-def looks(name: str) -> list[tuple[str, list[str]]]:
-    """Each extractor with the metrics computed from it."""
-    metrics = ["frechet", "kernel", "precision-recall"]
+def looks(name: str) -> list[str]:
+    """The extractors used on a set."""
     if name == "digits":
-        return [("pixels", [*metrics, "sliced"])]
-    found = [("pixels=16", [*metrics, "sliced", "faces"]), ("age256", metrics)]
-    return [*found, ("efficientnet-lite0", metrics)] if name.startswith("ORL") else found
+        return ["pixels"]
+    return ["pixels=16", "age256", *["efficientnet-lite0"] * name.startswith("ORL")]
 
 
 def halves(images: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -61,13 +59,23 @@ def measured(name: str, images: NDArray[np.uint8]) -> list[list[object]]:
     train, held = halves(images)
     kinds = fakes(train)
     rows = []
-    for look, metrics in looks(name):
-        reports = [evaluate(held, fake, metrics, look, resamples=DRAWS) for fake in kinds.values()]
-        memory = [evaluate(train, fake, ["copies"], look) for fake in (kinds | {"real": held}).values()]
-        results = [(*a.results, *b.results) for a, b in zip(reports, memory, strict=True)]
-        for found in zip(*results, strict=True):
-            rows.append([name, len(train), *row(found)])
-            print(*rows[-1], sep=" | ", flush=True)
+    for look in looks(name):
+        seen = {kind: features(fake, look) for kind, fake in kinds.items()}
+        real, known = features(held, look), seen["real"]
+        metrics = "frechet", "kernel", "precision-recall"
+        reports = [evaluate(real, fake, metrics, look, resamples=DRAWS) for fake in seen.values()]
+        memory = [evaluate(known, fake, ["copies"], look) for fake in (seen | {"real": real}).values()]
+        rows += table(reports) + table(memory)
+    metrics = ("sliced",) if name == "digits" else ("sliced", "faces")
+    rows += table([evaluate(held, fake, metrics, resamples=DRAWS) for fake in kinds.values()])
+    return [[name, len(train), *cells] for cells in rows]
+
+
+def table(reports: list[Report]) -> list[list[object]]:
+    """A row for each metric, from a report for each kind."""
+    rows = [row(found) for found in zip(*(report.results for report in reports), strict=True)]
+    for cells in rows:
+        print(*cells, sep=" | ", flush=True)
     return rows
 
 
