@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
-from convexgan._checks import as_rows, check_columns, check_count
+from convexgan._checks import check_columns, check_count
 from convexgan.canonical import any_law, check_budget, read_call
 from convexgan.certificate import Certificate, Kind, relative_gap
 from convexgan.certify import certify
@@ -24,7 +24,7 @@ from convexgan.latents import GaussianLatent
 from convexgan.moments import Moments
 from convexgan.problem import Activation
 from convexgan.torch.batches import read_latents
-from convexgan.torch.conversion import array, to_critic
+from convexgan.torch.conversion import array, flat, to_critic
 from convexgan.torch.exact import ExactDiscriminatorLoss
 from convexgan.torch.modules import FreeGenerator, LinearGenerator, TwoLayerDiscriminator, TwoLayerGenerator
 from convexgan.torch.objective import Objective
@@ -140,12 +140,6 @@ def audit(
     if not isinstance(discriminator, TwoLayerDiscriminator):
         return Audit(certificate)
     return Audit(certificate, *guaranteed(X, Y, spec, Z, to_critic(discriminator), settings, rescale=True))
-
-
-def flat(samples: Any) -> NDArray[Any]:
-    """Samples as rows."""
-    rows = samples.detach().cpu().numpy() if isinstance(samples, Tensor) else np.asarray(samples)
-    return as_rows(rows.reshape(len(rows), -1) if rows.ndim > 2 else rows, "data")
 
 
 def settings_of(discriminator: Any, objective: Objective) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from convexgan import discriminators, generators
+from convexgan._checks import as_rows
 from convexgan.generators import Generator
 from convexgan.latents import Latent, quadratic_features
 from convexgan.solution import Solution
@@ -80,6 +81,12 @@ def array(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 def _parameter(values: np.ndarray[Any, Any]) -> nn.Parameter:
     return nn.Parameter(torch.from_numpy(np.array(values, dtype=np.float64, order="C")))
+
+
+def flat(samples: Any, name: str = "data") -> np.ndarray[Any, Any]:
+    """Samples (n, ...) as rows (n, d)."""
+    found = samples.detach().cpu().numpy() if isinstance(samples, Tensor) else np.asarray(samples)
+    return as_rows(found.reshape(len(found), -1) if found.ndim > 2 else found, name)
 
 
 def _discriminator(critic: Critic) -> TwoLayerDiscriminator:

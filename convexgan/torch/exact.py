@@ -9,12 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from convexgan._checks import as_rows, check_choice, check_count, check_finite, check_number
+from convexgan._checks import check_choice, check_count, check_finite, check_number
 from convexgan.discrepancy import IPM, ipm
 from convexgan.discriminators import ReLU, as_discriminator
 from convexgan.moments import Moments
 from convexgan.problem import Activation
 from convexgan.torch.ascent import distinct, relu_ascent, relu_search
+from convexgan.torch.conversion import flat
 from convexgan.torch.modules import activate, nearest_in_l1_ball
 from convexgan.torch.subspace import dense_extremes, krylov_extremes
 
@@ -93,6 +94,7 @@ class ExactDiscriminatorLoss(nn.Module):
     rows: Tensor
     second: Tensor
     factor: Tensor
+    data: Moments | NDArray[Any]
     response: Response | None
 
     def __init__(
@@ -112,12 +114,8 @@ class ExactDiscriminatorLoss(nn.Module):
         self.lam, self.beta = check_number(lam, "lam", positive=True), check_number(beta, "beta")
         self.bias = check_choice(bias, "bias", ("none", "penalized"))
         self.smoothing, self.tol = check_number(smoothing, "smoothing"), check_number(tol, "tol", positive=True)
-        rows = X if isinstance(X, Moments) else X.flatten(1) if isinstance(X, Tensor) else np.asarray(X)
-        self.data = (
-            rows if isinstance(rows, Moments) else as_rows(rows.reshape(len(rows), -1) if rows.ndim > 2 else rows, "X")
-        )
-        single = self.data.dtype == np.float32 if isinstance(self.data, np.ndarray) else False
-        self._store(torch.float32 if single else torch.float64)
+        self.data = X if isinstance(X, Moments) else flat(X, "X")
+        self._store()
         if isinstance(X, Tensor):
             self.to(X.device)
         width = len(self.mean)
@@ -126,32 +124,31 @@ class ExactDiscriminatorLoss(nn.Module):
         self.register_buffer("pool", nn.functional.normalize(seeds).to(self.mean))
         self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
         self.size, self.response = 0.0, None
-        nothing = self._lifted(self.mean.new_zeros(1, self.dim))
-        self.size = self._respond(nothing, None).value
-        self.response = None
+        self.size = self._respond(self._lifted(self.mean.new_zeros(1, self.dim)), None).value
 
-    def _store(self, dtype: torch.dtype) -> None:
-        """Keep of the data what the neurons need."""
-        self.moments: Moments | None = None
+    def _store(self) -> None:
+        """Keep of the data what the neurons need: rows, or moments."""
+        dtype = torch.float32 if self._single() else torch.float64
         if isinstance(self.activation, ReLU):
             if isinstance(self.data, Moments):
                 raise ValueError("X is Moments, but ReLU neurons need the rows themselves: pass the array.")
             check_finite(self.data, "X")
             self.dim = self.data.shape[1]
-            rows = self._lifted(torch.from_numpy(np.asarray(self.data)).to(dtype))
+            rows = self._lifted(torch.from_numpy(self.data.astype(np.float64)).to(dtype))
             self.register_buffer("rows", rows, persistent=False)
             self.register_buffer("mean", rows.mean(0), persistent=False)
             return
-        self.moments = Moments.from_array(self.data, name="X")
-        self.dim = self.moments.dim
-        mean = torch.from_numpy(self.moments.mean).to(dtype)
+        self.data = Moments.from_array(self.data, name="X")
+        self.dim = self.data.dim
+        mean = torch.from_numpy(self.data.mean).to(dtype)
         self.register_buffer("mean", self._lifted(mean[None])[0], persistent=False)
         if self.activation.coefficients[0] != 0:
-            factor = self.moments.factor
-            kept = self.moments.second if factor is None else factor
-            self.register_buffer(
-                "second" if factor is None else "factor", torch.tensor(kept, dtype=dtype), persistent=False
-            )
+            factor = self.data.factor
+            name, kept = ("second", self.data.second) if factor is None else ("factor", factor)
+            self.register_buffer(name, torch.tensor(kept, dtype=dtype), persistent=False)
+
+    def _single(self) -> bool:
+        return not isinstance(self.data, Moments) and self.data.dtype == np.float32
 
     def forward(self, fake: Tensor, real: Tensor | None = None) -> Tensor:
         """The loss of generated samples (m, ...), a scalar; ``real`` (n, ...) compares with a batch instead of X."""
@@ -167,7 +164,7 @@ class ExactDiscriminatorLoss(nn.Module):
     def ipm(self, fake: Any, **search: Any) -> IPM:
         """The exact discrepancy of X and generated samples, with a proved upper bound; see `convexgan.ipm`."""
         rows = fake.flatten(1) if isinstance(fake, Tensor) else fake
-        return ipm(self.data if self.moments is None else self.moments, rows, self.activation, bias=self.bias, **search)
+        return ipm(self.data, rows, self.activation, bias=self.bias, **search)
 
     def _rows(self, samples: Tensor, what: str) -> Tensor:
         rows = samples.flatten(1)
@@ -250,10 +247,3 @@ class ExactDiscriminatorLoss(nn.Module):
         """Fresh directions, the same ones in every run: a warm start alone could stay where it is only stationary."""
         seed = torch.Generator().manual_seed(int(self.calls))
         return nn.functional.normalize(torch.randn(count, len(self.mean), generator=seed)).to(self.mean)
-
-
-def _flat(X: Any) -> NDArray[Any]:
-    """Samples as rows, float32 or float64."""
-    samples = X.detach().cpu().numpy() if isinstance(X, Tensor) else np.asarray(X)
-    rows = as_rows(samples.reshape(len(samples), -1) if samples.ndim > 2 else samples, "X")
-    return rows if rows.dtype == np.float32 else rows.astype(np.float64)

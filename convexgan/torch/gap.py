@@ -15,9 +15,9 @@ from convexgan._checks import check_count, check_number
 from convexgan.discrepancy import ipm
 from convexgan.discriminators import ReLU
 from convexgan.moments import Moments
-from convexgan.torch.audit import class_of, flat, generated, guaranteed, settings_of
+from convexgan.torch.audit import class_of, generated, guaranteed, settings_of
 from convexgan.torch.batches import Batches
-from convexgan.torch.conversion import to_critic
+from convexgan.torch.conversion import flat, to_critic
 from convexgan.torch.exact import ExactDiscriminatorLoss
 from convexgan.torch.loop import monitoring
 from convexgan.torch.modules import TwoLayerDiscriminator

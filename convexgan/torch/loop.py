@@ -18,8 +18,9 @@ from torch import nn
 from convexgan.discriminators import ReLU
 from convexgan.moments import Moments
 from convexgan.torch import checkpoint as files
-from convexgan.torch.audit import Audit, audit, flat
+from convexgan.torch.audit import Audit, audit
 from convexgan.torch.batches import Batches
+from convexgan.torch.conversion import flat
 from convexgan.torch.objective import ModuleGame
 from convexgan.updates import Average, State, average
 
