@@ -43,7 +43,7 @@ def main() -> None:
         cut = len(images) * 4 // 5
         marks = [time.perf_counter()]
         model = cg.ProgressiveConvexGAN()
-        model.fit(images[order[:cut]], progress=lambda stage, marks=marks: marks.append(time.perf_counter()))
+        model.fit(images[order[:cut]], progress=lambda stage, data, marks=marks: marks.append(time.perf_counter()))
         held = model.held_out(images[order[cut:]], resamples=20)
         for stage, found, seconds in zip(model.stages_, held, np.diff(marks), strict=True):
             c = stage.certificate

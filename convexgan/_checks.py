@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -109,10 +110,24 @@ def resolve(value: Any, name: str, classes: Mapping[str, type[T]]) -> T:
 def check_memory(dim: int, name: str) -> None:
     """Raise before a (dim, dim) float64 eigenproblem that cannot fit in this machine's memory."""
     need = 4 * 8 * dim**2  # the matrix, its eigenvectors, LAPACK's workspace and one product
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    total = physical_memory()
     if need > total:
         raise ValueError(
             f"{name} has {dim} columns: the second moment and its eigenvectors need {need / 2**30:.0f} GiB and this "
             f"machine has {total / 2**30:.0f} GiB. Reduce the columns (smaller pictures), or pass fewer rows than "
             "columns, for which only the rows are kept."
         )
+
+
+def physical_memory() -> int:
+    """Bytes of memory in this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def check_bytes(value: Any, name: str) -> int:
+    """A number of bytes, from an integer or from text like "2GB" (10^9) or "512MiB" (2^20)."""
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([kMGT]?)(i?)B?", str(value))
+    if isinstance(value, (bool, float)) or found is None:
+        raise ValueError(f"{name} must be a number of bytes or text like '2GB' or '512MiB', got {value!r}.")
+    number, prefix, binary = found.groups()
+    return int(float(number) * (1024 if binary else 1000) ** " kMGT".index(prefix or " "))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from dataclasses import dataclass, field
@@ -138,10 +139,7 @@ class Certificate:
             "gap": str(self.gap) if not math.isfinite(self.gap) else self.gap,
         }
         if self.evidence is not None:
-            arrays = {
-                name: {"shape": list(array.shape), "data": array.ravel().tolist()}
-                for name, array in self.evidence.arrays.items()
-            }
+            arrays = {name: _to_plain(array) for name, array in self.evidence.arrays.items()}
             content["evidence"] = {"settings": self.evidence.settings, "arrays": arrays}
         return json.dumps(content)
 
@@ -160,16 +158,32 @@ class Certificate:
             evidence = None
             if "evidence" in content:
                 raw = content["evidence"]["arrays"]
-                arrays = {k: np.array(v["data"], dtype=np.float64).reshape(v["shape"]) for k, v in raw.items()}
+                arrays = {name: _from_plain(array) for name, array in raw.items()}
                 evidence = Evidence(dict(content["evidence"]["settings"]), arrays)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"not a convexgan certificate of version 1 ({error}).") from None
         return cls(**values, evidence=evidence)
 
 
+FEW = 10_000  # numbers of an array that are written as text
 LATER = ("eigenvalue_error", "failure")  # files without them are from complete decompositions
 FLOATS = ("value", "bound", "ipm", "violation", "relative_violation", "max_min", "rounding", "tol", *LATER)
 NUMBERS = (*FLOATS, "kind", "min_neurons", "origin")
+
+
+def _to_plain(array: NDArray[np.float64]) -> dict[str, Any]:
+    """The array for JSON: numbers if they are few, else the bytes of little-endian doubles in base64."""
+    if array.size <= FEW:
+        return {"shape": list(array.shape), "data": array.ravel().tolist()}
+    return {"shape": list(array.shape), "base64": base64.b64encode(array.astype("<f8").tobytes()).decode()}
+
+
+def _from_plain(content: dict[str, Any]) -> NDArray[np.float64]:
+    if "base64" in content:
+        flat = np.frombuffer(base64.b64decode(content["base64"], validate=True), dtype="<f8")
+    else:
+        flat = np.array(content["data"])
+    return flat.astype(np.float64).reshape(content["shape"])
 
 
 def relative_gap(value: float, bound: float, rounding: float = 0.0) -> float:

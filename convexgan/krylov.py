@@ -41,6 +41,7 @@ def leading_pairs(
     columns: int,
     rng: np.random.Generator,
     tol: float = 1e-7,
+    kept: int | None = None,
 ) -> Subspace:
     """The ``count`` largest eigenpairs of a matrix S >= 0, each eigenvalue to ``tol`` of the largest, certified.
 
@@ -54,15 +55,16 @@ def leading_pairs(
     width : int
         Vectors that are sought, more than ``count``: the others speed up the last ones. Random guesses fill up.
     columns : int
-        How many vectors of length d are kept, and as many of their images; at least 2 width + `PROBES`.
+        How many vectors of length d fit in memory, with as many images; at least 2 width + `PROBES`.
     rng : Generator
         For guesses, and for the vectors that search the complement.
     tol : float
+    kept : int, optional
+        Vectors of the result at most, by default ``width``; with more, the guesses lie in their span.
 
     Returns
     -------
     Subspace
-        With ``width`` vectors.
 
     Raises
     ------
@@ -70,9 +72,11 @@ def leading_pairs(
         The tolerance is not reached in 60 passes.
     """
     width = min(width, len(start))
+    kept = width if kept is None else kept
     space, attempts, error = _Space(len(start), columns), 0, np.inf
-    block = orthonormal(start[:, :width])
-    block = np.hstack([block, orthonormal(rng.standard_normal((len(start), width - block.shape[1])), block)])
+    block = orthonormal(start)
+    missing = max(width - block.shape[1], 0)
+    block = np.hstack([block, orthonormal(rng.standard_normal((len(start), missing)), block)])
     for _ in range(MAX_PASSES):
         space.append(block, product(block))
         pairs = space.pairs()
@@ -86,10 +90,9 @@ def leading_pairs(
                 return pairs.known(rest, width).error(count) <= limit
 
             rest = bound_complement(product, space.basis, probes, rng, enough)
-            known = pairs.known(rest, width)
-            error = known.error(count)
+            error = pairs.known(rest, width).error(count)
             if error <= limit:
-                return Subspace(space.basis @ pairs.turn[:, :width], known, attempts * FAILURE)
+                return Subspace(space.basis @ pairs.turn[:, :kept], pairs.known(rest, kept), attempts * FAILURE)
             space.append(probes.basis, probes.image)  # what was found in the complement belongs to the subspace
             pairs = space.pairs()
         block = space.directions(pairs, width, limit)
@@ -164,12 +167,14 @@ def growth(degree: int, ratio: float) -> float:
 def orthonormal(block: Array, *bases: Array) -> Array:
     """An orthonormal basis of a block's columns without their part in orthonormal bases; fewer where they depend."""
     block = block / np.maximum(np.linalg.norm(block, axis=0), 1e-300)
-    for _ in range(3):  # the first rounds lose digits where columns are nearly dependent
+    for _ in range(4):  # each round loses digits where columns are nearly dependent, and the next restores them
         for basis in bases:
             block = block - basis @ (basis.T @ block)
         values, vectors = np.linalg.eigh(block.T @ block)
         kept = values > 1e-13
         block = block @ (vectors[:, kept] / np.sqrt(values[kept]))
+        if kept.all() and values.min(initial=1.0) > 0.99:
+            break
     return block
 
 
@@ -211,7 +216,8 @@ class _Space:
         self._basis[:, grown], self._image[:, grown] = block, image
         q, sq = self._basis[:, : grown.stop], self._image[:, : grown.stop]
         self._inner = _bordered(self._inner, q.T @ image, block.T @ sq)
-        self._squares = _bordered(self._squares, sq.T @ image, image.T @ sq)
+        squares = sq.T @ image
+        self._squares = _bordered(self._squares, squares, squares.T)
 
     def pairs(self) -> _Pairs:
         """Rayleigh and Ritz."""

@@ -5,15 +5,25 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
+from rich.text import Text
 
 PIPE_WIDTH = 160  # columns where no terminal says how many it has
 
@@ -80,25 +90,90 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | N
 
 @dataclass
 class Clock:
-    """Seconds a phase took, known once it has ended."""
+    """What a phase did and the seconds it took, known once it has ended."""
 
+    name: str
+    total: int | None = None
     seconds: float = 0.0
+
+    def record(self) -> dict[str, Any]:
+        """The phase for a report."""
+        rate = (
+            {} if self.total is None else {"pictures": self.total, "per_second": self.total / max(self.seconds, 1e-9)}
+        )
+        return {"name": self.name, "seconds": self.seconds, **rate}
 
 
 @contextmanager
 def phase(name: str) -> Iterator[Clock]:
     """Announce a phase on standard error, with a spinner on a terminal, and say how long it took."""
-    clock, start = Clock(), time.perf_counter()
     console = Console(stderr=True, highlight=False)
-    with console.status(f"{name} ...") if console.is_terminal else _nothing():
+    with _timed(Clock(name)) as clock, console.status(f"{name} ...") if console.is_terminal else nullcontext():
         yield clock
-    clock.seconds = time.perf_counter() - start
-    note(f"{name}: {clock.seconds:.1f} s")
+
+
+class Phases:
+    """Phases over pictures, with rate and time left on standard error; what they took is kept for a report."""
+
+    def __init__(self) -> None:
+        self.clocks: list[Clock] = []
+
+    @contextmanager
+    def __call__(self, name: str, total: int) -> Iterator[Callable[[int], object]]:
+        """A function to call with the number of pictures done since the last call."""
+        console = Console(stderr=True, highlight=False)
+        with _timed(Clock(name, total)) as clock:
+            self.clocks.append(clock)
+            if console.is_terminal:
+                columns = (
+                    TextColumn("{task.description}"),
+                    BarColumn(),
+                    MofNCompleteColumn(),
+                    _Rate(),
+                    TimeRemainingColumn(),
+                )
+                with Progress(*columns, console=console, transient=True) as bar:
+                    task = bar.add_task(name, total=total)
+                    yield lambda count: bar.advance(task, count)
+            else:
+                yield _Lines(name, total)
+
+
+class _Rate(ProgressColumn):
+    """Pictures per second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f}/s")
+
+
+class _Lines:
+    """Progress where there is no terminal: a line now and then."""
+
+    SECONDS = 15.0
+
+    def __init__(self, name: str, total: int) -> None:
+        self.name, self.total, self.done = name, total, 0
+        self.start = self.last = time.perf_counter()
+
+    def __call__(self, count: int) -> None:
+        self.done += count
+        now = time.perf_counter()
+        if now - self.last < self.SECONDS or self.done == 0:
+            return
+        self.last, rate = now, self.done / (now - self.start)
+        left = (self.total - self.done) / rate
+        note(f"{self.name}: {self.done:,} of {self.total:,}, {rate:,.0f}/s, {left:,.0f} s left")
 
 
 @contextmanager
-def _nothing() -> Iterator[None]:
-    yield
+def _timed(clock: Clock) -> Iterator[Clock]:
+    """Measure a phase and say how long it took."""
+    start = time.perf_counter()
+    yield clock
+    clock.seconds = time.perf_counter() - start
+    rate = "" if not clock.total else f", {clock.total / max(clock.seconds, 1e-9):,.0f} pictures/s"
+    note(f"{clock.name}: {clock.seconds:.1f} s{rate}")
 
 
 def number(value: float, digits: int = 6) -> str:

@@ -10,7 +10,7 @@ import typer
 from numpy.typing import NDArray
 
 from convexgan.cli.console import Json, Seed, note, phase, print_json, print_table, result
-from convexgan.cli.models import EVALUATION, evaluation, evaluation_rows, save_sheet, save_stages, train
+from convexgan.cli.models import EVALUATION, evaluation, evaluation_rows, save_sheet, save_stages
 from convexgan.cli.pictures import demo_images, split
 
 FILES = {
@@ -36,22 +36,21 @@ def demo(
 
     Example: convexgan demo --data digits --out digits-demo
     """
-    from convexgan.cli.runs import COLUMNS, prepare, stage_rows, write_model, write_report
+    from convexgan.cli.runs import COLUMNS, fit_run, prepare, stage_rows, write_report
 
     pictures = demo_images(data, size)
     fitted, unseen = split(pictures.images, seed)
     note(f"{len(fitted)} pictures to fit, {len(unseen)} held out, split at random")
-    settings = {"random_state": seed}
-    model, seconds = train(fitted, settings)
+    about = {"data": pictures.name, "settings": {"random_state": seed}}
+    prepare(out, about)
+    model, stages = fit_run(out, fitted, {"random_state": seed})
     with phase("evaluating on held-out pictures"):
         held_out = evaluation(model, model.held_out(unseen, rng=seed))
-    prepare(out)
     with phase("writing"):
-        stages = write_model(out, model, fitted, seconds)
         draw(out, model, fitted, seed)
         parts = {"fitted": len(fitted), "unseen": len(unseen), "seed": seed}
         content = {"split": parts, "stages": stages, "held_out": held_out}
-        report = write_report(out, pictures, settings, content)
+        report = write_report(out, pictures, about, content)
     if as_json:
         print_json(report)
         return

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import time
+import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,11 +13,13 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from convexgan._checks import check_count
+from convexgan import __version__
+from convexgan._checks import check_bytes, check_count, physical_memory
 from convexgan._files import write_npz
 from convexgan.cli.arrays import write_rows
-from convexgan.cli.console import Json, Seed, note, number, phase, print_json, print_table, result
-from convexgan.cli.pictures import Data, Size, read_images
+from convexgan.cli.console import Json, Phases, Seed, number, phase, print_json, print_table, result, to_json
+from convexgan.cli.pictures import CacheFolder, Data, Memory, Selection, Size, decoded, locate, read_images
+from convexgan.datasets import ImageSet
 from convexgan.discrepancy import HeldOut
 
 if TYPE_CHECKING:
@@ -35,6 +39,17 @@ def fit(
     coupling: Annotated[str, typer.Option(help="transport or sorted.")] = "transport",
     histogram: Annotated[bool, typer.Option("--histogram", help="Match the histogram of pixel values.")] = False,
     skip: Annotated[bool, typer.Option("--skip", help="Add detail to the upsampled output.")] = False,
+    having: Annotated[
+        list[str] | None, typer.Option("--with", help="CelebA: an attribute to have; repeatable.")
+    ] = None,
+    lacking: Annotated[list[str] | None, typer.Option("--without", help="CelebA: one not to have.")] = None,
+    split: Annotated[str, typer.Option(help="CelebA: all, train, valid or test.")] = "all",
+    count: Annotated[int | None, typer.Option(help="At most so many pictures, the first ones.")] = None,
+    crop: Annotated[str, typer.Option(help="center, center178, face128 or none.")] = "center",
+    cache: CacheFolder = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that decode pictures; one for each core.")] = None,
+    memory: Memory = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first file that cannot be read.")] = False,
     seed: Seed = 0,
     as_json: Json = False,
@@ -43,9 +58,12 @@ def fit(
 
     Example: convexgan fit faces/ --size 64 --out run
 
+    Example: convexgan fit celeba/ --with Smiling --without Eyeglasses --crop face128 --memory 2GB --out run
+
     Stages can be checked later: convexgan verify run faces/
     """
-    from convexgan.cli.runs import COLUMNS, prepare, stage_rows, write_model, write_report
+    from convexgan.cli.runs import COLUMNS, fit_run, peak_memory, prepare, stage_rows, write_report
+    from convexgan.progressive.passes import Journal, as_pictures
 
     settings: dict[str, Any] = {
         "ranks": numbers(ranks, "--ranks", int),
@@ -57,38 +75,40 @@ def fit(
         "skip": skip,
         "random_state": seed,
     }
-    pictures = read_images(data, size, strict=strict)
-    model, seconds = train(pictures.images, settings)
-    prepare(out)
-    with phase("writing"):
-        stages = write_model(out, model, pictures.images, seconds)
+    chosen = Selection(tuple(having or ()), tuple(lacking or ()), split, count, crop)
+    limit = physical_memory() // 2 if memory is None else check_bytes(memory, "--memory")
+    about = {"data": data, "size": size, "selection": asdict(chosen), "settings": settings, "memory": limit}
+    found = locate(data, size, chosen)
+    report = prepare(out, about, resume=resume)
+    if report is None:
+        phases = Phases()
+        many = min(os.cpu_count() or 1, max(1, (limit - DECODER) // DECODER)) if workers is None else workers
+        place = out / "cache" if cache is None else cache
+        pictures = decoded(found, size, crop, place, phases, strict=strict, workers=many)
+        images = pictures.images if isinstance(pictures, ImageSet) else pictures
+        key = hashlib.sha256(to_json([__version__, about, as_pictures(images).fingerprint]).encode()).hexdigest()
+        journal = Journal(out / "journal", key)
+        model, stages = fit_run(out, images, settings, memory=limit, journal=journal, phases=phases)
         save_sheet(model.sample(64, seed), out / "samples.png")
-        report = write_report(out, pictures, settings, {"stages": stages})
+        content = {"stages": stages, "phases": [clock.record() for clock in phases.clocks], "memory": peak_memory()}
+        report = write_report(out, pictures, about, content)
+        journal.clear()
     if as_json:
         print_json(report)
-    else:
-        print_table(COLUMNS, stage_rows(stages))
-        result(f"everything is in {out}; `convexgan sample {out} -n 16 --out new.png` draws more")
+        return
+    print_table(COLUMNS, stage_rows(report["stages"]))
+    print_table(PHASES, phase_rows(report["phases"]))
+    peak = number(report["memory"]["own"] / 1e9, 3)
+    result(f"everything is in {out}, peak memory {peak} GB; `convexgan sample {out} -n 16 --out new.png` draws more")
 
 
-def train(images: NDArray[np.uint8], settings: dict[str, Any]) -> tuple[Any, list[float]]:
-    """The fitted model and the seconds each stage took; stages are announced as they are solved."""
-    from convexgan.progressive import ProgressiveConvexGAN
+PHASES = ("phase", "seconds", "pictures", "pictures/s")
+DECODER = 150 * 2**20  # bytes of a process that decodes
 
-    seconds: list[float] = []
-    last = time.perf_counter()
 
-    def announce(stage: Any) -> None:
-        nonlocal last
-        now = time.perf_counter()
-        seconds.append(now - last)
-        last = now
-        kind = stage.certificate.kind
-        note(f"  {stage.size} x {stage.size}: rank {stage.rank}, {kind}, {seconds[-1]:.2f} s")
-
-    with phase("fitting"):
-        model = ProgressiveConvexGAN(**settings).fit(images, progress=announce)
-    return model, seconds
+def phase_rows(phases: list[dict[str, Any]]) -> list[list[str]]:
+    """The cells of the table of phases."""
+    return [[p["name"], f"{p['seconds']:.2f}", f"{p['pictures']:,}", f"{p['per_second']:,.0f}"] for p in phases]
 
 
 def numbers(text: str | None, name: str, kind: type[int] | type[float]) -> list[Any] | None:
@@ -165,10 +185,10 @@ def evaluate(
 
     Example: convexgan evaluate run new_faces/ --metrics frechet,kernel --extractor pixels=16
     """
-    from convexgan.cli.runs import load_model
+    from convexgan.cli.runs import load_model, selection_of
 
     model = load_model(run)
-    images = read_images(data, model.stages_[-1].size).images
+    images = read_images(data, model.stages_[-1].size, selection_of(run).crop).images
     if model.color_ and images.ndim == 3:  # a folder without colour reads as grey
         images = np.repeat(images[..., None], 3, axis=3)
     measured = quality(model, images, metrics, extractor, resamples, seed) if metrics is not None else None

@@ -2,34 +2,94 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 import typer
 from numpy.typing import NDArray
 
 from convexgan._checks import check_count
-from convexgan.cli.console import note, phase
-from convexgan.datasets import ImageSet, load
-from convexgan.datasets.sources import ARRAY_SUFFIXES, BUNDLED
+from convexgan.cli.console import Phases, note, phase
+from convexgan.datasets import Cache, ImageSet, Listing, build_cache, find, load
+from convexgan.datasets.sources import is_decoded
 
 DEFAULT_SIZE = 64
-Data = Annotated[str, typer.Argument(metavar="DATA", help="orl, digits, a folder, or a .npy or .npz file.")]
-Size = Annotated[int | None, typer.Option(help="Pixels of an edge: 4, 8, 16, ... (64 for folders).")]
+Data = Annotated[
+    str, typer.Argument(metavar="DATA", help="orl, digits, a folder, CelebA, a .zip, .tar, .npy or .npz file.")
+]
+Size = Annotated[int | None, typer.Option(help="Pixels of an edge: 4, 8, 16, ... (64 for folders and archives).")]
+CacheFolder = Annotated[Path | None, typer.Option(help="Folder for decoded pictures, RUN/cache by default.")]
+Memory = Annotated[str | None, typer.Option(help="How much to use, 2GB say; half of the machine's by default.")]
 
 
-def read_images(data: str, size: int | None, *, strict: bool = False) -> ImageSet:
-    """The pictures, announced on standard error with the files that were skipped."""
-    is_folder = data not in BUNDLED and not data.lower().endswith(tuple(ARRAY_SUFFIXES))
-    if is_folder and size is None:
+@dataclass(frozen=True)
+class Selection:
+    """Which pictures of a source, and what is kept of each."""
+
+    having: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
+    split: str = "all"
+    count: int | None = None
+    crop: str = "center"
+
+    @classmethod
+    def of_report(cls, report: dict[str, Any]) -> Selection:
+        """The one a RUN was fitted with."""
+        fields: dict[str, Any] = report.get("about", {}).get("selection", {})
+        known: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in fields.items()}
+        return cls(**known)
+
+
+def locate(data: str, size: int | None, chosen: Selection) -> ImageSet | Listing:
+    """Pixels that are there already, in memory or mapped; of anything else a list."""
+    if not is_decoded(data):
+        attributes = dict.fromkeys(chosen.having, True) | dict.fromkeys(chosen.lacking, False)
+        return find(data, attributes=attributes, split=chosen.split).first(chosen.count)
+    if chosen.having or chosen.lacking or chosen.split != "all":
+        raise ValueError(f"--with, --without and --split are for CelebA, not for {data}: leave them out.")
+    return load(data, size, crop=chosen.crop, limit=chosen.count)
+
+
+def decoded(
+    found: ImageSet | Listing,
+    size: int | None,
+    crop: str,
+    cache: Path,
+    phases: Phases,
+    *,
+    strict: bool = False,
+    workers: int = 1,
+) -> ImageSet | Cache:
+    """The pictures, decoded into the cache where that has not been done."""
+    if isinstance(found, Listing):
+        with phases("reading pictures", len(found)) as advance:
+            options: dict[str, Any] = {"crop": crop, "strict": strict, "workers": workers, "advance": advance}
+            return announce(build_cache(found, cache, size or DEFAULT_SIZE, **options))
+    return announce(found)
+
+
+def read_images(data: str, size: int | None, crop: str = "center") -> ImageSet:
+    """The pictures in memory, announced on standard error with the files that were skipped."""
+    if not is_decoded(data) and size is None:
         size = DEFAULT_SIZE
     with phase("reading pictures"):
-        found = load(data, size, strict=strict)
+        found = load(data, size, crop=crop)
+    announce(found)
+    return found
+
+
+Found = TypeVar("Found", ImageSet, Cache)
+
+
+def announce(found: Found) -> Found:
+    """Say what was found and what was skipped."""
     note(str(found))
     for skipped in found.skipped[:5]:
         note(f"  skipped {skipped.path}: {skipped.reason}")
     if len(found.skipped) > 5:
-        note(f"  and {len(found.skipped) - 5} more; --strict stops at the first")
+        note(f"  and {len(found.skipped) - 5:,} more, all in report.json; --strict stops at the first")
     return found
 
 

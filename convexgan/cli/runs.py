@@ -1,47 +1,76 @@
 """RUN folders: a fitted model with everything needed to look at it and to check it.
 
 model.npz, report.json, certificates.txt, certificates/SIZE.json, stages/SIZE.npz (the moments each certificate was
-computed from) and contact sheets. report.json marks the folder as ours and is complete last.
+computed from) and contact sheets. report.json marks the folder as ours and is complete last. cache/ holds decoded
+pictures, journal/ what an interrupted run needs to go on.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from convexgan import __version__
 from convexgan.cli.arrays import write_text
-from convexgan.cli.console import note, number, render, to_json
+from convexgan.cli.console import Phases, note, number, render, to_json
 from convexgan.cli.games import numbers_of
-from convexgan.datasets import ImageSet
+from convexgan.cli.pictures import Selection
+from convexgan.datasets import Cache, ImageSet
 from convexgan.moments import Moments
 from convexgan.progressive import ProgressiveConvexGAN, Stage
-from convexgan.progressive.pyramid import box_pyramid, upsample
+from convexgan.progressive.passes import Journal, as_pictures
+from convexgan.progressive.streaming import StageMoments
 
 FORMAT = "convexgan run"
 LARGEST = 512 * 2**20  # bytes of moments written for one stage
 COLUMNS = ("size", "rank", "beta", "value", "bound", "gap", "violation", "kind", "seconds")
 
 
-def prepare(folder: Path) -> None:
-    """Make the folder, or refuse one that holds something else; certificates of an earlier run are removed."""
+def prepare(folder: Path, about: dict[str, Any], *, resume: bool = False) -> dict[str, Any] | None:
+    """Make the folder ready for a run; the report of a complete one that need not be done again.
+
+    A folder that holds something else is refused. Without ``resume`` what an earlier run left is removed, but for its
+    cache of pictures; with it, the run must have been started with the same data and settings.
+
+    Parameters
+    ----------
+    folder : Path
+    about : dict
+        Data and settings, as JSON has them.
+    resume : bool
+    """
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file: pass a folder for --out.")
+    about = json.loads(to_json(about))
     if folder.is_dir() and any(folder.iterdir()):
-        read_report(folder)
-        for part, suffix in (("certificates", ".json"), ("stages", ".npz")):
-            for old in (folder / part).glob(f"*{suffix}"):
-                if old.stem.isdecimal():
+        earlier = read_report(folder)
+        if resume:
+            return _resumed(folder, about, earlier)
+        for part, pattern in (("certificates", "*.json"), ("stages", "*.npz"), ("journal", "pass-*.npz")):
+            for old in (folder / part).glob(pattern):
+                if part == "journal" or old.stem.isdecimal():
                     old.unlink()
     for part in ("certificates", "stages"):
         (folder / part).mkdir(parents=True, exist_ok=True)
-    # until the run is complete; an interrupted one can so be written again
-    write_text(folder / "report.json", to_json({"format": FORMAT, "version": 1, "state": "unfinished"}))
+    # until the run is complete; an interrupted one can so be resumed, or written again
+    write_text(folder / "report.json", to_json({"format": FORMAT, "version": 1, "state": "unfinished", "about": about}))
+    return None
+
+
+def _resumed(folder: Path, about: dict[str, Any], earlier: dict[str, Any]) -> dict[str, Any] | None:
+    """The report if the run is complete; raises if it is another run."""
+    started = earlier.get("about", {})
+    differing = sorted(name for name in about.keys() | started.keys() if about.get(name) != started.get(name))
+    if differing:
+        name = differing[0]
+        raise ValueError(
+            f"{folder} was started with {name} = {started.get(name)!r}, and this is {about.get(name)!r}: "
+            "resume with the same options, or leave --resume out."
+        )
+    return earlier if earlier.get("state") == "complete" else None
 
 
 def read_report(folder: Path) -> dict[str, Any]:
@@ -57,6 +86,16 @@ def read_report(folder: Path) -> dict[str, Any]:
     return dict(report)
 
 
+def selection_of(run: Path) -> Selection:
+    """Which pictures of its data a run was fitted to; all of them where there is no report."""
+    if not run.is_dir():
+        return Selection()
+    try:
+        return Selection.of_report(read_report(run))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{run / 'report.json'} is damaged ({error}).") from None
+
+
 def load_model(run: Path) -> ProgressiveConvexGAN:
     """The model in a RUN folder."""
     path = run / "model.npz" if run.is_dir() else run
@@ -65,28 +104,46 @@ def load_model(run: Path) -> ProgressiveConvexGAN:
     return ProgressiveConvexGAN.load(path)
 
 
-def write_model(
-    folder: Path, model: ProgressiveConvexGAN, images: NDArray[np.uint8], seconds: list[float]
-) -> list[dict[str, Any]]:
-    """Write the model, its certificates and what they were computed from; the rows of the stage table."""
-    model.save(folder / "model.npz")
-    stages = describe(model, seconds)
-    write_text(folder / "certificates.txt", render(COLUMNS, stage_rows(stages)))
-    for stage, data in stage_moments(model, images):
+def fit_run(
+    folder: Path,
+    images: Any,
+    settings: dict[str, Any],
+    *,
+    memory: int | None = None,
+    journal: Journal | None = None,
+    phases: Phases | None = None,
+) -> tuple[ProgressiveConvexGAN, list[dict[str, Any]]]:
+    """The fitted model and the rows of its stage table; each stage is announced and written as it is solved."""
+    rows: list[dict[str, Any]] = []
+    last = time.perf_counter()
+
+    def record(stage: Stage, data: Moments) -> None:
+        nonlocal last
         write_text(folder / "certificates" / f"{stage.size}.json", stage.certificate.to_json())
-        if stored_bytes(data) <= LARGEST:
+        if data.count is not None and stored_bytes(data) <= LARGEST:
             data.save(folder / "stages" / f"{stage.size}.npz")
         else:
-            note(f"stage {stage.size}: its moments are too large to keep; `convexgan verify RUN DATA` needs none")
-    return stages
+            note(f"  stage {stage.size}: its moments are not kept; `convexgan verify RUN DATA` needs none")
+        now = time.perf_counter()
+        rows.append(describe(stage, now - last))
+        note(f"  {stage.size} x {stage.size}: rank {stage.rank}, {stage.certificate.kind}, {now - last:.2f} s")
+        last = now
+
+    model = ProgressiveConvexGAN(**settings)
+    model.fit(images, memory=memory, journal=journal, progress=record, phase=phases or Phases())
+    model.save(folder / "model.npz")
+    write_text(folder / "certificates.txt", render(COLUMNS, stage_rows(rows)))
+    return model, rows
 
 
-def write_report(folder: Path, data: ImageSet, settings: dict[str, Any], content: dict[str, Any]) -> dict[str, Any]:
+def write_report(
+    folder: Path, data: ImageSet | Cache, about: dict[str, Any], content: dict[str, Any]
+) -> dict[str, Any]:
     """Write the complete report.json, the last file of a run, and return its content."""
     pictures = {
         "name": data.name,
         "pictures": len(data),
-        "shape": list(data.images.shape[1:]),
+        "shape": list(data.shape),
         "skipped": [{"path": str(skipped.path), "reason": skipped.reason} for skipped in data.skipped],
     }
     report = {
@@ -95,27 +152,29 @@ def write_report(folder: Path, data: ImageSet, settings: dict[str, Any], content
         "state": "complete",
         "convexgan": __version__,
         "data": pictures,
-        "settings": settings,
+        "about": about,
     }
     report |= content
     write_text(folder / "report.json", to_json(report))
     return report
 
 
-def stage_moments(model: ProgressiveConvexGAN, images: NDArray[np.uint8]) -> Iterator[tuple[Stage, Moments]]:
+def stage_moments(
+    model: ProgressiveConvexGAN, images: Any, memory: int | None = None, phases: Phases | None = None
+) -> Iterator[tuple[Stage, Moments]]:
     """Each stage with the moments its certificate speaks of: centred pictures, or their detail under ``skip``."""
-    pyramid = box_pyramid(images, [stage.size for stage in model.stages_])
-    last: Stage | None = None
+    sizes = [stage.size for stage in model.stages_]
+    moments = StageMoments(as_pictures(images), sizes, skip=model.skip, memory=memory, phase=phases or Phases())
     for stage in model.stages_:
-        rows: Any = pyramid[stage.size].reshape(len(images), -1)
-        if model.skip and last is not None:
-            coarse: Any = pyramid[last.size].reshape(len(images), -1)
-            size = last.size
-            while size < stage.size:
-                coarse, size = upsample(coarse, size, stage.channels), 2 * size
-            rows = rows - coarse
-        yield stage, Moments.from_array(rows, name="images").centered()
-        last = stage
+        yield stage, moments.at(stage.size, rank=stage.rank, guess=stage.detail)[1]
+
+
+def peak_memory() -> dict[str, int]:
+    """The most bytes of memory that this process, and the largest of those that decoded pictures, have used."""
+    import resource  # here: not on every system
+
+    used = {"own": resource.RUSAGE_SELF, "largest_decoder": resource.RUSAGE_CHILDREN}
+    return {name: resource.getrusage(who).ru_maxrss * 1024 for name, who in used.items()}
 
 
 def stored_bytes(moments: Moments) -> int:
@@ -123,12 +182,10 @@ def stored_bytes(moments: Moments) -> int:
     return 8 * moments.dim * min(moments.dim, moments.count or moments.dim)
 
 
-def describe(model: ProgressiveConvexGAN, seconds: list[float]) -> list[dict[str, Any]]:
-    """One record for each stage: what it is and what its certificate says."""
-    return [
-        {"size": stage.size, "rank": stage.rank, "beta": stage.beta, "seconds": took, **numbers_of(stage.certificate)}
-        for stage, took in zip(model.stages_, seconds, strict=True)
-    ]
+def describe(stage: Stage, seconds: float) -> dict[str, Any]:
+    """What a stage is and what its certificate says."""
+    facts = {"size": stage.size, "rank": stage.rank, "beta": stage.beta, "seconds": seconds}
+    return {**facts, **numbers_of(stage.certificate)}
 
 
 def stage_rows(stages: list[dict[str, Any]]) -> list[list[str]]:

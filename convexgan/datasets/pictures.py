@@ -55,8 +55,13 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one picture."""
+        return self.images.shape[1:]
+
     def __str__(self) -> str:
-        return describe(self.name, len(self), self.images.shape[1:], len(self.skipped))
+        return describe(self.name, len(self), self.shape, len(self.skipped))
 
 
 def describe(name: str, count: int, shape: tuple[int, ...], skipped: int) -> str:

@@ -2,23 +2,82 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+
+from convexgan.progressive.pyramid import box_sums, unit
 
 Array = NDArray[np.float64]
 KNOTS = 257
 
 
-def learn_map(generated: NDArray[np.floating], real: NDArray[np.floating]) -> Array:
-    """The quantiles of both, (channels, 2, knots), between which `apply_map` interpolates.
+def learn_map(generated: NDArray[np.floating], real: Array) -> Array:
+    """Pairs of quantiles, (channels, 2, knots), between which `apply_map` interpolates.
 
     Parameters
     ----------
-    generated, real : (n, h, w, channels) arrays
+    generated : (n, h, w, channels) array
+    real : (channels, knots) array
+        Quantiles at equal steps from 0 to 1.
     """
     levels = np.linspace(0, 1, KNOTS)
-    channels = range(real.shape[-1])
-    return np.array([[np.quantile(images[..., c], levels) for images in (generated, real)] for c in channels])
+    return np.array([[np.quantile(generated[..., c], levels), quantiles] for c, quantiles in enumerate(real)])
+
+
+class Quantiles:
+    """The quantiles of each channel of the pictures at a size, from one pass that counts their box sums."""
+
+    def __init__(self, size: int, channels: int) -> None:
+        self.size, self.channels = size, channels
+        self.values = [np.zeros(0)] * channels
+        self.counts = [np.zeros(0, dtype=np.int64)] * channels
+
+    def update(self, block: NDArray[Any]) -> None:
+        """Add pictures."""
+        scale, offset = unit(block.dtype, (block.shape[1] // self.size) ** 2)
+        sums = box_sums(block, self.size).reshape(-1, self.channels)
+        for c in range(self.channels):
+            values, counts = _count(sums[:, c])
+            merged = np.concatenate([self.values[c], values / scale - offset])
+            self.values[c], where = np.unique(merged, return_inverse=True)
+            weights = np.concatenate([self.counts[c], counts])
+            self.counts[c] = np.bincount(where, weights).astype(np.int64)
+
+    def at_knots(self) -> Array:
+        """(channels, knots), interpolated linearly like those of `numpy.quantile`."""
+        return np.array([_quantiles(v, n) for v, n in zip(self.values, self.counts, strict=True)])
+
+    def state(self) -> dict[str, Any]:
+        """Arrays for a journal."""
+        pairs = enumerate(zip(self.values, self.counts, strict=True))
+        return {
+            f"{name}{c}": array for c, pair in pairs for name, array in zip(("values", "counts"), pair, strict=True)
+        }
+
+    def restore(self, arrays: Mapping[str, Any]) -> None:
+        """Back to a recorded state."""
+        self.values = [arrays[f"values{c}"] for c in range(self.channels)]
+        self.counts = [arrays[f"counts{c}"] for c in range(self.channels)]
+
+
+def _count(column: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """The different values, sorted, and how often each occurs."""
+    if column.dtype.kind == "f":
+        return np.unique(column, return_counts=True)
+    counts = np.bincount(column)
+    values = np.flatnonzero(counts)
+    return values, counts[values]
+
+
+def _quantiles(values: Array, counts: NDArray[np.int64]) -> Array:
+    """Quantiles of sorted values with multiplicities."""
+    last = np.cumsum(counts) - 1  # the position of each value's last copy
+    place = np.linspace(0, 1, KNOTS) * last[-1]
+    below, above = (values[np.searchsorted(last, at(place))] for at in (np.floor, np.ceil))
+    return np.asarray(below + (place - np.floor(place)) * (above - below))
 
 
 def apply_map(images: Array, knots: Array) -> Array:

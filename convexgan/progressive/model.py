@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -11,14 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
-from convexgan._checks import as_rows, check_choice, check_count, check_number
+from convexgan._checks import as_rows, check_bytes, check_choice, check_count, check_number
 from convexgan._files import read_model, write_model
 from convexgan.certificate import Certificate
 from convexgan.discrepancy import HeldOut, held_out, ipm
 from convexgan.moments import Moments
-from convexgan.progressive.histogram import apply_map, learn_map
-from convexgan.progressive.pyramid import box_pyramid, to_uint8, upsample
+from convexgan.progressive.histogram import Quantiles, apply_map, learn_map
+from convexgan.progressive.passes import Journal, Phase, as_pictures, run_pass, silent
+from convexgan.progressive.pyramid import box_pyramid, check_sizes, default_sizes, to_uint8
 from convexgan.progressive.stages import Coupling, Latents, Stage, solve_stage
+from convexgan.progressive.streaming import StageMoments, enlarge
 
 Array = NDArray[np.float64]
 PUBLISHED_RANKS = {4: 20, 8: 30, 16: 40, 32: 100, 64: 175}
@@ -93,50 +95,68 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         self.skip = skip
         self.random_state = random_state
 
-    def fit(self, images: Any, y: None = None, *, progress: Any = None) -> ProgressiveConvexGAN:
-        """Solve every stage.
+    def fit(
+        self,
+        images: Any,
+        y: None = None,
+        *,
+        memory: int | str | None = None,
+        journal: Journal | None = None,
+        progress: Callable[[Stage, Moments], object] | None = None,
+        phase: Phase = silent,
+    ) -> ProgressiveConvexGAN:
+        """Solve every stage, reading the pictures block by block.
 
         Parameters
         ----------
-        images : (n, h, h) or (n, h, h, 3) array
-            uint8, or floats in [-1, 1].
+        images : (n, h, h) or (n, h, h, 3) array, or Cache
+            uint8, or floats in [-1, 1]; or what `convexgan.datasets.build_cache` returns.
         y : ignored
+        memory : int or str, optional
+            How much the whole process may use, ``"2GB"`` say; by default half of the machine's memory.
+        journal : Journal, optional
+            Where passes over the pictures are recorded, so that an interrupted fit goes on when called again.
         progress : callable, optional
-            Called with each stage as it is solved.
+            Called with each stage as it is solved, and the centred moments it was solved from.
+        phase : callable, optional
+            Called with the name of each pass and the number of pictures; returns a context manager whose value is
+            called with the number of pictures done.
         """
-        pyramid = box_pyramid(np.asarray(images), self.sizes)
-        sizes = list(pyramid)
-        finest = pyramid[sizes[-1]]
-        self.channels_ = finest.shape[3] if finest.ndim == 4 else 1
-        self.color_ = finest.ndim == 4
-        self._check_options(len(finest))
-        levels = self._levels(sizes, len(finest))
+        pictures = as_pictures(images)
+        sizes = list(
+            default_sizes(pictures.shape[0]) if self.sizes is None else check_sizes(self.sizes, pictures.shape[0])
+        )
+        self.color_ = len(pictures.shape) == 3
+        self.channels_ = 3 if self.color_ else 1
+        self._check_options(len(pictures))
+        levels = self._levels(sizes, len(pictures))
+        limit = None if memory is None else check_bytes(memory, "memory")
+        moments = StageMoments(pictures, sizes, skip=self.skip, memory=limit, journal=journal, phase=phase)
         self.stages_: list[Stage] = []
         for size, (rank, beta) in zip(sizes, levels, strict=True):
-            stage = self._solve(pyramid, size, rank, beta)
-            self.stages_.append(stage)
+            mean, data = moments.at(size, rank=rank, beta=beta)
+            self.stages_.append(self._solve(mean, data, size, rank, beta))
             if progress is not None:
-                progress(stage)
+                progress(self.stages_[-1], data)
         self.histogram_: Array | None = None
         if self.histogram:
             drawn = self._draw(1000, np.random.default_rng(self.random_state))[-1]
-            self.histogram_ = learn_map(drawn, finest.reshape(-1, *drawn.shape[1:]))
+            real = Quantiles(sizes[-1], self.channels_)
+            run_pass(pictures, "histogram", real, journal, phase)
+            self.histogram_ = learn_map(drawn, real.at_knots())
         return self
 
-    def _solve(self, pyramid: dict[int, Any], size: int, rank: int | None, beta: float | None) -> Stage:
+    def _solve(self, mean: Array, data: Moments, size: int, rank: int | None, beta: float | None) -> Stage:
         """The stage at one size, on the pictures or on their detail."""
         options: dict[str, Any] = {"rank": rank, "beta": beta, "latent_dim": self.latent_dim}
         options |= {"latents": cast(Latents, self.latents), "coupling": cast(Coupling, self.coupling)}
-        rows = pyramid[size].reshape(len(pyramid[size]), -1)
         if not self.stages_:
-            return solve_stage(rows, size, self.channels_, None, **options)
+            return solve_stage(mean, data, size, self.channels_, None, **options)
         last = self.stages_[-1]
         previous = self._enlarge(last.factor, last.size, size)
         if not self.skip:
-            return solve_stage(rows, size, self.channels_, previous, **options)
-        coarse = pyramid[last.size].reshape(len(rows), -1)
-        detail = rows - self._enlarge(coarse, last.size, size)
-        stage = solve_stage(detail, size, self.channels_, None, **options)
+            return solve_stage(mean, data, size, self.channels_, previous, **options)
+        stage = solve_stage(mean, data, size, self.channels_, None, **options)
         q, k = len(previous), len(stage.factor)
         return replace(
             stage,
@@ -147,9 +167,7 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         )
 
     def _enlarge(self, rows: Any, size: int, target: int) -> Any:
-        while size < target:
-            rows, size = upsample(rows, size, self.channels_), 2 * size
-        return rows
+        return enlarge(rows, size, target, self.channels_)
 
     def _check_options(self, n: int) -> None:
         check_choice(self.latents, "latents", ("fresh", "single"))

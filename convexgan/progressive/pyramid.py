@@ -121,25 +121,35 @@ def check_pictures(images: NDArray[Any]) -> NDArray[Any]:
     return images
 
 
+def unit(kind: np.dtype[Any], pixels: int) -> tuple[float, float]:
+    """(scale, offset) with which box sums / scale - offset are averages in [-1, 1]."""
+    return (127.5 * pixels, 1.0) if kind == np.uint8 else (float(pixels), 0.0)
+
+
 def _unit_range(sums: NDArray[Any], pixels: int, kind: np.dtype[Any]) -> NDArray[np.float32] | NDArray[np.float64]:
-    """Box sums of so many pixels as averages in [-1, 1]."""
-    if kind != np.uint8:
-        averages: NDArray[np.float32] | NDArray[np.float64] = sums / sums.dtype.type(pixels)
-        return averages
-    scaled = sums.astype(np.float32)
-    scaled /= 127.5 * pixels
-    scaled -= 1
+    """Box sums as averages in [-1, 1]."""
+    scale, offset = unit(kind, pixels)
+    scaled: NDArray[np.float32] | NDArray[np.float64] = np.divide(
+        sums, scale, dtype=np.float32 if kind == np.uint8 else kind
+    )
+    if offset:
+        scaled -= offset
     return scaled
+
+
+def halvings(size: int) -> list[int]:
+    """The size, halved as often as it is even: increasing."""
+    found = [size]
+    while found[0] % 2 == 0:
+        found.insert(0, found[0] // 2)
+    return found
 
 
 def check_sizes(sizes: Sequence[int], finest: int) -> tuple[int, ...]:
     """The sizes, increasing and each reached by halving the finest."""
-    halvings = [finest]
-    while halvings[-1] % 2 == 0:
-        halvings.append(halvings[-1] // 2)
     wanted = tuple(check_count(size, "sizes") for size in sizes)
-    if not wanted or list(wanted) != sorted(set(wanted)) or not set(wanted) <= set(halvings):
-        raise ValueError(f"sizes {wanted} must increase and be among {halvings[::-1]}, the halvings.")
+    if not wanted or list(wanted) != sorted(set(wanted)) or not set(wanted) <= set(halvings(finest)):
+        raise ValueError(f"sizes {wanted} must increase and be among {halvings(finest)}, the halvings.")
     return wanted
 
 

@@ -77,7 +77,8 @@ class Stage:
 
 
 def solve_stage(
-    rows: NDArray[np.floating],
+    mean: Array,
+    data: Moments,
     size: int,
     channels: int,
     previous: Array | None,
@@ -89,12 +90,14 @@ def solve_stage(
     latent_dim: int,
     tol: float = 1e-6,
 ) -> Stage:
-    """The stage whose generator is the global optimum of the quadratic game on the rows.
+    """The stage whose generator is the global optimum of the quadratic game on the centred pictures.
 
     Parameters
     ----------
-    rows : (n, d) array
-        Flattened pictures at this resolution.
+    mean : (d,) array
+        Of the flattened pictures at this resolution.
+    data : Moments
+        Of the pictures minus their mean.
     size, channels : int
     previous : (q, d) array or None
         Factor of the upsampled output of the stage before.
@@ -113,8 +116,6 @@ def solve_stage(
     InfeasibleError
         If the input's rank is too small for the level; ``smallest_beta`` is the repair.
     """
-    sample = Moments.from_array(rows, name="images")
-    data = sample.centered()
     level = data.spectrum.value(rank) if rank is not None else float(beta or 0.0)
     wanted = rank if rank is not None else int(np.count_nonzero(data.spectrum.values > level))
     if previous is None:
@@ -140,9 +141,7 @@ def solve_stage(
         tol=tol,
         min_neurons=optimum.min_neurons,
     )
-    return Stage(
-        size, channels, level, sample.mean, factor, carry, fresh, data.spectrum.values, certificate, factor, sample.mean
-    )
+    return Stage(size, channels, level, mean, factor, carry, fresh, data.spectrum.values, certificate, factor, mean)
 
 
 def _input_law(previous: Array, noise: int) -> Moments:

@@ -1,0 +1,155 @@
+"""Passes over pictures that need not fit in memory, and a journal that lets an interrupted one go on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convexgan._files import open_npz, remove_unfinished, write_npz
+from convexgan.progressive.pyramid import check_pictures
+
+Phase = Callable[[str, int], AbstractContextManager[Callable[[int], object]]]
+BLOCK = 1024  # pictures of an array at a time
+
+
+class Pictures(Protocol):
+    """Square pictures of one size that are read block by block: `convexgan.datasets.Cache`, or an array."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def __len__(self) -> int: ...
+
+    def blocks(self, start: int = 0) -> Iterator[NDArray[Any]]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayPictures:
+    """Pictures in an array, which may be mapped from a file: (n, h, h) or (n, h, h, 3), uint8 or floats in [-1, 1]."""
+
+    images: NDArray[Any]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one picture."""
+        return self.images.shape[1:]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of all pixels, in order."""
+        digest = hashlib.sha256(str(self.images.dtype).encode())
+        for block in self.blocks():
+            digest.update(np.ascontiguousarray(block).data)
+        return digest.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def blocks(self, start: int = 0) -> Iterator[NDArray[Any]]:
+        """Slices, from the given one on."""
+        for i in range(start * BLOCK, len(self.images), BLOCK):
+            yield self.images[i : i + BLOCK]
+
+
+def as_pictures(images: Any) -> Pictures:
+    """What is read block by block already, or an array, checked."""
+    return images if hasattr(images, "blocks") else ArrayPictures(check_pictures(np.asarray(images)))
+
+
+class Accumulator(Protocol):
+    """What a pass computes: grown by blocks, and turned into arrays and back."""
+
+    def update(self, block: NDArray[Any]) -> None: ...
+
+    def state(self) -> dict[str, Any]: ...
+
+    def restore(self, arrays: Mapping[str, Any]) -> None: ...
+
+
+class Journal:
+    """Results of passes, and of the unfinished one from time to time, in a folder.
+
+    What is read back is what was written, to the last bit, so an interrupted computation that goes on ends the same.
+
+    Parameters
+    ----------
+    folder : path
+        Made if it does not exist.
+    key : str
+        Of pictures and settings; what was written under another key is ignored.
+    seconds : float
+        Between two records of an unfinished pass.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], key: str, seconds: float = 60.0) -> None:
+        self.folder, self.key, self.seconds = Path(folder), key, seconds
+        self.folder.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(self.folder)
+
+    def read(self, name: str, accumulator: Accumulator) -> int:
+        """Bring the accumulator to where the pass of this name was, and return how many blocks it has seen."""
+        path = self._path(name)
+        try:
+            with open_npz(path) as file:
+                if str(file["key"]) != self.key:
+                    return 0
+                accumulator.restore(file)
+                return int(file["blocks"])
+        except FileNotFoundError:
+            return 0
+        except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path} is damaged ({error}): delete it, and this pass is done again.") from None
+
+    def write(self, name: str, accumulator: Accumulator, blocks: int) -> None:
+        """Record the state of a pass after so many blocks."""
+        write_npz(self._path(name), accumulator.state() | {"key": np.array(self.key), "blocks": blocks})
+
+    def clear(self) -> None:
+        """Remove everything that was recorded, and the folder if nothing else is in it."""
+        for path in self.folder.glob("pass-*.npz"):
+            path.unlink()
+        if not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"pass-{name}.npz"
+
+
+@contextmanager
+def silent(name: str, total: int) -> Iterator[Callable[[int], object]]:
+    """The phase that nobody looks at."""
+    yield lambda count: None
+
+
+def run_pass(
+    pictures: Pictures, name: str, accumulator: Accumulator, journal: Journal | None = None, phase: Phase = silent
+) -> None:
+    """Feed every block to the accumulator, from where the journal knows the pass to have been."""
+    done = journal.read(name, accumulator) if journal else 0
+    last = time.monotonic()
+    with phase(name, len(pictures)) as advance:
+        seen = 0
+        for block in pictures.blocks(done):
+            accumulator.update(block)
+            advance(len(block))
+            done, seen = done + 1, seen + len(block)
+            if journal and time.monotonic() - last > journal.seconds:
+                journal.write(name, accumulator, done)
+                last = time.monotonic()
+        advance(len(pictures) - seen)  # what an earlier run did
+    if journal and seen:
+        journal.write(name, accumulator, done)

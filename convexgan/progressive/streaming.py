@@ -1,0 +1,247 @@
+"""Second moments at every resolution, from as few passes over the pictures as the memory allows.
+
+Box averages are linear, so a level's second moment S gives that of each coarser one, A S A', without looking at the
+pictures again. One pass accumulates it at the finest level where it can be decomposed completely; above, every pass
+multiplies it by a block of vectors, starting from the level below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convexgan._checks import physical_memory
+from convexgan.krylov import PROBES, leading_pairs
+from convexgan.moments import Moments
+from convexgan.progressive.passes import Journal, Phase, Pictures, run_pass, silent
+from convexgan.progressive.pyramid import box_pyramid, box_sums, halvings, pool, unit, upsample
+from convexgan.subspace import Subspace
+
+Array = NDArray[np.float64]
+COMPLETE = 4096  # rows or columns, whichever are fewer, up to which decompositions are complete: seconds, not minutes
+BASE_BYTES = 400 * 2**20  # the interpreter, its libraries, and one block of pictures in several forms
+
+
+class StageMoments:
+    """The mean and the centred second moment of what each stage plays on.
+
+    Parameters
+    ----------
+    pictures : Pictures
+    sizes : list of int
+        Increasing; halvings of the pictures' own.
+    skip : bool
+        From the second size on, of what upsampling the size before lacks.
+    memory : int, optional
+        Bytes the whole process may use, by default half of the machine's.
+    journal : Journal, optional
+    phase : callable, optional
+        Told of every pass.
+    """
+
+    def __init__(
+        self,
+        pictures: Pictures,
+        sizes: list[int],
+        *,
+        skip: bool = False,
+        memory: int | None = None,
+        journal: Journal | None = None,
+        phase: Phase = silent,
+    ) -> None:
+        self.pictures, self.sizes, self.skip, self.journal, self.phase = pictures, sizes, skip, journal, phase
+        self.channels = 3 if len(pictures.shape) == 3 else 1
+        self.memory = physical_memory() // 2 if memory is None else memory
+        self.complete = [size for size in halvings(sizes[-1]) if self._is_complete(size)]
+        self._leading: tuple[int, Array] | None = None  # eigenvectors found last, as rows, and their size
+        self._first = _FirstPass(sizes[-1], self.complete[-1] if self.complete else None, self.channels)
+        run_pass(pictures, "moments", self._first, journal, phase)
+
+    def at(
+        self, size: int, *, rank: int | None = None, beta: float | None = None, guess: Array | None = None
+    ) -> tuple[Array, Moments]:
+        """The mean (d,) and the centred moments at one of the sizes.
+
+        Parameters
+        ----------
+        size : int
+        rank, beta : int and float, of which one is None
+            Which eigenvalues are needed where not all are computed: the first rank + 1, or all down to beta.
+        guess : (w, d) array, optional
+            Rows near the leading eigenvectors.
+        """
+        base = self._first.moments
+        if base is not None and size <= self.complete[-1]:
+            sample = base.mapped(lambda rows: self._game(self._down(rows, self.complete[-1], size), size))
+            data = sample.centered()
+            if size == self.complete[-1]:
+                self._leading = size, data.spectrum.vectors.T
+            return sample.mean, data
+        mean = self._down(self._first.mean[None, :], self.sizes[-1], size)
+        known = self._leading_pairs(size, mean, rank, beta, guess)
+        return self._game(mean, size)[0], Moments.on_subspace(known)
+
+    def _leading_pairs(
+        self, size: int, mean: Array, rank: int | None, beta: float | None, guess: Array | None
+    ) -> Subspace:
+        """Certified leading eigenpairs; all those above beta where no rank is given."""
+        dim, attempt = mean.shape[1], 0
+        count = 1 + (rank if rank is not None else self._expected_above(size, float(beta or 0.0)))
+        start = self._start(size, dim)
+        while True:
+            width = min(count + max(10, count // 4), dim)
+            columns = self._columns(size, dim, width, count)
+            rows = start[:width] if guess is None else np.vstack([guess, start[:width]])
+            name = f"{size} px" if attempt == 0 else f"{size} px, wider"
+            known = leading_pairs(
+                _Passes(self, size, mean, name),
+                rows.T,
+                min(count, dim),
+                width=width,
+                columns=columns,
+                rng=np.random.default_rng(size),
+                kept=None if guess is None else columns,
+            )
+            last = float(known.enclosure.values[min(count, dim) - 1])
+            if beta is None or last <= beta or count >= dim:
+                self._leading = size, known.vectors.T
+                return known
+            start, count, attempt = known.vectors.T, 2 * count, attempt + 1
+
+    def _start(self, size: int, dim: int) -> Array:
+        """The leading eigenvectors of a coarser level, enlarged, as rows; none with skip connections."""
+        if self.skip and size != self.sizes[0]:
+            return np.zeros((0, dim))
+        if self._leading is None and self._first.moments is not None:
+            self._leading = self.complete[-1], self._first.moments.centered().spectrum.vectors.T
+        if self._leading is None:
+            return np.zeros((0, dim))
+        coarse, rows = self._leading
+        return enlarge(np.ascontiguousarray(rows[: dim // 4]), coarse, size, self.channels)
+
+    def _expected_above(self, size: int, beta: float) -> int:
+        """A guess at how many eigenvalues exceed beta, from the level below: sums over more pixels are larger."""
+        if self._first.moments is None:
+            return 8
+        values = self._first.moments.centered().spectrum.values * (size / self.complete[-1]) ** 2
+        return 8 + int(np.count_nonzero(values > beta))
+
+    def _columns(self, size: int, dim: int, width: int, count: int) -> int:
+        """How many vectors and images fit in memory beside the temporary ones."""
+        temporary = 8 * dim * (6 * width + 2 * PROBES)
+        columns = (self.memory - BASE_BYTES - temporary) // (16 * dim)
+        least = 2 * width + PROBES
+        if columns < least and columns < dim:
+            need = BASE_BYTES + temporary + 16 * dim * least
+            raise ValueError(
+                f"memory of {self.memory / 1e9:.2g} GB is too little for {count - 1} components of {size} x {size} "
+                f"pixels: allow {need / 1e9:.2g} GB, or ask for a lower rank."
+            )
+        return int(min(columns, 8 * width, dim))
+
+    def _is_complete(self, size: int) -> bool:
+        """Whether rows or second moment at a size are few and small enough to be decomposed completely."""
+        dim = size * size * self.channels
+        fewer = min(dim, len(self.pictures))
+        return fewer <= COMPLETE and 5 * 8 * fewer * dim <= self.memory - BASE_BYTES
+
+    def _down(self, rows: Array, size: int, target: int) -> Array:
+        while size > target:
+            rows, size = pool(rows, size, self.channels), size // 2
+        return rows
+
+    def _game(self, rows: NDArray[Any], size: int) -> NDArray[Any]:
+        """What the stage plays on: the pictures, or with skip connections what upsampling them lacks."""
+        at = self.sizes.index(size)
+        if not self.skip or at == 0:
+            return rows
+        coarser = self.sizes[at - 1]
+        lacking: NDArray[Any] = rows - enlarge(self._down(rows, size, coarser), coarser, size, self.channels)
+        return lacking
+
+
+class _FirstPass:
+    """The mean at the finest size, and moments at the finest that is decomposed completely."""
+
+    def __init__(self, finest: int, base: int | None, channels: int) -> None:
+        self.finest, self.base = finest, base
+        self.count, self.total = 0, np.zeros(finest * finest * channels)
+        self.moments = None if base is None else Moments(base * base * channels)
+
+    @property
+    def mean(self) -> Array:
+        """(d,) in [-1, 1], where the finest size has no moments."""
+        return np.asarray(self.total / self.count)
+
+    def update(self, block: NDArray[Any]) -> None:
+        """Add pictures."""
+        self.count += len(block)
+        if self.moments is not None and self.base is not None:
+            self.moments.update(box_pyramid(block, [self.base])[self.base].reshape(len(block), -1), name="images")
+        if self.base != self.finest:
+            scale, offset = unit(block.dtype, (block.shape[1] // self.finest) ** 2)
+            sums = box_sums(block, self.finest).reshape(len(block), -1).sum(axis=0, dtype=np.float64)
+            self.total += sums / scale - offset * len(block)
+
+    def state(self) -> dict[str, Any]:
+        """Arrays for a journal."""
+        kept = {} if self.moments is None else {f"moments.{k}": v for k, v in self.moments.state().items()}
+        return kept | {"count": self.count, "total": self.total}
+
+    def restore(self, arrays: Mapping[str, Any]) -> None:
+        """Back to a recorded state."""
+        if self.moments is not None:
+            names = (name for name in arrays if name.startswith("moments."))
+            self.moments = Moments.from_state({name.removeprefix("moments."): arrays[name] for name in names})
+        self.count, self.total = int(arrays["count"]), arrays["total"]
+
+
+class _Passes:
+    """Products of a stage's centred second moment with blocks of vectors, one pass over the pictures each."""
+
+    def __init__(self, stages: StageMoments, size: int, mean: Array, name: str) -> None:
+        self.stages, self.size, self.mean, self.name, self.done = stages, size, mean, name, 0
+
+    def __call__(self, vectors: Array) -> Array:
+        """S @ vectors."""
+        self.done += 1
+        stages = self.stages
+        total = _Product(vectors, self.size, self.mean, lambda rows: stages._game(rows, self.size))
+        run_pass(stages.pictures, f"{self.name}, pass {self.done}", total, stages.journal, stages.phase)
+        return total.total / len(stages.pictures)
+
+
+class _Product:
+    """sum over pictures of x (x'Q): single precision where the pictures are, summed in double."""
+
+    def __init__(self, vectors: Array, size: int, mean: Array, game: Callable[[NDArray[Any]], NDArray[Any]]) -> None:
+        self.vectors, self.size, self.mean, self.game = vectors, size, mean, game
+        self.total = np.zeros(vectors.shape)
+
+    def update(self, block: NDArray[Any]) -> None:
+        """Add pictures."""
+        kind = np.dtype(np.float64 if block.dtype == np.float64 else np.float32)
+        scale, offset = unit(block.dtype, (block.shape[1] // self.size) ** 2)
+        sums = box_sums(block, self.size).reshape(len(block), -1)
+        shift = ((self.mean + offset) * scale).astype(kind)
+        rows = self.game(np.subtract(sums, shift, dtype=kind))  # not scaled to [-1, 1] yet
+        products = rows.T @ (rows @ self.vectors.astype(kind))
+        self.total += products / kind.type(scale**2)
+
+    def state(self) -> dict[str, Any]:
+        """Arrays for a journal."""
+        return {"total": self.total}
+
+    def restore(self, arrays: Mapping[str, Any]) -> None:
+        """Back to a recorded state."""
+        self.total = arrays["total"]
+
+
+def enlarge(rows: NDArray[Any], size: int, target: int, channels: int) -> NDArray[Any]:
+    """Flattened pictures upsampled from one size to a larger one, see `upsample`."""
+    while size < target:
+        rows, size = upsample(rows, size, channels), 2 * size
+    return rows

@@ -1,0 +1,282 @@
+"""Stages solved from passes over blocks of pictures are those of the complete decompositions in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import convexgan as cg
+from benchmarks._pictures import power_law
+from convexgan._checks import check_bytes
+from convexgan.moments import Moments
+from convexgan.progressive import passes, streaming
+from convexgan.progressive.histogram import Quantiles
+from convexgan.progressive.passes import ArrayPictures, Journal, run_pass
+from convexgan.progressive.pyramid import box_pyramid, box_sums, pool, upsample
+from convexgan.progressive.streaming import StageMoments
+
+IMAGES = power_law(500, 16)
+RANKS = [8, 20, 30]
+
+
+@pytest.fixture
+def iterating(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the 4 x 4 level is decomposed completely, and pictures come in blocks of 64."""
+    monkeypatch.setattr(streaming, "COMPLETE", 60)
+    monkeypatch.setattr(passes, "BLOCK", 64)
+
+
+def games(images: np.ndarray, sizes: list[int], skip: bool) -> Iterator[np.ndarray]:
+    """The centred rows of every stage, straight from the definition, in double precision."""
+    floats = images / 127.5 - 1 if images.dtype == np.uint8 else images.astype(float)
+    levels = box_pyramid(floats, sizes)
+    channels = 3 if images.ndim == 4 else 1
+    for i, size in enumerate(sizes):
+        rows = levels[size].reshape(len(images), -1)
+        if skip and i:
+            coarse, at = levels[sizes[i - 1]].reshape(len(images), -1), sizes[i - 1]
+            while at < size:
+                coarse, at = upsample(coarse, at, channels), 2 * at
+            rows = rows - coarse
+        yield rows - rows.mean(0)
+
+
+CASES: dict[str, tuple[np.ndarray, dict[str, Any]]] = {
+    "ranks": (IMAGES, {"ranks": RANKS}),
+    "betas": (IMAGES, {"betas": [0.1, 0.1, 0.2]}),
+    "detail": (IMAGES, {"ranks": RANKS, "skip": True}),
+    "sorted": (IMAGES, {"ranks": RANKS, "coupling": "sorted"}),
+    "single": (IMAGES, {"ranks": [20, 20, 20], "latents": "single"}),
+    "grey": (IMAGES[..., 0], {"ranks": [8, 20, 30]}),
+    "double": (IMAGES / 127.5 - 1, {"ranks": RANKS}),
+    "gap": (IMAGES, {"sizes": [4, 16], "ranks": [8, 30]}),
+    "gap, detail": (IMAGES, {"sizes": [4, 16], "ranks": [8, 30], "skip": True}),
+    "finest only": (IMAGES, {"sizes": [16], "ranks": [30]}),
+    "coarse only": (IMAGES, {"sizes": [8], "ranks": [20]}),
+    "few pictures": (IMAGES[:70], {"ranks": [8, 12, 15]}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_stage_is_that_of_the_complete_decomposition(iterating, case):
+    images, options = CASES[case]
+    model = cg.ProgressiveConvexGAN(**options).fit(images)
+    iterated = 0
+    sizes = [stage.size for stage in model.stages_]
+    for stage, rows in zip(model.stages_, games(images, sizes, model.skip), strict=True):
+        S = rows.T @ rows / len(rows)
+        truth = np.linalg.eigvalsh(S)[::-1]
+        law, certificate = stage.detail.T @ stage.detail, stage.certificate
+        iterated += certificate.failure > 0
+        assert certificate.kind == "saddle" and certificate.gap < 1e-9
+        # float32 pixels and products: 1e-7 of the largest eigenvalue; what the iteration leaves is bounded and no more
+        noise = 1e-7 * truth[0]
+        assert 0 <= certificate.eigenvalue_error <= 1e-7 * truth[0]
+        if model.betas is None:
+            assert abs(truth[stage.rank] - stage.beta) <= certificate.eigenvalue_error + noise
+        assert stage.rank == np.count_nonzero(truth > stage.beta + 2 * noise)
+        distance = np.linalg.norm(S - law, 2)
+        assert distance <= certificate.ipm + noise
+        assert distance == pytest.approx(stage.beta, abs=2 * noise)
+        # the law: soft-thresholded, to what the gap between eigenvalues makes of those errors
+        values, vectors = np.linalg.eigh(S)
+        expected = (vectors * np.maximum(values - stage.beta, 0)) @ vectors.T
+        assert np.linalg.norm(law - expected, 2) < 1e-4 * truth[0]
+        assert certificate.value == pytest.approx(np.trace(expected), rel=1e-5)
+    assert iterated == {"gap": 1, "gap, detail": 1, "finest only": 1, "coarse only": 1}.get(case, 2)
+
+
+def test_with_no_complete_level_the_start_is_random(monkeypatch):
+    monkeypatch.setattr(streaming, "COMPLETE", 5)
+    model = cg.ProgressiveConvexGAN(ranks=RANKS).fit(IMAGES)
+    assert [stage.certificate.kind for stage in model.stages_] == ["saddle"] * 3
+    assert all(stage.certificate.failure > 0 for stage in model.stages_)
+
+
+def test_a_warm_start_saves_work(iterating, monkeypatch):
+    def multiplied() -> int:
+        widths: list[int] = []
+        with monkeypatch.context() as patched:
+            real = streaming._Passes.__call__
+            call = lambda self, vectors: widths.append(vectors.shape[1]) or real(self, vectors)  # noqa: E731
+            patched.setattr(streaming._Passes, "__call__", call)
+            cg.ProgressiveConvexGAN(ranks=RANKS).fit(IMAGES)
+        return sum(widths)
+
+    warm = multiplied()
+    monkeypatch.setattr(StageMoments, "_start", lambda self, size, dim: np.zeros((0, dim)))
+    assert warm < multiplied()
+
+
+def test_one_pass_serves_all_levels_that_fit(monkeypatch):
+    blocks = []
+    real = ArrayPictures.blocks
+    monkeypatch.setattr(ArrayPictures, "blocks", lambda self, start=0: blocks.append(start) or real(self, start))
+    cg.ProgressiveConvexGAN(ranks=RANKS).fit(power_law(900, 16))
+    assert blocks == [0]
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_coarse_moments_are_those_of_coarse_pictures(skip):
+    pictures = ArrayPictures(IMAGES)
+    moments = StageMoments(pictures, [4, 8, 16], skip=skip)
+    assert moments.complete[-1] == 16
+    for size, rows in zip([4, 8, 16], games(IMAGES, [4, 8, 16], skip), strict=True):
+        mean, data = moments.at(size, rank=5)
+        assert data.count == len(IMAGES)
+        scale = np.linalg.norm(rows, 2) ** 2 / len(rows)
+        np.testing.assert_allclose(data.second, rows.T @ rows / len(rows), rtol=0, atol=1e-7 * scale)
+        assert mean.shape == (size * size * 3,)
+
+
+def test_a_cache_and_an_array_give_the_same_model(tmp_path, monkeypatch):
+    from PIL import Image
+
+    from convexgan.datasets import build_cache, find
+    from convexgan.datasets import cache as module
+
+    monkeypatch.setattr(streaming, "COMPLETE", 60)
+    monkeypatch.setattr(passes, "BLOCK", 32)
+    monkeypatch.setattr(module, "SHARD_PICTURES", 32)
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i, picture in enumerate(IMAGES[:200]):
+        Image.fromarray(picture).save(folder / f"{i:03}.png")
+    cache = build_cache(find(folder), tmp_path / "cache", 16)
+    options: dict[str, Any] = {"ranks": RANKS, "histogram": True, "random_state": 0}
+    one, other = (cg.ProgressiveConvexGAN(**options).fit(images) for images in (cache, IMAGES[:200]))
+    assert saved(one, tmp_path / "one.npz") == saved(other, tmp_path / "other.npz")
+
+
+def test_memory_decides_the_route_and_too_little_is_refused_with_a_number(monkeypatch):
+    monkeypatch.setattr(streaming, "BASE_BYTES", 0)
+    images = power_law(1000, 16)
+    dense = 5 * 8 * 768**2
+    for memory, complete in ((dense, 16), (dense - 1, 8)):
+        assert StageMoments(ArrayPictures(images), [16], memory=memory).complete[-1] == complete
+    model = cg.ProgressiveConvexGAN(sizes=[16], ranks=[30])
+    with pytest.raises(ValueError, match=r"too little for 30 components of 16 x 16 pixels: allow 0\.0\d+ GB") as error:
+        model.fit(images, memory=10**5)
+    need = float(str(error.value).split("allow ")[1].split(" GB")[0]) * 1.05e9
+    assert model.fit(images, memory=int(need)).stages_[0].certificate.failure > 0
+
+
+def test_memory_in_words():
+    for text, number in (
+        ("2GB", 2e9),
+        ("1.5 GiB", 1.5 * 2**30),
+        ("300MB", 3e8),
+        (4096, 4096),
+        ("70kB", 7e4),
+        ("12", 12),
+    ):
+        assert check_bytes(text, "memory") == number
+    for text in ("two", "2XB", -3, 1.5, True, "", "GB", None, "nan"):
+        with pytest.raises(ValueError, match="memory must be a number of bytes"):
+            check_bytes(text, "memory")
+
+
+# Interruptions
+
+
+class Interruption(Exception):
+    pass
+
+
+class Interrupted(ArrayPictures):
+    """Pictures of which only so many blocks can be read."""
+
+    left = 9
+
+    def blocks(self, start: int = 0) -> Iterator[np.ndarray]:
+        for block in super().blocks(start):
+            object.__setattr__(self, "left", self.left - 1)
+            if self.left < 0:
+                raise Interruption
+            yield block
+
+
+def saved(model: cg.ProgressiveConvexGAN, path: Path) -> dict[str, bytes]:
+    """The bytes of every array in a model's file, whose own bytes hold the time of writing."""
+    model.save(path)
+    with np.load(path) as file:
+        return {name: file[name].tobytes() for name in file.files}
+
+
+def test_an_interrupted_fit_goes_on_and_ends_the_same_to_the_last_bit(iterating, tmp_path):
+    images = IMAGES[:200]
+    model = cg.ProgressiveConvexGAN(ranks=RANKS, histogram=True, random_state=0)
+    expected = saved(model.fit(images), tmp_path / "whole.npz")
+    journal = Journal(tmp_path / "journal", "key", seconds=0)
+    for times in range(50):  # noqa: B007
+        with suppress(Interruption):
+            model.fit(Interrupted(images), journal=journal)  # a little more than two passes of four blocks
+            break
+    assert 3 < times < 49
+    assert saved(model, tmp_path / "resumed.npz") == expected
+    blocks: list[int] = []
+
+    @contextmanager
+    def phase(name: str, total: int) -> Iterator[Any]:
+        done: list[int] = []
+        yield done.append
+        blocks.append(len(done))
+
+    model.fit(images, journal=journal, phase=phase)
+    assert set(blocks) == {1}  # nothing is read again
+    journal.clear()
+    assert not (tmp_path / "journal").exists()
+
+
+def test_journals_of_other_pictures_or_settings_are_not_read(tmp_path):
+    one = Quantiles(16, 3)
+    run_pass(ArrayPictures(IMAGES), "count", one, Journal(tmp_path, "one"))
+    for key, blocks in (("one", 1), ("two", 0)):
+        assert Journal(tmp_path, key).read("count", Quantiles(16, 3)) == blocks
+    (tmp_path / "pass-count.npz").write_bytes(b"damaged")
+    with pytest.raises(ValueError, match=r"pass-count\.npz is damaged .* delete it"):
+        Journal(tmp_path, "one").read("count", Quantiles(16, 3))
+
+
+# Pieces
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32, np.float64])
+@pytest.mark.parametrize("size", [4, 16])
+def test_counted_quantiles_are_those_of_the_pixels(kind, size):
+    images = IMAGES[:100] if kind == np.uint8 else (IMAGES[:100] / 127.5 - 1).astype(kind)
+    counted = Quantiles(size, 3)
+    for block in np.array_split(images, 3):
+        counted.update(block)
+    levels = np.linspace(0, 1, 257)
+    expected = np.quantile(box_pyramid(images, [size])[size], levels, axis=(0, 1, 2)).T
+    np.testing.assert_allclose(counted.at_knots(), expected, atol=1e-6)
+    again = Quantiles(size, 3)
+    again.restore(counted.state())
+    assert np.array_equal(again.at_knots(), counted.at_knots())
+
+
+def test_box_sums_are_exact_even_where_sixteen_bits_overflow():
+    white = np.full((1, 64, 64, 3), 255, np.uint8)
+    for size in (32, 4, 2, 1):
+        assert (box_sums(white, size) == 255 * (64 // size) ** 2).all()
+    images = IMAGES[:3]
+    expected = images.astype(int).reshape(3, 4, 4, 4, 4, 3).sum(axis=(2, 4))
+    assert np.array_equal(box_sums(images, 4), expected)
+
+
+def test_pooling_rows_undoes_upsampling():
+    rows = np.random.default_rng(0).standard_normal((3, 48))
+    np.testing.assert_allclose(pool(upsample(rows, 4, 3), 8, 3), rows, atol=1e-15)
+
+
+def test_moments_come_back_from_their_state_to_the_last_bit():
+    for n in (5, 100):
+        moments = Moments.from_array(np.random.default_rng(0).standard_normal((n, 20)).astype(np.float32))
+        again = Moments.from_state(moments.state())
+        assert np.array_equal(again.second, moments.second) and again.count == n
