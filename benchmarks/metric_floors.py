@@ -8,8 +8,8 @@ box-averaged to 32 pixels: not photographs.
 
 Predicted: real < closed form < noise by every distance, and the other way round by every share, but for "faces", which
 cannot tell the closed form's blends from faces. "copies" is near a half for real pictures and 1 for a memory, which
-the other metrics take for nearly real. Floors of the Frechet distance fall like 1/n, of the sliced distance like 1/sqrt(n);
-that of the kernel distance is about 0 at any n.
+the other metrics take for nearly real. Floors of the Frechet distance fall like 1/n, of the sliced distance like
+1/sqrt(n); that of the kernel distance is about 0 at any n.
 
 Needs build/tools (`make build/tools`) for age256, faces and efficientnet-lite0 (the slowest: on the ORL faces only).
 
