@@ -8,8 +8,8 @@ box-averaged to 32 pixels: not photographs.
 
 Predicted: real < closed form < noise by every distance, and the other way round by every share, but for "faces", which
 cannot tell the closed form's blends from faces. "copies" is near a half for real pictures and 1 for a memory, which
-every other metric takes for good. Floors of the Frechet distance fall like 1/n, of the sliced distance like 1/sqrt(n);
-that of the kernel distance is about 0 at any n.
+the other metrics take for nearly real. Floors of the Frechet distance fall like 1/n, of the sliced distance like
+1/sqrt(n); that of the kernel distance is about 0 at any n.
 
 Needs build/tools (`make build/tools`) for age256, faces and efficientnet-lite0 (the slowest: on the ORL faces only).
 
@@ -85,7 +85,7 @@ def row(found: tuple[Result, ...]) -> list[object]:
     ordered = real < closed < noise or real > closed >= noise
     metric = found[0].metric + (", n <= d" if found[0].note else "")
     cells = [f"{r.value:.4g} ({r.low:.3g} .. {r.high:.3g})" for r in found]
-    return [metric, found[0].floor, *cells, "yes" if ordered else "NO"]
+    return [metric, found[0].extractor, found[0].floor, *cells, "yes" if ordered else "NO"]
 
 
 def curves(images: NDArray[np.uint8], sizes: list[int]) -> None:
@@ -119,7 +119,7 @@ def main() -> None:
     if not options.quick:
         sets |= {"ORL faces, grey": orl(64).images, "synthetic colour faces": faces(32, 4000)}
     rows = [row for name, images in sets.items() for row in measured(name, images)]
-    columns = ["pictures", "n", "metric", "floor", *KINDS, "real, closed form, noise in order"]
+    columns = ["pictures", "n", "metric", "extractor", "floor", *KINDS, "real, closed form, noise in order"]
     write("metric_floors", columns, rows, __doc__ or "", options.quick)
     if not options.quick:
         curves(faces(32), [125, 250, 500, 1000, 2000, 4000, 8000])
