@@ -26,7 +26,7 @@ from convexgan.problem import Activation
 from convexgan.torch.batches import read_latents
 from convexgan.torch.conversion import array, flat, to_critic
 from convexgan.torch.exact import ExactDiscriminatorLoss
-from convexgan.torch.modules import FreeGenerator, LinearGenerator, TwoLayerDiscriminator, TwoLayerGenerator
+from convexgan.torch.modules import FreeGenerator, LinearGenerator, TwoLayerDiscriminator, TwoLayerGenerator, uncompiled
 from convexgan.torch.objective import Objective
 
 Array = NDArray[np.float64]
@@ -127,6 +127,7 @@ def audit(
     >>> found.certificate.kind, found.optimal(1e-9)
     ('saddle', True)
     """
+    generator, discriminator = uncompiled(generator), uncompiled(discriminator)
     settings = settings_of(discriminator, Objective() if objective is None else objective)
     X = data if isinstance(data, Moments) else flat(data)
     spec, Z = class_of(generator, latents)

@@ -13,7 +13,7 @@ from torch.nn.functional import logsigmoid
 from convexgan._checks import check_choice, check_number
 from convexgan.canonical import check_budget
 from convexgan.torch.exact import ExactDiscriminatorLoss
-from convexgan.torch.modules import TwoLayerDiscriminator
+from convexgan.torch.modules import TwoLayerDiscriminator, uncompiled
 from convexgan.updates import DifferentiableGame, State
 
 
@@ -80,10 +80,9 @@ class Payoff(nn.Module):
     def __init__(self, generator: nn.Module, discriminator: nn.Module, objective: Objective) -> None:
         super().__init__()
         self.generator, self.discriminator, self.objective = generator, discriminator, objective
-        exact = isinstance(discriminator, ExactDiscriminatorLoss)
-        if exact and (objective.bounded or objective.loss != "wasserstein"):
+        if isinstance(discriminator, ExactDiscriminatorLoss) and (objective.bounded or objective.loss != "wasserstein"):
             raise ValueError("the exact discriminator has its own lam and beta: leave them out of the objective.")
-        if isinstance(discriminator, TwoLayerDiscriminator) and not objective.bounded:
+        if isinstance(uncompiled(discriminator), TwoLayerDiscriminator) and not objective.bounded:
             raise ValueError("nothing bounds the discriminator: pass Objective(beta=...) or Objective(lam=...).")
         needed = {"penalty": objective.beta, "projected": objective.lam}
         for name in (name for name, given in needed.items() if given is not None and not hasattr(discriminator, name)):
@@ -234,8 +233,10 @@ class ModuleGame(DifferentiableGame):
             return tuple(part.clamp(-clip, clip) for part in y)
         if self._project is None or not y:
             return y
-        named = {name.removeprefix("discriminator."): part for name, part in zip(self.names_y, y, strict=True)}
-        return tuple((named | functional_call(self._project, dict(zip(self.names_y, y, strict=True)))).values())
+        moved = functional_call(self._project, dict(zip(self.names_y, y, strict=True)))
+        # a compiled module puts a prefix before the names its `projected` uses
+        found = ([part for name, part in moved.items() if full.endswith(f".{name}")] for full in self.names_y)
+        return tuple(new[0] if new else old for new, old in zip(found, y, strict=True))
 
     def _gradients(self, value: Tensor, leaves: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         self.last = value.detach()
