@@ -19,6 +19,7 @@ from convexgan.datasets import ImageSet
 NAMES = ("value", "bound", "gap", "ipm", "violation", "relative_violation", "max_min")
 BOUNDS = ("ipm", "violation")  # upper bounds, where eigenvalues come from an iteration
 TOLERANCE = 1e-6
+RELU_SECONDS = 10.0
 
 
 def verify(
@@ -65,7 +66,7 @@ def audit(
     lam: Annotated[float | None, typer.Option(help="Instead of beta: a bound on the discriminator's norm.")] = None,
     generator_penalty: Annotated[float, typer.Option(help="What multiplies E|G|^2.")] = 1.0,
     tol: Annotated[float, typer.Option(help="Relative tolerance of the certificate's kind.")] = TOLERANCE,
-    time_limit: Annotated[float | None, typer.Option(help="Seconds, for relu; what is proved by then holds.")] = None,
+    time_limit: Annotated[float | None, typer.Option(help="Seconds, for relu: 10 by default.")] = None,
     certificate: Annotated[Path | None, typer.Option(help="Write the certificate here, cert.json.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -75,6 +76,8 @@ def audit(
     """
     import convexgan as cg
 
+    if discriminator == "relu" and time_limit is None:
+        time_limit = RELU_SECONDS  # what is proved by then holds
     found = cg.certify(
         read_sample(x),
         read_sample(samples),
