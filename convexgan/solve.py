@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from convexgan._checks import check_number
 from convexgan.canonical import Setting, read_call
 from convexgan.certificate import Certificate
-from convexgan.certify import critic, make_certificate
+from convexgan.certify import class_factor, critic, make_certificate
 from convexgan.closed_forms import game_ipm, generated_moments, ipm_of_nothing, unwhiten
 from convexgan.discriminators import ReLU, as_discriminator
 from convexgan.exceptions import InfeasibleError, SolverError, UnboundedError
-from convexgan.generators import Free, Generator, GeneratorClass, Mixture, as_generator
+from convexgan.generators import Free, Generator, GeneratorClass, Mixture, TwoLayerReLU, as_generator
 from convexgan.latents import as_latent
 from convexgan.methods import choose, closed_form, not_convex, run_program
 from convexgan.moments import Moments
@@ -256,6 +256,15 @@ def _finish(
 ) -> Solution:
     """The user's solution, certified, from what a method found."""
     discriminator = critic(game, optimum.neurons, optimum.outer)
+    made: Generator
+    if setting.latent is None or isinstance(setting.generator, Free):
+        made = Free().build(optimum.factor, setting.points or 1, np.random.default_rng(rng))
+    elif isinstance(setting.generator, TwoLayerReLU):
+        made, record = setting.generator.fit(unwhiten(game.latent, optimum.factor), setting.latent)
+        stats = stats | record
+        optimum = replace(optimum, factor=class_factor(setting, made(setting.latent.rows)))
+    else:
+        made = setting.generator.build(unwhiten(game.latent, optimum.factor), setting.latent)
     start = time.perf_counter()
     certificate = make_certificate(
         game,
@@ -267,11 +276,6 @@ def _finish(
         status="restricted" if restricted else None,
     )
     stats = stats | {"certificate_seconds": time.perf_counter() - start}
-    made: Generator
-    if setting.latent is None or isinstance(setting.generator, Free):
-        made = Free().build(optimum.factor, setting.points or 1, np.random.default_rng(rng))
-    else:
-        made = setting.generator.build(unwhiten(game.latent, optimum.factor), setting.latent)
     discriminator = replace(discriminator, outer=discriminator.outer * (game.value_scale / game.rows))
     status = Status.OPTIMAL
     if stats.get("solver_status") == "user_limit":

@@ -115,7 +115,7 @@ def _read_critic(arrays: dict[str, Array], game: MomentGame) -> TwoLayerDiscrimi
 def _check_law(latent: Whitened, factor: Array, mean: Array) -> None:
     """Raise unless some generator of the class has this mean and second moment: S >= m m' / kappa, rank S <= r."""
     scale = float(np.linalg.norm(factor)) or 1.0
-    share = np.linalg.lstsq(factor.T, mean, rcond=None)[0]
+    share = np.linalg.lstsq(factor.T, mean, rcond=1e-9)[0]  # smaller directions are rounding
     misfit = float(np.linalg.norm(factor.T @ share - mean))
     rank = int(np.linalg.matrix_rank(factor / scale, tol=1e-6)) if factor.size else 0
     if misfit > 1e-6 * scale or share @ share > latent.kappa * (1 + 1e-6) + 1e-9 or rank > latent.rank:
