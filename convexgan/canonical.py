@@ -96,7 +96,7 @@ def read_call(
             raise ValueError("Z is zero everywhere, so every generator is: pass latents that vary, or a bias.")
     rows, scale = 1, 1.0
     if reduction == "sum":
-        rows = _common_rows(data, latent, points)
+        rows = common_rows(data, latent, points)
         scale = float(rows) if kind == "output" else 1.0
     game = MomentGame(
         data=data,
@@ -166,7 +166,7 @@ def any_law(data: Moments, generated: Moments) -> Whitened:
     return _free_latent(None, min(data.dim, max(ranks)))
 
 
-def _common_rows(data: Moments, latent: Latent | None, points: int | None) -> int:
+def common_rows(data: Moments, latent: Latent | None, points: int | None) -> int:
     fake = points
     if latent is not None:
         fake = latent.moments().count

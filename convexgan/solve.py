@@ -19,6 +19,7 @@ from convexgan.discriminators import ReLU, as_discriminator
 from convexgan.exceptions import InfeasibleError, SolverError, UnboundedError
 from convexgan.generators import Free, Generator, GeneratorClass, Mixture, TwoLayerReLU, as_generator
 from convexgan.latents import as_latent
+from convexgan.mean_games import solve_mean_game
 from convexgan.methods import choose, closed_form, not_convex, run_program
 from convexgan.moments import Moments
 from convexgan.problem import Activation, MomentGame, Optimum
@@ -62,13 +63,13 @@ def solve(
     Z : (n_f, k) array, Moments or GaussianLatent, optional
         Latents; None for free generators.
     discriminator : "linear", "quadratic", "polynomial", "relu" or an instance of `convexgan.discriminators`
-    generator : "linear", "free", "polynomial", "mixture" or an instance of `convexgan.generators`
+    generator : "linear", "free", "relu", "polynomial", "mixture" or an instance of `convexgan.generators`
     beta : float
         Penalty on the discriminator's norm: the generator must satisfy ipm <= beta.
     lam : float
         Instead of beta: a bound on the discriminator's norm, which adds lam * ipm to the generator's cost.
     regularizer : "output", "weights" (or "lifted" for polynomial generators)
-        R_g = E|G(z)|^2 or |W|_F^2.
+        R_g = E|G(z)|^2 or |W|_F^2; for ReLU generators, against linear discriminators, (1/2) sum |u_j|^2 + |w_j|^2.
     generator_penalty : float
         What multiplies R_g.
     reduction : "mean" or "sum"
@@ -114,8 +115,8 @@ def solve(
     """
     check_number(tol, "tol", positive=True)
     activation, spec = as_discriminator(discriminator), as_generator(generator)
-    relu = isinstance(activation, ReLU)
-    if relu or isinstance(spec, Mixture):
+    if isinstance(activation, ReLU) or isinstance(spec, Mixture):
+        relu = isinstance(activation, ReLU)
         return solve_sample_game(
             X,
             activation=activation,
@@ -136,6 +137,26 @@ def solve(
                 "method": method != "auto",
                 "solver": relu and solver is not None,
                 "solver_options": relu and solver_options is not None,
+                "max_neurons": max_neurons is not None,
+            },
+        )
+    if isinstance(spec, TwoLayerReLU) and regularizer == "weights":
+        return solve_mean_game(
+            X,
+            Z,
+            activation=activation,
+            generator=spec,
+            beta=beta,
+            lam=lam,
+            penalty=generator_penalty,
+            reduction=reduction,
+            bias=bias,
+            tol=tol,
+            time_limit=time_limit,
+            meaningless={
+                "method": method not in ("auto", "closed_form"),
+                "solver": solver is not None,
+                "solver_options": solver_options is not None,
                 "max_neurons": max_neurons is not None,
             },
         )

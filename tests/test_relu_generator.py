@@ -184,7 +184,6 @@ def test_zero_is_a_network_too():
         (cg.GaussianLatent(2), {}, "latents as rows"),
         (cg.Moments.from_array(np.eye(2)), {}, "latents as rows"),
         (None, {}, "Z is missing"),
-        (np.eye(2), {"regularizer": "weights"}, "linear discriminator only"),
         (np.zeros((3, 2)), {}, "zero everywhere"),
     ],
 )
