@@ -10,7 +10,15 @@ import numpy as np
 from convexgan._checks import check_choice, check_columns, check_count, check_number
 from convexgan.closed_forms import whiten
 from convexgan.discriminators import ReLU, as_moment_discriminator
-from convexgan.generators import Free, GeneratorClass, Mixture, MomentGenerator, TwoLayerPolynomial, as_generator
+from convexgan.generators import (
+    Free,
+    GeneratorClass,
+    Mixture,
+    MomentGenerator,
+    TwoLayerPolynomial,
+    TwoLayerReLU,
+    as_generator,
+)
 from convexgan.latents import Latent, SampleLatent, as_latent
 from convexgan.moments import Moments
 from convexgan.problem import Activation, Bias, MomentGame, Whitened
@@ -53,7 +61,7 @@ def read_call(
     """The checked call; raises ``ValueError`` naming the argument and the repair."""
     activation, spec = as_moment_discriminator(discriminator), as_generator(generator)
     if isinstance(spec, Mixture):
-        raise ValueError("generator 'mixture' is for solve: choose 'linear', 'free' or 'polynomial' here.")
+        raise ValueError("generator 'mixture' is for solve: choose 'linear', 'free', 'relu' or 'polynomial' here.")
     data = Moments.from_array(X, name="X")
     if data.total == 0:
         raise ValueError("X holds no samples: update the moments with rows first.")
@@ -64,6 +72,11 @@ def read_call(
         raise ValueError(
             "regularizer='weights' is not convex for two-layer generators: use regularizer='output', or "
             "'lifted', the squared Frobenius norm of the weights on the lifted features (not weight decay)."
+        )
+    if kind == "weights" and isinstance(spec, TwoLayerReLU):
+        raise ValueError(
+            "regularizer='weights' with a two-layer ReLU generator is convex against a linear discriminator only, in "
+            "solve: use regularizer='output'."
         )
     check_choice(reduction, "reduction", ("mean", "sum"))
     bias = check_bias(bias, activation)
@@ -83,7 +96,7 @@ def read_call(
             raise ValueError("Z is zero everywhere, so every generator is: pass latents that vary, or a bias.")
     rows, scale = 1, 1.0
     if reduction == "sum":
-        rows = _common_rows(data, latent, points)
+        rows = common_rows(data, latent, points)
         scale = float(rows) if kind == "output" else 1.0
     game = MomentGame(
         data=data,
@@ -153,7 +166,7 @@ def any_law(data: Moments, generated: Moments) -> Whitened:
     return _free_latent(None, min(data.dim, max(ranks)))
 
 
-def _common_rows(data: Moments, latent: Latent | None, points: int | None) -> int:
+def common_rows(data: Moments, latent: Latent | None, points: int | None) -> int:
     fake = points
     if latent is not None:
         fake = latent.moments().count

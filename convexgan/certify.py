@@ -219,7 +219,7 @@ def certify(
         game = replace(game, latent=any_law(data, fake))
     elif not free:
         _check_class(setting, Y)
-    factor = _factor_of(fake) if free or regularizer == "output" else _class_factor(setting, Y)
+    factor = _factor_of(fake) if free or regularizer == "output" else class_factor(setting, Y)
     if len(factor) < game.latent.rank:
         factor = np.vstack([factor, np.zeros((game.latent.rank - len(factor), data.dim))])
     try:
@@ -238,7 +238,7 @@ def _factor_of(moments: Moments) -> Array:
     return np.asarray(np.sqrt(moments.spectrum.values)[:, None] * moments.spectrum.vectors.T)
 
 
-def _class_factor(setting: Setting, Y: Any) -> Array:
+def class_factor(setting: Setting, Y: Any) -> Array:
     """The factor, in the class's whitened coordinates, of the least weights that generate the rows Y."""
     latent = setting.game.latent
     weights = _least_weights(setting, Y)[0]

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from convexgan._checks import check_number
 from convexgan.canonical import Setting, read_call
 from convexgan.certificate import Certificate
-from convexgan.certify import critic, make_certificate
+from convexgan.certify import class_factor, critic, make_certificate
 from convexgan.closed_forms import game_ipm, generated_moments, ipm_of_nothing, unwhiten
 from convexgan.discriminators import ReLU, as_discriminator
 from convexgan.exceptions import InfeasibleError, SolverError, UnboundedError
-from convexgan.generators import Free, Generator, GeneratorClass, Mixture, as_generator
+from convexgan.generators import Free, Generator, GeneratorClass, Mixture, TwoLayerReLU, as_generator
 from convexgan.latents import as_latent
+from convexgan.mean_games import solve_mean_game
 from convexgan.methods import choose, closed_form, not_convex, run_program
 from convexgan.moments import Moments
 from convexgan.problem import Activation, MomentGame, Optimum
@@ -63,13 +64,13 @@ def solve(
     Z : (n_f, k) array, Moments or GaussianLatent, optional
         Latents; None for free generators.
     discriminator : "linear", "quadratic", "polynomial", "relu" or an instance of `convexgan.discriminators`
-    generator : "linear", "free", "polynomial", "mixture" or an instance of `convexgan.generators`
+    generator : "linear", "free", "relu", "polynomial", "mixture" or an instance of `convexgan.generators`
     beta : float
         Penalty on the discriminator's norm: the generator must satisfy ipm <= beta.
     lam : float
         Instead of beta: a bound on the discriminator's norm, which adds lam * ipm to the generator's cost.
     regularizer : "output", "weights" (or "lifted" for polynomial generators)
-        R_g = E|G(z)|^2 or |W|_F^2.
+        R_g = E|G(z)|^2 or |W|_F^2; for ReLU generators, against linear discriminators, (1/2) sum |u_j|^2 + |w_j|^2.
     generator_penalty : float
         What multiplies R_g.
     reduction : "mean" or "sum"
@@ -117,8 +118,8 @@ def solve(
     """
     check_number(tol, "tol", positive=True)
     activation, spec = as_discriminator(discriminator), as_generator(generator)
-    relu = isinstance(activation, ReLU)
-    if relu or isinstance(spec, Mixture):
+    if isinstance(activation, ReLU) or isinstance(spec, Mixture):
+        relu = isinstance(activation, ReLU)
         return solve_sample_game(
             X,
             activation=activation,
@@ -148,6 +149,26 @@ def solve(
         )
     if gap is not None:
         raise ValueError("gap is for searches against ReLU neurons; here the answer is exact: leave it out.")
+    if isinstance(spec, TwoLayerReLU) and regularizer == "weights":
+        return solve_mean_game(
+            X,
+            Z,
+            activation=activation,
+            generator=spec,
+            beta=beta,
+            lam=lam,
+            penalty=generator_penalty,
+            reduction=reduction,
+            bias=bias,
+            tol=tol,
+            time_limit=time_limit,
+            meaningless={
+                "method": method not in ("auto", "closed_form"),
+                "solver": solver is not None,
+                "solver_options": solver_options is not None,
+                "max_neurons": max_neurons is not None,
+            },
+        )
     setting = read_call(
         X,
         Z,
@@ -265,6 +286,15 @@ def _finish(
 ) -> Solution:
     """The user's solution, certified, from what a method found."""
     discriminator = critic(game, optimum.neurons, optimum.outer)
+    made: Generator
+    if setting.latent is None or isinstance(setting.generator, Free):
+        made = Free().build(optimum.factor, setting.points or 1, np.random.default_rng(rng))
+    elif isinstance(setting.generator, TwoLayerReLU):
+        made, record = setting.generator.fit(unwhiten(game.latent, optimum.factor), setting.latent)
+        stats = stats | record
+        optimum = replace(optimum, factor=class_factor(setting, made(setting.latent.rows)))
+    else:
+        made = setting.generator.build(unwhiten(game.latent, optimum.factor), setting.latent)
     start = time.perf_counter()
     certificate = make_certificate(
         game,
@@ -276,11 +306,6 @@ def _finish(
         status="restricted" if restricted else None,
     )
     stats = stats | {"certificate_seconds": time.perf_counter() - start}
-    made: Generator
-    if setting.latent is None or isinstance(setting.generator, Free):
-        made = Free().build(optimum.factor, setting.points or 1, np.random.default_rng(rng))
-    else:
-        made = setting.generator.build(unwhiten(game.latent, optimum.factor), setting.latent)
     discriminator = replace(discriminator, outer=discriminator.outer * (game.value_scale / game.rows))
     status = Status.OPTIMAL
     if stats.get("solver_status") == "user_limit":

@@ -13,6 +13,7 @@ from convexgan.certificate import Certificate, Evidence
 from convexgan.certify import make_certificate
 from convexgan.discriminators import TwoLayerDiscriminator, activation_from
 from convexgan.exceptions import InfeasibleError
+from convexgan.mean_certificate import verify_mean_certificate
 from convexgan.methods import choose, closed_form
 from convexgan.moments import Moments
 from convexgan.problem import MomentGame, Whitened
@@ -44,6 +45,8 @@ def verify(certificate: Certificate, X: Any, *, tol: float = 1e-6) -> Certificat
     check_number(tol, "tol", positive=True)
     if certificate.evidence is None:
         raise ValueError("the certificate carries no evidence, so it cannot be recomputed.")
+    if "hidden" in certificate.evidence.arrays:  # a network, whose weights are penalised
+        return verify_mean_certificate(certificate.evidence, X, tol)
     if "points" in certificate.evidence.arrays:  # a law of points: the rows themselves matter
         return verify_sample_certificate(certificate.evidence, X, tol)
     data = Moments.from_array(X, name="X")
@@ -115,7 +118,7 @@ def _read_critic(arrays: dict[str, Array], game: MomentGame) -> TwoLayerDiscrimi
 def _check_law(latent: Whitened, factor: Array, mean: Array) -> None:
     """Raise unless some generator of the class has this mean and second moment: S >= m m' / kappa, rank S <= r."""
     scale = float(np.linalg.norm(factor)) or 1.0
-    share = np.linalg.lstsq(factor.T, mean, rcond=None)[0]
+    share = np.linalg.lstsq(factor.T, mean, rcond=1e-9)[0]  # smaller directions are rounding
     misfit = float(np.linalg.norm(factor.T @ share - mean))
     rank = int(np.linalg.matrix_rank(factor / scale, tol=1e-6)) if factor.size else 0
     if misfit > 1e-6 * scale or share @ share > latent.kappa * (1 + 1e-6) + 1e-9 or rank > latent.rank:

@@ -11,13 +11,20 @@ from convexgan.generators.free import Free, FreeGenerator
 from convexgan.generators.linear import Linear, LinearGenerator
 from convexgan.generators.mixture import Mixture, MixtureGenerator
 from convexgan.generators.polynomial import PolynomialGenerator, TwoLayerPolynomial
+from convexgan.generators.relu import ReLUGenerator, TwoLayerReLU
 from convexgan.latents import GaussianLatent, Latent, MomentLatent, SampleLatent
 from convexgan.moments import Moments
 
-MomentGenerator = Linear | Free | TwoLayerPolynomial
+MomentGenerator = Linear | Free | TwoLayerPolynomial | TwoLayerReLU
 GeneratorClass = MomentGenerator | Mixture
-Generator = LinearGenerator | FreeGenerator | PolynomialGenerator | MixtureGenerator
-CLASSES: dict[str, type] = {"linear": Linear, "free": Free, "polynomial": TwoLayerPolynomial, "mixture": Mixture}
+Generator = LinearGenerator | FreeGenerator | PolynomialGenerator | ReLUGenerator | MixtureGenerator
+CLASSES: dict[str, type] = {
+    "linear": Linear,
+    "free": Free,
+    "relu": TwoLayerReLU,
+    "polynomial": TwoLayerPolynomial,
+    "mixture": Mixture,
+}
 
 __all__ = [
     "Free",
@@ -30,7 +37,9 @@ __all__ = [
     "MixtureGenerator",
     "MomentGenerator",
     "PolynomialGenerator",
+    "ReLUGenerator",
     "TwoLayerPolynomial",
+    "TwoLayerReLU",
     "as_generator",
     "restore",
     "state",
@@ -51,9 +60,11 @@ def state(generator: Generator) -> tuple[dict[str, Any], dict[str, NDArray[Any]]
         return {"name": "mixture"}, {"particles": generator.particles, "weights": generator.weights}
     latent = generator.latent
     settings: dict[str, Any] = {"latent": type(latent).__name__, "dim": latent.dim}
-    arrays: dict[str, NDArray[Any]] = {"weights": generator.weights}
-    if isinstance(latent, SampleLatent):
-        arrays["latents"] = latent.rows
+    arrays: dict[str, NDArray[Any]] = {"latents": latent.rows} if isinstance(latent, SampleLatent) else {}
+    if isinstance(generator, ReLUGenerator):
+        network = {"neurons": generator.neurons, "biases": generator.biases, "outer": generator.outer}
+        return settings | {"name": "relu"}, arrays | network
+    arrays["weights"] = generator.weights
     if isinstance(generator, LinearGenerator):
         return settings | {"name": "linear"}, arrays | {"bias": generator.bias}
     spec = generator.spec
@@ -73,6 +84,8 @@ def restore(settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Genera
         latent = GaussianLatent(settings["dim"])
     else:
         latent = MomentLatent(Moments(settings["dim"]))
+    if settings["name"] == "relu":
+        return ReLUGenerator(arrays["neurons"], arrays["biases"], arrays["outer"], latent)
     if settings["name"] == "linear":
         return LinearGenerator(arrays["weights"], arrays["bias"], latent)
     return PolynomialGenerator(arrays["weights"], TwoLayerPolynomial(*settings["coefficients"]), latent)

@@ -1,0 +1,122 @@
+"""Certificates of two-layer ReLU generators with weight decay against linear discriminators."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convexgan._checks import check_count, check_number
+from convexgan.arrangements import Maximum
+from convexgan.canonical import check_budget
+from convexgan.certificate import Certificate, Evidence, Kind, relative_gap
+from convexgan.discriminators import TwoLayerDiscriminator, activation_from
+from convexgan.games.mean_matching import MeanGame, generated_mean, guarantee, unit_reach, weight_decay
+from convexgan.generators import ReLUGenerator, TwoLayerReLU
+from convexgan.latents import GaussianLatent, Latent, SampleLatent
+from convexgan.moments import Moments
+
+Array = NDArray[np.float64]
+ORIGIN = "the generator's best response to the discriminator"
+
+
+def make_mean_certificate(
+    game: MeanGame, network: ReLUGenerator, critic: TwoLayerDiscriminator, reach: Maximum, *, tol: float
+) -> Certificate:
+    """The certificate of a network and a discriminator in canonical units; ``reach`` is that of `unit_reach`."""
+    size = float(np.linalg.norm(game.data))
+    ipm = game.slope * float(np.linalg.norm(game.data - generated_mean(game, network)))
+    value = weight_decay(game, network) + (game.lam or 0.0) * ipm
+    violation = 0.0 if game.beta is None else max(ipm - game.beta, 0.0)
+    scale = max(game.beta or 0.0, game.slope * size)
+    relative = violation / scale if scale > 0 else (0.0 if violation == 0 else math.inf)
+    max_min = guarantee(game, critic, reach)
+    bound, origin = (max_min, ORIGIN) if max_min > 0 else (0.0, "costs are non-negative")
+    noise = 32 * float(np.finfo(float).eps) * size * (game.penalty / reach.upper_bound + (game.lam or 0.0) * game.slope)
+    gap = relative_gap(value, bound, noise)
+    kind: Kind = "bounded"
+    if relative > tol or gap < -tol:
+        kind = "infeasible"
+    elif gap <= tol:
+        kind = "saddle"
+    return Certificate(
+        value,
+        bound,
+        ipm * game.rows,
+        violation * game.rows,
+        relative,
+        kind,
+        max_min,
+        len(critic.outer) if kind == "saddle" else None,
+        origin,
+        noise,
+        tol,
+        _evidence(game, network, critic),
+    )
+
+
+def _evidence(game: MeanGame, network: ReLUGenerator, critic: TwoLayerDiscriminator) -> Evidence:
+    settings: dict[str, Any] = {
+        "activation": game.activation.name,
+        "coefficients": list(game.activation.coefficients),
+        "beta": game.beta,
+        "lam": game.lam,
+        "penalty": game.penalty,
+        "rows": game.rows,
+        "generator_bias": game.generator.bias,
+        "latent_dim": game.latent.dim,
+    }
+    arrays = {
+        "hidden": network.neurons,
+        "hidden_biases": network.biases,
+        "weights": network.outer,
+        "neurons": critic.neurons,
+        "outer": critic.outer,
+    }
+    if isinstance(game.latent, SampleLatent):
+        arrays["latents"] = game.latent.rows
+    return Evidence(settings, arrays)
+
+
+def verify_mean_certificate(evidence: Evidence, X: Any, tol: float) -> Certificate:
+    """The certificate recomputed from the data; ValueError if the evidence does not fit it."""
+    data = Moments.from_array(X, name="X")
+    try:
+        game, network, critic = _read_evidence(evidence, data)
+    except (KeyError, TypeError, IndexError, ValueError) as error:
+        raise ValueError(f"the certificate's evidence does not fit X or is damaged: {error}.") from None
+    return make_mean_certificate(game, network, critic, unit_reach(game), tol=tol)
+
+
+def _read_evidence(evidence: Evidence, data: Moments) -> tuple[MeanGame, ReLUGenerator, TwoLayerDiscriminator]:
+    """The game, the network and the discriminator, checked."""
+    settings, arrays = evidence.settings, evidence.arrays
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise ValueError("it has entries that are not finite")
+    beta, lam = check_budget(settings["beta"], settings["lam"])
+    latent: Latent = GaussianLatent(check_count(settings["latent_dim"], "latent_dim"))
+    if "latents" in arrays:
+        latent = SampleLatent(arrays["latents"])
+    game = MeanGame(
+        data.mean,
+        TwoLayerReLU(bool(settings["generator_bias"])),
+        latent,
+        activation_from(settings["activation"], settings["coefficients"]),
+        beta,
+        lam,
+        check_number(settings["penalty"], "penalty", positive=True),
+        check_count(settings["rows"], "rows"),
+    )
+    if game.rows not in (1, data.count) or game.activation.coefficients[0] != 0:
+        raise ValueError("its game is not one of means over the rows of X")
+    network = ReLUGenerator(arrays["hidden"], arrays["hidden_biases"], arrays["weights"], latent)
+    if arrays["weights"].shape[1] != data.dim or (network.biases.any() and not game.generator.bias):
+        raise ValueError(f"its network has not {data.dim} outputs, or biases where its class has none")
+    neurons, outer = arrays["neurons"], arrays["outer"]
+    if neurons.shape != (len(outer), data.dim) or np.any(np.abs(np.sum(neurons**2, axis=1) - 1) > 1e-9):
+        raise ValueError("its discriminator has wrong shapes or neurons that are not unit vectors")
+    if lam is not None and np.abs(outer).sum() > lam * (1 + 1e-9):
+        raise ValueError("its discriminator is beyond its norm bound")
+    return game, network, TwoLayerDiscriminator(neurons, outer, game.activation)
