@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import json
 import os
+import struct
 import time
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +19,20 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
+from convexgan._checks import physical_memory
+
+# what numpy and zipfile raise on files that somebody has tampered with, besides ValueError
+DAMAGE = (
+    EOFError,
+    MemoryError,
+    OverflowError,
+    RuntimeError,
+    SyntaxError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 PathLike = str | os.PathLike[str]
 
 
@@ -59,15 +76,23 @@ def write_npz(path: PathLike, arrays: dict[str, Any]) -> None:
 
 @contextmanager
 def open_npz(path: PathLike) -> Iterator[NpzFile]:
-    """The opened .npz file, pickles refused; a clear error if it is something else."""
+    """The opened .npz file, pickles refused; a clear error if it is something else, or damaged where it is read."""
     with open(path, "rb") as stream:
         try:
             file = np.load(stream, allow_pickle=False)
-        except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        except (ValueError, *DAMAGE) as error:
             raise ValueError(f"{path} is not a readable .npz file ({error}).") from None
         if not isinstance(file, NpzFile):
             raise ValueError(f"{path} is a single array, an .npz file was expected.")
-        yield file
+        claimed = sum(info.file_size for info in file.zip.infolist()) if file.zip else 0
+        if claimed > physical_memory():
+            raise ValueError(
+                f"{path} claims to hold {claimed / 1e9:.3g} GB, more than this machine has: it is refused."
+            )
+        try:
+            yield file
+        except DAMAGE as error:
+            raise ValueError(f"{path} is damaged ({error or type(error).__name__}).") from None
 
 
 def write_model(path: PathLike, kind: str, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:

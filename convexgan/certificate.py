@@ -183,7 +183,7 @@ def _from_plain(content: dict[str, Any]) -> NDArray[np.float64]:
         flat = np.frombuffer(base64.b64decode(content["base64"], validate=True), dtype="<f8")
     else:
         flat = np.array(content["data"])
-    return flat.astype(np.float64).reshape(content["shape"])
+    return flat.astype(np.float64).reshape(tuple(content["shape"]))
 
 
 def relative_gap(value: float, bound: float, rounding: float = 0.0) -> float:

@@ -140,9 +140,8 @@ class Moments:
         What reads them sees the moment restricted to the subspace; the quadratic discriminator's best response is an
         upper bound that takes the rest into account.
         """
-        law = cls.of_law(
-            np.zeros(len(subspace.vectors)), spectrum=Spectrum(subspace.enclosure.values, subspace.vectors)
-        )
+        spectrum = Spectrum(np.maximum(subspace.enclosure.values, 0.0), subspace.vectors)
+        law = cls.of_law(np.zeros(len(subspace.vectors)), spectrum=spectrum)
         law.subspace = subspace
         return law
 
