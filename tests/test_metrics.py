@@ -368,7 +368,10 @@ def test_streamed_moments_do_not_grow_with_the_pictures(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(pictures_file, "PIECE", 256)
     rng = np.random.default_rng(0)
-    chunks = (rng.integers(0, 256, (100, 2, 2), dtype=np.uint8) for _ in range(20))
+    parts = [rng.integers(0, 256, (100, 2, 2), dtype=np.uint8) for _ in range(20)]
+    sizes = [len(rows) for rows, _ in pictures_file.pieces(parts, extractors.pixels(), "real")]
+    assert sum(sizes) == 2000 and max(sizes) <= 256
+    chunks = iter(parts)
     blocks, shape = frechet_file.block_moments(chunks, extractors.pixels(), "real", rng)
     assert shape == (2, 2) and sum(block.count or 0 for block in blocks) == 2000
     assert all(block.factor is None for block in blocks)  # (d, d) matrices, no rows
