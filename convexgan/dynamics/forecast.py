@@ -144,8 +144,8 @@ def measure_gda(
 ) -> float:
     """The factor per step by which both gradients shrink or grow, in a run of the method from near a saddle point.
 
-    It is the slope of logarithms over the late half, as one would read it off a plot: modes of nearly equal rate make it
-    lag behind. Zero gradients are a whole family of saddle points where there is one: compare it with `Forecast.across`.
+    It is the slope of logarithms over the late half, as one would read it off a plot: modes of nearly equal rate make
+    it lag behind. Gradients vanish on a whole family of saddle points where there is one: compare `Forecast.across`.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from convexgan.dynamics import ForecastSweep
 
 SIZES: dict[bool, dict[str, Any]] = {
-    True: {"step_sizes": (0.02, 0.05, 0.1, 0.2), "steps": 1000},
+    True: {"step_sizes": (0.02, 0.06, 0.2), "steps": 600},
     False: {"step_sizes": tuple(float(size) for size in np.linspace(0.01, 0.3, 30)), "steps": 10_000},
 }
 COLUMNS = ("discriminator", "method", "step_size", "phase", "rate", "rate_across", "measured_rate")
