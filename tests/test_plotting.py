@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from convexgan.dynamics import GaussianKernel, phase_diagram
-from convexgan.plotting import band_plot, contact_sheet, phase_plot, save_image, spectrum_plot, stage_sheet
+from convexgan.plotting import band_plot, contact_sheet, phase_plot, rate_plot, save_image, spectrum_plot, stage_sheet
 from convexgan.plotting.sheets import GAP
 
 
@@ -176,6 +176,19 @@ def test_phase_figure_has_axes_a_legend_and_refuses_what_does_not_fit(tmp_path):
         assert f"<!-- {text} -->" in words
     with pytest.raises(ValueError, match=r"x \(\(7,\)\) and y \(\(8,\)\) do not fit"):
         phase_plot(diagram, y, x, path)
+
+
+def test_rate_figure_has_a_panel_for_each_game(tmp_path):
+    path, curves = tmp_path / "a.svg", {"alternating": ([0.9, 1.0, 1.2], [0.9, np.nan, 1.2])}
+    rate_plot([0.1, 0.2, 0.3], {"linear": curves, "quadratic": curves}, path)
+    words = path.read_text()
+    for text in ("linear", "quadratic", "alternating", "factor per step (lines predicted, points measured)"):
+        assert f"<!-- {text} -->" in words
+    assert words.count("<!-- step size -->") == 2
+    with pytest.raises(ValueError, match="curves of 'alternating' must have shape"):
+        rate_plot([0.1, 0.2], {"linear": curves}, path)
+    with pytest.raises(ValueError, match="panels is empty"):
+        rate_plot([0.1], {}, path)
 
 
 def test_without_matplotlib_the_error_says_how_to_get_it(tmp_path, monkeypatch):

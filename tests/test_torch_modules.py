@@ -190,3 +190,19 @@ def test_a_missing_extra_is_named():
     code = "import sys; sys.modules['torch'] = None; import convexgan.torch"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr.strip().endswith("convexgan.torch needs torch: pip install 'convexgan[torch]'.")
+
+
+def test_relu_generators_go_to_torch_and_back():
+    rng = np.random.default_rng(0)
+    X, Z = rng.standard_normal((12, 2)), rng.standard_normal((12, 3))
+    sol = cg.solve(X, Z, generator="relu", beta=0.2)
+    G, _ = from_solution(sol)
+    again = to_generator(G, sol.generator.latent)
+    for made in (G(torch.from_numpy(Z)).detach().numpy(), again(Z)):
+        assert np.allclose(made, sol.generator(Z), atol=1e-12) and np.abs(made).max() > 0.1
+    leaky = TwoLayerGenerator(3, 2, 4, cg.discriminators.ReLU(0.1))
+    with pytest.raises(ValueError, match="leaky"):
+        to_generator(leaky, sol.generator.latent)
+    shifted = cg.solve(X, Z, generator=cg.generators.TwoLayerReLU(bias=True), beta=0.2)
+    with pytest.raises(ValueError, match=r"latents \[z, 1\]"):
+        from_solution(shifted)

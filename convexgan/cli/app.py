@@ -9,8 +9,9 @@ import typer
 import typer.core
 
 from convexgan import __version__
-from convexgan.cli import demo, games, info, models, referee, study, training
+from convexgan.cli import demo, games, info, models, referee, training
 from convexgan.cli.console import note
+from convexgan.cli.studies import studies
 from convexgan.exceptions import ConvexGANError
 
 FAILED, INTERRUPTED = 2, 130
@@ -62,7 +63,7 @@ for command in (
     info.info,
 ):
     app.command(no_args_is_help=False)(command)
-app.add_typer(study.studies, name="study")
+app.add_typer(studies, name="study")
 
 
 def _version(wanted: bool) -> None:

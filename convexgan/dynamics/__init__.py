@@ -2,8 +2,10 @@
 
 from convexgan.dynamics.clouds import simulate_spread, steady_spread
 from convexgan.dynamics.deep import DeepGame, DeepMatching, draw_deep, simulate_deep
-from convexgan.dynamics.forecast import Forecast, predict_gda
+from convexgan.dynamics.forecast import Forecast, measure_gda, predict_gda
+from convexgan.dynamics.forecast_sweep import ForecastSweep, forecast_sweep
 from convexgan.dynamics.kernel_games import Critic, KernelGame, linearize, point_modes, simulate_points
+from convexgan.dynamics.kernel_sweep import CollapseSweep, collapse_sweep
 from convexgan.dynamics.kernels import GaussianKernel, Kernel, KernelSum, RationalQuadratic, curvature
 from convexgan.dynamics.linear_games import LinearGame, update_matrix
 from convexgan.dynamics.overparameterized import (
@@ -31,13 +33,16 @@ from convexgan.dynamics.spectrum import (
 )
 from convexgan.dynamics.tangent import Tangent
 from convexgan.dynamics.transport import wasserstein
+from convexgan.dynamics.width_sweep import WidthSweep, width_sweep
 
 __all__ = [
     "PHASES",
+    "CollapseSweep",
     "Critic",
     "DeepGame",
     "DeepMatching",
     "Forecast",
+    "ForecastSweep",
     "FreePoints",
     "GaussianKernel",
     "Kernel",
@@ -56,14 +61,18 @@ __all__ = [
     "SolvedGame",
     "Tangent",
     "WidthAdvice",
+    "WidthSweep",
     "advise_width",
     "best_parameter",
     "classify",
+    "collapse_sweep",
     "critical_step",
     "curvature",
     "draw",
     "draw_deep",
+    "forecast_sweep",
     "linearize",
+    "measure_gda",
     "measured_rate",
     "modes",
     "phase_diagram",
@@ -78,4 +87,5 @@ __all__ = [
     "step_limit",
     "update_matrix",
     "wasserstein",
+    "width_sweep",
 ]

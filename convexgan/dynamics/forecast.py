@@ -9,17 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
-from convexgan._checks import check_number
+from convexgan._checks import check_count, check_number
 from convexgan.dynamics.kernel_games import KernelGame, linearize
 from convexgan.dynamics.linear_games import LinearGame, Step, resolve_step
 from convexgan.dynamics.solved_game import SolvedGame
 from convexgan.dynamics.spectrum import ON_CIRCLE, Prediction, classify, predict
-from convexgan.dynamics.tangent import Tangent
+from convexgan.dynamics.tangent import Tangent, flat, like
 from convexgan.exceptions import SolverError
 from convexgan.solution import Solution
 from convexgan.updates import Game, State, optimistic
 from convexgan.updates.game import pair
 
+AWAY = 1e-7  # where a measured run starts, in units of the players
+LINEAR = (1e-6, 1e4)  # of the first gradients: within rounding and the linear range
 DENSE = 400  # parameters up to which the Jacobian is formed
 LEADING = 8  # eigenvalues found beyond that
 RESTARTS = 100  # of the Arnoldi iteration, of some 90 products each
@@ -128,16 +130,47 @@ def predict_gda(
     if isinstance(game, KernelGame):
         game = linearize(game, saddle)
     if not isinstance(game, LinearGame):
-        found = getattr(game, "saddle", None) if saddle is None else saddle
-        if found is None:
-            raise ValueError("saddle is missing: pass the players (x, y) at which both gradients vanish.")
-        tangent = Tangent(game, found)
+        tangent = Tangent(game, _saddle(game, saddle))
         if sum(tangent.sizes) > DENSE:
             return _forecast(_leading(tangent, rates, step), complete=False)
         game = tangent.dense()
     if game.xx.ndim > 2:
         raise ValueError("problem is a batch of linear games: `predict` takes batches.")
     return _forecast(predict(game, rates, step).eigenvalues, complete=True)
+
+
+def measure_gda(
+    game: Game, rates: Any, method: str | Step = "alternating", *, saddle: Any = None, steps: int = 1000, rng: Any = 0
+) -> float:
+    """The factor per step by which both gradients shrink or grow, in a run of the method from near a saddle point.
+
+    It is the slope of logarithms over the late half, as one would read it off a plot: modes of nearly equal rate make
+    it lag behind. Gradients vanish on a whole family of saddle points where there is one: compare `Forecast.across`.
+
+    Parameters
+    ----------
+    game, rates, method, saddle
+        As for `predict_gda`; players are numpy arrays.
+    steps : int
+        The run's length; it ends earlier where it leaves the linear range. The second half counts.
+    rng : int or numpy Generator
+        Draws the first move away from the saddle point.
+    """
+    step = resolve_step(method)
+    x, y = _saddle(game, saddle)[:2]
+    point, n = np.concatenate([flat(x), flat(y)]), flat(x).size
+    move = np.random.default_rng(rng).standard_normal(len(point))
+    start = point + AWAY * max(1.0, float(np.abs(point).max())) / np.linalg.norm(move) * move
+    state = State(like(x, start[:n]), like(y, start[n:]))
+    sizes: list[float] = []
+    for _ in range(check_count(steps, "steps")):
+        size = float(np.linalg.norm(np.concatenate([flat(part) for part in game.gradients(state.x, state.y)])))
+        if sizes and not LINEAR[0] < size / sizes[0] < LINEAR[1]:
+            break
+        sizes.append(size)
+        state = step(game, state, rates)
+    late = np.log(sizes[len(sizes) // 2 :])
+    return float(np.exp(np.polyfit(np.arange(len(late)), late, 1)[0])) if len(late) > 2 else float("nan")
 
 
 def _game(problem: Game | Solution, saddle: Any, X: Any) -> Game:
@@ -150,6 +183,14 @@ def _game(problem: Game | Solution, saddle: Any, X: Any) -> Game:
     if isinstance(problem, KernelGame) and saddle is None:
         raise ValueError("saddle is missing: pass points that their best critic leaves at rest.")
     return problem
+
+
+def _saddle(game: Game, saddle: Any) -> Any:
+    """The given saddle point, or that of the game."""
+    found = getattr(game, "saddle", None) if saddle is None else saddle
+    if found is None:
+        raise ValueError("saddle is missing: pass the players (x, y) at which both gradients vanish.")
+    return found
 
 
 def _forecast(eigenvalues: Any, *, complete: bool) -> Forecast:

@@ -4,6 +4,7 @@ from convexgan.plotting.bands import band_plot
 from convexgan.plotting.cells import arrangement_plot
 from convexgan.plotting.critics import equilibrium_plot, witness_plot
 from convexgan.plotting.phases import phase_plot
+from convexgan.plotting.rates import rate_plot
 from convexgan.plotting.searches import SearchTrace, search_plot
 from convexgan.plotting.sheets import contact_sheet, save_image, stage_sheet
 from convexgan.plotting.spectrum import spectrum_plot
@@ -15,6 +16,7 @@ __all__ = [
     "contact_sheet",
     "equilibrium_plot",
     "phase_plot",
+    "rate_plot",
     "save_image",
     "search_plot",
     "spectrum_plot",

@@ -23,8 +23,8 @@ def from_solution(
 ) -> tuple[nn.Module, TwoLayerDiscriminator]:
     """Both players of a solution as modules, to start training at the optimum.
 
-    Linear, two-layer polynomial and free generators become `LinearGenerator`, `TwoLayerGenerator` and
-    `FreeGenerator`; a mixture is a law without latents and is refused.
+    Linear, two-layer and free generators become `LinearGenerator`, `TwoLayerGenerator` and `FreeGenerator`; a mixture
+    is a law without latents and is refused.
 
     Examples
     --------
@@ -56,7 +56,7 @@ def to_generator(generator: nn.Module, latent: Latent) -> Generator:
 
     Parameters
     ----------
-    generator : LinearGenerator, TwoLayerGenerator with polynomial activation, or FreeGenerator
+    generator : LinearGenerator, TwoLayerGenerator with ReLU or polynomial activation, or FreeGenerator
     latent : GaussianLatent, or what `convexgan.latents.as_latent` makes of an array
         What it samples from.
     """
@@ -65,13 +65,21 @@ def to_generator(generator: nn.Module, latent: Latent) -> Generator:
         return generators.LinearGenerator(array(generator.weights), bias, latent)
     if isinstance(generator, FreeGenerator):
         return generators.FreeGenerator(array(generator.points))
-    if isinstance(generator, TwoLayerGenerator) and not isinstance(generator.activation, discriminators.ReLU):
-        spec = generators.TwoLayerPolynomial(*generator.activation.coefficients)
-        weights = _lifted(spec, array(generator.hidden)).T @ array(generator.outer)
-        return generators.PolynomialGenerator(weights, spec, latent)
+    if isinstance(generator, TwoLayerGenerator):
+        return _two_layer(generator, latent)
     raise ValueError(
         f"a {type(generator).__name__} has no counterpart in convexgan.generators: sample its rows and certify those."
     )
+
+
+def _two_layer(generator: TwoLayerGenerator, latent: Latent) -> Generator:
+    activation, hidden, outer = generator.activation, array(generator.hidden), array(generator.outer)
+    if not isinstance(activation, discriminators.ReLU):
+        spec = generators.TwoLayerPolynomial(*activation.coefficients)
+        return generators.PolynomialGenerator(_lifted(spec, hidden).T @ outer, spec, latent)
+    if activation.slope:
+        raise ValueError("leaky hidden neurons have no counterpart in convexgan.generators: certify the rows instead.")
+    return generators.ReLUGenerator(hidden, np.zeros(len(hidden)), outer, latent)
 
 
 def array(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -109,6 +117,8 @@ def _generator(generator: Generator) -> nn.Module:
             "a mixture is a law on particles, not a function of latents: start from rows drawn from it, "
             "FreeGenerator(torch.tensor(solution.generator.sample(n)))."
         )
+    if isinstance(generator, generators.ReLUGenerator):
+        return _relu(generator)
     k, d = generator.latent.dim, generator.weights.shape[1]
     if isinstance(generator, generators.LinearGenerator):
         linear = LinearGenerator(k, d, bias=bool(generator.bias.any()))
@@ -117,6 +127,19 @@ def _generator(generator: Generator) -> nn.Module:
             linear.bias = _parameter(generator.bias)
         return linear
     return _polynomial(generator, k, d)
+
+
+def _relu(generator: generators.ReLUGenerator) -> TwoLayerGenerator:
+    if generator.biases.any():
+        raise ValueError(
+            "its hidden neurons have biases, a TwoLayerGenerator has none: pass latents with a column of 1."
+        )
+    made = TwoLayerGenerator(generator.latent.dim, generator.outer.shape[1], max(len(generator.outer), 1), "relu")
+    if len(generator.outer):
+        made.hidden, made.outer = _parameter(generator.neurons), _parameter(generator.outer)
+    else:
+        nn.init.zeros_(made.outer)
+    return made
 
 
 def _polynomial(generator: generators.PolynomialGenerator, k: int, d: int) -> TwoLayerGenerator:

@@ -1,17 +1,15 @@
-"""Studies: questions answered by simulation beside the formulas, as tables and figures."""
+"""How large should the latent space of a linear GAN be?"""
 
 from __future__ import annotations
 
-import csv
-import io
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import typer
 
-from convexgan._files import write_bytes
-from convexgan.cli.console import Json, Seed, note, number, print_json, print_table, result
+from convexgan.cli.console import Json, Seed, number, print_json, print_table
+from convexgan.cli.studies.output import Out, Quick, draw, name_files, write_table
 
 if TYPE_CHECKING:
     from convexgan.linear_gan import Sweep
@@ -19,26 +17,9 @@ if TYPE_CHECKING:
 SAMPLES, FEATURES = 20, 64
 WEIGHTS, RIDGES = (1.0, 10.0), (0.1,)
 COLUMNS = ("learner", "k = 6", "k = n", "k = 2n + 1", "k = 400", "lowest", "at k")
-studies = typer.Typer(no_args_is_help=True)
 
 
-@studies.callback()
-def choose() -> None:
-    """Questions answered by simulation beside the formulas: tables, figures and the draws behind them.
-
-    Example: convexgan study double-descent --quick --out study
-    """
-
-
-@studies.command("double-descent")
-def double_descent(
-    out: Annotated[Path, typer.Option(help="Folder to write; an interrupted study goes on there.")] = Path(
-        "double-descent"
-    ),
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer draws and dimensions: seconds.")] = False,
-    seed: Seed = 0,
-    as_json: Json = False,
-) -> None:
+def run(out: Out = Path("double-descent"), quick: Quick = False, seed: Seed = 0, as_json: Json = False) -> None:
     """How the test error of a linear GAN depends on the latent dimension, with and without fixed pairs.
 
     Example: convexgan study double-descent --quick --out study
@@ -57,17 +38,15 @@ def double_descent(
         path=out / ("quick.npz" if quick else "sweep.npz"),
         progress=True,
     )
-    write_bytes(out / "errors.csv", table(found).encode())
-    draw(found, out / "double_descent.png")
+    write_table(out / "errors.csv", ["learner", "latent_dimension", "draw", "test_error"], found.rows())
+    draw(out / "double_descent.png", partial(plot, found))
     records = [summary(found, learner) for learner in found.setting.learners]
     if as_json:
         print_json({"samples": SAMPLES, "features": FEATURES, "draws": found.setting.draws, "medians": records})
         return
     cells = [[str(row["learner"]), *[number(row[column], 4) for column in COLUMNS[1:]]] for row in records]
     print_table(COLUMNS, cells, f"median test error, n = {SAMPLES}, d = {FEATURES}, {found.setting.draws} draws")
-    result(f"{out / 'errors.csv'}: every draw")
-    if (out / "double_descent.png").exists():
-        result(f"{out / 'double_descent.png'}: the curves, with bands of 80 %")
+    name_files(out, {"errors.csv": "every draw", "double_descent.png": "the curves, with bands of 80 %"})
 
 
 def dimensions(quick: bool) -> list[int]:
@@ -87,31 +66,19 @@ def summary(found: Sweep, learner: str) -> dict[str, Any]:
     return {"learner": learner, **shown, "lowest": float(curve[least]), "at k": ks[least]}
 
 
-def table(found: Sweep) -> str:
-    """The tidy CSV text."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["learner", "latent_dimension", "draw", "test_error"])
-    writer.writerows(found.rows())
-    return text.getvalue()
-
-
-def draw(found: Sweep, path: Path) -> None:
-    """Write the figure, or say why not."""
+def plot(found: Sweep, path: Path) -> None:
+    """The figure."""
     from convexgan.linear_gan import predicted
     from convexgan.plotting import band_plot
 
     setting = found.setting
-    try:
-        band_plot(
-            setting.dimensions,
-            dict(zip(setting.learners, found.bands(), strict=True)),
-            path,
-            dashed={"pseudo-supervised, formula (mean)": predicted(setting)},
-            marks={"k = n": setting.samples},
-            labels=("latent dimension k", "squared Wasserstein distance to the law"),
-            title=f"n = {setting.samples} samples, d = {len(setting.eigenvalues)}, eigenvalues 1/i",
-            closer=6.0,
-        )
-    except ModuleNotFoundError as error:
-        note(f"no {path.name}: {error}")
+    band_plot(
+        setting.dimensions,
+        dict(zip(setting.learners, found.bands(), strict=True)),
+        path,
+        dashed={"pseudo-supervised, formula (mean)": predicted(setting)},
+        marks={"k = n": setting.samples},
+        labels=("latent dimension k", "squared Wasserstein distance to the law"),
+        title=f"n = {setting.samples} samples, d = {len(setting.eigenvalues)}, eigenvalues 1/i",
+        closer=6.0,
+    )

@@ -1,0 +1,21 @@
+"""Studies: questions answered by simulation beside the formulas, as tables and figures."""
+
+from __future__ import annotations
+
+import typer
+
+from convexgan.cli.studies import double_descent, kernel, overparameterization, predict
+
+studies = typer.Typer(no_args_is_help=True)
+studies.command("double-descent")(double_descent.run)
+studies.command("overparameterization")(overparameterization.run)
+studies.command("kernel")(kernel.run)
+studies.command("predict")(predict.run)
+
+
+@studies.callback()
+def choose() -> None:
+    """Questions answered by simulation beside the formulas: tables, figures and the runs behind them.
+
+    Example: convexgan study double-descent --quick --out study
+    """
