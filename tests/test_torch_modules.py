@@ -204,5 +204,5 @@ def test_relu_generators_go_to_torch_and_back():
     with pytest.raises(ValueError, match="leaky"):
         to_generator(leaky, sol.generator.latent)
     shifted = cg.solve(X, Z, generator=cg.generators.TwoLayerReLU(bias=True), beta=0.2)
-    with pytest.raises(ValueError, match=r"latents \[z, 1\]"):
+    with pytest.raises(ValueError, match="have biases"):
         from_solution(shifted)
