@@ -52,7 +52,10 @@ def solve(
     relu = discriminator == "relu"
     if latent is None and generator not in ("free", "mixture") and not relu:
         raise ValueError("the latents are missing: pass Z.npy, --gaussian K, or --generator free.")
-    biased = {"linear": cg.generators.Linear(bias=True), "relu": cg.generators.TwoLayerReLU(bias=True)}
+    biased: dict[str, cg.generators.GeneratorClass] = {
+        "linear": cg.generators.Linear(bias=True),
+        "relu": cg.generators.TwoLayerReLU(bias=True),
+    }
     if generator_bias and generator not in biased:
         raise ValueError("--generator-bias is for --generator linear or relu.")
     spec = biased[generator] if generator_bias else generator
