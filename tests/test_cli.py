@@ -47,6 +47,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rng = np.random.default_rng(0)
     np.save("X.npy", rng.standard_normal((60, 4)) * [3, 2, 1, 0.5] + [1, 0, 0, 0])
     np.save("Z.npy", rng.standard_normal((60, 5)) + 0.3)
+    np.save("few.npy", rng.standard_normal((12, 1)))
     return tmp_path
 
 
@@ -127,6 +128,9 @@ def test_interruption_exits_with_130(folder: Path, monkeypatch: pytest.MonkeyPat
         ["Z.npy", "--beta", "0.2", "--regularizer", "weights"],
         ["--gaussian", "4", "--beta", "0.2", "--method", "program", "--solver", "SCS"],
         ["--discriminator", "relu", "--generator", "mixture", "--beta", "2", "--time-limit", "60"],
+        ["--beta", "0.2", "--generator", "mixture"],
+        ["few.npy", "--beta", "0.5", "--generator", "relu", "--generator-bias"],
+        ["Z.npy", "--lam", "2", "--discriminator", "linear", "--generator", "relu", "--regularizer", "weights"],
     ],
     ids=" ".join,
 )

@@ -30,15 +30,19 @@ def test_there_are_examples_in_python_and_in_the_shell() -> None:
     assert "python" in languages and "bash" in languages and "" not in languages
 
 
-@pytest.mark.parametrize("generator", ["free", "linear", "polynomial"])
+@pytest.mark.parametrize("generator", ["free", "linear", "polynomial", "relu", "mixture"])
 @pytest.mark.parametrize(("discriminator", "centred", "says"), TABLE)
 def test_the_table_is_true(discriminator: str, centred: bool, says: str, generator: str) -> None:
     rng = np.random.default_rng(0)
     X, Z = rng.standard_normal((40, 3)) * [2, 1, 0.5] + 0.4, rng.standard_normal((40, 4)) + 0.2
-    spec = cg.generators.Linear(bias=not centred) if generator == "linear" else generator
-    sol = cg.solve(X - X.mean(0) * centred, Z, discriminator=discriminator, generator=spec, beta=0.03)
+    specs = {"linear": cg.generators.Linear(bias=not centred), "relu": cg.generators.TwoLayerReLU(bias=True)}
+    latents = {"relu": Z[:12, :1], "mixture": None}.get(generator, Z)
+    spec = specs.get(generator, generator)
+    sol = cg.solve(X - X.mean(0) * centred, latents, discriminator=discriminator, generator=spec, beta=0.03)
     assert sol.certificate is not None
-    assert f"{'closed form' if sol.method == 'closed_form' else 'SDP'}, {sol.certificate.kind}" == says
+    program = "conic program" if generator == "mixture" else "SDP"
+    found = f"{'closed form' if sol.method == 'closed_form' else program}, {sol.certificate.kind}"
+    assert found == ("conic program, saddle" if generator == "mixture" else says)
 
 
 def test_the_table_tested_is_the_table_printed() -> None:
@@ -48,7 +52,7 @@ def test_the_table_tested_is_the_table_printed() -> None:
     assert len(rows) == len(TABLE)
     for (first, *cells), (discriminator, centred, says) in zip(rows, TABLE, strict=True):
         assert f"**{discriminator}**" in first and ("centred" in first) == centred
-        assert [cell.strip() for cell in cells] == [says] * 3
+        assert [cell.strip() for cell in cells] == [says] * 4 + ["conic program, saddle"]
 
 
 def test_the_exceptions_are_true() -> None:

@@ -19,13 +19,13 @@ def solve(
     x: Annotated[Path, typer.Argument(metavar="X.npy", help="Real rows (n_r, d); .npy, or .npz of Moments.")],
     z: Annotated[Path | None, typer.Argument(metavar="Z.npy", help="Latent rows (n_f, k).")] = None,
     discriminator: Discriminator = "quadratic",
-    generator: Annotated[str, typer.Option(help="linear, free, polynomial or mixture.")] = "linear",
+    generator: Annotated[str, typer.Option(help="linear, free, relu, polynomial or mixture.")] = "linear",
     beta: Annotated[float | None, typer.Option(help="Penalty on the discriminator's norm: ipm <= beta.")] = None,
     lam: Annotated[float | None, typer.Option(help="Instead of beta: a bound on the discriminator's norm.")] = None,
     regularizer: Annotated[str, typer.Option(help="output, weights (or lifted).")] = "output",
     reduction: Annotated[str, typer.Option(help="mean or sum.")] = "mean",
     bias: Annotated[str, typer.Option(help="Discriminator bias: none, penalized or free.")] = "none",
-    generator_bias: Annotated[bool, typer.Option("--generator-bias", help="Give a linear generator a bias.")] = False,
+    generator_bias: Annotated[bool, typer.Option("--generator-bias", help="For linear and relu generators.")] = False,
     gaussian: Annotated[int | None, typer.Option(metavar="K", help="Standard Gaussian latents.")] = None,
     method: Annotated[str, typer.Option(help="auto, closed_form or program.")] = "auto",
     solver: Annotated[str | None, typer.Option(help="CLARABEL, SCS or MOSEK, for programs.")] = None,
@@ -40,6 +40,8 @@ def solve(
 
     Example: convexgan solve X.npy --gaussian 5 --beta 0.1 --out sol.npz --certificate cert.json
 
+    Example: convexgan solve X.npy Z.npy --generator relu --generator-bias --beta 0.1
+
     Example: convexgan solve X.npy --discriminator relu --generator mixture --beta 0.1 --time-limit 60
     """
     import convexgan as cg
@@ -50,9 +52,13 @@ def solve(
     relu = discriminator == "relu"
     if latent is None and generator not in ("free", "mixture") and not relu:
         raise ValueError("the latents are missing: pass Z.npy, --gaussian K, or --generator free.")
-    if generator_bias and generator != "linear":
-        raise ValueError("--generator-bias is for --generator linear.")
-    spec = cg.generators.Linear(bias=True) if generator_bias else generator
+    biased: dict[str, cg.generators.GeneratorClass] = {
+        "linear": cg.generators.Linear(bias=True),
+        "relu": cg.generators.TwoLayerReLU(bias=True),
+    }
+    if generator_bias and generator not in biased:
+        raise ValueError("--generator-bias is for --generator linear or relu.")
+    spec = biased[generator] if generator_bias else generator
     with phase("solving"):
         solution = cg.solve(
             read_sample(x),
