@@ -95,7 +95,7 @@ def draw_misses(rows: list[list[object]]) -> Figure:
             panel.plot(columns, found[:, len(STARTS) + k], marker="o", linestyle=":", color=line.get_color())
         panel.set(title=f"{law(shifted)} laws", xlabel="columns", xticks=columns, ylim=(-0.02, 1))
     panel.plot([], [], "k:", label="by more than 1 %")
-    panel.legend(fontsize="small")
+    panel.legend(loc="center right", fontsize="small")
     figure.supylabel("share of runs that miss by more than .1 %", fontsize="medium")
     return figure
 
