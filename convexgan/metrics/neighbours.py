@@ -23,7 +23,7 @@ class Neighbours:
     ----------
     copies : Result
         The share of fakes that are nearer to their nearest training picture than it is to any other training picture.
-        New pictures of the same law score about a half (the floor says what), a memory of the training set 1.
+        New pictures of the same law score the floor, a memory of the training set 1.
     indices : (m,) array
         Of each fake's nearest training picture.
     distances : (m,) array
