@@ -90,7 +90,7 @@ def row(found: tuple[Result, ...]) -> list[object]:
 
 
 def curves(images: NDArray[np.uint8], sizes: list[int]) -> None:
-    """Real against other real pictures as n grows, in units of what noise scores: the figure, bands over three draws."""
+    """Real against other real pictures as n grows, noise = 1: the figure, bands over three draws."""
     noise = np.random.default_rng(0).integers(0, 256, (2000, *images.shape[1:]), dtype=np.uint8)
     unit = distances(images[:2000], noise)
     bands: dict[str, list[list[float]]] = {name: [] for name in unit}
