@@ -97,6 +97,9 @@ def test_sums_and_the_slope_of_the_discriminator():
     total = cg.solve(X, Z, beta=8 * 0.3, reduction="sum", **CALL)
     assert total.value == pytest.approx(mean.value) and total.certificate.ipm == pytest.approx(2.4)
     assert total.certificate.kind == "saddle"
+    for lam in (0.1, 1.0, 10.0):
+        price = cg.solve(X, Z, lam=8 * lam, **CALL), cg.solve(X, Z, lam=lam, reduction="sum", **CALL)
+        assert price[0].value == pytest.approx(price[1].value) and price[1].certificate.kind == "saddle"
     assert total.discriminator(X).sum() == pytest.approx(mean.discriminator(X).mean())
     steep = cg.solve(X, Z, beta=0.6, **(CALL | {"discriminator": Polynomial(0.0, -2.0, 1.0)}))
     assert steep.value == pytest.approx(mean.value) and steep.certificate.kind == "saddle"
@@ -107,6 +110,7 @@ def test_a_search_that_stops_early_leaves_an_interval():
     sol = cg.solve(X, Z, beta=0.1, time_limit=0.0, **CALL)
     full = cg.solve(X, Z, beta=0.1, time_limit=0.5, **CALL)
     assert sol.status == "stopped" and sol.certificate.kind == "bounded"
+    assert 0.1 * full.value < sol.certificate.bound
     assert sol.certificate.bound <= full.certificate.bound <= full.value * (1 + 1e-9) <= sol.value * (1 + 2e-9)
 
 

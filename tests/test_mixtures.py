@@ -66,6 +66,13 @@ def test_mixtures_of_enough_points_cost_what_free_rows_do(discriminator, seed):
     assert mixed.certificate.kind == "saddle"
 
 
+def test_a_small_optimum_is_as_precise():
+    """Its value is a thousandth of what particles cost."""
+    X, P, _, _ = problem(308, 1)
+    sol = cg.solve(X, generator=Mixture(P), discriminator="linear", bias="penalized", generator_penalty=0.3, lam=0.183)
+    assert sol.value < 1e-3 and sol.certificate.gap < 1e-6
+
+
 @pytest.mark.parametrize("discriminator", NEURONS[:3])
 def test_symmetries(discriminator):
     X, P, _, _ = problem(3, 2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cvxpy as cp
 import numpy as np
 import pytest
@@ -126,6 +128,29 @@ def test_games_cost_what_free_rows_do_where_latents_differ(discriminator, seed):
     assert cg.verify(cg.Certificate.from_json(sol.certificate.to_json()), X).kind == "saddle"
     rows = cg.certify(X, sol.generator(Z), discriminator=discriminator, generator=BIASED, Z=Z, **options)
     assert rows.kind == "saddle"
+
+
+def test_the_certificate_judges_the_network_and_not_its_targets(monkeypatch):
+    def wrong(*arguments, **options):
+        found = interpolate(*arguments, **options)
+        return replace(found, outer=1.1 * found.outer)
+
+    X, Z = np.random.default_rng(0).standard_normal((20, 2)), np.random.default_rng(1).standard_normal((9, 1))
+    monkeypatch.setattr("convexgan.generators.relu.interpolate", wrong)
+    sol = cg.solve(X, Z, generator=BIASED, beta=0.3)
+    assert sol.certificate.kind == "bounded" and sol.value == pytest.approx(
+        np.mean(np.sum(sol.generator(Z) ** 2, axis=1))
+    )
+    with pytest.raises(cg.SolverError, match="violates the constraint"):
+        cg.solve(X, Z, generator=BIASED, beta=0.01)
+
+
+def test_a_referee_accepts_laws_of_many_latent_directions():
+    X = np.random.default_rng(0).standard_normal((20, 4)) + 1
+    proof = cg.solve(
+        X, np.random.default_rng(1).standard_normal((30, 2)), discriminator="linear", generator="relu", beta=0.2
+    )
+    assert cg.verify(proof.certificate, X).kind == "saddle"
 
 
 def test_few_latents_bend_into_many_directions():

@@ -87,11 +87,7 @@ def interpolate(
 
 
 def _generate(Z: Array, y: Array, gap: float, rng: np.random.Generator) -> tuple[Array, Array, float]:
-    """Neurons, outer weights and the bound, by column generation.
-
-    Neurons are sought half way between the program's multipliers and the best ones so far: by itself the program's
-    dual is flat, and its multipliers jump (Wentges, Weighted Dantzig-Wolfe decomposition, 1997).
-    """
+    """Neurons, outer weights and the bound, by column generation."""
     U, low, proved, best = _first(Z, rng), 0.0, 0.0, np.zeros(len(y))
     last = max(2, int(ROUNDS * min(1.0, (ROWS / len(Z)) ** 2))) - 1
     for turn in range(last + 1):
@@ -102,13 +98,10 @@ def _generate(Z: Array, y: Array, gap: float, rng: np.random.Generator) -> tuple
         norm = float(np.abs(a).sum())
         used = np.abs(a) > 1e-6 * norm
         starts = np.vstack([U[used], _units(rng.standard_normal((STARTS, Z.shape[1])))])
-        between = (best + c) / 2 if low > 0 else c
-        found, sizes = _ascend(Z, between, starts)
-        if float(between @ y) > low * float(sizes.max()):
-            best = between / float(sizes.max())
+        found, sizes = _ascend(Z, c, starts)
+        if float(c @ y) > low * float(sizes.max()):
+            best = c / float(sizes.max())
             low = float(best @ y)
-        further = _ascend(Z, c, starts)
-        found, sizes = np.vstack([found, further[0]]), np.concatenate([sizes, further[1]])
         if norm - low <= gap / 2 * norm or turn == last:  # as far as ascents can see
             proof = maximize(Z, best, gap=gap / 5, max_nodes=NODES)
             proved = max(proved, low / max(proof.upper_bound, 1.0))
