@@ -179,8 +179,8 @@ def test_what_cannot_be_converted_says_so():
     unsolved = cg.solve(np.eye(3), np.ones((4, 1)), beta=0.01, throw=False)
     with pytest.raises(ValueError, match="infeasible"):
         from_solution(unsolved)
-    with pytest.raises(ValueError, match="TwoLayerGenerator"):
-        to_generator(TwoLayerGenerator(2, 3, 4), cg.GaussianLatent(2))
+    with pytest.raises(ValueError, match="a Sequential has no counterpart"):
+        to_generator(torch.nn.Sequential(TwoLayerGenerator(2, 3, 4)), cg.GaussianLatent(2))
     with pytest.raises(ValueError, match="Did you mean 'relu'"):
         TwoLayerDiscriminator(3, 4, "rellu")
     assert to_generator(FreeGenerator(torch.ones(2, 3)), cg.GaussianLatent(1))(None).shape == (2, 3)

@@ -74,7 +74,7 @@ def solve(
             solver=solver,
             tol=tol,
             time_limit=time_limit,
-            rng=None if relu else seed,  # nothing is random there
+            rng=None if relu or generator == "mixture" else seed,  # nothing is random there
         )
     proof = solution.certificate
     if proof is None:
