@@ -13,6 +13,7 @@ from convexgan.certificate import Certificate, Evidence
 from convexgan.certify import make_certificate
 from convexgan.discriminators import ReLU, TwoLayerDiscriminator, activation_from
 from convexgan.exceptions import InfeasibleError
+from convexgan.gaussian_certificate import verify_gaussian_certificate
 from convexgan.methods import choose, closed_form
 from convexgan.moments import Moments
 from convexgan.problem import MomentGame, Whitened
@@ -44,6 +45,8 @@ def verify(certificate: Certificate, X: Any, *, tol: float = 1e-6) -> Certificat
     check_number(tol, "tol", positive=True)
     if certificate.evidence is None:
         raise ValueError("the certificate carries no evidence, so it cannot be recomputed.")
+    if certificate.evidence.settings.get("latent") == "gaussian":
+        return verify_gaussian_certificate(certificate.evidence, X, tol)
     if certificate.evidence.settings.get("activation") == ReLU.name:
         return verify_sample_certificate(certificate.evidence, X, tol)
     data = Moments.from_array(X, name="X")
