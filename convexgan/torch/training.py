@@ -99,7 +99,7 @@ def train(
         What they return is added to the history.
     checkpoint : path, optional
         Written every ``every`` steps. If the file exists, the run continues from it, bit for bit as if it had never
-        been interrupted.
+        been interrupted (on the same machine with as many threads).
     rng : int
         Seed of batches and latents.
     progress : bool
