@@ -215,7 +215,7 @@ def fixed_patterns(call: Call) -> Answer:
     n = len(features)
     if features.shape[1] == n:  # the rows may be any
         ideals = _quantised(points, masses, n), _quantised(game.data, np.ones(len(game.data)), n)
-        starts = [np.linalg.solve(features, rows) for rows in ideals]
+        starts = [np.asarray(np.linalg.solve(features, rows), dtype=np.float64) for rows in ideals]
     with shown(call.progress, "generator: value {:.6g}, violation {:.2g}, {} neurons") as report:
         weights, more = solve_fixed_patterns(game, features, starts, time_limit=limit, progress=report)
     rows = features @ weights

@@ -18,11 +18,13 @@ TABLE = [
     ("polynomial", True, "closed form, saddle"),
     ("polynomial", False, "SDP, saddle"),
 ]
-RELU = (
+RELU = [
     "one column, free bias: QP, saddle; else local, bounded",
     "Gaussian latents: cutting planes, saddle; else local, bounded",
     "local, bounded",
-)
+    "local, bounded",
+    "cutting planes, saddle",
+]
 
 
 def test_the_last_row_of_the_table_is_true() -> None:
@@ -34,6 +36,7 @@ def test_the_last_row_of_the_table_is_true() -> None:
         ("saddle", cg.GaussianLatent(2), {"generator": "linear"}, "semi_infinite"),
         ("bounded", Z, {"generator": "linear"}, "fixed_patterns"),
         ("bounded", Z, {"generator": "polynomial"}, "fixed_patterns"),
+        ("bounded", Z, {"generator": "relu"}, "fixed_patterns"),
         ("saddle", None, {"generator": "mixture"}, "cutting_planes"),
         ("saddle", None, {"generator": anywhere}, "double_oracle"),
     ]
