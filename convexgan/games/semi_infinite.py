@@ -20,6 +20,7 @@ from convexgan.arrangements.difference import MAX_CONES
 from convexgan.exceptions import InfeasibleError, SolverError
 from convexgan.games._conic import solve_conic
 from convexgan.games.gaussian_law import FAR, ROOT, Gaussian, Sample, variance_at
+from convexgan.games.responses import apart
 from convexgan.games.sample_game import SampleGame
 
 Array = NDArray[np.float64]
@@ -209,7 +210,7 @@ class _Program:
         for f, g in ((self.sample, law), (law, self.sample))[: 1 if self.one_sided else 2]:
             peak = maximize_difference(f, g, len(self.mean), max_cones=max_cones, time_limit=left)
             worst, bound = max(worst, peak.value), max(bound, peak.upper_bound)
-            cuts += _apart(peak.directions[peak.values > level + TOL / 2])
+            cuts += apart(peak.directions[peak.values > level + TOL / 2], CUTS)
         return cuts, (worst, bound)
 
     def _restricted(self, level: float) -> _Optimum | None:
@@ -268,14 +269,3 @@ def _variance_per_level(variance: Array, mu: Array) -> Array:
     s = np.sqrt(variance)
     t = np.clip(np.divide(mu, s, out=np.zeros_like(s), where=s > 0), -FAR, FAR)
     return np.asarray(2 * s * ROOT * np.exp(t**2 / 2))
-
-
-def _apart(ranked: Array) -> list[Array]:
-    """The first of the unit vectors, none of them close to another."""
-    chosen: list[Array] = []
-    for u in ranked:
-        if len(chosen) == CUTS:
-            break
-        if all(u @ v < 0.9999 for v in chosen) or not chosen:
-            chosen.append(u)
-    return chosen
