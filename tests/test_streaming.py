@@ -156,7 +156,7 @@ def test_a_cache_and_an_array_give_the_same_model(tmp_path, monkeypatch):
 def test_memory_decides_the_route_and_too_little_is_refused_with_a_number(monkeypatch):
     monkeypatch.setattr(streaming, "BASE_BYTES", 0)
     images = power_law(1000, 16)
-    dense = 5 * 8 * 768**2
+    dense = 8 * 8 * 768**2
     for memory, complete in ((dense, 16), (dense - 1, 8)):
         assert StageMoments(ArrayPictures(images), [16], memory=memory).complete[-1] == complete
     model = cg.ProgressiveConvexGAN(sizes=[16], ranks=[30])

@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 
 from convexgan._checks import as_rows, check_bytes, check_choice, check_count, check_number
 from convexgan._files import read_model, write_model
-from convexgan.certificate import Certificate
+from convexgan.certificate import Certificate, Evidence
 from convexgan.discrepancy import HeldOut, held_out, ipm
 from convexgan.moments import Moments
 from convexgan.progressive.histogram import Quantiles, apply_map, learn_map
@@ -288,10 +288,14 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         arrays = {f"{i}.{name}": getattr(stage, name) for i, stage in enumerate(stages) for name in STAGE_ARRAYS}
         if self.histogram_ is not None:
             arrays["histogram"] = self.histogram_
-        described = [
-            {"size": s.size, "channels": s.channels, "beta": s.beta, "certificate": s.certificate.to_json()}
-            for s in stages
-        ]
+        described = []
+        for i, stage in enumerate(stages):
+            evidence, bare = stage.certificate.evidence, replace(stage.certificate, evidence=None)
+            facts = {"size": stage.size, "channels": stage.channels, "beta": stage.beta, "certificate": bare.to_json()}
+            if evidence is not None:  # as arrays: in JSON they would be several times as large
+                facts["evidence"] = evidence.settings
+                arrays |= {f"{i}.evidence.{name}": array for name, array in evidence.arrays.items()}
+            described.append(facts)
         params = {name: _plain(value) for name, value in self.get_params().items()}
         write_model(path, "progressive", {"params": params, "stages": described, "color": self.color_}, arrays)
 
@@ -329,4 +333,8 @@ def _read_stage(settings: dict[str, Any], arrays: dict[str, Any], i: int, channe
     if not fits or not all(np.isfinite(array).all() for array in found.values()):
         raise ValueError(f"the arrays of stage {i} have wrong shapes or entries that are not finite")
     certificate = Certificate.from_json(settings["certificate"])
+    if "evidence" in settings:
+        prefix = f"{i}.evidence."
+        kept = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+        certificate = replace(certificate, evidence=Evidence(dict(settings["evidence"]), kept))
     return Stage(size, channels, check_number(settings["beta"], "beta"), certificate=certificate, **found)

@@ -146,7 +146,8 @@ class StageMoments:
         """Whether rows or second moment at a size are few and small enough to be decomposed completely."""
         dim = size * size * self.channels
         fewer = min(dim, len(self.pictures))
-        return fewer <= COMPLETE and 5 * 8 * fewer * dim <= self.memory - BASE_BYTES
+        copies = 8 if fewer == dim else 11  # as measured: of the moment, or of the rows
+        return fewer <= COMPLETE and copies * 8 * fewer * dim <= self.memory - BASE_BYTES
 
     def _down(self, rows: Array, size: int, target: int) -> Array:
         while size > target:
