@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from convexgan._checks import as_rows, check_bytes, check_choice, check_count, check_number
-from convexgan._files import read_model, write_model
+from convexgan._files import DAMAGE, read_model, write_model
 from convexgan.certificate import Certificate, Evidence
 from convexgan.discrepancy import HeldOut, held_out, ipm
 from convexgan.moments import Moments
-from convexgan.progressive.histogram import Quantiles, apply_map, learn_map
+from convexgan.progressive.histogram import Quantiles, apply_map, check_map, learn_map
 from convexgan.progressive.passes import Journal, Phase, as_pictures, run_pass, silent
 from convexgan.progressive.pyramid import box_pyramid, check_sizes, default_sizes, to_uint8
 from convexgan.progressive.stages import Coupling, Latents, Stage, solve_stage
@@ -309,10 +309,12 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
             model.channels_ = 3 if model.color_ else 1
             model.stages_ = [_read_stage(s, arrays, i, model.channels_) for i, s in enumerate(settings["stages"])]
             model.histogram_ = arrays.get("histogram")
+            if model.histogram_ is not None:
+                check_map(model.histogram_, model.channels_)
             widths = [len(stage.factor) for stage in model.stages_]
             if not widths or [len(s.carry) for s in model.stages_] != [0, *widths[:-1]]:
                 raise ValueError("its stages do not fit together")
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, *DAMAGE) as error:
             raise ValueError(f"{path} is not a complete model file ({error}).") from None
         return model
 
