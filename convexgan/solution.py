@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan import generators
-from convexgan._checks import check_finite
 from convexgan._files import DAMAGE, read_model, write_model
 from convexgan.certificate import Certificate
 from convexgan.discriminators import TwoLayerDiscriminator, activation_from, parameters
@@ -105,8 +104,8 @@ class Solution:
         prefix = "generator."
         weights = {name[len(prefix) :]: a for name, a in arrays.items() if name.startswith(prefix)}
         name, *coefficients = settings["activation"]
-        for array in arrays.values():
-            check_finite(array, "an array")
+        if not all(np.isfinite(array).all() for array in arrays.values()):
+            raise ValueError("it has entries that are not finite")
         certificate = Certificate.from_json(settings["certificate"])
         return cls(
             certificate.value,
