@@ -96,9 +96,13 @@ def fit(
     if as_json:
         print_json(report)
         return
-    print_table(COLUMNS, stage_rows(report["stages"]))
-    print_table(PHASES, phase_rows(report["phases"]))
-    peak = number(report["memory"]["own"] / 1e9, 3)
+    try:
+        tables = stage_rows(report["stages"]), phase_rows(report["phases"])
+        peak = number(report["memory"]["own"] / 1e9, 3)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:  # of a complete run that somebody has edited
+        raise ValueError(f"{out / 'report.json'} is damaged ({error}): run again without --resume.") from None
+    print_table(COLUMNS, tables[0])
+    print_table(PHASES, tables[1])
     result(f"everything is in {out}, peak memory {peak} GB; `convexgan sample {out} -n 16 --out new.png` draws more")
 
 
@@ -108,7 +112,7 @@ DECODER = 150 * 2**20  # bytes of a process that decodes
 
 def phase_rows(phases: list[dict[str, Any]]) -> list[list[str]]:
     """The cells of the table of phases."""
-    return [[p["name"], f"{p['seconds']:.2f}", f"{p['pictures']:,}", f"{p['per_second']:,.0f}"] for p in phases]
+    return [[str(p["name"]), f"{p['seconds']:.2f}", f"{p['pictures']:,}", f"{p['per_second']:,.0f}"] for p in phases]
 
 
 def numbers(text: str | None, name: str, kind: type[int] | type[float]) -> list[Any] | None:

@@ -62,7 +62,9 @@ def prepare(folder: Path, about: dict[str, Any], *, resume: bool = False) -> dic
 
 def _resumed(folder: Path, about: dict[str, Any], earlier: dict[str, Any]) -> dict[str, Any] | None:
     """The report if the run is complete; raises if it is another run."""
-    started = earlier.get("about", {})
+    started = earlier.get("about")
+    if not isinstance(started, dict):
+        raise ValueError(f"{folder / 'report.json'} is damaged (it does not say what was run): leave --resume out.")
     differing = sorted(name for name in about.keys() | started.keys() if about.get(name) != started.get(name))
     if differing:
         name = differing[0]

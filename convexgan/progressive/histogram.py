@@ -80,6 +80,12 @@ def _quantiles(values: Array, counts: NDArray[np.int64]) -> Array:
     return np.asarray(below + (place - np.floor(place)) * (above - below))
 
 
+def check_map(knots: Array, channels: int) -> None:
+    """Raise unless these can be the pairs of quantiles that `learn_map` returns."""
+    if knots.shape != (channels, 2, KNOTS) or not np.isfinite(knots).all() or (np.diff(knots) < 0).any():
+        raise ValueError(f"its histogram is no array of {channels} pairs of {KNOTS} increasing quantiles")
+
+
 def apply_map(images: Array, knots: Array) -> Array:
     """The pictures with each channel's values moved to the real quantiles; constant beyond the extremes."""
     out = np.empty_like(images)

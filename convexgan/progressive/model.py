@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from convexgan._checks import as_rows, check_bytes, check_choice, check_count, check_number
-from convexgan._files import read_model, write_model
-from convexgan.certificate import Certificate
+from convexgan._files import DAMAGE, read_model, write_model
+from convexgan.certificate import Certificate, Evidence
 from convexgan.discrepancy import HeldOut, held_out, ipm
 from convexgan.moments import Moments
-from convexgan.progressive.histogram import Quantiles, apply_map, learn_map
+from convexgan.progressive.histogram import Quantiles, apply_map, check_map, learn_map
 from convexgan.progressive.passes import Journal, Phase, as_pictures, run_pass, silent
 from convexgan.progressive.pyramid import box_pyramid, check_sizes, default_sizes, to_uint8
 from convexgan.progressive.stages import Coupling, Latents, Stage, solve_stage
@@ -288,10 +288,14 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         arrays = {f"{i}.{name}": getattr(stage, name) for i, stage in enumerate(stages) for name in STAGE_ARRAYS}
         if self.histogram_ is not None:
             arrays["histogram"] = self.histogram_
-        described = [
-            {"size": s.size, "channels": s.channels, "beta": s.beta, "certificate": s.certificate.to_json()}
-            for s in stages
-        ]
+        described = []
+        for i, stage in enumerate(stages):
+            evidence, bare = stage.certificate.evidence, replace(stage.certificate, evidence=None)
+            facts = {"size": stage.size, "channels": stage.channels, "beta": stage.beta, "certificate": bare.to_json()}
+            if evidence is not None:  # as arrays: in JSON they would be several times as large
+                facts["evidence"] = evidence.settings
+                arrays |= {f"{i}.evidence.{name}": array for name, array in evidence.arrays.items()}
+            described.append(facts)
         params = {name: _plain(value) for name, value in self.get_params().items()}
         write_model(path, "progressive", {"params": params, "stages": described, "color": self.color_}, arrays)
 
@@ -305,10 +309,12 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
             model.channels_ = 3 if model.color_ else 1
             model.stages_ = [_read_stage(s, arrays, i, model.channels_) for i, s in enumerate(settings["stages"])]
             model.histogram_ = arrays.get("histogram")
+            if model.histogram_ is not None:
+                check_map(model.histogram_, model.channels_)
             widths = [len(stage.factor) for stage in model.stages_]
             if not widths or [len(s.carry) for s in model.stages_] != [0, *widths[:-1]]:
                 raise ValueError("its stages do not fit together")
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, *DAMAGE) as error:
             raise ValueError(f"{path} is not a complete model file ({error}).") from None
         return model
 
@@ -329,4 +335,8 @@ def _read_stage(settings: dict[str, Any], arrays: dict[str, Any], i: int, channe
     if not fits or not all(np.isfinite(array).all() for array in found.values()):
         raise ValueError(f"the arrays of stage {i} have wrong shapes or entries that are not finite")
     certificate = Certificate.from_json(settings["certificate"])
+    if "evidence" in settings:
+        prefix = f"{i}.evidence."
+        kept = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+        certificate = replace(certificate, evidence=Evidence(dict(settings["evidence"]), kept))
     return Stage(size, channels, check_number(settings["beta"], "beta"), certificate=certificate, **found)

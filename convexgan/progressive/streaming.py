@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from convexgan._checks import physical_memory
 from convexgan.krylov import PROBES, leading_pairs
-from convexgan.moments import Moments
+from convexgan.moments import Moments, Spectrum
 from convexgan.progressive.passes import Journal, Phase, Pictures, run_pass, silent
-from convexgan.progressive.pyramid import box_pyramid, box_sums, halvings, pool, unit, upsample
+from convexgan.progressive.pyramid import box_pyramid, box_sums, halvings, interpolate, pool, unit, upsample
 from convexgan.subspace import Subspace
 
 Array = NDArray[np.float64]
@@ -56,7 +56,7 @@ class StageMoments:
         self.channels = 3 if len(pictures.shape) == 3 else 1
         self.memory = physical_memory() // 2 if memory is None else memory
         self.complete = [size for size in halvings(sizes[-1]) if self._is_complete(size)]
-        self._leading: tuple[int, Array] | None = None  # eigenvectors found last, as rows, and their size
+        self._leading: tuple[int, Spectrum] | None = None  # the size whose eigenpairs were found last, and those
         self._first = _FirstPass(sizes[-1], self.complete[-1] if self.complete else None, self.channels)
         run_pass(pictures, "moments", self._first, journal, phase)
 
@@ -78,7 +78,7 @@ class StageMoments:
             sample = base.mapped(lambda rows: self._game(self._down(rows, self.complete[-1], size), size))
             data = sample.centered()
             if size == self.complete[-1]:
-                self._leading = size, data.spectrum.vectors.T
+                self._leading = size, data.spectrum
             return sample.mean, data
         mean = self._down(self._first.mean[None, :], self.sizes[-1], size)
         known = self._leading_pairs(size, mean, rank, beta, guess)
@@ -90,9 +90,9 @@ class StageMoments:
         """Certified leading eigenpairs; all those above beta where no rank is given."""
         dim, attempt = mean.shape[1], 0
         count = 1 + (rank if rank is not None else self._expected_above(size, float(beta or 0.0)))
-        start = self._start(size, dim)
+        start = self._start(size, dim, _width(count, dim))
         while True:
-            width = min(count + max(10, count // 4), dim)
+            width = _width(count, dim)
             columns = self._columns(size, dim, width, count)
             rows = start[:width] if guess is None else np.vstack([guess, start[:width]])
             name = f"{size} px" if attempt == 0 else f"{size} px, wider"
@@ -107,20 +107,24 @@ class StageMoments:
             )
             last = float(known.enclosure.values[min(count, dim) - 1])
             if beta is None or last <= beta or count >= dim:
-                self._leading = size, known.vectors.T
+                self._leading = size, Moments.on_subspace(known).spectrum
                 return known
             start, count, attempt = known.vectors.T, 2 * count, attempt + 1
 
-    def _start(self, size: int, dim: int) -> Array:
-        """The leading eigenvectors of a coarser level, enlarged, as rows; none with skip connections."""
+    def _start(self, size: int, dim: int, width: int) -> Array:
+        """Leading eigenvectors of a coarser level's moment, interpolated, as rows; none with skip connections."""
         if self.skip and size != self.sizes[0]:
             return np.zeros((0, dim))
         if self._leading is None and self._first.moments is not None:
-            self._leading = self.complete[-1], self._first.moments.centered().spectrum.vectors.T
+            self._leading = self.complete[-1], self._first.moments.centered().spectrum
         if self._leading is None:
             return np.zeros((0, dim))
-        coarse, rows = self._leading
-        return enlarge(np.ascontiguousarray(rows[: dim // 4]), coarse, size, self.channels)
+        coarse, known = self._leading
+        used = slice(0, 2 * width)
+        parts = np.array_split((known.vectors[:, used] * np.sqrt(known.values[used])).T, 1 + width // 32)
+        rows = np.concatenate([_interpolated(part, coarse, size, self.channels) for part in parts])
+        turn = np.linalg.eigh(rows @ rows.T)[1]  # what was interpolated is neither orthogonal nor in order
+        return np.asarray(turn.T[: -1 - width : -1] @ rows)
 
     def _expected_above(self, size: int, beta: float) -> int:
         """A guess at how many eigenvalues exceed beta, from the level below: sums over more pixels are larger."""
@@ -146,7 +150,8 @@ class StageMoments:
         """Whether rows or second moment at a size are few and small enough to be decomposed completely."""
         dim = size * size * self.channels
         fewer = min(dim, len(self.pictures))
-        return fewer <= COMPLETE and 5 * 8 * fewer * dim <= self.memory - BASE_BYTES
+        copies = 8 if fewer == dim else 11  # as measured: of the moment, or of the rows
+        return fewer <= COMPLETE and copies * 8 * fewer * dim <= self.memory - BASE_BYTES
 
     def _down(self, rows: Array, size: int, target: int) -> Array:
         while size > target:
@@ -238,6 +243,18 @@ class _Product:
     def restore(self, arrays: Mapping[str, Any]) -> None:
         """Back to a recorded state."""
         self.total = arrays["total"]
+
+
+def _interpolated(rows: Array, size: int, target: int, channels: int) -> Array:
+    """Flattened pictures interpolated from one size to a larger one, see `interpolate`."""
+    while size < target:
+        rows, size = interpolate(rows, size, channels), 2 * size
+    return rows
+
+
+def _width(count: int, dim: int) -> int:
+    """How many vectors are sought for so many wanted."""
+    return min(count + max(10, count // 2), dim)
 
 
 def enlarge(rows: NDArray[Any], size: int, target: int, channels: int) -> NDArray[Any]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu
 
 from convexgan._checks import check_choice, check_count
-from convexgan._files import write_bytes
+from convexgan._files import DAMAGE, write_bytes
 from convexgan.progressive import ProgressiveConvexGAN, Stage
 from convexgan.progressive.pyramid import to_uint8
 from convexgan.torch.modules import TwoLayerDiscriminator
@@ -222,9 +222,15 @@ class ProgressiveGenerator(nn.Module):
         try:
             with safe_open(path, framework="pt") as file:
                 shape = json.loads((file.metadata() or {})["generator"])
-            made, weights = cls(**shape), load_file(path)
-            made.to(next(iter(weights.values())).dtype).load_state_dict(weights)
-        except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            weights = load_file(path)
+            if {w.dtype for w in weights.values()} not in ({torch.float32}, {torch.float64}):
+                raise ValueError("its weights are not all float32 or all float64")
+            if not all(w.isfinite().all() for w in weights.values()):
+                raise ValueError("it has weights that are not finite")
+            with torch.device("meta"):  # nothing is allocated for a shape that the weights may not have
+                made = cls(**shape)
+            made.load_state_dict(weights, assign=True)
+        except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, *DAMAGE) as error:
             raise ValueError(f"{path} holds no progressive generator or is damaged ({error}).") from None
         return made.to(device)
 
