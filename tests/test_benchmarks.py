@@ -1,4 +1,4 @@
-"""What the benchmarks compute themselves: gradients of the toy game, outcomes of runs, gradient ascent."""
+"""What the benchmarks compute themselves: gradients of the toy game, outcomes of runs, gradient ascent, tuning."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 
 import convexgan as cg
+from benchmarks.optimizers import PLAIN, RIVALS, Counted, best, merit, run, summary
 from benchmarks.relu_against_scip import ascend
 from benchmarks.relu_ipm import sample
 from benchmarks.relu_toy import BETA, OPTIMUM, PRICE, Net, Points, ToyGame, X, exact_bound, judge, outcomes
@@ -88,3 +89,47 @@ def test_ascent_climbs_to_the_maximum_and_not_beyond(p, shifted):
     start = np.abs(np.subtract(*(np.maximum(rows @ U.T, 0).mean(axis=0) for rows in pair)))
     assert (best >= start * (1 - 1e-12)).all() and best.max() <= exact * (1 + 1e-12)
     assert best.max() == pytest.approx(exact, rel=1e-3)
+
+
+# -- optimizers ----------------------------------------------------------------------------------------------------
+
+
+def test_gradients_of_a_step_are_counted():
+    """One for each point, two for second derivatives."""
+    problem, counts = cg.problems.load("bilinear"), {}
+    for name, step in (PLAIN | RIVALS).items():
+        game = Counted(problem.game())
+        step(game, problem.start(0), 0.1)
+        counts[name] = game.count
+    assert list(counts.values()) == [1, 2, 2, 2, 2, 1, 3, 16, 12]
+
+
+def test_a_run_ends_where_it_arrives_or_is_lost_or_has_spent_its_gradients():
+    arrived = run("convex-concave", "extragradient", RIVALS["extragradient"], (0.1, 0.1), 0, 1000)
+    assert arrived["arrived"] and arrived["curve"][-1][1] <= 1e-3 < arrived["curve"][-2][1]
+    assert arrived["curve"][-1][0] == 2 * arrived["steps"] < 1000
+    lost = run("bilinear", "simultaneous", PLAIN["simultaneous"], (1.0, 1.0), 0, 1000)
+    growth = [distance for _, _, distance in lost["curve"]]
+    assert not lost["arrived"] and growth[-1] >= 1e6 > growth[-2] and lost["steps"] < 100
+    assert growth[1] == pytest.approx(np.hypot(5, 7) * 2**5)  # sqrt 2 each step, looked at after ten
+    spent = run("bilinear", "alternating", PLAIN["alternating"], (0.1, 0.1), 0, 300)
+    assert not spent["arrived"] and (spent["steps"], spent["curve"][-1][0]) == (150, 300)
+    mean = run("bilinear", "alternating, averaged", PLAIN["alternating, averaged"], (0.1, 0.1), 0, 300)
+    assert mean["curve"][-1][2] < 0.3 * spent["curve"][-1][2]
+
+
+def found(arrived, seconds, *curve):
+    return {"arrived": arrived, "rates": (0.1, 0.1), "steps": 7, "seconds": seconds, "curve": list(curve)}
+
+
+def test_the_best_step_size_and_the_best_method():
+    slow, fast = found(True, 1.0, (90, 1e-4, 1e-4)), found(True, 2.0, (80, 9e-4, 1.0))
+    near, far = found(False, 1.0, (5, 0.01, 1.0), (99, 0.5, 1.0)), found(False, 1.0, (99, 0.1, 1.0))
+    lost = found(False, 0.1, (5, 1e-2, 1.0), (9, 1e9, np.inf))
+    assert sorted([lost, far, slow, near, fast], key=merit) == [fast, slow, near, far, lost]
+    runs = {"one": [slow, lost, far], "two": [fast, fast, far], "three": [slow, slow, slow], "none": [near, lost, far]}
+    methods = {name: summary(each) for name, each in runs.items()}
+    assert [methods[name]["arrived"] for name in runs] == [1, 2, 3, 0]
+    assert best(methods, ["one", "two", "none"], 0.5) == ["two", "2 of 3", "0.1, 0.1", 7, 2.0, 4.0]
+    assert best(methods, methods, np.nan)[0] == "three" and best(methods, methods, np.nan)[-1] == ""
+    assert best(methods, ["none"], 0.5)[3:] == ["not reached in 7", "error 0.5", ""]

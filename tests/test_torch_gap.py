@@ -94,6 +94,16 @@ def test_samples_modules_of_others_and_names_are_judged_too():
     assert sampled.certificate.evidence is not None
 
 
+@pytest.mark.parametrize("latents", [rows(np.ones(2), 3), cg.GaussianLatent(2)], ids=["fixed", "law"])
+def test_the_discriminator_of_a_deep_generator_guarantees_against_all_generators(latents):
+    torch.manual_seed(0)
+    D = from_solution(cg.solve(X, cg.GaussianLatent(5), beta=1.0))[1]
+    for G in (TwoLayerGenerator(2, 5, 8).double(), nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 5)).double()):
+        found = audit(G, D, X, latents, Objective(beta=1.0), samples=100)
+        assert found.guaranteed == pytest.approx(16.5) == pytest.approx(found.certificate.bound)
+        assert found.multiple == pytest.approx(1.0)
+
+
 def test_weights_are_the_output_for_white_latents_and_measured_for_others():
     objective = Objective(beta=1.0, regularizer="weights")
     G, D = from_solution(cg.solve(X, cg.GaussianLatent(5), beta=1.0))

@@ -25,6 +25,7 @@ from convexgan.torch import (
     Outcome,
     TwoLayerDiscriminator,
     TwoLayerGenerator,
+    from_solution,
     train,
 )
 from convexgan.torch.objective import Batch, ModuleGame, Payoff
@@ -158,6 +159,17 @@ def test_a_certified_gap_ends_the_run(method):
     Y = G(torch.from_numpy(Z)).detach().numpy()
     assert last["value"] == pytest.approx(np.sum(Y**2) / len(Y)) == pytest.approx(optimum, rel=0.01)
     assert cg.ipm(X, Y, "quadratic").value <= 1 + 0.011 * 9
+
+
+@pytest.mark.parametrize(
+    "method", ["simultaneous", "alternating", "extragradient", "optimistic", "generative_minimization"]
+)
+def test_players_at_the_saddle_point_of_a_bounded_discriminator_stay(method):
+    data, Z = rows(EIGENVALUES), rows(np.ones(5), 3)
+    G, D = from_solution(cg.solve(data, Z, lam=2.5))
+    run = train(G, D, data, Z, Objective(lam=2.5), method=method, rates=0.02, steps=20, gap=0)
+    assert D.penalty().item() == pytest.approx(2.5)
+    assert run.audit.optimal(1e-6) and run.audit.discriminator_gap == pytest.approx(0.0, abs=1e-6)
 
 
 def test_averages_converge_where_the_iterates_circle():

@@ -199,7 +199,7 @@ def guaranteed(
     X: Any, Y: Any, spec: Any, Z: Any, critic: Critic, settings: dict[str, Any], *, rescale: bool
 ) -> tuple[float, float]:
     """What the discriminator, or the best multiple of it, guarantees against the class of Y; and the factor."""
-    game = read_call(X, Z, generator=spec or Free(1), **settings).game
+    game = read_call(X, Z if spec is not None else None, generator=spec or Free(1), **settings).game
     if spec is None:
         game = replace(game, latent=any_law(game.data, Moments.from_array(Y)))
     return dual_value(game, critic, rescale=rescale)

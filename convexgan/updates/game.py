@@ -31,6 +31,13 @@ class Game(Protocol):
         """Both at the same point; override it where they share work."""
         return self.grad_x(x, y), self.grad_y(x, y)
 
+    def projected(self, y: Player) -> Player:
+        """The maximiser moved to where the game allows it; y itself unless a subclass says otherwise.
+
+        Steps project the points at which they look; what they return is for the caller to project.
+        """
+        return y
+
 
 class DifferentiableGame(Game, Protocol):
     """A game whose gradients can be differentiated once more."""
