@@ -1,12 +1,14 @@
-"""What the benchmarks compute themselves: gradients of the toy game, outcomes of runs, gradient ascent."""
+"""What the benchmarks compute themselves: gradients of the toy game, outcomes of runs, gradient ascent, exact laws."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 
 import convexgan as cg
+from benchmarks import _records, progressive_gda
 from benchmarks.relu_against_scip import ascend
 from benchmarks.relu_ipm import sample
 from benchmarks.relu_toy import BETA, OPTIMUM, PRICE, Net, Points, ToyGame, X, exact_bound, judge, outcomes
@@ -88,3 +90,45 @@ def test_ascent_climbs_to_the_maximum_and_not_beyond(p, shifted):
     start = np.abs(np.subtract(*(np.maximum(rows @ U.T, 0).mean(axis=0) for rows in pair)))
     assert (best >= start * (1 - 1e-12)).all() and best.max() <= exact * (1 + 1e-12)
     assert best.max() == pytest.approx(exact, rel=1e-3)
+
+
+def test_stages_are_judged_as_the_law_they_sample():
+    torch.manual_seed(0)
+    before = progressive_gda.Law(np.array([1.0, -2.0, 0.5]), np.random.default_rng(0).standard_normal((2, 3)))
+    stage = progressive_gda.Stage(before, 4, bias=True).double()
+    with torch.no_grad():
+        stage.map.bias += torch.arange(4.0)
+        rows = stage(torch.randn(200_000, 2, dtype=torch.float64)).numpy()
+    law = stage.law()
+    assert np.allclose(rows.mean(axis=0), law.mean, atol=0.03)
+    assert np.allclose(np.cov(rows.T), law.factor.T @ law.factor, atol=0.05)
+
+
+def test_the_optimum_has_no_gap_and_batches_without_noise_play_the_same_game():
+    level = progressive_gda.levels("ORL, grey", (4, 8))[8]
+    optimum = progressive_gda.Law(
+        level.before.mean @ level.solution.generator.weights, level.solution.generator.weights
+    )
+    optimum = optimum._replace(factor=level.before.factor @ optimum.factor)
+    assert level.gap(optimum) == pytest.approx(0, abs=1e-9)
+    assert level.solution.certificate.kind == "saddle" and np.linalg.matrix_rank(optimum.factor) == level.rank
+    assert level.gap(optimum._replace(factor=1.1 * optimum.factor)) > 1e-3
+    curve = progressive_gda.without_noise(level, "exact response", 60, 0)
+    assert curve[0][0] == 0 and 0 < curve[-1][2] < curve[0][2] < 1
+    rows, latents = progressive_gda.exact_batches(level)
+    assert np.allclose(rows.T @ rows / len(rows), level.rows.T @ level.rows / len(level.rows))
+    assert np.allclose(latents.T @ latents / len(latents), np.eye(len(level.before.factor)))
+
+
+def test_finished_runs_are_recalled_and_lines_cut_short_are_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(_records, "BUILD", tmp_path / "build")
+    made = []
+    for seed in (0, 1, 0):
+        assert _records.recall("x", {"seed": seed}, lambda seed=seed: made.append(seed) or [seed, 0.5]) == [seed, 0.5]
+    assert made == [0, 1]
+    path = tmp_path / "build" / "x.jsonl"
+    path.write_text(path.read_text()[:-8])
+    assert _records.recall("x", {"seed": 1}, lambda: [9]) == [9]
+    assert _records.recall("x", {"seed": 0}, lambda: [9]) == [0, 0.5] and _records.recall("x", {"seed": 1}, list) == [9]
+    _records.forget("x")
+    assert not path.exists()
