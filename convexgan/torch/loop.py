@@ -85,7 +85,7 @@ class Loop:
         batches: Batches,
         step: Step,
         rates: Any,
-        averaged: bool,
+        averaged: bool | float,
         gap: float | None,
         callbacks: tuple[Callback, ...],
     ) -> None:
@@ -124,15 +124,23 @@ class Loop:
     def _advance(self) -> bool:
         """One step; False, and no step, if the payoff or a player is not finite or out of all proportion."""
         game = self.game
-        game.batch = self.batches.draw(game.payoff.objective.gradient_penalty > 0)
+        game.batch = self.batches.draw(game.payoff.objective.smooth)
         new = self.step(game, self.state, self.rates)
         if not (math.isfinite(float(game.last)) and norm(new) <= self.limit):
             return False
         self.state = State(new.x, game.projected(new.y), new.memory)
         if self.averaged:
-            self.mean = average(self.mean, self.state)
+            self._average()
         self.count += 1
         return True
+
+    def _average(self) -> None:
+        """Add the players to their mean; under a decay, the generator to a mean of about 1 / (1 - decay) steps."""
+        if self.averaged is True:
+            self.mean = average(self.mean, self.state)
+            return
+        mean = average(self.mean, self.state._replace(y=()))
+        self.mean = mean._replace(total=min(mean.total, self.averaged / (1 - self.averaged)))
 
     def _look(self) -> None:
         """Raise if the players do not fit the data or each other."""
@@ -154,7 +162,7 @@ class Loop:
     def _load(self) -> None:
         """Write the players that are reported into the modules."""
         shown = self.state if self.mean is None else self.mean
-        self.game.load(shown.x, shown.y)
+        self.game.load(shown.x, shown.y if self.averaged is True else self.state.y)
 
     def _record(self, report: Any) -> None:
         """Add a row to the history."""

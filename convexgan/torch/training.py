@@ -40,6 +40,7 @@ METHODS: dict[str, Callable[..., State]] = {
 }
 TRANSFORMED = ("simultaneous", "alternating", "generative_minimization")
 SECOND_ORDER = (unrolled, consensus)
+ZERO_SUM = (*SECOND_ORDER, generative_minimization)
 OPTIMIZERS = ("sgd", "adam")
 
 
@@ -55,7 +56,7 @@ def train(
     rates: float | tuple[float, float] = 1e-2,
     steps: int = 1000,
     batch: int | None = None,
-    averaged: bool = False,
+    averaged: bool | float = False,
     gap: float | None = None,
     every: int = 100,
     callbacks: Iterable[Callback] = (),
@@ -88,9 +89,10 @@ def train(
         In all, those before a checkpoint included.
     batch : int, optional
         Rows drawn for each step, with replacement; by default all of them.
-    averaged : bool
+    averaged : bool or float
         The modules hold the average of all iterates when they are monitored and in the end: what converges where the
-        game is convex-concave.
+        game is convex-concave. A number below 1 averages the generator only, exponentially with this decay (plainly as
+        long as 1 / (1 - decay) steps have not been taken); the discriminator is the last.
     gap : float, optional
         Certify the generator every ``every`` steps, and stop at this relative gap and violation; 0 only watches.
     every : int
@@ -121,12 +123,15 @@ def train(
     """
     objective = Objective() if objective is None else objective
     _check_devices(generator, discriminator)
+    step = resolve_step(method, optimizer, isinstance(discriminator, ExactDiscriminatorLoss))
+    if _function(step) in ZERO_SUM and not objective.zero_sum:
+        raise ValueError(f"loss={objective.loss!r} is not a zero-sum game, which method={_described(method)!r} is for.")
     loop = Loop(
         ModuleGame(Payoff(generator, discriminator, objective)),
         Batches(data, latents, batch, generator, rng),
-        resolve_step(method, optimizer, isinstance(discriminator, ExactDiscriminatorLoss)),
+        step,
         rates,
-        averaged,
+        averaged if isinstance(averaged, bool) else _check_decay(averaged),
         None if gap is None else check_number(gap, "gap"),
         tuple(callbacks),
     )
@@ -154,7 +159,7 @@ def resolve_step(method: str | Step, optimizer: str | Transform, exact: bool) ->
         transform = optimizer
     elif check_choice(optimizer, "optimizer", OPTIMIZERS) == "adam":
         transform = adam
-    if exact and (step.func if isinstance(step, partial) else step) in SECOND_ORDER:
+    if exact and _function(step) in SECOND_ORDER:
         raise ValueError("consensus and unrolled differentiate the discriminator, which the exact one does not allow.")
     if transform is None:
         return step
@@ -162,6 +167,17 @@ def resolve_step(method: str | Step, optimizer: str | Transform, exact: bool) ->
         names = ", ".join(TRANSFORMED)
         raise ValueError(f"optimizer is for the methods {names}; fix it in a step function of your own with partial.")
     return partial(step, transform=transform)
+
+
+def _function(step: Step) -> Any:
+    """The step function without what `partial` has fixed."""
+    return step.func if isinstance(step, partial) else step
+
+
+def _check_decay(averaged: float) -> float:
+    if not 0 < check_number(averaged, "averaged") < 1:
+        raise ValueError(f"averaged must be True, False or a decay strictly between 0 and 1, got {averaged!r}.")
+    return averaged
 
 
 def _check_devices(generator: nn.Module, discriminator: nn.Module) -> None:
