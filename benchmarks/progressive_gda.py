@@ -51,7 +51,7 @@ from benchmarks._report import parse, write
 from convexgan.datasets import orl
 from convexgan.progressive.model import PUBLISHED_RANKS
 from convexgan.progressive.pyramid import box_pyramid, upsample
-from convexgan.torch import ExactDiscriminatorLoss, LinearGenerator, Objective, TwoLayerDiscriminator, train
+from convexgan.torch import ExactDiscriminatorLoss, LinearGenerator, Objective, Outcome, TwoLayerDiscriminator, train
 from convexgan.updates import adam
 
 Array = NDArray[np.float64]
@@ -72,6 +72,16 @@ class Law(NamedTuple):
 
     mean: Array
     factor: Array
+
+
+class Run(NamedTuple):
+    """One curve, with rows (step, seconds, gap)."""
+
+    pictures: str
+    method: str
+    size: int
+    seed: int
+    curve: list[list[float]]
 
 
 class Stage(nn.Module):
@@ -143,8 +153,8 @@ def trained(
     steps: int,
     seed: int,
     look: Callable[[int, float, Law], None],
-) -> str:
-    """Train, and report what became of it."""
+) -> None:
+    """Train; look(step, seconds, law) sees the generator on the way."""
     clock = Clock()
 
     def callback(step: int, _G: nn.Module, _D: nn.Module) -> None:
@@ -154,7 +164,8 @@ def trained(
 
     every = max(steps // LOOKS, 1)
     run = train(G, D, rows, latents, objective, **options, steps=steps, every=every, callbacks=[callback], rng=seed)
-    return str(run.outcome)
+    if run.outcome is Outcome.INTERRUPTED:
+        raise KeyboardInterrupt
 
 
 @dataclass(frozen=True)
@@ -258,24 +269,26 @@ def plan(quick: bool) -> dict[str, tuple[tuple[int, ...], int]]:
     return {"ORL, grey": ((4, 8), 1)} if quick else SETS
 
 
-def runs(quick: bool) -> Iterator[tuple[str, str, int, int, list[list[float]]]]:
-    """(set, method, size, seed, curve) of every run, made or recalled."""
+def runs(quick: bool) -> Iterator[Run]:
+    """Every run, made or recalled: one seed of each set first, the costly ones last."""
     steps = dict.fromkeys(STEPS, 300) if quick else STEPS
-    for name, (sizes, seeds) in plan(quick).items():
-        remember = partial(recall, "progressive_gda_quick" if quick else "progressive_gda")
-        for size, level in levels(name, sizes).items():
-            key = {"set": name, "size": size, "steps": steps[size]}
-            for method in WITHOUT_NOISE if size <= 8 else ():
-                make = partial(without_noise, level, method, steps[size], 0)
-                yield name, method, size, 0, remember(key | {"method": method}, make)
-            for seed in range(seeds):
+    remember = partial(recall, "progressive_gda_quick" if quick else "progressive_gda")
+    chosen = plan(quick)
+    for seed in range(max(seeds for _, seeds in chosen.values())):
+        for name in (name for name, (_, seeds) in chosen.items() if seed < seeds):
+            sizes = chosen[name][0]
+            game = levels(name, sizes)
+            for size, level in game.items():
+                key = {"set": name, "size": size, "steps": steps[size]}
                 make = partial(ours, level, steps[size], seed)
-                yield name, "our objective", size, seed, remember(key | {"method": "ours", "seed": seed}, make)
-        for seed in range(seeds):
+                yield Run(name, "our objective", size, seed, remember(key | {"method": "ours", "seed": seed}, make))
+                for method in WITHOUT_NOISE if size <= 8 and seed == 0 else ():
+                    make = partial(without_noise, level, method, steps[size], 0)
+                    yield Run(name, method, size, 0, remember(key | {"method": method}, make))
             key = {"set": name, "sizes": list(sizes), "steps": steps[sizes[-1]], "method": "published", "seed": seed}
             found = remember(key, partial(published, name, sizes, steps, seed))
             for size in sizes:
-                yield name, "published", size, seed, found[str(size)]
+                yield Run(name, "published", size, seed, found[str(size)])
 
 
 def reached(curve: list[list[float]]) -> tuple[float, float]:
@@ -300,14 +313,14 @@ def cells(label: str, curves: list[list[list[float]]], level: Level) -> list[Any
     return [label, len(curves), int(steps), seconds, least, float(np.median(final)), when, ratio]
 
 
-def table(found: list[tuple[str, str, int, int, list[list[float]]]], quick: bool) -> list[list[Any]]:
+def table(found: list[Run], quick: bool) -> list[list[Any]]:
     """A row for each method at each resolution."""
     lines: list[list[Any]] = []
-    for name in dict.fromkeys(run[0] for run in found):
+    for name in dict.fromkeys(run.pictures for run in found):
         for size, level in levels(name, plan(quick)[name][0]).items():
             here: dict[str, list[list[list[float]]]] = {}
-            for _, method, _, _, curve in (run for run in found if run[0] == name and run[2] == size):
-                here.setdefault(method, []).append(curve)
+            for run in (run for run in found if (run.pictures, run.size) == (name, size)):
+                here.setdefault(run.method, []).append(run.curve)
             d, gap = level.rows.shape[1], level.solution.certificate.gap
             head = [name, size, d, level.rank]
             lines.append([*head, "closed form", 1, "", level.seconds, abs(gap), abs(gap), "", 1])
@@ -320,17 +333,17 @@ def table(found: list[tuple[str, str, int, int, list[list[float]]]], quick: bool
     return lines
 
 
-def figure(found: list[tuple[str, str, int, int, list[list[float]]]], quick: bool) -> Figure:
+def figure(found: list[Run], quick: bool) -> Figure:
     """The gap over processor seconds, a panel for each set and size."""
-    names = list(dict.fromkeys(run[0] for run in found))
+    names = list(dict.fromkeys(run.pictures for run in found))
     page = Figure(figsize=(12, 3 * len(names)), layout="constrained")
     panels = page.subplots(len(names), 4, sharey=True, squeeze=False)
     for row, name in zip(panels, names, strict=True):
         for panel, (size, level) in zip(row, levels(name, plan(quick)[name][0]).items(), strict=False):
-            for _, method, _, seed, curve in (run for run in found if run[0] == name and run[2] == size):
-                colour = {"published": "C3", "our objective": "C0"}.get(method, "C2")
-                _, seconds, gaps = np.array(curve[1:]).T
-                panel.loglog(seconds, np.maximum(gaps, 1e-6), color=colour, linewidth=0.5 if seed else 1)
+            for run in (run for run in found if (run.pictures, run.size) == (name, size)):
+                colour = {"published": "C3", "our objective": "C0"}.get(run.method, "C2")
+                _, seconds, gaps = np.array(run.curve[1:]).T
+                panel.loglog(seconds, np.maximum(gaps, 1e-6), color=colour, linewidth=0.5 if run.seed else 1)
             panel.plot(level.seconds, 1e-6, "k*", markersize=10)
             panel.axhline(TARGET, color="gray", linestyle=":")
             panel.set(title=f"{name}, {size} px", xlabel="processor seconds")
@@ -348,11 +361,11 @@ def main() -> None:
     torch.set_num_threads(1)
     if options.quick:
         forget("progressive_gda_quick")
-    found = []
+    found: list[Run] = []
     with suppress(KeyboardInterrupt):
         for run in runs(options.quick):
             found.append(run)
-            print(*run[:4], "last step, seconds, gap:", *(f"{value:.4g}" for value in run[4][-1]), flush=True)
+            print(*run[:-1], "last step, seconds, gap:", *(f"{value:.4g}" for value in run.curve[-1]), flush=True)
     columns = ["pictures", "size", "d", "rank", "method", "seeds", "steps", "seconds", "least gap", "final gap"]
     columns += [f"steps to gap {TARGET:g}", "time to it / closed form"]
     page = figure(found, options.quick)
