@@ -36,6 +36,8 @@ class Pictures(Protocol):
 
     def blocks(self, start: int = 0) -> Iterator[NDArray[Any]]: ...
 
+    def take(self, places: NDArray[np.int64]) -> NDArray[Any]: ...
+
 
 @dataclass(frozen=True, eq=False)
 class ArrayPictures:
@@ -64,10 +66,20 @@ class ArrayPictures:
         for i in range(start * BLOCK, len(self.images), BLOCK):
             yield self.images[i : i + BLOCK]
 
+    def take(self, places: NDArray[np.int64]) -> NDArray[Any]:
+        """The pictures at these places."""
+        return np.asarray(self.images[places])
+
 
 def as_pictures(images: Any) -> Pictures:
     """What is read block by block already, or an array, checked."""
-    return images if hasattr(images, "blocks") else ArrayPictures(check_pictures(np.asarray(images)))
+    if hasattr(images, "blocks"):
+        return images  # type: ignore[no-any-return]
+    try:
+        array = np.asarray(images)
+    except ValueError:  # a list whose arrays do not stack
+        raise ValueError("images mixes pictures of several shapes: bring them to one size and mode.") from None
+    return ArrayPictures(check_pictures(array))
 
 
 class Accumulator(Protocol):

@@ -118,7 +118,7 @@ class Payoff(nn.Module):
 
     def forward(self, real: Tensor, latents: Tensor, mix: Tensor | None = None, minimised: bool = False) -> Tensor:
         """The payoff, a scalar, or what the generator minimises, which is the same in a zero-sum game."""
-        fake: Tensor = self.generator(latents)
+        fake: Tensor = self.generator(latents).to(real.dtype)  # it may be coarser in mixed precision, as scores may
         if fake.shape[1:] != real.shape[1:]:
             raise ValueError(
                 f"the generator makes samples of shape {tuple(fake.shape[1:])}, the data has {tuple(real.shape[1:])}: "
@@ -157,7 +157,7 @@ class Payoff(nn.Module):
             raise ValueError(
                 f"the discriminator makes {tuple(scores.shape)} of {len(samples)} samples: one number each is needed."
             )
-        return scores.flatten()
+        return scores.flatten().to(samples.dtype)
 
     def _scores_and_slope(self, samples: Tensor, smooth: bool) -> tuple[Tensor, Tensor | float]:
         """The scores, and if asked mean |grad D|^2, in which the samples are held fixed."""
@@ -217,8 +217,8 @@ class ModuleGame(DifferentiableGame):
     batch: Batch
     last: Tensor
 
-    def __init__(self, payoff: Payoff) -> None:
-        self.payoff = payoff
+    def __init__(self, payoff: Payoff, mixed_precision: bool = False) -> None:
+        self.payoff, self.mixed_precision = payoff, mixed_precision
         modules = {"generator": payoff.generator, "discriminator": payoff.discriminator}
         self.names_x, self.names_y = (
             [f"{player}.{name}" for name, p in module.named_parameters() if p.requires_grad]
@@ -253,7 +253,8 @@ class ModuleGame(DifferentiableGame):
 
     def _call(self, x: tuple[Tensor, ...], y: tuple[Tensor, ...], arguments: tuple[Any, ...]) -> Tensor:
         parameters = dict(zip([*self.names_x, *self.names_y], [*x, *y], strict=True))
-        found: Tensor = functional_call(self.payoff, parameters, arguments)
+        with torch.autocast(arguments[0].device.type, torch.bfloat16, enabled=self.mixed_precision):
+            found: Tensor = functional_call(self.payoff, parameters, arguments)
         return found
 
     @torch.enable_grad()

@@ -14,6 +14,7 @@ from convexgan._checks import check_choice, check_count, check_number
 from convexgan.torch.batches import Batches
 from convexgan.torch.exact import ExactDiscriminatorLoss
 from convexgan.torch.loop import Callback, Loop, Step, Training
+from convexgan.torch.modules import uncompiled
 from convexgan.torch.objective import ModuleGame, Objective, Payoff
 from convexgan.torch.progress import shown
 from convexgan.updates import (
@@ -53,7 +54,7 @@ def train(
     *,
     method: str | Step = "alternating",
     optimizer: str | Transform = "sgd",
-    rates: float | tuple[float, float] = 1e-2,
+    rates: float | tuple[Any, Any] = 1e-2,
     steps: int = 1000,
     batch: int | None = None,
     averaged: bool | float = False,
@@ -62,6 +63,7 @@ def train(
     callbacks: Iterable[Callback] = (),
     checkpoint: str | os.PathLike[str] | None = None,
     rng: int = 0,
+    mixed_precision: bool = False,
     progress: bool = False,
 ) -> Training:
     """Train two players in place by any method of the descent-ascent family.
@@ -69,9 +71,10 @@ def train(
     Parameters
     ----------
     generator, discriminator : modules
+        A generator with a method ``at_step(step)`` is told each step before it is taken.
         The discriminator may be an `ExactDiscriminatorLoss`: then only the generator is trained, and every method is
         gradient descent of its kind.
-    data : (n, ...) array or tensor
+    data : (n, ...) array or tensor, or PictureSource
         Real samples.
     latents : (m, ...) array or tensor, int, GaussianLatent, optional
         Fixed latents, or the dimension of fresh Gaussian ones; by default the generator's ``latent_dim``.
@@ -84,7 +87,8 @@ def train(
     optimizer : "sgd", "adam" or a transform of gradients
         For simultaneous, alternating and generative_minimization.
     rates : float or pair
-        Step sizes of the generator and the discriminator.
+        Step sizes of the generator and the discriminator; a player's may be a tuple with one for each of its
+        parameters that require gradients.
     steps : int
         In all, those before a checkpoint included.
     batch : int, optional
@@ -101,9 +105,11 @@ def train(
         What they return is added to the history.
     checkpoint : path, optional
         Written every ``every`` steps. If the file exists, the run continues from it, bit for bit as if it had never
-        been interrupted (on the same machine with as many threads).
+        been interrupted (on the same machine with as many threads, and batches of the same size).
     rng : int
         Seed of batches and latents.
+    mixed_precision : bool
+        Compute payoffs in bfloat16 where that is safe (`torch.autocast`); parameters stay what they are.
     progress : bool
         Show a bar on stderr.
 
@@ -127,7 +133,7 @@ def train(
     if _function(step) in ZERO_SUM and not objective.zero_sum:
         raise ValueError(f"loss={objective.loss!r} is not a zero-sum game, which method={_described(method)!r} is for.")
     loop = Loop(
-        ModuleGame(Payoff(generator, discriminator, objective)),
+        ModuleGame(Payoff(generator, discriminator, objective), mixed_precision),
         Batches(data, latents, batch, generator, rng),
         step,
         rates,
@@ -139,11 +145,12 @@ def train(
     settings = {
         "method": _described(method),
         "optimizer": _described(optimizer),
-        "rates": list(rates) if isinstance(rates, tuple) else rates,
-        "batch": batch,
+        "rates": _plain(rates),
         "averaged": averaged,
         "every": every,
         "rng": rng,
+        "generator": f"{type(uncompiled(generator)).__name__}({generator.extra_repr()})",
+        "mixed_precision": mixed_precision,
         "objective": asdict(objective),
         "data": loop.batches.digest() if checkpoint is not None else "",
     }
@@ -190,6 +197,11 @@ def _check_devices(generator: nn.Module, discriminator: nn.Module) -> None:
         }
         if len(found) > 1:
             raise ValueError(f"the players are {kind}, {', '.join(sorted(found))}: move them with .to(...).")
+
+
+def _plain(rates: Any) -> Any:
+    """The rates as JSON has them."""
+    return [_plain(rate) for rate in rates] if isinstance(rates, tuple) else rates
 
 
 def _described(function: Any) -> str:
