@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 
 import convexgan as cg
-from benchmarks import _records, progressive_gda
+from benchmarks import _records, faces, progressive_gda
 from benchmarks.relu_against_scip import ascend
 from benchmarks.relu_ipm import sample
 from benchmarks.relu_toy import BETA, OPTIMUM, PRICE, Net, Points, ToyGame, X, exact_bound, judge, outcomes
@@ -132,3 +132,24 @@ def test_finished_runs_are_recalled_and_lines_cut_short_are_not(tmp_path, monkey
     assert _records.recall("x", {"seed": 0}, lambda: [9]) == [0, 0.5] and _records.recall("x", {"seed": 1}, list) == [9]
     _records.forget("x")
     assert not path.exists()
+
+
+def test_when_warm_is_as_good_as_cold_ever_was():
+    pictures = np.zeros((4, 4, 4), dtype=np.uint8)
+    task = faces.Task("set", pictures, pictures)
+    curves = {"cold": [[0, 1.0, 90.0], [10, 5.0, 40.0], [20, 8.0, 60.0]], "warm": [[0, 2.0, 50.0], [10, 3.0, 40.0]]}
+    found = [faces.Run(task, method, 0, {"curve": curve}) for method, curve in curves.items()]
+    assert "cold is best at step 10 (5 s) with 40; warm is as good at step 10, 3 s, ratio 0.6" in faces.answers(found)
+    found[1].found["curve"][1][2] = 41.0
+    assert "warm is as good never" in faces.answers(found)
+
+
+def test_the_published_baseline_keeps_its_earlier_stages():
+    rng = np.random.default_rng(0)
+    first = faces.stage_laws(rng.standard_normal((40, 4)), None, 31, 0)
+    assert [row[0] for row in first] == list(range(32))
+    assert [row[1] for row in first] == sorted(row[1] for row in first)
+    law = first[-1][2]
+    second = faces.stage_laws(rng.standard_normal((40, 6)), law, 2, 0)[-1][2]
+    assert law.factor.shape == (48, 4) and second.factor.shape == (48, 6)
+    assert np.linalg.norm(second.factor - law.factor @ np.linalg.pinv(law.factor) @ second.factor) < 1e-9
