@@ -4,7 +4,7 @@ Claims: the proved bounds enclose the simulated mean within 3 standard errors wh
 second-order estimate is within 8 % from k = 2n + 5 on and within 4 % from 3n on; a sweep at d = 64 with 40 draws
 and 30 latent dimensions takes under 20 s on two cores, the mixed learner included. Its medians
 (double_descent_curves.md, double_descent.png): without pairs about 2.53 at every k >= n = 20; with pairs 3.8 at k = 6,
-hundreds at k = n, 3.0 and 2.4 after the second descent at k = 41 and 64, and 3.4 at k = 400, where the generator has
+hundreds at k = n, 2.9 and 2.4 after the second descent at k = 41 and 64, and 3.4 at k = 400, where the generator has
 shrunk.
 
 Example: python -m benchmarks.double_descent --quick

@@ -14,7 +14,7 @@ class InfeasibleError(ConvexGANError):
     ----------
     smallest_beta : float
         A ``beta`` with which the same call succeeds: the smallest one for closed forms; for programs over
-        rank-limited latents the smallest one known.
+        rank-limited latents the smallest one known; inf if constraints that were added to a program contradict it.
     """
 
     def __init__(self, message: str, smallest_beta: float) -> None:

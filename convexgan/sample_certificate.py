@@ -82,25 +82,54 @@ def make_sample_certificate(
 
     The ipm is the proved upper bound of its search, so that a violation is never understated.
     """
-    found = discriminator_response(game, points, weights, **search)
+    found = discriminator_response(game, points, weights, **search).upper_bound
     nothing = discriminator_response(game, np.zeros((1, points.shape[1])), np.ones(1), **search).value
-    value = float(game.cost(points) @ weights) + (game.lam or 0.0) * found.upper_bound
-    violation = 0.0 if game.beta is None else max(found.upper_bound - game.beta, 0.0)
+    cost, evidence = float(game.cost(points) @ weights), _evidence(game, points, weights, critic)
+    return judge(game, cost, found, nothing, generator_response(game, critic), [], "bounded", tol, evidence)
+
+
+def judge(
+    game: SampleGame,
+    cost: float,
+    ipm: float,
+    nothing: float,
+    max_min: float,
+    others: list[tuple[float, str]],
+    unproved: Kind,
+    tol: float,
+    evidence: Evidence,
+) -> Certificate:
+    """The certificate from what was computed from the data, in canonical units.
+
+    Parameters
+    ----------
+    cost, ipm, nothing : float
+        R of the generator, its ipm from above, and the ipm of a point at 0.
+    max_min : float
+        What the discriminator guarantees.
+    others : list of (float, str)
+        Further lower bounds, and where they come from.
+    unproved : str
+        The kind if optimality is not proved.
+    """
+    value = cost + (game.lam or 0.0) * ipm
+    violation = 0.0 if game.beta is None else max(ipm - game.beta, 0.0)
     scale = max(game.beta or 0.0, nothing)
     relative = violation / scale if scale > 0 else (0.0 if violation == 0 else math.inf)
-    max_min = generator_response(game, critic)
-    bound, origin = (max_min, ORIGIN) if max_min > 0 else (0.0, "costs are non-negative")
+    guaranteed = (max_min, ORIGIN) if max_min > 0 else (0.0, "costs are non-negative")
+    bound, origin = max([guaranteed, *others], key=lambda pair: pair[0])
     noise = 32 * float(np.finfo(float).eps) * (float(game.cost(game.data).mean()) + (game.lam or 0.0) * nothing)
-    gap = relative_gap(value, bound, noise)
-    kind: Kind = "bounded"
+    gap, kind = relative_gap(value, bound, noise), unproved
     if relative > tol or gap < -tol:
         kind = "infeasible"
+    elif relative_gap(value, guaranteed[0], noise) <= tol:
+        kind, (bound, origin) = "saddle", guaranteed
     elif gap <= tol:
-        kind = "saddle"
+        kind = "minimax"
     return Certificate(
         value * game.value_scale,
         bound * game.value_scale,
-        found.upper_bound * game.rows,
+        ipm * game.rows,
         violation * game.rows,
         relative,
         kind,
@@ -109,7 +138,7 @@ def make_sample_certificate(
         origin,
         noise * game.value_scale,
         tol,
-        _evidence(game, points, weights, critic),
+        evidence,
     )
 
 
@@ -146,7 +175,15 @@ def best_critic(
 
 
 def _evidence(game: SampleGame, points: Array, weights: Array, critic: TwoLayerDiscriminator) -> Evidence:
-    settings: dict[str, Any] = {
+    arrays = {"points": points, "weights": weights}
+    if game.particles is not None:
+        arrays["particles"] = game.particles
+    return Evidence(settings_of(game), arrays | arrays_of(critic))
+
+
+def settings_of(game: SampleGame) -> dict[str, Any]:
+    """What `game_from` needs beside the data."""
+    return {
         "activation": game.activation.name,
         "coefficients": list(parameters(game.activation)),
         "beta": game.beta,
@@ -156,16 +193,11 @@ def _evidence(game: SampleGame, points: Array, weights: Array, critic: TwoLayerD
         "rows": game.rows,
         "value_scale": game.value_scale,
     }
-    arrays = {
-        "points": points,
-        "weights": weights,
-        "neurons": critic.neurons,
-        "biases": critic.biases,
-        "outer": critic.outer,
-    }
-    if game.particles is not None:
-        arrays["particles"] = game.particles
-    return Evidence(settings, arrays)
+
+
+def arrays_of(critic: TwoLayerDiscriminator) -> dict[str, Array]:
+    """What `critic_from` needs."""
+    return {"neurons": critic.neurons, "biases": critic.biases, "outer": critic.outer}
 
 
 def verify_sample_certificate(evidence: Evidence, X: Any, tol: float) -> Certificate:
@@ -181,6 +213,22 @@ def verify_sample_certificate(evidence: Evidence, X: Any, tol: float) -> Certifi
 
 def _read_evidence(evidence: Evidence, data: Array) -> tuple[SampleGame, Array, Array, TwoLayerDiscriminator]:
     """The game, the generated law and the discriminator, checked."""
+    arrays = evidence.arrays
+    game = game_from(evidence, data)
+    points, weights = arrays["points"], arrays["weights"]
+    if points.ndim != 2 or points.shape[1] != data.shape[1] or weights.shape != (len(points),):
+        raise ValueError(f"X has {data.shape[1]} columns, the generated law has shapes {points.shape}, {weights.shape}")
+    if (weights < 0).any() or abs(weights.sum() - 1) > 1e-9:
+        raise ValueError("its weights are no probabilities")
+    if game.particles is not None and game.particles.shape != (len(game.particles), data.shape[1]):
+        raise ValueError(f"X has {data.shape[1]} columns, the particles have shape {game.particles.shape}")
+    if game.particles is not None and not {row.tobytes() for row in points} <= {r.tobytes() for r in game.particles}:
+        raise ValueError("its points are not among the particles")
+    return game, points, weights, critic_from(game, arrays)
+
+
+def game_from(evidence: Evidence, data: Array) -> SampleGame:
+    """The game a certificate speaks of, checked."""
     settings, arrays = evidence.settings, evidence.arrays
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise ValueError("it has entries that are not finite")
@@ -196,23 +244,14 @@ def _read_evidence(evidence: Evidence, data: Array) -> tuple[SampleGame, Array, 
         check_count(settings["rows"], "rows"),
         check_number(settings["value_scale"], "value_scale", positive=True),
     )
-    points, weights = arrays["points"], arrays["weights"]
     if game.value_scale != game.rows or game.rows not in (1, len(data)):
         raise ValueError("its scales do not belong to the sums over the rows of X")
-    if points.ndim != 2 or points.shape[1] != data.shape[1] or weights.shape != (len(points),):
-        raise ValueError(f"X has {data.shape[1]} columns, the generated law has shapes {points.shape}, {weights.shape}")
-    if (weights < 0).any() or abs(weights.sum() - 1) > 1e-9:
-        raise ValueError("its weights are no probabilities")
     if game.particles is None and not isinstance(game.activation, ReLU):
         raise ValueError("laws of points anywhere are for ReLU neurons")
-    if game.particles is not None and game.particles.shape != (len(game.particles), data.shape[1]):
-        raise ValueError(f"X has {data.shape[1]} columns, the particles have shape {game.particles.shape}")
-    if game.particles is not None and not {row.tobytes() for row in points} <= {r.tobytes() for r in game.particles}:
-        raise ValueError("its points are not among the particles")
-    return game, points, weights, _read_critic(game, arrays)
+    return game
 
 
-def _read_critic(game: SampleGame, arrays: dict[str, Array]) -> TwoLayerDiscriminator:
+def critic_from(game: SampleGame, arrays: dict[str, Array]) -> TwoLayerDiscriminator:
     """The discriminator: its neurons have unit norm, with their biases where those are charged."""
     neurons, outer, biases = arrays["neurons"], arrays["outer"], arrays["biases"]
     if neurons.shape != (len(outer), game.data.shape[1]) or biases.shape != outer.shape:

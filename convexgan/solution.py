@@ -50,7 +50,7 @@ class Solution:
         The generator's cost at the answer (plus lam * ipm); infinite if there is none.
     status : Status
     method : str
-        "closed_form" or "program".
+        "closed_form" or "program"; against ReLU neurons one of `convexgan.sample_methods`.
     generator, discriminator : callables, or None without an answer
         ``generator(Z)`` gives (n_f, d) rows, ``generator.sample(n, rng)`` fresh ones; ``discriminator(X)`` scores.
     certificate : Certificate or None

@@ -84,13 +84,14 @@ def solve(
     tol : float
         Relative tolerance with which the certificate's kind is decided.
     gap : float, optional
-        For searches against ReLU neurons: the relative gap at which to stop, ``tol`` by default.
+        Against ReLU neurons: the relative gap at which the game of particles anywhere may stop; by default ``tol``
+        where it is the game itself, 0.01 where it only bounds another.
     time_limit : float, optional
         Seconds, for programs and for searches against ReLU neurons: what they have proved by then holds.
     max_neurons : int, optional
         Width of the discriminator. The generator and its value do not depend on it; whether a saddle exists does.
     rng : seed or Generator, optional
-        For the free directions of `generators.Free`.
+        For the free directions of `generators.Free`; against ReLU neurons for where local searches start.
     throw : bool
         Raise if there is no answer; otherwise return a `Solution` whose status says so.
     progress : bool
@@ -122,6 +123,7 @@ def solve(
         relu = isinstance(activation, ReLU)
         return solve_sample_game(
             X,
+            Z,
             activation=activation,
             generator=spec,
             beta=beta,
@@ -134,17 +136,16 @@ def solve(
             solver_options=solver_options,
             gap=gap,
             time_limit=time_limit,
+            rng=rng,
             throw=throw,
             progress=progress,
             meaningless={
-                "Z": Z is not None,
                 "regularizer": regularizer != "output",
                 "method": method != "auto",
                 "gap": not relu and gap is not None,
                 "solver": relu and solver is not None,
                 "solver_options": relu and solver_options is not None,
                 "max_neurons": max_neurons is not None,
-                "rng": rng is not None,
             },
         )
     if gap is not None:

@@ -13,6 +13,7 @@ from convexgan.certificate import Certificate, Evidence
 from convexgan.certify import make_certificate
 from convexgan.discriminators import TwoLayerDiscriminator, activation_from
 from convexgan.exceptions import InfeasibleError
+from convexgan.gaussian_certificate import verify_gaussian_certificate
 from convexgan.mean_certificate import verify_mean_certificate
 from convexgan.methods import choose, closed_form
 from convexgan.moments import Moments
@@ -45,6 +46,8 @@ def verify(certificate: Certificate, X: Any, *, tol: float = 1e-6) -> Certificat
     check_number(tol, "tol", positive=True)
     if certificate.evidence is None:
         raise ValueError("the certificate carries no evidence, so it cannot be recomputed.")
+    if certificate.evidence.settings.get("latent") == "gaussian":
+        return verify_gaussian_certificate(certificate.evidence, X, tol)
     if "hidden" in certificate.evidence.arrays:  # a network, whose weights are penalised
         return verify_mean_certificate(certificate.evidence, X, tol)
     if "points" in certificate.evidence.arrays:  # a law of points: the rows themselves matter

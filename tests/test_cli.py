@@ -142,6 +142,28 @@ def test_what_solve_claims_a_referee_finds(folder: Path, options: list[str]) -> 
     assert json.loads(run("verify", "cert.json", "X.npy", "--json").stdout)["agrees"] is True
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["small.npy", "Z2.npy", "--lam", "1", "--gap", "0.1", "--seed", "3"],
+        ["small.npy", "--gaussian", "2", "--beta", "0.5"],
+        ["small.npy", "--generator", "free", "--beta", "0.4", "--time-limit", "30"],
+        ["line.npy", "--generator", "free", "--bias", "free", "--beta", "0.2"],
+        ["small.npy", "--generator", "mixture", "--lam", "1"],
+    ],
+    ids=" ".join,
+)
+def test_games_with_relu_neurons(folder: Path, options: list[str]) -> None:
+    rng = np.random.default_rng(0)
+    for name, shape in (("small.npy", (6, 2)), ("Z2.npy", (7, 2)), ("line.npy", (6, 1))):
+        np.save(name, rng.standard_normal(shape))
+    done = run("solve", *options, "--discriminator", "relu", "--certificate", "cert.json", "--out", "s.npz", "--json")
+    printed = json.loads(done.stdout)
+    assert printed["status"] == "optimal" and printed["kind"] in ("saddle", "bounded") and printed["gap"] < 0.5
+    assert cg.load("s.npz").certificate.value == printed["value"]
+    assert json.loads(run("verify", "cert.json", options[0], "--json").stdout)["agrees"] is True
+
+
 def test_solve_without_json_prints_the_solution(folder: Path) -> None:
     done = run("solve", "X.npy", "--gaussian", 4, "--beta", 0.2)
     X = np.load("X.npy")
@@ -162,6 +184,8 @@ def test_solve_reads_moments(folder: Path) -> None:
         (["solve", "X.npy", "--gaussian", "4"], "exactly one of beta and lam"),
         (["solve", "X.npy", "--beta", "0.1"], "latents are missing"),
         (["solve", "X.npy", "Z.npy", "--gaussian", "4", "--beta", "0.1"], "leave one of them out"),
+        (["solve", "X.npy", "--discriminator", "relu", "--beta", "0.1"], "latents are missing"),
+        (["solve", "X.npy", "--gaussian", "4", "--beta", "0.1", "--gap", "0.1"], "gap is for searches"),
         (["solve", "X.npy", "--gaussian", "2", "--beta", "0.01"], "use beta >="),
         (["solve", "X.npy", "--gaussian", "4", "--beta", "0.1", "--discriminator", "quadratik"], "'quadratic'"),
         (["solve", "X.npy", "--gaussian", "4", "--beta", "0.1", "--out", "no/where.npz"], "does not exist"),

@@ -203,8 +203,15 @@ def test_a_referee_sees_another_sample():
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"generator": "linear"}, "not a convex game"),
-        ({"generator": "free"}, "not a convex game"),
+        ({"generator": "linear", "Z": None}, "Z is missing"),
+        ({"generator": "linear", "Z": cg.Moments.from_array(np.eye(2))}, "latents as rows"),
+        ({"generator": "polynomial", "Z": cg.GaussianLatent(2)}, "latents as rows"),
+        ({"generator": "linear", "Z": cg.GaussianLatent(2), "bias": "penalized"}, "need bias='none'"),
+        ({"generator": "linear", "Z": cg.GaussianLatent(2), "discriminator": ReLU(0.1)}, "slope 0"),
+        ({"generator": "linear", "Z": cg.GaussianLatent(2), "rng": 0}, "rng has no meaning"),
+        ({"generator": "linear", "Z": np.ones((3, 2)), "reduction": "sum"}, "same number of rows"),
+        ({"generator": Free(3), "Z": np.ones((2, 2))}, "Z has 2 rows"),
+        ({"generator": "free", "discriminator": ReLU(1.5)}, "slope of at most 1"),
         ({"generator": Free(3), "bias": "free", "X": np.ones((4, 1))}, "as many rows as X"),
         ({"generator": "mixture", "reduction": "sum"}, "a mixture has none"),
         ({"generator": "mixture", "bias": "free"}, "one column"),
@@ -221,7 +228,7 @@ def test_other_games_are_refused_by_name(options, says):
     arguments = {"X": np.random.default_rng(0).standard_normal((4, 2)), "beta": 0.1, "discriminator": "relu"} | options
     X = arguments.pop("X")
     with pytest.raises(ValueError, match=says):
-        cg.solve(X, np.ones((4, 2)) if options["generator"] == "linear" else None, **arguments)
+        cg.solve(X, arguments.pop("Z", None), **arguments)
 
 
 def test_a_time_limit_of_zero_leaves_a_valid_bound():
@@ -339,10 +346,10 @@ def test_time_and_interrupts_stop_every_search(monkeypatch, capsys):
 
 def test_a_violation_is_a_status_without_throw(monkeypatch):
     X, options = np.random.default_rng(0).standard_normal((6, 2)), {"discriminator": "relu", "generator": "mixture"}
-    from convexgan import sample_games
+    from convexgan import sample_methods
 
-    exact = sample_games.solve_mixture
-    monkeypatch.setattr(sample_games, "solve_mixture", lambda *a, **k: exact(*a, **k | {"tol": 0.1}))
+    exact = sample_methods.solve_mixture
+    monkeypatch.setattr(sample_methods, "solve_mixture", lambda *a, **k: exact(*a, **k | {"tol": 0.1}))
     sol = cg.solve(X, beta=0.01, throw=False, **options)
     assert sol.status == "failed" and sol.certificate.kind == "infeasible" and "violates" in sol.stats["message"]
     with pytest.raises(cg.SolverError, match="violates"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,32 @@ TABLE = [
     ("polynomial", True, "closed form, saddle"),
     ("polynomial", False, "SDP, saddle"),
 ]
+RELU = [
+    "one column, free bias: QP, saddle; else local, bounded",
+    "Gaussian latents: cutting planes, saddle; else local, bounded",
+    "local, bounded",
+    "local, bounded",
+    "cutting planes, saddle",
+]
+
+
+def test_the_last_row_of_the_table_is_true() -> None:
+    X, Z = np.random.default_rng(0).standard_normal((2, 6, 2))
+    anywhere = cg.generators.Mixture(support="continuous")
+    calls: list[tuple[str, Any, dict[str, Any], str]] = [
+        ("saddle", None, {"generator": "free", "bias": "free"}, "partial_sums"),
+        ("bounded", None, {"generator": "free"}, "fixed_patterns"),
+        ("saddle", cg.GaussianLatent(2), {"generator": "linear"}, "semi_infinite"),
+        ("bounded", Z, {"generator": "linear"}, "fixed_patterns"),
+        ("bounded", Z, {"generator": "polynomial"}, "fixed_patterns"),
+        ("bounded", Z, {"generator": "relu"}, "fixed_patterns"),
+        ("saddle", None, {"generator": "mixture"}, "cutting_planes"),
+        ("saddle", None, {"generator": anywhere}, "double_oracle"),
+    ]
+    for kind, latents, options, method in calls:
+        rows = X[:, :1] if "bias" in options else X
+        sol = cg.solve(rows, latents, discriminator="relu", lam=2.0, **options)
+        assert sol.certificate is not None and (sol.certificate.kind, sol.method) == (kind, method)
 
 
 def test_examples_run(tmp_path: Path) -> None:
@@ -49,6 +76,7 @@ def test_the_table_tested_is_the_table_printed() -> None:
     rows = [
         line.split("|")[1:-1] for line in README.read_text(encoding="utf-8").splitlines() if line.startswith("| **")
     ]
+    assert [cell.strip() for cell in rows.pop()] == ["**ReLU** (sees every half-space)", *RELU]
     assert len(rows) == len(TABLE)
     for (first, *cells), (discriminator, centred, says) in zip(rows, TABLE, strict=True):
         assert f"**{discriminator}**" in first and ("centred" in first) == centred

@@ -5,22 +5,28 @@ Arrays and weights in; nothing here knows discriminators.
 
 from convexgan.arrangements.ascents import local_maxima
 from convexgan.arrangements.boxes import Minimum, minimize_rectified
+from convexgan.arrangements.difference import Convex, Peak, maximize_difference
 from convexgan.arrangements.enumeration import activation_patterns, cover_bound
 from convexgan.arrangements.interpolation import Interpolation, interpolate
 from convexgan.arrangements.maximum import Maximum, maximize
+from convexgan.arrangements.reduce import row_space
 from convexgan.arrangements.sampled import sampled_patterns
 from convexgan.arrangements.sweep2d import sweep_values
 
 __all__ = [
+    "Convex",
     "Interpolation",
     "Maximum",
     "Minimum",
+    "Peak",
     "activation_patterns",
     "cover_bound",
     "interpolate",
     "local_maxima",
     "maximize",
+    "maximize_difference",
     "minimize_rectified",
+    "row_space",
     "sampled_patterns",
     "sweep_values",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +30,7 @@ def solve(
     gaussian: Annotated[int | None, typer.Option(metavar="K", help="Standard Gaussian latents.")] = None,
     method: Annotated[str, typer.Option(help="auto, closed_form or program.")] = "auto",
     solver: Annotated[str | None, typer.Option(help="CLARABEL, SCS or MOSEK, for programs.")] = None,
+    gap: Annotated[float | None, typer.Option(help="For relu: relative gap at which the bound may stop.")] = None,
     time_limit: Annotated[float | None, typer.Option(help="Seconds, for programs and relu; the bound holds.")] = None,
     tol: Annotated[float, typer.Option(help="Relative tolerance of the certificate's kind.")] = 1e-6,
     out: Annotated[Path | None, typer.Option(help="Write the solution here, sol.npz (read by cg.load).")] = None,
@@ -43,6 +45,8 @@ def solve(
     Example: convexgan solve X.npy Z.npy --generator relu --generator-bias --beta 0.1
 
     Example: convexgan solve X.npy --discriminator relu --generator mixture --beta 0.1 --time-limit 60
+
+    Example: convexgan solve X.npy Z.npy --discriminator relu --generator linear --lam 2 --gap 0.05
     """
     import convexgan as cg
 
@@ -50,7 +54,7 @@ def solve(
         raise ValueError("Z.npy and --gaussian both give the latents: leave one of them out.")
     latent = cg.GaussianLatent(gaussian) if gaussian is not None else None if z is None else read_sample(z)
     relu = discriminator == "relu"
-    if latent is None and generator not in ("free", "mixture") and not relu:
+    if latent is None and generator not in ("free", "mixture"):
         raise ValueError("the latents are missing: pass Z.npy, --gaussian K, or --generator free.")
     biased: dict[str, cg.generators.GeneratorClass] = {
         "linear": cg.generators.Linear(bias=True),
@@ -59,7 +63,9 @@ def solve(
     if generator_bias and generator not in biased:
         raise ValueError("--generator-bias is for --generator linear or relu.")
     spec = biased[generator] if generator_bias else generator
-    with phase("solving"):
+    progress = relu and sys.stderr.isatty()
+    settled = generator == "mixture" or (relu and (gaussian is not None or bias == "free"))  # nothing is random there
+    with nullcontext() if progress else phase("solving"):
         solution = cg.solve(
             read_sample(x),
             latent,
@@ -73,8 +79,10 @@ def solve(
             method=method,
             solver=solver,
             tol=tol,
+            gap=gap,
             time_limit=time_limit,
-            rng=None if relu or generator == "mixture" else seed,  # nothing is random there
+            rng=None if settled else seed,
+            progress=progress,
         )
     proof = solution.certificate
     if proof is None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from convexgan.games.cutting_planes import solve_mixture
 from convexgan.games.double_oracle import solve_continuous
+from convexgan.games.fixed_patterns import solve_fixed_patterns
 from convexgan.games.mixture_program import solve_mixture_program
 from convexgan.games.responses import critic_of, discriminator_response, generator_response
 from convexgan.games.sample_game import SampleGame
 from convexgan.games.scalar import solve_scalar
+from convexgan.games.semi_infinite import solve_gaussian
 
 __all__ = [
     "SampleGame",
@@ -15,6 +17,8 @@ __all__ = [
     "discriminator_response",
     "generator_response",
     "solve_continuous",
+    "solve_fixed_patterns",
+    "solve_gaussian",
     "solve_mixture",
     "solve_mixture_program",
     "solve_scalar",

@@ -10,9 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._progress import Report
-from convexgan.arrangements import local_maxima
-from convexgan.exceptions import SolverError
-from convexgan.games.responses import cheapest, critic_of, discriminator_response, generator_response, signed_law
+from convexgan.games._conic import solve_conic
+from convexgan.games.responses import (
+    cheapest,
+    critic_of,
+    discriminator_response,
+    generator_response,
+    rising_neurons,
+    signed_law,
+)
 from convexgan.games.sample_game import SampleGame
 
 Array = NDArray[np.float64]
@@ -24,6 +30,10 @@ PATIENCE = 3  # rounds for which an unused neuron or point is kept
 SLACK = 1e-7  # relative violation that counts as none
 NEAR = 0.01  # of the distance to a rival
 UNUSED = 1e-8  # weight, or share of the largest multiplier
+
+
+class _OutOfTimeError(Exception):
+    """A program was cut short."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +102,7 @@ def solve_continuous(
             if search.value - search.bound <= max(gap * search.value, far):
                 status = "optimal"
                 break
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, _OutOfTimeError):
         pass  # what is known is returned
     return *search.law, *search.critic, {"rounds": search.rounds, "status": status}
 
@@ -165,13 +175,10 @@ class _DoubleOracle:
         self._age = np.concatenate([np.zeros(len(points)), self._age[kept] + 1])
 
     def _ascend(self, here: _Equilibrium, used: NDArray[np.bool_]) -> tuple[Array, Array]:
-        """Neurons, local maxima, that see more than the level, and how much they see."""
-        rows, weights = signed_law(self.game, here.points, here.weights)
+        """Neurons that see more than the level, from those in use and from random ones, and how much they see."""
         random = np.random.default_rng(self.rounds).standard_normal((STARTS, self.neurons.shape[1]))
-        rows, weights = self.game.relu.pieces(self.game.lift(rows), weights)
-        U, values = local_maxima(rows, weights, np.vstack([self.neurons[used], random]))
-        more = values > here.level + 1e-9 * self.size
-        return U[more], values[more]
+        starts = np.vstack([self.neurons[used], random])
+        return rising_neurons(self.game, here.points, here.weights, starts, here.level + 1e-9 * self.size)
 
     def _drop_neurons(self, here: _Equilibrium, used: NDArray[np.bool_], value: float) -> None:
         """Those that have been slack for long go."""
@@ -220,9 +227,8 @@ def _restricted(game: SampleGame, points: Array, neurons: Array, size: float, ti
     unit = game.penalty * size
     objective = cp.sum(w) + whole + (0.0 if game.lam is None else game.lam / unit * level)
     problem = cp.Problem(cp.Minimize(objective), constraints)
-    _solve(problem, time_limit)
-    if p.value is None:
-        raise SolverError(f"Clarabel gave no answer: {problem.status}.")
+    if solve_conic(problem, time_limit) == cp.USER_LIMIT:
+        raise _OutOfTimeError
     outer = unit * (above.dual_value - below.dual_value)
     mass, share = np.maximum(p.value, 0.0), max(float(whole.value), 0.0)
     kept = mass > UNUSED
@@ -253,14 +259,3 @@ def _stay_inside(cells: Any, sides: Any, u: Array, b: Array, q: Any, p: Any) -> 
     normals = csr_array(((sign[:, :, None] * u[sides]).ravel(), (np.repeat(row, dim), columns)), (m * near, m * dim))
     offsets = csr_array(((sign * b[sides]).ravel(), (row, cell)), (m * near, m))
     return [normals @ q + offsets @ p >= 0]
-
-
-def _solve(problem: Any, time_limit: float | None) -> None:
-    import warnings
-
-    import cvxpy as cp
-
-    limit = {} if time_limit is None else {"time_limit": max(time_limit, 1e-3)}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of inaccuracy, which the best responses measure
-        problem.solve(solver=cp.CLARABEL, **limit, tol_gap_abs=1e-10, tol_gap_rel=1e-10, tol_feas=1e-10)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan.arrangements import Maximum, Minimum, minimize_rectified
+from convexgan.arrangements import Maximum, Minimum, local_maxima, minimize_rectified
 from convexgan.discriminators import ReLU, TwoLayerDiscriminator, separate, separate_relu
 from convexgan.games.sample_game import SampleGame
 from convexgan.moments import Moments
@@ -31,6 +31,13 @@ def signed_law(game: SampleGame, points: Array, weights: Array) -> tuple[Array, 
     used = weights > 0
     rows = np.concatenate([game.data, points[used]])
     return rows, np.concatenate([np.full(len(game.data), 1 / len(game.data)), -weights[used] / weights.sum()])
+
+
+def rising_neurons(game: SampleGame, points: Array, weights: Array, starts: Array, level: float) -> tuple[Array, Array]:
+    """Neurons, local maxima found from the starts, that see more than the level, and how much they see."""
+    rows, signed = signed_law(game, points, weights)
+    U, values = local_maxima(*game.relu.pieces(game.lift(rows), signed), starts)
+    return U[values > level], values[values > level]
 
 
 def critic_of(game: SampleGame, neurons: Array, outer: Array) -> TwoLayerDiscriminator:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan.exceptions import SolverError
+from convexgan.games._conic import solve_conic
 from convexgan.games.responses import critic_of, discriminator_response, generator_response
 from convexgan.games.sample_game import SampleGame
 
@@ -53,14 +52,9 @@ def solve_scalar(game: SampleGame, time_limit: float | None = None) -> tuple[Arr
     unit = game.penalty * size  # of the multipliers; in it the problem does not depend on the data's scale
     objective = cp.sum_squares(w) / n + (0.0 if game.lam is None else game.lam / unit * level)
     problem = cp.Problem(cp.Minimize(objective), bounds)
-    limit = {} if time_limit is None else {"time_limit": time_limit}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of inaccuracy, which the certificate measures
-        problem.solve(solver=cp.CLARABEL, **limit, tol_gap_abs=1e-12, tol_gap_rel=1e-12, tol_feas=1e-12)
+    solve_conic(problem, time_limit)
     if time_limit is not None and problem.solver_stats.solve_time >= time_limit:
         return untouched
-    if w.value is None:
-        raise SolverError(f"Clarabel gave no answer: {problem.status}.")
     multipliers = unit * np.stack([np.maximum(np.asarray(c.dual_value).ravel(), 0.0) for c in bounds])
     for pair in (slice(0, 2), slice(2, 4)):  # both signs of one sum cancel
         multipliers[pair] -= multipliers[pair].min(axis=0)

@@ -250,7 +250,7 @@ def adversarial_modes(eigenvalues: ArrayLike, price: float, penalty: float = 1.0
     Parameters
     ----------
     eigenvalues : (d,) array
-        Of Sh; k is at least the number of those above beta.
+        Of Sh; there are at least d latents.
     price, penalty : float
         As for `AdversarialGame`.
     """

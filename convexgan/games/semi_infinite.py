@@ -1,0 +1,252 @@
+"""Linear generators with Gaussian latents against ReLU neurons: a semi-infinite program in the covariance S = W'W.
+
+Of the law N(m, S) a neuron u sees E max(y . u, 0), which increases in u'Su and is sqrt(u'Su / 2 pi) for m = 0. So for a
+fixed mean ipm <= beta asks of every unit u that u'Su lie in an interval: linear in S. The method is Kelley's cutting
+planes.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convexgan._progress import Report
+from convexgan.arrangements import maximize_difference, row_space
+from convexgan.exceptions import InfeasibleError, SolverError
+from convexgan.games._conic import solve_conic
+from convexgan.games.gaussian_law import FAR, ROOT, Gaussian, Sample, variance_at
+from convexgan.games.sample_game import SampleGame
+
+Array = NDArray[np.float64]
+ROUNDS = 60
+TOL = 1e-9  # violation that counts as none, in units of the data
+CUTS = 8  # added in one round from each side
+SAME = 1e-7  # distance of cuts that count as one
+FIRST = 10  # directions to begin with, for each dimension
+CONES = 20_000  # of each search for cuts
+RANK = 1e-6  # relative eigenvalue of S that counts as zero
+UNUSED = 1e-10  # share of the largest multiplier
+NEAREST = 1e-2  # relative accuracy of the smallest feasible level
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianAnswer:
+    """The law N(mean, factor'factor) and the discriminator that belongs to it.
+
+    Attributes
+    ----------
+    factor : (r, d) array
+    neurons, outer : (K, d) and (K,) arrays
+    spreads : (K,) array
+        The deviations sqrt(u_j'Su_j) of the optimal law, which make the discriminator's guarantee tight.
+    stats : dict
+    """
+
+    factor: Array
+    neurons: Array
+    outer: Array
+    spreads: Array
+    stats: dict[str, Any]
+
+
+def solve_gaussian(
+    game: SampleGame, rank: int, mean: Array, *, time_limit: float | None = None, progress: Report | None = None
+) -> GaussianAnswer:
+    """The cheapest Gaussian law of the given mean (d,) that the neurons cannot tell from the data.
+
+    Where the optimum has a higher rank than the latents, ``rank``, the law is the best one on the data's leading
+    principal axes, and the discriminator still that of the optimum.
+
+    Raises
+    ------
+    InfeasibleError
+        If no Gaussian law of this mean comes within beta; ``smallest_beta`` is in canonical units.
+    """
+    basis = row_space(game.data, game.data.shape[1])
+    size = float(np.sqrt(np.mean(np.sum(game.data**2, axis=1)))) or 1.0
+    unit = game.penalty * size
+    deadline = np.inf if time_limit is None else time.monotonic() + time_limit
+    rows = game.data @ basis / size
+    budget = None if game.beta is None else game.beta / size, None if game.lam is None else game.lam / unit
+    try:
+        search = _Program(rows, mean @ basis / size, np.eye(basis.shape[1]), deadline, progress)
+        found = search.best(*budget)
+        proof = search.witnesses(found)
+        if game.lam is not None and (found.outer < 0).any():  # such neurons prove little: see `guaranteed`
+            relaxed = _Program(rows, search.mean, search.axes, deadline, progress, one_sided=True)
+            proof = relaxed.witnesses(relaxed.best(*budget))
+        values, vectors = np.linalg.eigh(found.covariance)
+        if np.count_nonzero(values > RANK * values.max(initial=0.0)) > rank:
+            axes = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)[2][:rank]
+            search = _Program(rows, search.mean, axes.T, deadline, progress)
+            found = search.best(*budget)
+            values, vectors = np.linalg.eigh(found.covariance)
+    except InfeasibleError as error:
+        least = error.smallest_beta * size
+        raise InfeasibleError(f"{error}: use beta >= {least!r}, or lam=.", smallest_beta=least) from None
+    root = np.sqrt(np.maximum(values, 0))[::-1][:rank]
+    factor = size * root[:, None] * (basis @ vectors[:, ::-1][:, :rank]).T
+    status = "optimal" if found.finished and time.monotonic() <= search.deadline else "stopped"
+    neurons, outer, spreads = proof
+    stats = {"cuts": len(search.cuts), "status": status}
+    return GaussianAnswer(factor, neurons @ basis.T, unit * outer, size * spreads, stats)
+
+
+@dataclass(frozen=True, eq=False)
+class _Optimum:
+    """The best covariance (p, p) at a level of ipm, and the multipliers of the cuts as outer weights (K,)."""
+
+    level: float
+    covariance: Array
+    outer: Array
+    finished: bool = True
+
+    @property
+    def price(self) -> float:
+        """By how much the cost falls when the level rises."""
+        return float(np.abs(self.outer).sum())
+
+
+class _Program:
+    """The semi-infinite program of one sample and one mean, for covariances axes C axes'; cuts serve all levels.
+
+    ``one_sided`` asks only that no neuron see too little of the generator: a convex relaxation even where the level is
+    a variable.
+    """
+
+    def __init__(
+        self,
+        rows: Array,
+        mean: Array,
+        axes: Array,
+        deadline: float,
+        progress: Report | None,
+        one_sided: bool = False,
+    ) -> None:
+        p, self.one_sided = rows.shape[1], one_sided
+        self.sample, self.mean, self.axes = Sample(rows), mean, axes
+        self.deadline, self.progress = deadline, progress
+        self.nothing = _Optimum(0.0, np.zeros((p, p)), np.zeros(0))
+        first = np.vstack([np.eye(p), np.random.default_rng(0).standard_normal((FIRST * p, p))])
+        self.cuts = np.unique(np.round(first / np.linalg.norm(first, axis=1)[:, None], 12), axis=0)
+
+    def best(self, beta: float | None, lam: float | None) -> _Optimum:
+        """The optimum under a constraint or at a price of ipm."""
+        highest = self._peaks(self.nothing.covariance)[1][1]
+        if lam == 0 or (beta is not None and highest <= beta):
+            return self.nothing
+        if beta is not None:
+            found = self.at(beta)
+            if found is None:
+                raise InfeasibleError("no Gaussian law of the generator's comes within beta", self._least(highest))
+            return found
+        return self._priced(lam or 0.0, highest)
+
+    def witnesses(self, found: _Optimum) -> tuple[Array, Array, Array]:
+        """The cuts that hold the optimum, their outer weights, and the deviations that they see."""
+        used = np.flatnonzero(found.outer)
+        cuts = self.cuts[used]
+        variances = np.einsum("kp,pq,kq->k", cuts, found.covariance, cuts)
+        return cuts, found.outer[used], np.sqrt(np.maximum(variances, 0))
+
+    def at(self, level: float) -> _Optimum | None:
+        """The optimum with ipm at most the level, None if there is none."""
+        found: _Optimum | None = self.nothing
+        try:
+            for _ in range(ROUNDS):
+                found = self._restricted(level)
+                if found is None or time.monotonic() > self.deadline:
+                    break
+                fresh, (worst, _) = self._peaks(found.covariance, level)
+                if self.progress is not None:
+                    self.progress(float(np.trace(found.covariance)), worst - level, len(self.cuts))
+                # at the end the program's own rounding repeats cuts
+                fresh = [u for u in fresh if np.abs(self.cuts - u).max(axis=1).min() > SAME]
+                if worst <= level + TOL or not fresh:
+                    return found
+                self.cuts = np.vstack([self.cuts, fresh])
+        except KeyboardInterrupt:
+            self.deadline = -np.inf  # what is known is returned
+        return None if found is None else replace(found, finished=False)
+
+    def _peaks(self, covariance: Array, level: float = np.inf) -> tuple[list[Array], tuple[float, float]]:
+        """New cuts where the laws differ by more than the level; the largest difference found, and a bound on it."""
+        values, vectors = np.linalg.eigh(covariance)
+        law = Gaussian(np.sqrt(np.maximum(values, 0))[:, None] * vectors.T, self.mean)
+        left = None if self.deadline == np.inf else max(self.deadline - time.monotonic(), 0.0)
+        cuts: list[Array] = []
+        worst, bound = 0.0, 0.0
+        for f, g in ((self.sample, law), (law, self.sample))[: 1 if self.one_sided else 2]:
+            peak = maximize_difference(f, g, len(self.mean), max_cones=CONES, time_limit=left)
+            worst, bound = max(worst, peak.value), max(bound, peak.upper_bound)
+            cuts += _apart(peak.directions[peak.values > level + TOL / 2])
+        return cuts, (worst, bound)
+
+    def _restricted(self, level: float) -> _Optimum | None:
+        """The program with the cuts so far; the last round's multipliers are the outer weights."""
+        import cvxpy as cp
+
+        U, seen, mu = self.cuts, self.sample.values(self.cuts), self.cuts @ self.mean
+        low, high = variance_at(seen - level, mu), variance_at(seen + level, mu)
+        C = cp.Variable((self.axes.shape[1],) * 2, PSD=True)
+        V = U @ self.axes
+        variances = np.einsum("ki,kj->kij", V, V).reshape(len(V), -1) @ cp.vec(C, order="C")
+        above, below = variances >= low, variances <= high
+        problem = cp.Problem(cp.Minimize(cp.trace(C)), [above] if self.one_sided else [above, below])
+        if solve_conic(problem) in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
+            return None
+        outer = above.dual_value * _variance_per_level(low, mu)
+        if not self.one_sided:
+            outer = outer - below.dual_value * _variance_per_level(high, mu)
+        outer[np.abs(outer) < UNUSED * np.abs(outer).max(initial=0.0)] = 0.0
+        return _Optimum(level, self.axes @ C.value @ self.axes.T, outer)
+
+    def _priced(self, lam: float, highest: float) -> _Optimum:
+        """The optimum of cost plus lam times the level: where the price of the level is lam."""
+        from scipy.optimize import brentq  # here: `import convexgan` stays light
+
+        tried: list[_Optimum] = []
+
+        def excess(level: float) -> float:
+            try:
+                found = self.at(level)
+            except SolverError:  # at the edge of feasibility
+                found = None
+            if found is None:
+                return 9 * lam
+            tried.append(found)
+            return min(found.price, 10 * lam) - lam
+
+        if excess(0.0) > 0:
+            brentq(excess, 0.0, highest, xtol=1e-12 * highest, rtol=1e-13)
+        return min(tried, key=lambda found: float(np.trace(found.covariance)) + lam * found.level)
+
+    def _least(self, highest: float) -> float:
+        """A level with an answer, little above the smallest."""
+        low, high = 0.0, highest
+        while high - low > NEAREST * high:
+            middle = (low + high) / 2
+            low, high = (middle, high) if self.at(middle) is None else (low, middle)
+        return high
+
+
+def _variance_per_level(variance: Array, mu: Array) -> Array:
+    """The derivative of `variance_at` in its level: 2 s / phi(mu / s), 0 where the variance is."""
+    s = np.sqrt(variance)
+    t = np.clip(np.divide(mu, s, out=np.zeros_like(s), where=s > 0), -FAR, FAR)
+    return np.asarray(2 * s * ROOT * np.exp(t**2 / 2))
+
+
+def _apart(ranked: Array) -> list[Array]:
+    """The first of the unit vectors, none of them close to another."""
+    chosen: list[Array] = []
+    for u in ranked:
+        if len(chosen) == CUTS:
+            break
+        if all(u @ v < 0.9999 for v in chosen) or not chosen:
+            chosen.append(u)
+    return chosen

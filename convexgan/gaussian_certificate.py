@@ -1,0 +1,125 @@
+"""Certificates of Gaussian laws against ReLU neurons without bias, computed from the rows for both players."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convexgan._checks import as_rows, check_finite
+from convexgan.arrangements import maximize_difference, row_space
+from convexgan.certificate import Certificate, Evidence, Kind
+from convexgan.discriminators import TwoLayerDiscriminator
+from convexgan.games import SampleGame, discriminator_response, generator_response
+from convexgan.games.gaussian_law import ROOT, Gaussian, Sample
+from convexgan.sample_certificate import arrays_of, critic_from, game_from, judge, settings_of
+
+Array = NDArray[np.float64]
+DUAL = "the dual of the semi-infinite program"
+CENTRED = 1e-12  # relative size of a mean that counts as zero
+
+
+def make_gaussian_certificate(
+    game: SampleGame,
+    factor: Array,
+    mean: Array,
+    critic: TwoLayerDiscriminator,
+    spreads: Array,
+    biased: bool,
+    *,
+    tol: float,
+    **search: Any,
+) -> Certificate:
+    """The certificate of the law N(mean, factor'factor) and a discriminator in canonical units.
+
+    The class is all linear images of Gaussian latents, with ``biased`` all translates of them too. On centred data a
+    translation only costs: the bounds hold all the same, but the discriminator alone may guarantee less. On other
+    data the mean was held fixed, which makes the answer "restricted"; its bound is that of laws anywhere.
+    ``spreads`` are any positive numbers, one for each neuron, see `guaranteed`.
+    """
+    basis = row_space(np.vstack([game.data, factor, mean]), game.data.shape[1])
+    sample, law = Sample(game.data @ basis), Gaussian(factor @ basis, mean @ basis)
+    pairs = ((sample, law), (law, sample))
+    found = max(maximize_difference(f, g, basis.shape[1], **search).upper_bound for f, g in pairs)
+    nothing = discriminator_response(game, np.zeros((1, len(mean))), np.ones(1), **search).value
+    cost = game.penalty * float(np.sum(factor**2) + mean @ mean)
+    centred = is_centred(game.data)
+    up = critic.outer > 0
+    rising = TwoLayerDiscriminator(critic.neurons[up], critic.outer[up], critic.activation)
+    others = []
+    if centred or not biased:
+        others = [(guaranteed(game, rising, spreads[up]), "the generator's best response to the rising neurons")]
+        others += [] if game.beta is None else [(dual_bound(game, critic), DUAL)]
+    max_min = generator_response(game, critic) if biased else guaranteed(game, critic, spreads)
+    settings = settings_of(game) | {"latent": "gaussian", "generator_bias": biased}
+    evidence = Evidence(settings, {"factor": factor, "mean": mean, "spreads": spreads} | arrays_of(critic))
+    unproved: Kind = "restricted" if biased and not centred else "bounded"
+    return judge(game, cost, found, nothing, max_min, others, unproved, tol, evidence)
+
+
+def is_centred(data: Array) -> bool:
+    """Whether the mean is rounding."""
+    mean, size = data.mean(axis=0), float(np.sqrt(np.mean(np.sum(data**2, axis=1))))
+    return float(np.linalg.norm(mean)) <= CENTRED * size
+
+
+def guaranteed(game: SampleGame, critic: TwoLayerDiscriminator, spreads: Array) -> float:
+    """What the discriminator guarantees against linear generators: mean D(X) - beta |v|_1 + min over W, from below.
+
+    The minimum is of penalty |W|^2 - sum_j v_j |W u_j| / sqrt(2 pi); neurons with v_j < 0 only add to it. Since
+    2 |W u| <= |W u|^2 / c + c for every c > 0, it is at least -sum_j v_j c_j / (2 sqrt(2 pi)) whenever
+    sum_j v_j u_j u_j' / (2 sqrt(2 pi) c_j) <= penalty I, which any c, the spreads, fulfil after scaling; it is the
+    minimum at those of the optimum, c_j = |W u_j|.
+    """
+    up = critic.outer > 0
+    neurons, outer = critic.neurons[up], critic.outer[up]
+    size = float(np.sqrt(np.mean(np.sum(game.data**2, axis=1)))) or 1.0
+    c = np.maximum(spreads[up], 1e-9 * size)
+    form = (neurons * (outer / (2 * ROOT * c))[:, None]).T @ neurons
+    share = float(np.linalg.eigvalsh(form)[-1]) / game.penalty
+    return _real(game, critic) - max(share, 0.0) * float(outer @ c) / (2 * ROOT)
+
+
+def dual_bound(game: SampleGame, critic: TwoLayerDiscriminator) -> float:
+    """The value of the program's dual at the multipliers that the outer weights stand for.
+
+    Every S = W'W within beta has u_j'Su_j >= 2 pi (h_j - beta)^2 where v_j > 0 and <= 2 pi (h_j + beta)^2 where
+    v_j < 0, h_j = mean max(Xu_j, 0). With multipliers v_j / (4 pi (h_j -+ beta)) whose forms sum to at most penalty I,
+    penalty tr S is at least half of mean D(X) - beta |v|_1.
+    """
+    beta = game.beta or 0.0
+    level = Sample(game.data).values(critic.neurons) - beta * np.sign(critic.outer)
+    used = (critic.outer < 0) | (level > 0)
+    kept = TwoLayerDiscriminator(critic.neurons[used], critic.outer[used], critic.activation)
+    weights = kept.outer / (4 * np.pi * np.maximum(level[used], 1e-300))
+    form = (kept.neurons * weights[:, None]).T @ kept.neurons
+    share = game.penalty / max(float(np.linalg.eigvalsh(form)[-1]), game.penalty)
+    return share / 2 * _real(game, kept)
+
+
+def _real(game: SampleGame, critic: TwoLayerDiscriminator) -> float:
+    """mean D(X) - beta |v|_1."""
+    return float(critic(game.data).mean()) - (game.beta or 0.0) * critic.norm
+
+
+def verify_gaussian_certificate(evidence: Evidence, X: Any, tol: float) -> Certificate:
+    """The certificate recomputed from the data; ValueError if the evidence does not fit it."""
+    rows = as_rows(X, "X")
+    check_finite(rows, "X")
+    data = rows.astype(np.float64)
+    try:
+        game = game_from(evidence, data)
+        factor, mean, biased = evidence.arrays["factor"], evidence.arrays["mean"], evidence.settings["generator_bias"]
+        if factor.ndim != 2 or factor.shape[1] != data.shape[1] or mean.shape != data.shape[1:]:
+            raise ValueError(f"X has {data.shape[1]} columns, the law has shapes {factor.shape}, {mean.shape}")
+        if game.bias != "none" or game.relu.slope != 0 or game.particles is not None or game.rows > 1:
+            raise ValueError("it describes no game of Gaussian laws")
+        if mean.any() and not biased:
+            raise ValueError("a generator without bias has mean 0")
+        critic, spreads = critic_from(game, evidence.arrays), evidence.arrays["spreads"]
+        if spreads.shape != critic.outer.shape:
+            raise ValueError("its spreads have a wrong shape")
+    except (KeyError, TypeError, IndexError, ValueError) as error:
+        raise ValueError(f"the certificate's evidence does not fit X or is damaged: {error}.") from None
+    return make_gaussian_certificate(game, factor, mean, critic, spreads, bool(biased), tol=tol)
