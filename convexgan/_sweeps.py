@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._checks import check_count
 from convexgan._files import PathLike, read_model, write_model
 
 Task = TypeVar("Task")
@@ -52,16 +53,17 @@ def run_sweep(
     Raises
     ------
     ValueError
-        The file holds a sweep of another setting.
+        The file holds a sweep of another setting, or jobs is below 1.
     """
     from joblib import Parallel, delayed
 
+    jobs = -1 if jobs is None else check_count(jobs, "jobs")
     setting = json.loads(json.dumps(setting))
     results, done = _resume(kind, setting, (len(tasks), *shape), path)
     missing = [int(index) for index in np.flatnonzero(~done)]
     work = (delayed(_indexed)(function, index, tasks[index]) for index in missing)
     with _bar(kind, len(missing), progress) as advance:
-        for index, found in Parallel(n_jobs=-1 if jobs is None else jobs, return_as="generator_unordered")(work):
+        for index, found in Parallel(n_jobs=jobs, return_as="generator_unordered")(work):
             results[index], done[index] = found, True
             if path is not None:
                 write_model(path, kind, {"setting": setting}, {"results": results, "done": done})

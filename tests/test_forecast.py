@@ -439,6 +439,7 @@ INFEASIBLE = cg.solve(X, Z[:, :1], beta=0.001, throw=False)
         (lambda: predict_gda(LINEAR, 0.1, X=2 * X), "not stationary"),
         (lambda: predict_gda(LINEAR, -0.1, X=X), "step sizes must be finite and >= 0"),
         (lambda: predict_gda(LINEAR, (0.1, np.nan), X=X), "step sizes must be finite"),
+        (lambda: predict_gda(LINEAR, (0.1, 0.1, 0.1), X=X), "one number or a pair"),
         (lambda: predict_gda(LINEAR, 0.1, "alternate", X=X), "Did you mean 'alternating'"),
         (lambda: predict_gda(LinearGame(0.0, 1.0, 1.0, 0.0), 0.1, X=X), "X is for a Solution only"),
         (lambda: predict_gda(modes(np.ones(3)), 0.1), "`predict` takes batches"),

@@ -521,6 +521,8 @@ class Laplacian:
         (lambda: KernelGame([[0.0]], Laplacian(), 1.0), "smooth kernels only"),
         (lambda: KernelGame([[0.0]], GaussianKernel(), 0.0), "lam must be finite and positive"),
         (lambda: KernelGame([[0.0], [1.0]], GaussianKernel(), 1.0, p=[0.5, 0.6]), "p must be 2 positive masses"),
+        (lambda: KernelGame([[0.0], [1.0]], GaussianKernel(), 1.0, p=[1.5, -0.5]), "least -0.5"),
+        (lambda: KernelGame([[np.nan]], GaussianKernel(), 1.0), "data .* has NaN"),
         (lambda: point_modes(GaussianKernel(), 1.0, q=-1.0), "q must be finite and positive"),
         (lambda: linearize(KernelGame([[0.0]], GaussianKernel(), 1.0), [[0.5]]), "points move"),
         (

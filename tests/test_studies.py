@@ -139,6 +139,7 @@ def test_a_measured_rate_needs_no_prediction():
         (lambda: width_sweep([]), "widths and variants must hold at least one"),
         (lambda: width_sweep([5], variants=["linea"]), "Did you mean 'linear'"),
         (lambda: width_sweep([0]), "widths must be an integer"),
+        (lambda: width_sweep([5], jobs=0), "jobs must be an integer >= 1"),
         (lambda: collapse_sweep([-1.0]), "widths must be finite and positive"),
         (lambda: collapse_sweep([1.0], [2.0]), "the critic diverges for lam >= 2"),
         (lambda: collapse_sweep([]), "must hold at least one"),

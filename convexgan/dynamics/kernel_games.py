@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_count, check_number
+from convexgan._checks import as_rows, check_count, check_finite, check_number
 from convexgan.dynamics.kernels import Kernel, curvature
 from convexgan.dynamics.linear_games import LinearGame, Step, as_matrix, resolve_step
 from convexgan.dynamics.point_generators import FreePoints, PointGenerator
@@ -103,6 +103,7 @@ class KernelGame(Game):
         generator: PointGenerator | None = None,
     ) -> None:
         self.data = as_rows(data, "data").astype(np.float64)
+        check_finite(self.data, "data")
         self.kernel = kernel
         self.lam = np.asarray(lam, dtype=np.float64)[..., None, None]
         if not np.isfinite(self.lam).all() or (self.lam <= 0).any():
@@ -303,8 +304,8 @@ def as_masses(masses: Any, name: str, count: int) -> Array:
     found = np.asarray(masses, dtype=np.float64)
     if found.shape != (count,) or not (found > 0).all() or abs(found.sum() - 1) > 1e-9:
         raise ValueError(
-            f"{name} must be {count} positive masses with sum 1, got shape {found.shape} and sum {found.sum():.6g}: "
-            f"divide by {name}.sum()."
+            f"{name} must be {count} positive masses with sum 1, got shape {found.shape}, sum {found.sum():.6g}, "
+            f"least {found.min(initial=np.inf):.6g}: drop points without mass and divide by {name}.sum()."
         )
     return found
 

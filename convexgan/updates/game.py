@@ -58,10 +58,11 @@ class State(NamedTuple):
 
 def pair(rates: Rates) -> tuple[Any, Any]:
     """The step sizes of the minimiser and of the maximiser."""
-    if isinstance(rates, tuple):
-        rate_x, rate_y = rates
-        return rate_x, rate_y
-    return rates, rates
+    if not isinstance(rates, tuple):
+        return rates, rates
+    if len(rates) != 2:
+        raise ValueError(f"the step sizes must be one number or a pair, the minimiser's first, got {len(rates)}.")
+    return rates
 
 
 def each(function: Callable[..., Any], *players: Player) -> Player:
