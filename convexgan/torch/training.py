@@ -92,7 +92,8 @@ def train(
         The modules hold the average of all iterates when they are monitored and in the end: what converges where the
         game is convex-concave.
     gap : float, optional
-        Certify the generator every ``every`` steps, and stop at this relative gap and violation; 0 only watches.
+        Certify the generator every ``every`` steps, and stop at this relative gap and violation; 0 only watches. With
+        ReLU neurons each certificate takes up to ten seconds.
     every : int
         Steps between rows of the history, checkpoints and calls of the callbacks.
     callbacks : functions (step, generator, discriminator) -> dict of numbers or None
