@@ -92,6 +92,7 @@ def _bounded(f: Convex, g: Convex, rays: Array) -> tuple[Array, Array, Array]:
     middles, at_rays = centres(rays), f.values(rays.reshape(-1, p)).reshape(count, p)
     slopes = g.gradients(middles)
     bounds, y = _linear_bounds(rays, at_rays, slopes)
+    y /= np.maximum(np.abs(y).max(axis=1), 1e-300)[:, None]  # in narrow cones it is far beyond the ball
     other = g.gradients(y)  # where g bends between the centre and y a mixture of both slopes bounds best
     for mixed in ((slopes + other) / 2, other):
         bounds = np.minimum(bounds, _linear_bounds(rays, at_rays, mixed)[0])

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from convexgan._progress import Report
 from convexgan.arrangements import Maximum
 from convexgan.exceptions import InfeasibleError, SolverError
-from convexgan.games.responses import discriminator_response
+from convexgan.games.responses import apart, discriminator_response, rising_neurons
 from convexgan.games.sample_game import SampleGame
 
 Array = NDArray[np.float64]
 ROUNDS = 1000
+CUTS = 8  # added in one round
 
 
 def solve_mixture(
@@ -29,8 +30,8 @@ def solve_mixture(
     """The optimal weights of the particles, and the discriminator that proves them.
 
     ipm is convex in the weights p, the maximum of |mean s(Xu) - p . s(Yu)| over all neurons u: the program starts
-    with none and is given the most violated one until none is violated. Source: Kelley's cutting planes; the
-    multipliers are the discriminator's outer weights.
+    with none and is given the most violated one, and violated ones near those in use, until none is violated. Source:
+    Kelley's cutting planes; the multipliers are the discriminator's outer weights.
 
     Returns
     -------
@@ -71,7 +72,8 @@ def solve_mixture(
             if found.value <= limit + tol * max(scale, limit) or (np.abs(neurons - u).max(axis=1) < 1e-14).any():
                 status = "optimal"
                 break
-            neurons = np.vstack([neurons, u])
+            more, values = rising_neurons(game, particles, p, neurons[outer != 0], limit + tol * max(scale, limit))
+            neurons = np.vstack([neurons, *apart([u, *more[np.argsort(-values)]], CUTS)])
     except KeyboardInterrupt:
         pass  # what is known is returned
     neurons = neurons[: len(outer)]  # the last may have come after the program

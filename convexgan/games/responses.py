@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from convexgan.games.sample_game import SampleGame
 from convexgan.moments import Moments
 
 Array = NDArray[np.float64]
+CLOSE = 0.9999  # cosine
 PRICE = 1e-10  # accuracy of the cheapest point, in units of the data's second moment
 
 
@@ -40,6 +42,17 @@ def rising_neurons(
     rows, signed = signed_law(game, points, weights)
     U, values = local_maxima(*game.relu.pieces(game.lift(rows), signed), starts, time_limit)
     return U[values > level], values[values > level]
+
+
+def apart(ranked: Sequence[Array] | Array, count: int) -> list[Array]:
+    """The first ``count`` of the unit vectors, none of them close to another."""
+    chosen: list[Array] = []
+    for u in ranked:
+        if len(chosen) == count:
+            break
+        if all(u @ v < CLOSE for v in chosen):
+            chosen.append(u)
+    return chosen
 
 
 def critic_of(game: SampleGame, neurons: Array, outer: Array) -> TwoLayerDiscriminator:

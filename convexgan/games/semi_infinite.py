@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from convexgan._progress import Report
 from convexgan.arrangements import maximize_difference, row_space
+from convexgan.arrangements.difference import MAX_CONES
 from convexgan.exceptions import InfeasibleError, SolverError
 from convexgan.games._conic import solve_conic
 from convexgan.games.gaussian_law import FAR, ROOT, Gaussian, Sample, variance_at
+from convexgan.games.responses import apart
 from convexgan.games.sample_game import SampleGame
 
 Array = NDArray[np.float64]
@@ -29,6 +31,9 @@ SAME = 1e-7  # distance of cuts that count as one
 FIRST = 10  # directions to begin with, for each dimension
 CONES = 20_000  # of each search for cuts
 RANK = 1e-6  # relative eigenvalue of S that counts as zero
+PROVED = 1e-8  # the same of what is proved
+TIGHTENINGS = 4
+SAFETY = 1.1  # share of the excess by which the level is lowered
 UNUSED = 1e-10  # share of the largest multiplier
 NEAREST = 1e-2  # relative accuracy of the smallest feasible level
 
@@ -59,7 +64,9 @@ def solve_gaussian(
     """The cheapest Gaussian law of the given mean (d,) that the neurons cannot tell from the data.
 
     Where the optimum has a higher rank than the latents, ``rank``, the law is the best one on the data's leading
-    principal axes, and the discriminator still that of the optimum.
+    principal axes, and the discriminator still that of the optimum. So it is in four columns and more, where the search
+    for the neuron that sees most ends with a bound that is not tight: there the law is one of a level so much lower
+    that the bound is within beta.
 
     Raises
     ------
@@ -84,7 +91,9 @@ def solve_gaussian(
             axes = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)[2][:rank]
             search = _Program(rows, search.mean, axes.T, deadline, progress)
             found = search.best(*budget)
-            values, vectors = np.linalg.eigh(found.covariance)
+        if budget[0] is not None:
+            found = search.within(found, budget[0])
+        values, vectors = np.linalg.eigh(found.covariance)
     except InfeasibleError as error:
         least = error.smallest_beta * size
         raise InfeasibleError(f"{error}: use beta >= {least!r}, or lam=.", smallest_beta=least) from None
@@ -173,7 +182,25 @@ class _Program:
             self.deadline = -np.inf  # what is known is returned
         return None if found is None else replace(found, finished=False)
 
-    def _peaks(self, covariance: Array, level: float = np.inf) -> tuple[list[Array], tuple[float, float]]:
+    def within(self, found: _Optimum, level: float) -> _Optimum:
+        """The optimum if its ipm is proved to be within the level, else that of a lower one, unfinished if none is."""
+        for _ in range(TIGHTENINGS):
+            excess = self._proved(found) - level
+            if excess <= PROVED:
+                return found
+            tighter = self.at(found.level - SAFETY * excess) if found.level > SAFETY * excess else None
+            if tighter is None or not tighter.finished:
+                break
+            found = tighter
+        return replace(found, finished=False)
+
+    def _proved(self, found: _Optimum) -> float:
+        """The bound on the optimum's ipm."""
+        return self._peaks(found.covariance, max_cones=MAX_CONES)[1][1]
+
+    def _peaks(
+        self, covariance: Array, level: float = np.inf, max_cones: int = CONES
+    ) -> tuple[list[Array], tuple[float, float]]:
         """New cuts where the laws differ by more than the level; the largest difference found, and a bound on it."""
         values, vectors = np.linalg.eigh(covariance)
         law = Gaussian(np.sqrt(np.maximum(values, 0))[:, None] * vectors.T, self.mean)
@@ -181,9 +208,9 @@ class _Program:
         cuts: list[Array] = []
         worst, bound = 0.0, 0.0
         for f, g in ((self.sample, law), (law, self.sample))[: 1 if self.one_sided else 2]:
-            peak = maximize_difference(f, g, len(self.mean), max_cones=CONES, time_limit=left)
+            peak = maximize_difference(f, g, len(self.mean), max_cones=max_cones, time_limit=left)
             worst, bound = max(worst, peak.value), max(bound, peak.upper_bound)
-            cuts += _apart(peak.directions[peak.values > level + TOL / 2])
+            cuts += apart(peak.directions[peak.values > level + TOL / 2], CUTS)
         return cuts, (worst, bound)
 
     def _restricted(self, level: float) -> _Optimum | None:
@@ -226,12 +253,15 @@ class _Program:
         return min(tried, key=lambda found: float(np.trace(found.covariance)) + lam * found.level)
 
     def _least(self, highest: float) -> float:
-        """A level with an answer, little above the smallest."""
-        low, high = 0.0, highest
+        """A level with an answer that is proved, little above the smallest."""
+        low, high, found = 0.0, highest, self.nothing
         while high - low > NEAREST * high:
-            middle = (low + high) / 2
-            low, high = (middle, high) if self.at(middle) is None else (low, middle)
-        return high
+            middle = self.at((low + high) / 2)
+            if middle is None:
+                low = (low + high) / 2
+            else:
+                high, found = middle.level, middle
+        return high + 2 * max(self._proved(found) - high, 0.0)
 
 
 def _variance_per_level(variance: Array, mu: Array) -> Array:
@@ -239,14 +269,3 @@ def _variance_per_level(variance: Array, mu: Array) -> Array:
     s = np.sqrt(variance)
     t = np.clip(np.divide(mu, s, out=np.zeros_like(s), where=s > 0), -FAR, FAR)
     return np.asarray(2 * s * ROOT * np.exp(t**2 / 2))
-
-
-def _apart(ranked: Array) -> list[Array]:
-    """The first of the unit vectors, none of them close to another."""
-    chosen: list[Array] = []
-    for u in ranked:
-        if len(chosen) == CUTS:
-            break
-        if all(u @ v < 0.9999 for v in chosen) or not chosen:
-            chosen.append(u)
-    return chosen
