@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 
 import convexgan as cg
 from benchmarks.relu_against_scip import ascend
 from benchmarks.relu_ipm import sample
 from benchmarks.relu_toy import BETA, OPTIMUM, PRICE, Net, Points, ToyGame, X, exact_bound, judge, outcomes
+from benchmarks.width_sweep_images import LATENTS, critic, final, generator, reached
 from tests.generators import seeds
 
 
@@ -88,3 +90,20 @@ def test_ascent_climbs_to_the_maximum_and_not_beyond(p, shifted):
     start = np.abs(np.subtract(*(np.maximum(rows @ U.T, 0).mean(axis=0) for rows in pair)))
     assert (best >= start * (1 - 1e-12)).all() and best.max() <= exact * (1 + 1e-12)
     assert best.max() == pytest.approx(exact, rel=1e-3)
+
+
+@pytest.mark.parametrize(("size", "channels", "layers"), [(8, 1, 2), (16, 1, 2), (32, 3, 3)])
+def test_networks_of_base_width_k(size, channels, layers):
+    k = 3
+    net, opponent = generator(k, size, channels), critic(k, size, channels)
+    pictures = net(torch.zeros(2, LATENTS))
+    assert pictures.shape == (2, channels, size, size) and opponent(pictures).shape == (2, 1)
+    up = [part.in_channels for part in net if isinstance(part, torch.nn.ConvTranspose2d)]
+    down = [part.out_channels for part in opponent if isinstance(part, torch.nn.Conv2d)]
+    assert up[::-1] == down == [k * 2**i for i in range(layers)]
+
+
+def test_ends_of_curves_by_their_definition():
+    run = {"outcome": "finished", "curve": [[0, 50.0, 0.0], [10, 4.0, 1.0], [20, 2.0, 2.0], [30, 1.0, 3.0]]}
+    assert final(run) == pytest.approx(2.0) and final(run | {"outcome": "diverged"}) == np.inf
+    assert [reached(run, threshold) for threshold in (60, 4, 3, 0.5)] == [0, 10, 20, np.inf]
