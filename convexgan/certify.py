@@ -178,7 +178,7 @@ def certify(
         If Z is an array, Y must be its image. "weights" needs both. With ReLU neurons leave them out: the bound is
         the value of the game in which generated points may lie anywhere, and holds for every generator.
     time_limit : float, optional
-        Seconds, for ReLU neurons: what has been proved by then holds.
+        Seconds in all, for ReLU neurons: what has been proved by then holds.
 
     Returns
     -------

@@ -17,6 +17,7 @@ from convexgan.games import (
     critic_of,
     discriminator_response,
     generator_response,
+    partial_means_bound,
     solve_continuous,
     solve_scalar,
 )
@@ -25,7 +26,7 @@ from convexgan.problem import Activation
 
 Array = NDArray[np.float64]
 ORIGIN = "the generator's best response to the discriminator"
-
+JENSEN = "partial means of the data along orthogonal directions (Jensen)"
 
 AFTERWARDS = 1.0  # seconds for a certificate's own searches after Ctrl-C
 
@@ -76,16 +77,19 @@ def make_sample_certificate(
     critic: TwoLayerDiscriminator,
     *,
     tol: float,
-    **search: Any,
+    time_limit: float | None = None,
 ) -> Certificate:
     """The certificate of a law of points (m, d) with weights (m,) and a discriminator in canonical units.
 
-    The ipm is the proved upper bound of its search, so that a violation is never understated.
+    The ipm is the proved upper bound of its search, so that a violation is never understated. Three searches share
+    the ``time_limit`` in seconds.
     """
-    found = discriminator_response(game, points, weights, **search).upper_bound
-    nothing = discriminator_response(game, np.zeros((1, points.shape[1])), np.ones(1), **search).value
+    third = None if time_limit is None else time_limit / 3
+    found = discriminator_response(game, points, weights, time_limit=third).upper_bound
+    nothing = discriminator_response(game, np.zeros((1, points.shape[1])), np.ones(1), time_limit=third).value
     cost, evidence = float(game.cost(points) @ weights), _evidence(game, points, weights, critic)
-    return judge(game, cost, found, nothing, generator_response(game, critic), [], "bounded", tol, evidence)
+    others, max_min = [(partial_means_bound(game), JENSEN)], generator_response(game, critic, third)
+    return judge(game, cost, found, nothing, max_min, others, "bounded", tol, evidence)
 
 
 def judge(
@@ -153,8 +157,9 @@ def certify_rows(game: SampleGame, Y: Any, *, tol: float, time_limit: float | No
             f"{len(rows)}: use reduction='mean'."
         )
     weights = np.full(len(rows), 1 / len(rows))
-    neurons, outer, stopped = best_critic(game, rows, weights, tol, time_limit)
-    limits = search_limits(stopped, time_limit)
+    half = None if time_limit is None else time_limit / 2
+    neurons, outer, stopped = best_critic(game, rows, weights, tol, half)
+    limits = search_limits(stopped or half is not None, half)
     return make_sample_certificate(game, rows, weights, critic_of(game, neurons, outer), tol=tol, **limits)
 
 
@@ -169,6 +174,7 @@ def best_critic(
     else:
         rival = float(game.cost(rows) @ weights)
         if game.lam is not None:
+            time_limit = None if time_limit is None else time_limit / 2
             rival += game.lam * discriminator_response(game, rows, weights, time_limit=time_limit).upper_bound
         *_, neurons, outer, stats = solve_continuous(game, gap=gap, rival=rival, time_limit=time_limit)
     return neurons, outer, stats["status"] == "stopped"

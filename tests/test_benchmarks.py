@@ -13,6 +13,7 @@ from benchmarks.optimizers import PLAIN, RIVALS, Counted, best, merit, run, summ
 from benchmarks.relu_against_scip import ascend
 from benchmarks.relu_ipm import sample
 from benchmarks.relu_toy import BETA, OPTIMUM, PRICE, Net, Points, ToyGame, X, exact_bound, judge, outcomes
+from benchmarks.width_sweep_images import LATENTS, critic, final, generator, reached
 from tests.generators import seeds
 
 
@@ -198,3 +199,20 @@ def test_the_published_baseline_keeps_its_earlier_stages():
     second = faces.stage_laws(rng.standard_normal((40, 6)), law, 2, 0)[-1][2]
     assert law.factor.shape == (48, 4) and second.factor.shape == (48, 6)
     assert np.linalg.norm(second.factor - law.factor @ np.linalg.pinv(law.factor) @ second.factor) < 1e-9
+
+
+@pytest.mark.parametrize(("size", "channels", "layers"), [(8, 1, 2), (16, 1, 2), (32, 3, 3)])
+def test_networks_of_base_width_k(size, channels, layers):
+    k = 3
+    net, opponent = generator(k, size, channels), critic(k, size, channels)
+    pictures = net(torch.zeros(2, LATENTS))
+    assert pictures.shape == (2, channels, size, size) and opponent(pictures).shape == (2, 1)
+    up = [part.in_channels for part in net if isinstance(part, torch.nn.ConvTranspose2d)]
+    down = [part.out_channels for part in opponent if isinstance(part, torch.nn.Conv2d)]
+    assert up[::-1] == down == [k * 2**i for i in range(layers)]
+
+
+def test_ends_of_curves_by_their_definition():
+    run = {"outcome": "finished", "curve": [[0, 50.0, 0.0], [10, 4.0, 1.0], [20, 2.0, 2.0], [30, 1.0, 3.0]]}
+    assert final(run) == pytest.approx(2.0) and final(run | {"outcome": "diverged"}) == np.inf
+    assert [reached(run, threshold) for threshold in (60, 4, 3, 0.5)] == [0, 10, 20, np.inf]

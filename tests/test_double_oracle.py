@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +12,9 @@ from hypothesis import strategies as st
 import convexgan as cg
 from convexgan.arrangements import local_maxima, maximize, minimize_rectified
 from convexgan.discriminators import ReLU
+from convexgan.games import partial_means_bound
 from convexgan.generators import Mixture
+from convexgan.sample_certificate import read_sample_game
 from tests.generators import rotation, seeds
 
 ANYWHERE = Mixture(support="continuous")
@@ -50,8 +54,9 @@ def test_the_lowest_point_by_a_grid(seed, K):
     assert found.bound - 1e-13 <= found.values[0] <= found.bound + 1e-9
     assert found.values[0] == pytest.approx(f(found.points[:1])[0])
     assert found.bound <= everywhere <= found.bound + 0.05
-    stopped = minimize_rectified(rows, shifts, weights, max_boxes=1)
-    assert stopped.bound <= found.bound + 1e-9
+    for limit in ({"max_boxes": 1}, {"time_limit": 0}):
+        stopped = minimize_rectified(rows, shifts, weights, **limit)
+        assert stopped.bound <= found.bound + 1e-9 and stopped.boxes == 1
 
 
 def test_local_maxima_are_what_small_turns_cannot_improve():
@@ -67,6 +72,7 @@ def test_local_maxima_are_what_small_turns_cannot_improve():
     for turn in (-1e-4, 1e-4):
         assert (size(np.column_stack([np.cos(angles + turn), np.sin(angles + turn)])) <= values * (1 + 1e-12)).all()
     assert values.max() == pytest.approx(maximize(rows, weights).value)
+    assert local_maxima(rows, weights, np.eye(2), time_limit=0)[0].shape == (0, 2)
 
 
 # -- equilibria ----------------------------------------------------------------------------------------------------
@@ -118,7 +124,8 @@ def test_limits_leave_a_feasible_law_and_a_valid_bound(monkeypatch):
     full = relu_game(X, beta=0.2)
     sol = relu_game(X, beta=0.2, time_limit=0)
     assert sol.status == "stopped" and sol.certificate.kind == "bounded"
-    assert sol.value == pytest.approx((X**2).sum(axis=1).mean()) and sol.certificate.bound == 0
+    assert sol.value == pytest.approx((X**2).sum(axis=1).mean()) and 0 < sol.certificate.bound <= full.value
+    assert "Jensen" in sol.certificate.origin
     rough = relu_game(X, beta=0.2, gap=0.2)
     assert rough.certificate.kind == "bounded" and rough.certificate.gap <= 0.2
     assert rough.certificate.bound <= full.value * (1 + 1e-6) <= rough.value * (1 + 2e-6)
@@ -179,7 +186,46 @@ def test_rows_on_the_line_and_sums():
     sums = cg.certify(X, Y, discriminator="relu", bias="free", beta=0.9, reduction="sum")
     assert sums.kind == "saddle" and sums.value == pytest.approx(9 * proof.value)
     assert cg.certify(X, 1.1 * X, discriminator="relu", bias="free", beta=0.1).kind == "bounded"
-    assert cg.certify(X, X, discriminator="relu", beta=0.1, time_limit=0).bound == 0
+
+
+def game_of(X, **budget):
+    return read_sample_game(
+        X, ReLU(), budget.get("beta"), budget.get("lam"), budget.get("penalty", 1.0), "mean", "none"
+    )
+
+
+@given(seed=seeds, beta=st.floats(0.01, 0.5), lam=st.floats(0.1, 3.0))
+@settings(max_examples=5)
+def test_the_bound_from_partial_means_holds(seed, beta, lam):
+    X = np.random.default_rng(seed).normal(0.5, 1.0, (4, 2))
+    for budget in ({"beta": beta}, {"lam": lam}):
+        value = cg.solve(X, discriminator="relu", generator="mixture", **budget).value
+        assert partial_means_bound(game_of(X, **budget)) <= value * (1 + 1e-6) + 1e-9
+
+
+def test_the_bound_from_partial_means_is_attained_by_two_points():
+    line = np.array([[-1.0], [1.0]])
+    for beta in (0.1, 0.3):
+        value = cg.solve(line, discriminator="relu", generator="free", bias="free", beta=beta).value
+        assert partial_means_bound(game_of(line, beta=beta)) == pytest.approx((1 - 2 * beta) ** 2, rel=1e-10)
+        assert value == pytest.approx((1 - 2 * beta) ** 2)
+    levels = np.linspace(0, 0.5, 20001)
+    brute = ((1 - 2 * levels) ** 2 * 1.5 + 0.7 * levels).min()
+    assert partial_means_bound(game_of(line, lam=0.7, penalty=1.5)) == pytest.approx(brute, rel=1e-6)
+    assert partial_means_bound(replace(game_of(line, beta=0.1), activation=ReLU(0.5))) == 0
+
+
+def test_without_time_to_search_partial_means_bound_and_a_referee_agrees():
+    """The data lie on a line through the columns: the basis of singular vectors counts."""
+    t, beta = np.random.default_rng(0).normal(0.3, 1.0, 24), 0.03
+    X = t[:, None] * rotation(18)[0]
+    expected = float(np.sum(np.maximum(t, 0).mean() - beta + np.maximum(-t, 0).mean() - beta) ** 2)
+    proof = cg.certify(X, 0.9 * X, discriminator="relu", beta=beta, time_limit=0)
+    assert proof.bound == pytest.approx(expected, rel=1e-9) and "Jensen" in proof.origin
+    referee = cg.verify(replace(proof, bound=2 * proof.bound), X)
+    assert referee.bound == pytest.approx(expected, rel=1e-9) and referee.ipm <= proof.ipm * (1 + 1e-12)
+    sums = cg.certify(X, 0.9 * X, discriminator="relu", beta=24 * beta, reduction="sum", time_limit=0)
+    assert sums.bound == pytest.approx(24 * expected, rel=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,6 @@ from convexgan.torch import (
     from_solution,
     train,
 )
-from convexgan.torch.audit import partial_means_bound
 from tests.generators import EIGENVALUES, rows, second
 
 SEEDS = st.integers(0, 1000)
@@ -114,26 +113,6 @@ def test_weights_are_the_output_for_white_latents_and_measured_for_others():
     found = audit(G, D, X, Z, objective)
     assert found.certificate.kind == "minimax" and found.certificate.value == pytest.approx(sol.value)
     assert found.optimal() and found.guaranteed < 0.9 * sol.value
-
-
-@given(SEEDS, st.floats(0.01, 0.5), st.floats(0.1, 3.0))
-def test_the_bound_from_partial_means_holds(seed, beta, lam):
-    data = np.random.default_rng(seed).normal(0.5, 1.0, (4, 2))
-    for budget in ({"beta": beta}, {"lam": lam}):
-        optimum = cg.solve(data, discriminator="relu", generator="mixture", **budget).value
-        assert partial_means_bound(data, budget.get("beta"), budget.get("lam"), 1.0) <= optimum * (1 + 1e-6) + 1e-9
-
-
-def test_the_bound_from_partial_means_is_attained_by_two_points():
-    line = np.array([[-1.0], [1.0]])
-    for beta in (0.1, 0.3):
-        optimum = cg.solve(line, discriminator="relu", generator="free", bias="free", beta=beta).value
-        assert (
-            partial_means_bound(line, beta, None, 1.0) == pytest.approx((1 - 2 * beta) ** 2) == pytest.approx(optimum)
-        )
-    levels = np.linspace(0, 0.5, 20001)
-    brute = ((1 - 2 * levels) ** 2 * 1.5 + 0.7 * levels).min()
-    assert partial_means_bound(line, None, 0.7, 1.5) == pytest.approx(brute, rel=1e-6)
 
 
 def test_relu_critics_are_audited_with_bounds():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,18 +14,20 @@ Array = NDArray[np.float64]
 STEPS = 30
 
 
-def local_maxima(rows: Array, weights: Array, starts: Array) -> tuple[Array, Array]:
+def local_maxima(rows: Array, weights: Array, starts: Array, time_limit: float | None = None) -> tuple[Array, Array]:
     """Unit vectors (k, d) where |sum_i weights_i max(rows_i . u, 0)| is locally largest, and its values there (k,).
 
     From each start (d,) both signs ascend by convex-concave steps, each of which maximises the sum with the rows of
-    positive weight held in u's cell. Source: Yuille and Rangarajan, The concave-convex procedure, 2003.
+    positive weight held in u's cell. After ``time_limit`` seconds no more ascents begin. Source: Yuille and Rangarajan,
+    The concave-convex procedure, 2003.
     """
     arrangement = reduce_rows(rows, weights)
+    deadline = np.inf if time_limit is None else time.monotonic() + time_limit
     found = [
         _ascend(side, u / np.linalg.norm(u))
         for side in (arrangement, arrangement.negated())
         for u in starts @ arrangement.basis
-        if u.any()
+        if u.any() and time.monotonic() < deadline
     ]
     U = np.array([u for u, _ in found]).reshape(len(found), arrangement.dim) @ arrangement.basis.T
     values = np.array([value for _, value in found])

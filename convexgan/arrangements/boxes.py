@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -129,6 +130,7 @@ def minimize_rectified(
     *,
     tol: float = 1e-12,
     max_boxes: int = MAX_BOXES,
+    time_limit: float | None = None,
 ) -> Minimum:
     """The minimum over R^d of |y|^2 - sum_j weights_j max(rows_j . y + shifts_j, 0), from both sides.
 
@@ -142,13 +144,16 @@ def minimize_rectified(
         Boxes that lie no deeper than this below the lowest point found are not cut.
     max_boxes : int
         Boxes to bound; the lower bound holds wherever the search stops.
+    time_limit : float, optional
+        Seconds; 0 gives a valid bound at once.
     """
+    deadline = np.inf if time_limit is None else time.monotonic() + time_limit
     f, zero = _Function(rows, shifts, weights), np.zeros((1, rows.shape[1]))
     found = [zero if start is None else np.vstack([start, zero])]
     best, settled, count = float(f(found[0]).min()), np.inf, 1
     low, high = f.root()
     boxes, _ = f.bound(low[None, :], high[None, :], np.zeros((1, len(f.losses[0]))))
-    while len(boxes.bounds) and count < max_boxes:
+    while len(boxes.bounds) and count < max_boxes and time.monotonic() < deadline:
         picked = np.argsort(boxes.bounds)[:CHUNK]
         parents = boxes.take(picked)
         children, y = f.bound(*parents.halved(), np.repeat(parents.shares, 2, axis=0))

@@ -6,6 +6,7 @@ from convexgan.games.cutting_planes import solve_mixture
 from convexgan.games.double_oracle import solve_continuous
 from convexgan.games.fixed_patterns import solve_fixed_patterns
 from convexgan.games.mixture_program import solve_mixture_program
+from convexgan.games.partial_means import partial_means_bound
 from convexgan.games.responses import critic_of, discriminator_response, generator_response
 from convexgan.games.sample_game import SampleGame
 from convexgan.games.scalar import solve_scalar
@@ -16,6 +17,7 @@ __all__ = [
     "critic_of",
     "discriminator_response",
     "generator_response",
+    "partial_means_bound",
     "solve_continuous",
     "solve_fixed_patterns",
     "solve_gaussian",

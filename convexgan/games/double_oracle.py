@@ -145,8 +145,8 @@ class _DoubleOracle:
         found = discriminator_response(game, here.points, here.weights, time_limit=self.left, **search)
         self._offer_law(here.points, here.weights, found.upper_bound)
         critic = critic_of(game, self.neurons[used], here.outer[used])
-        priced = cheapest(game, critic, here.points)
-        bound = generator_response(game, critic)
+        priced = cheapest(game, critic, here.points, self.left)
+        bound = generator_response(game, critic, self.left)
         if bound > self.bound:
             self.bound, self.critic = bound, (self.neurons[used], here.outer[used])
         self._add_points(np.vstack([here.points, priced.points[:POINTS]]))
@@ -178,7 +178,8 @@ class _DoubleOracle:
         """Neurons that see more than the level, from those in use and from random ones, and how much they see."""
         random = np.random.default_rng(self.rounds).standard_normal((STARTS, self.neurons.shape[1]))
         starts = np.vstack([self.neurons[used], random])
-        return rising_neurons(self.game, here.points, here.weights, starts, here.level + 1e-9 * self.size)
+        level = here.level + 1e-9 * self.size
+        return rising_neurons(self.game, here.points, here.weights, starts, level, self.left)
 
     def _drop_neurons(self, here: _Equilibrium, used: NDArray[np.bool_], value: float) -> None:
         """Those that have been slack for long go."""

@@ -35,10 +35,14 @@ def signed_law(game: SampleGame, points: Array, weights: Array) -> tuple[Array, 
     return rows, np.concatenate([np.full(len(game.data), 1 / len(game.data)), -weights[used] / weights.sum()])
 
 
-def rising_neurons(game: SampleGame, points: Array, weights: Array, starts: Array, level: float) -> tuple[Array, Array]:
-    """Neurons, local maxima found from the starts, that see more than the level, and how much they see."""
+def rising_neurons(
+    game: SampleGame, points: Array, weights: Array, starts: Array, level: float, time_limit: float | None = None
+) -> tuple[Array, Array]:
+    """Neurons, local maxima found from the starts, that see more than the level, and how much; smooth ones: none."""
+    if not isinstance(game.activation, ReLU):
+        return np.zeros((0, starts.shape[1])), np.zeros(0)
     rows, signed = signed_law(game, points, weights)
-    U, values = local_maxima(*game.relu.pieces(game.lift(rows), signed), starts)
+    U, values = local_maxima(*game.relu.pieces(game.lift(rows), signed), starts, time_limit)
     return U[values > level], values[values > level]
 
 
@@ -62,11 +66,12 @@ def critic_of(game: SampleGame, neurons: Array, outer: Array) -> TwoLayerDiscrim
     return TwoLayerDiscriminator(neurons[:, :dim], outer, game.activation, biases)
 
 
-def generator_response(game: SampleGame, critic: TwoLayerDiscriminator) -> float:
+def generator_response(game: SampleGame, critic: TwoLayerDiscriminator, time_limit: float | None = None) -> float:
     """What the discriminator guarantees: mean D(X) - beta |v|_1 + min over y of R(y) - D(y).
 
     The minimum is over the particles; without them over R^d, where R - D is a piecewise quadratic. In one column its
-    minima are at its bends or at the vertices of its pieces; in more they are bounded by `cheapest`. What rounding
+    minima are at its bends or at the vertices of its pieces; in more they are bounded by `cheapest`, which takes a
+    limit in seconds. What rounding
     may have added is taken off: large neurons that cancel prove nothing.
     """
     charge = 0.0 if game.beta is None else game.beta * critic.norm
@@ -75,18 +80,20 @@ def generator_response(game: SampleGame, critic: TwoLayerDiscriminator) -> float
     real = float((critic(game.data) - _rounding(game, critic, game.data)).mean())
     if game.particles is None and game.data.shape[1] > 1:
         reach = np.abs(critic.outer) @ np.abs(critic.neurons) / game.penalty  # minimisers are within half of it
-        lowest = game.penalty * cheapest(game, critic).bound
+        lowest = game.penalty * cheapest(game, critic, time_limit=time_limit).bound
         return real - charge + lowest - float(_rounding(game, critic, reach[None, :])[0])
     points = game.particles if game.particles is not None else _candidates(game, critic)
     return real - charge + float((game.cost(points) - critic(points) - _rounding(game, critic, points)).min())
 
 
-def cheapest(game: SampleGame, critic: TwoLayerDiscriminator, start: Array | None = None) -> Minimum:
+def cheapest(
+    game: SampleGame, critic: TwoLayerDiscriminator, start: Array | None = None, time_limit: float | None = None
+) -> Minimum:
     """Where in R^d a generated point costs least, R - D in units of the penalty, and a lower bound on that."""
     lifted = np.column_stack([critic.neurons, critic.biases])
     rows, weights = game.relu.pieces(lifted, critic.outer / game.penalty)
     tol = PRICE * float(game.cost(game.data).mean()) / game.penalty
-    return minimize_rectified(rows[:, :-1], rows[:, -1], weights, start, tol=tol)
+    return minimize_rectified(rows[:, :-1], rows[:, -1], weights, start, tol=tol, time_limit=time_limit)
 
 
 def _rounding(game: SampleGame, critic: TwoLayerDiscriminator, rows: Array) -> Array:

@@ -11,12 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from convexgan._checks import check_columns, check_count
-from convexgan.canonical import any_law, check_budget, read_call
-from convexgan.certificate import Certificate, Kind, relative_gap
+from convexgan._checks import check_count
+from convexgan.canonical import any_law, read_call
+from convexgan.certificate import Certificate, relative_gap
 from convexgan.certify import certify
 from convexgan.closed_forms import dual_value
-from convexgan.discrepancy import ipm
 from convexgan.discriminators import CLASSES, ReLU, as_discriminator
 from convexgan.discriminators import TwoLayerDiscriminator as Critic
 from convexgan.generators import Free, GeneratorClass, Linear, TwoLayerPolynomial
@@ -30,7 +29,7 @@ from convexgan.torch.modules import FreeGenerator, LinearGenerator, TwoLayerDisc
 from convexgan.torch.objective import Objective
 
 Array = NDArray[np.float64]
-SECONDS = 10.0  # for the search of a ReLU neuron, unless a time_limit is given
+SECONDS = 10.0  # for certificates against ReLU neurons, unless a time_limit is given
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ def audit(
     tol : float
         The certificate's.
     time_limit : float
-        Seconds for the search of a ReLU neuron; the bounds hold all the same.
+        Seconds for ReLU neurons; the bounds hold all the same.
 
     Returns
     -------
@@ -134,7 +133,7 @@ def audit(
     relu = isinstance(settings["discriminator"], ReLU)
     Y = generated(generator, spec, Z, samples, rng, rows_needed=relu)
     if relu:
-        return Audit(_relu_certificate(X, Y, settings, tol, time_limit))
+        return Audit(certify(X, Y, tol=tol, time_limit=time_limit, **settings))
     if isinstance(spec, Linear) and isinstance(Z, GaussianLatent):
         settings["regularizer"] = "output"  # the same number: the second moment of [z, 1] is I
     certificate = certify(X, Y, generator=spec, Z=Z if spec is not None else None, tol=tol, **settings)
@@ -203,56 +202,3 @@ def guaranteed(
     if spec is None:
         game = replace(game, latent=any_law(game.data, Moments.from_array(Y)))
     return dual_value(game, critic, rescale=rescale)
-
-
-# -- ReLU neurons ------------------------------------------------------------------------------------------------
-
-
-def _relu_certificate(X: Any, Y: Array, settings: dict[str, Any], tol: float, limit: float) -> Certificate:
-    """The certificate of generated rows against ReLU neurons, with a bound from partial means."""
-    beta, lam = check_budget(settings["beta"], settings["lam"])
-    activation, penalty = settings["discriminator"], settings["generator_penalty"]
-    if settings["regularizer"] != "output" or penalty == 0:
-        raise ValueError("ReLU discriminators are audited with regularizer='output' and a positive generator_penalty.")
-    if isinstance(X, Moments):
-        raise ValueError("data is Moments, but ReLU neurons need the rows themselves: pass the array.")
-    check_columns(Y, X.shape[1], "the generated samples", "data")
-    search = {"bias": settings["bias"], "time_limit": limit}
-    found = ipm(X, Y, activation, **search)
-    nothing = ipm(X, np.zeros((1, X.shape[1])), activation, **search).value
-    value = penalty * float(np.mean(np.sum(Y**2, axis=1))) + (lam or 0.0) * found.upper_bound
-    violation = 0.0 if beta is None else max(found.upper_bound - beta, 0.0)
-    scale = max(beta or 0.0, nothing)
-    relative = violation / scale if scale > 0 else (0.0 if violation == 0 else math.inf)
-    bound = 0.0 if activation.slope else partial_means_bound(X, beta, lam, penalty)
-    origin = "partial means of the data along orthogonal directions (Jensen)" if bound > 0 else "costs are non-negative"
-    kind: Kind = "infeasible" if relative > tol else "bounded"
-    noise = 1e-12 * value
-    return Certificate(value, bound, found.upper_bound, violation, relative, kind, 0.0, None, origin, noise, tol)
-
-
-def partial_means_bound(X: Array, beta: float | None, lam: float | None, penalty: float) -> float:
-    """A lower bound on penalty * E|Y|^2, plus lam * ipm, over all laws of Y (with ipm <= beta), for ReLU neurons.
-
-    Along a unit vector u, E (u.Y)^2 >= (E max(u.Y, 0) + E max(-u.Y, 0))^2 by Jensen's inequality, and each partial mean
-    is at least that of X less the ipm. Sums over orthonormal vectors bound E|Y|^2; the better of two bases counts.
-    """
-    rows = np.asarray(X, dtype=np.float64)
-    turned = rows @ np.linalg.svd(rows, full_matrices=False)[2].T
-    return max(_partial_means_bound(part, beta, lam, penalty) for part in (rows, turned))
-
-
-def _partial_means_bound(rows: Array, beta: float | None, lam: float | None, penalty: float) -> float:
-    means = np.stack([np.maximum(rows, 0).mean(0), np.maximum(-rows, 0).mean(0)])
-
-    def sums(level: float) -> Array:
-        return np.asarray(np.maximum(means - level, 0).sum(0))
-
-    if lam is None:
-        return penalty * float(np.sum(sums(beta or 0.0) ** 2))
-    low, high = 0.0, float(means.max())  # convex in the level: bisection on its slope
-    for _ in range(100):
-        middle = (low + high) / 2
-        falling = lam < 2 * penalty * float(sums(middle) @ (means > middle).sum(0))
-        low, high = (middle, high) if falling else (low, middle)
-    return penalty * float(np.sum(sums(low) ** 2)) + lam * low

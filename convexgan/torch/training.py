@@ -98,7 +98,8 @@ def train(
         game is convex-concave. A number below 1 averages the generator only, exponentially with this decay (plainly as
         long as 1 / (1 - decay) steps have not been taken); the discriminator is the last.
     gap : float, optional
-        Certify the generator every ``every`` steps, and stop at this relative gap and violation; 0 only watches.
+        Certify the generator every ``every`` steps, and stop at this relative gap and violation; 0 only watches. With
+        ReLU neurons each certificate takes up to ten seconds.
     every : int
         Steps between rows of the history, checkpoints and calls of the callbacks.
     callbacks : functions (step, generator, discriminator) -> dict of numbers or None
