@@ -125,7 +125,9 @@ def train(
         ModuleGame(Payoff(generator, discriminator, objective)),
         Batches(data, latents, batch, generator, rng),
         resolve_step(method, optimizer, isinstance(discriminator, ExactDiscriminatorLoss)),
-        rates,
+        tuple(check_number(rate, "rates") for rate in rates)
+        if isinstance(rates, tuple)
+        else check_number(rates, "rates"),
         averaged,
         None if gap is None else check_number(gap, "gap"),
         tuple(callbacks),
