@@ -290,6 +290,11 @@ def test_bad_input_is_named():
     G, D = LinearGenerator(2, 5).double(), TwoLayerDiscriminator(5, 3, "quadratic").double()
     with pytest.raises(ValueError, match="no class whose optimum is known"):
         audit(G, nn.Linear(5, 1), X, objective=Objective(beta=1.0))
+    for judge in (audit, duality_gap):
+        with pytest.raises(ValueError, match="the discriminator has 4 columns but X has 5"):
+            judge(G, TwoLayerDiscriminator(4, 3, "quadratic").double(), X, objective=Objective(lam=1.0))
+    with pytest.raises(ValueError, match="Y has 3 columns but X has 5"):
+        audit(X[:, :3], "quadratic", X, objective=Objective(beta=1.0))
     with pytest.raises(ValueError, match="exactly one of beta and lam"):
         audit(G, D, X)
     with pytest.raises(ValueError, match="duality_gap measures the others"):

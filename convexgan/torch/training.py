@@ -137,7 +137,9 @@ def train(
         ModuleGame(Payoff(generator, discriminator, objective), mixed_precision),
         Batches(data, latents, batch, generator, rng),
         step,
-        rates,
+        tuple(check_number(rate, "rates") for rate in rates)
+        if isinstance(rates, tuple)
+        else check_number(rates, "rates"),
         averaged if isinstance(averaged, bool) else _check_decay(averaged),
         None if gap is None else check_number(gap, "gap"),
         tuple(callbacks),
