@@ -124,7 +124,12 @@ def test_a_cold_start_has_the_default_shape(base: Path, tmp_path: Path) -> None:
 
 def test_every_option_reaches_the_training(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def grow(generator: ProgressiveGenerator, images: object, objective: Objective, **given: object) -> list[Training]:
-        seen.update(given, width=generator.width, r1=objective.r1, r2=objective.r2)
+        seen.update(
+            given,
+            widths=(generator.width, given["discriminator"](8).enter.out_channels),
+            r1=objective.r1,
+            r2=objective.r2,
+        )
         raise KeyboardInterrupt
 
     seen: dict[str, object] = {}
@@ -146,7 +151,7 @@ def test_every_option_reaches_the_training(base: Path, tmp_path: Path, monkeypat
         "steps": 7,
         "every": 3,
         "batch": 5,
-        "width": 6,
+        "widths": (6, 6),
         "fade": 0.25,
         "old_rate": 0.5,
         "rates": (0.03, 0.03),
