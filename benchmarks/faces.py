@@ -266,6 +266,9 @@ class Variant:
     linear : float
         Rate of linear stages relative to that of convolutions (warm only).
     rate : float
+        Of the discriminator.
+    slow : float
+        The generator's rate relative to that.
     slopes : float
         The weight of R1 and R2.
     alone : int
@@ -276,16 +279,19 @@ class Variant:
     grown: bool = False
     linear: float = 1.0
     rate: float = 1e-3
+    slow: float = 1.0
     slopes: float = 0.1
     alone: int = 0
 
 
 VARIANTS = {"cold": Variant(False, grown=True), "warm": Variant(True)}
 TRIED = {
+    "warm, tenth rate, linear stages a hundredth, discriminator alone first": Variant(
+        True, linear=0.1, slow=0.1, alone=100
+    ),
     "warm, linear stages frozen": Variant(True, linear=0.0),
+    "warm, tenth rate": Variant(True, slow=0.1),
     "warm, all resolutions": Variant(True, grown=True),
-    "warm, rate 3e-4": Variant(True, rate=3e-4),
-    "warm, discriminator alone first": Variant(True, alone=100),
 }
 
 
@@ -318,7 +324,7 @@ def trained(task: Task, method: str, variant: Variant, budget: Budget, seed: int
         return D
 
     options: dict[str, Any] = {"steps": budget.steps, "batch": budget.batch, "every": budget.steps // budget.looks}
-    options |= {"rates": (variant.rate, variant.rate), "averaged": 0.99, "rng": seed, "callbacks": [see]}
+    options |= {"rates": (variant.slow * variant.rate, variant.rate), "averaged": 0.99, "rng": seed, "callbacks": [see]}
     options |= {"sizes": sizes, "old_rate": variant.linear, "discriminator": prepared}
     last = grow(G, task.train, objective, warm=variant.warm, **options)[-1]
     if last.outcome is Outcome.INTERRUPTED:
