@@ -188,13 +188,13 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"{name} has {len(given)} entries for the {len(sizes)} sizes {sizes}: pass one each.")
         if self.betas is not None:
             return [(None, check_number(beta, "betas")) for beta in self.betas]
-        wanted = self.ranks or [PUBLISHED_RANKS.get(size, 20 if size < 4 else FINEST_RANK) for size in sizes]
-        limits = [min(size * size * self.channels_, n - 1) for size in sizes]
-        if self.ranks is not None:
-            for rank, limit, size in zip(wanted, limits, sizes, strict=True):
-                if check_count(rank, "ranks") > limit:
-                    raise ValueError(f"rank {rank} at size {size} exceeds {limit}, the most {n} such pictures have.")
-        return [(min(rank, limit), None) for rank, limit in zip(wanted, limits, strict=True)]
+        if self.ranks is None:
+            return [(rank, None) for rank in default_ranks(sizes, self.channels_, n)]
+        for rank, size in zip(self.ranks, sizes, strict=True):
+            limit = _most(size, self.channels_, n)
+            if check_count(rank, "ranks") > limit:
+                raise ValueError(f"rank {rank} at size {size} exceeds {limit}, the most {n} such pictures have.")
+        return [(rank, None) for rank in self.ranks]
 
     # -- pictures ------------------------------------------------------------------------------------------------
 
@@ -311,6 +311,17 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"{path} is not a complete model file ({error}).") from None
         return model
+
+
+def default_ranks(sizes: Sequence[int], channels: int, n: int) -> list[int]:
+    """The ranks of stages on n pictures unless others are asked for."""
+    wanted = [PUBLISHED_RANKS.get(size, 20 if size < 4 else FINEST_RANK) for size in sizes]
+    return [min(rank, _most(size, channels, n)) for rank, size in zip(wanted, sizes, strict=True)]
+
+
+def _most(size: int, channels: int, n: int) -> int:
+    """The largest rank that n centred pictures can have."""
+    return min(size * size * channels, n - 1)
 
 
 def _plain(value: Any) -> Any:

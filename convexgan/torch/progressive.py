@@ -235,10 +235,14 @@ class ProgressiveGenerator(nn.Module):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one safetensors file, all or nothing, with the shape of the generator as JSON in its header."""
-        ranks = [len(stage.factor) for stage in self.linear]  # type: ignore[arg-type]
-        shape = {"sizes": self.sizes, "channels": self.channels, "ranks": ranks, "noises": self._noises()}
         tensors = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
-        write_bytes(path, save(tensors, {"generator": json.dumps(shape | {"width": self.width})}))
+        write_bytes(path, save(tensors, {"generator": json.dumps(self.shape())}))
+
+    def shape(self) -> dict[str, Any]:
+        """The arguments that make a generator of this shape."""
+        ranks = [len(stage.factor) for stage in self.linear]  # type: ignore[arg-type]
+        made = {"sizes": self.sizes, "channels": self.channels, "ranks": ranks, "noises": self._noises()}
+        return made | {"width": self.width}
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], device: Any = None) -> ProgressiveGenerator:
