@@ -10,8 +10,8 @@ from typing import Any
 BUILD = Path(__file__).parents[1] / "build"
 
 
-def recall(name: str, key: dict[str, Any], make: Callable[[], Any]) -> Any:
-    """What build/NAME.jsonl holds under the key; made and added if it is not there.
+def recall(name: str, key: dict[str, Any], make: Callable[[], Any] | None) -> Any:
+    """What build/NAME.jsonl holds under the key; if it is not there made and added, or None if nothing can make it.
 
     The result must be JSON. A line cut short by a kill is ignored.
     """
@@ -20,6 +20,8 @@ def recall(name: str, key: dict[str, Any], make: Callable[[], Any]) -> Any:
     for line in known:
         if line.endswith("}") and (row := json.loads(line))["key"] == key:
             return row["found"]
+    if make is None:
+        return None
     found = make()
     path.parent.mkdir(exist_ok=True)
     cut = "\n" if known and known[-1] else ""

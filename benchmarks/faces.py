@@ -18,8 +18,8 @@ out), and 18,000 of 20,000 synthetic colour faces, which a DCGAN has drawn, whos
 Predicted: cold needs more than this budget to come near the closed form; warm never fails where cold does, and needs at
 most half of cold's time to cold's best quality. A run fails if it diverges, or ends at more than twice its best FD.
 
-A finished run is kept in build/faces.jsonl; an interrupt (Ctrl-C) writes the table of what is there. Sheets of pictures
-go to build/faces_sheets: those of photographs stay there.
+A finished run is kept in build/faces.jsonl, and --table writes the table of those, as an interrupt (Ctrl-C) does.
+Sheets of pictures go to build/faces_sheets: those of photographs stay there.
 
 Example: OMP_NUM_THREADS=1 python -m benchmarks.faces --quick
 """
@@ -266,6 +266,9 @@ class Variant:
     linear : float
         Rate of linear stages relative to that of convolutions (warm only).
     rate : float
+        Of the discriminator.
+    slow : float
+        The generator's rate relative to that.
     slopes : float
         The weight of R1 and R2.
     alone : int
@@ -276,16 +279,19 @@ class Variant:
     grown: bool = False
     linear: float = 1.0
     rate: float = 1e-3
+    slow: float = 1.0
     slopes: float = 0.1
     alone: int = 0
 
 
 VARIANTS = {"cold": Variant(False, grown=True), "warm": Variant(True)}
 TRIED = {
+    "warm, tenth rate, linear stages a hundredth, discriminator alone first": Variant(
+        True, linear=0.1, slow=0.1, alone=100
+    ),
     "warm, linear stages frozen": Variant(True, linear=0.0),
+    "warm, tenth rate": Variant(True, slow=0.1),
     "warm, all resolutions": Variant(True, grown=True),
-    "warm, rate 3e-4": Variant(True, rate=3e-4),
-    "warm, discriminator alone first": Variant(True, alone=100),
 }
 
 
@@ -318,7 +324,7 @@ def trained(task: Task, method: str, variant: Variant, budget: Budget, seed: int
         return D
 
     options: dict[str, Any] = {"steps": budget.steps, "batch": budget.batch, "every": budget.steps // budget.looks}
-    options |= {"rates": (variant.rate, variant.rate), "averaged": 0.99, "rng": seed, "callbacks": [see]}
+    options |= {"rates": (variant.slow * variant.rate, variant.rate), "averaged": 0.99, "rng": seed, "callbacks": [see]}
     options |= {"sizes": sizes, "old_rate": variant.linear, "discriminator": prepared}
     last = grow(G, task.train, objective, warm=variant.warm, **options)[-1]
     if last.outcome is Outcome.INTERRUPTED:
@@ -394,10 +400,13 @@ def runs(options: argparse.Namespace) -> Iterator[Run]:
             plans["published GDA"] = partial(published, task, budget, seed), {"share": budget.share}
         for method, (make, settings) in plans.items():
             key = {"task": task.name, "method": method, "seed": seed} | settings
-            yield Run(task, method, seed, remember(key, make))
+            if (known := remember(key, None if options.table else make)) is not None:
+                yield Run(task, method, seed, known)
     for task, (method, variant) in product(sets, TRIED.items()):
         key = {"task": task.name, "method": method, "seed": 0} | vars(variant) | budget.key()
-        yield Run(task, method, 0, remember(key, partial(trained, task, method, variant, budget, 0)))
+        make = None if options.table else partial(trained, task, method, variant, budget, 0)
+        if (known := remember(key, make)) is not None:
+            yield Run(task, method, 0, known)
 
 
 def table(found: list[Run]) -> list[list[Any]]:
@@ -486,6 +495,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", default=bool(os.environ.get("QUICK")), help="a check (QUICK=1)")
     parser.add_argument("--full", action="store_true", help="64 pixels too, large networks, all steps: for a GPU")
+    parser.add_argument("--table", action="store_true", help="of the finished runs only, without starting any")
     parser.add_argument("--data", help="a folder, archive or array file of faces, CelebA say, as a further set")
     options = parser.parse_args()
     torch.set_num_threads(1)

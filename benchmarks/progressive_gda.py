@@ -340,7 +340,8 @@ def figure(found: list[Run], quick: bool) -> Figure:
     panels = page.subplots(len(names), 4, sharey=True, squeeze=False)
     for row, name in zip(panels, names, strict=True):
         for panel, (size, level) in zip(row, levels(name, plan(quick)[name][0]).items(), strict=False):
-            for run in (run for run in found if (run.pictures, run.size) == (name, size)):
+            here = (run for run in found if (run.pictures, run.size) == (name, size) and len(run.curve) > 1)
+            for run in here:
                 colour = {"published": "C3", "our objective": "C0"}.get(run.method, "C2")
                 _, seconds, gaps = np.array(run.curve[1:]).T
                 panel.loglog(seconds, np.maximum(gaps, 1e-6), color=colour, linewidth=0.5 if run.seed else 1)

@@ -172,6 +172,7 @@ def test_finished_runs_are_recalled_and_lines_cut_short_are_not(tmp_path, monkey
     for seed in (0, 1, 0):
         assert _records.recall("x", {"seed": seed}, lambda seed=seed: made.append(seed) or [seed, 0.5]) == [seed, 0.5]
     assert made == [0, 1]
+    assert _records.recall("x", {"seed": 2}, None) is None and _records.recall("x", {"seed": 1}, None) == [1, 0.5]
     path = tmp_path / "build" / "x.jsonl"
     path.write_text(path.read_text()[:-8])
     assert _records.recall("x", {"seed": 1}, lambda: [9]) == [9]
