@@ -137,9 +137,7 @@ def train(
         ModuleGame(Payoff(generator, discriminator, objective), mixed_precision),
         Batches(data, latents, batch, generator, rng),
         step,
-        tuple(check_number(rate, "rates") for rate in rates)
-        if isinstance(rates, tuple)
-        else check_number(rates, "rates"),
+        _check_rates(rates),
         averaged if isinstance(averaged, bool) else _check_decay(averaged),
         None if gap is None else check_number(gap, "gap"),
         tuple(callbacks),
@@ -200,6 +198,10 @@ def _check_devices(generator: nn.Module, discriminator: nn.Module) -> None:
         }
         if len(found) > 1:
             raise ValueError(f"the players are {kind}, {', '.join(sorted(found))}: move them with .to(...).")
+
+
+def _check_rates(rates: Any) -> Any:
+    return tuple(map(_check_rates, rates)) if isinstance(rates, tuple) else check_number(rates, "rates")
 
 
 def _plain(rates: Any) -> Any:
