@@ -114,6 +114,7 @@ def fit_run(
     memory: int | None = None,
     journal: Journal | None = None,
     phases: Phases | None = None,
+    client: Any = None,
 ) -> tuple[ProgressiveConvexGAN, list[dict[str, Any]]]:
     """The fitted model and the rows of its stage table; each stage is announced and written as it is solved."""
     rows: list[dict[str, Any]] = []
@@ -132,7 +133,7 @@ def fit_run(
         last = now
 
     model = ProgressiveConvexGAN(**settings)
-    model.fit(images, memory=memory, journal=journal, progress=record, phase=phases or Phases())
+    model.fit(images, memory=memory, journal=journal, progress=record, phase=phases or Phases(), client=client)
     model.save(folder / "model.npz")
     write_text(folder / "certificates.txt", render(COLUMNS, stage_rows(rows)))
     return model, rows

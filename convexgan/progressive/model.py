@@ -104,6 +104,7 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         journal: Journal | None = None,
         progress: Callable[[Stage, Moments], object] | None = None,
         phase: Phase = silent,
+        client: Any = None,
     ) -> ProgressiveConvexGAN:
         """Solve every stage, reading the pictures block by block.
 
@@ -121,6 +122,8 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         phase : callable, optional
             Called with the name of each pass and the number of pictures; returns a context manager whose value is
             called with the number of pictures done.
+        client : distributed.Client, optional
+            Whose workers do the passes over the pictures, see `convexgan.progressive.cluster`.
         """
         pictures = as_pictures(images)
         sizes = list(
@@ -131,7 +134,9 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         self._check_options(len(pictures))
         levels = self._levels(sizes, len(pictures))
         limit = None if memory is None else check_bytes(memory, "memory")
-        moments = StageMoments(pictures, sizes, skip=self.skip, memory=limit, journal=journal, phase=phase)
+        moments = StageMoments(
+            pictures, sizes, skip=self.skip, memory=limit, journal=journal, phase=phase, client=client
+        )
         self.stages_: list[Stage] = []
         for size, (rank, beta) in zip(sizes, levels, strict=True):
             mean, data = moments.at(size, rank=rank, beta=beta)
@@ -142,7 +147,7 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         if self.histogram:
             drawn = self._draw(1000, np.random.default_rng(self.random_state))[-1]
             real = Quantiles(sizes[-1], self.channels_)
-            run_pass(pictures, "histogram", real, journal, phase)
+            run_pass(pictures, "histogram", real, journal, phase, client)
             self.histogram_ = learn_map(drawn, real.at_knots())
         return self
 
