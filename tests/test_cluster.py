@@ -21,7 +21,7 @@ from convexgan.cli import app
 from convexgan.progressive import cluster, passes, streaming
 from convexgan.progressive.histogram import Quantiles
 from convexgan.progressive.passes import ArrayPictures
-from convexgan.progressive.streaming import _FirstPass, _Product
+from convexgan.progressive.sums import FirstPass, Product
 from tests.test_streaming import saved
 
 IMAGES = power_law(300, 16)
@@ -118,8 +118,8 @@ def test_a_local_cluster_is_one_of_processes():
 def test_sums_of_parts_are_those_of_the_whole(kind):
     vectors, mean = np.random.default_rng(0).standard_normal((192, 5)), np.zeros(192)
     make: Any = {
-        "first": lambda: _FirstPass(16, 8, 3),
-        "product": lambda: _Product(vectors, 8, mean, 4, 3),
+        "first": lambda: FirstPass(16, 8, 3),
+        "product": lambda: Product(vectors, 8, mean, 4, 3),
         "quantiles": lambda: Quantiles(8, 3),
     }[kind]
     whole, sum_ = make(), make()

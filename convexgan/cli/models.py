@@ -53,6 +53,7 @@ def fit(
     dask: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler whose workers read the cache, or local.")
     ] = None,
+    device: Annotated[str | None, typer.Option(help="Where torch multiplies: cuda, say.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first file that cannot be read.")] = False,
     seed: Seed = 0,
@@ -94,7 +95,8 @@ def fit(
         key = hashlib.sha256(to_json([__version__, about, as_pictures(images).fingerprint]).encode()).hexdigest()
         journal = Journal(out / "journal", key)
         with nullcontext() if dask is None else connect(dask) as client:
-            model, stages = fit_run(out, images, settings, memory=limit, journal=journal, phases=phases, client=client)
+            how: dict[str, Any] = {"journal": journal, "phases": phases, "client": client, "device": device}
+            model, stages = fit_run(out, images, settings, memory=limit, **how)
         save_sheet(model.sample(64, seed), out / "samples.png")
         content = {"stages": stages, "phases": [clock.record() for clock in phases.clocks], "memory": peak_memory()}
         report = write_report(out, pictures, about, content)

@@ -115,6 +115,7 @@ def fit_run(
     journal: Journal | None = None,
     phases: Phases | None = None,
     client: Any = None,
+    device: str | None = None,
 ) -> tuple[ProgressiveConvexGAN, list[dict[str, Any]]]:
     """The fitted model and the rows of its stage table; each stage is announced and written as it is solved."""
     rows: list[dict[str, Any]] = []
@@ -133,7 +134,8 @@ def fit_run(
         last = now
 
     model = ProgressiveConvexGAN(**settings)
-    model.fit(images, memory=memory, journal=journal, progress=record, phase=phases or Phases(), client=client)
+    how: dict[str, Any] = {"memory": memory, "journal": journal, "client": client, "device": device}
+    model.fit(images, progress=record, phase=phases or Phases(), **how)
     model.save(folder / "model.npz")
     write_text(folder / "certificates.txt", render(COLUMNS, stage_rows(rows)))
     return model, rows

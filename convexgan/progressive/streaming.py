@@ -7,7 +7,6 @@ multiplies it by a block of vectors, starting from the level below.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,10 @@ from numpy.typing import NDArray
 from convexgan._checks import physical_memory
 from convexgan.krylov import PROBES, leading_pairs
 from convexgan.moments import Moments, Spectrum
+from convexgan.progressive.device import DeviceFirstPass, DeviceProduct, check_device
 from convexgan.progressive.passes import Journal, Phase, Pictures, run_pass, silent
-from convexgan.progressive.pyramid import box_pyramid, box_sums, halvings, interpolate, pool, unit, upsample
+from convexgan.progressive.pyramid import halvings, interpolate
+from convexgan.progressive.sums import FirstPass, Product, detail, shrink
 from convexgan.subspace import Subspace
 
 Array = NDArray[np.float64]
@@ -42,6 +43,8 @@ class StageMoments:
         Told of every pass.
     client : distributed.Client, optional
         Whose workers do the passes.
+    device : str, optional
+        On which torch does the passes, ``"cuda"`` say.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class StageMoments:
         journal: Journal | None = None,
         phase: Phase = silent,
         client: Any = None,
+        device: str | None = None,
     ) -> None:
         self.pictures, self.sizes, self.skip = pictures, sizes, skip
         self.how = (journal, phase, client)  # passes are run
@@ -61,8 +65,11 @@ class StageMoments:
         self.memory = physical_memory() // 2 if memory is None else memory
         self.complete = [size for size in halvings(sizes[-1]) if self._is_complete(size)]
         self._leading: tuple[int, Spectrum] | None = None  # the size whose eigenpairs were found last, and those
-        self._first = _FirstPass(sizes[-1], self.complete[-1] if self.complete else None, self.channels)
+        self.device = None if device is None else check_device(device)
+        first = sizes[-1], self.complete[-1] if self.complete else None, self.channels
+        self._first = FirstPass(*first) if self.device is None else DeviceFirstPass(*first, self.device)
         run_pass(pictures, "moments", self._first, *self.how)
+        self._first.finish()
 
     def at(
         self, size: int, *, rank: int | None = None, beta: float | None = None, guess: Array | None = None
@@ -167,52 +174,6 @@ class StageMoments:
         return detail(rows, size, self.coarser(size), self.channels)
 
 
-class _FirstPass:
-    """The mean at the finest size, and moments at the finest that is decomposed completely."""
-
-    def __init__(self, finest: int, base: int | None, channels: int) -> None:
-        self.finest, self.base, self.channels = finest, base, channels
-        self.count, self.total = 0, np.zeros(finest * finest * channels)
-        self.moments = None if base is None else Moments(base * base * channels)
-
-    @property
-    def mean(self) -> Array:
-        """(d,) in [-1, 1], where the finest size has no moments."""
-        return np.asarray(self.total / self.count)
-
-    def update(self, block: NDArray[Any]) -> None:
-        """Add pictures."""
-        self.count += len(block)
-        if self.moments is not None and self.base is not None:
-            self.moments.update(box_pyramid(block, [self.base])[self.base].reshape(len(block), -1), name="images")
-        if self.base != self.finest:
-            scale, offset = unit(block.dtype, (block.shape[1] // self.finest) ** 2)
-            sums = box_sums(block, self.finest).reshape(len(block), -1).sum(axis=0, dtype=np.float64)
-            self.total += sums / scale - offset * len(block)
-
-    def empty(self) -> _FirstPass:
-        """The same before any picture."""
-        return _FirstPass(self.finest, self.base, self.channels)
-
-    def add(self, other: _FirstPass) -> None:
-        """Add what another has seen."""
-        self.count, self.total = self.count + other.count, self.total + other.total
-        if self.moments is not None and other.moments is not None:
-            self.moments = self.moments + other.moments
-
-    def state(self) -> dict[str, Any]:
-        """Arrays for a journal."""
-        kept = {} if self.moments is None else {f"moments.{k}": v for k, v in self.moments.state().items()}
-        return kept | {"count": self.count, "total": self.total}
-
-    def restore(self, arrays: Mapping[str, Any]) -> None:
-        """Back to a recorded state."""
-        if self.moments is not None:
-            names = (name for name in arrays if name.startswith("moments."))
-            self.moments = Moments.from_state({name.removeprefix("moments."): arrays[name] for name in names})
-        self.count, self.total = int(arrays["count"]), arrays["total"]
-
-
 class _Passes:
     """Products of a stage's centred second moment with blocks of vectors, one pass over the pictures each."""
 
@@ -223,44 +184,10 @@ class _Passes:
         """S @ vectors."""
         self.done += 1
         stages = self.stages
-        total = _Product(vectors, self.size, self.mean, stages.coarser(self.size), stages.channels)
+        given = vectors, self.size, self.mean, stages.coarser(self.size), stages.channels
+        total = Product(*given) if stages.device is None else DeviceProduct(*given, device=stages.device)
         run_pass(stages.pictures, f"{self.name}, pass {self.done}", total, *stages.how)
         return total.total / len(stages.pictures)
-
-
-class _Product:
-    """sum over pictures of x (x'Q): single precision where the pictures are, summed in double."""
-
-    def __init__(self, vectors: Array, size: int, mean: Array, coarser: int | None, channels: int) -> None:
-        self.given = vectors, size, mean, coarser, channels
-        self.total = np.zeros(vectors.shape)
-
-    def update(self, block: NDArray[Any]) -> None:
-        """Add pictures."""
-        vectors, size, mean, coarser, channels = self.given
-        kind = np.dtype(np.float64 if block.dtype == np.float64 else np.float32)
-        scale, offset = unit(block.dtype, (block.shape[1] // size) ** 2)
-        sums = box_sums(block, size).reshape(len(block), -1)
-        shift = ((mean + offset) * scale).astype(kind)
-        rows = detail(np.subtract(sums, shift, dtype=kind), size, coarser, channels)  # not scaled to [-1, 1] yet
-        products = rows.T @ (rows @ vectors.astype(kind))
-        self.total += products / kind.type(scale**2)
-
-    def empty(self) -> _Product:
-        """The same before any picture."""
-        return _Product(*self.given)
-
-    def add(self, other: _Product) -> None:
-        """Add what another has seen."""
-        self.total += other.total
-
-    def state(self) -> dict[str, Any]:
-        """Arrays for a journal."""
-        return {"total": self.total}
-
-    def restore(self, arrays: Mapping[str, Any]) -> None:
-        """Back to a recorded state."""
-        self.total = arrays["total"]
 
 
 def _interpolated(rows: Array, size: int, target: int, channels: int) -> Array:
@@ -273,25 +200,3 @@ def _interpolated(rows: Array, size: int, target: int, channels: int) -> Array:
 def _width(count: int, dim: int) -> int:
     """How many vectors are sought for so many wanted."""
     return min(count + max(10, count // 2), dim)
-
-
-def detail(rows: NDArray[Any], size: int, coarser: int | None, channels: int) -> NDArray[Any]:
-    """Flattened pictures without what upsampling them from a coarser size gives, if there is one."""
-    if coarser is None:
-        return rows
-    lacking: NDArray[Any] = rows - enlarge(shrink(rows, size, coarser, channels), coarser, size, channels)
-    return lacking
-
-
-def shrink(rows: NDArray[Any], size: int, target: int, channels: int) -> NDArray[Any]:
-    """Flattened pictures box-averaged from one size to a smaller one, see `pool`."""
-    while size > target:
-        rows, size = pool(rows, size, channels), size // 2
-    return rows
-
-
-def enlarge(rows: NDArray[Any], size: int, target: int, channels: int) -> NDArray[Any]:
-    """Flattened pictures upsampled from one size to a larger one, see `upsample`."""
-    while size < target:
-        rows, size = upsample(rows, size, channels), 2 * size
-    return rows
