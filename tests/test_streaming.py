@@ -288,3 +288,33 @@ def test_moments_come_back_from_their_state_to_the_last_bit():
         moments = Moments.from_array(np.random.default_rng(0).standard_normal((n, 20)).astype(np.float32))
         again = Moments.from_state(moments.state())
         assert np.array_equal(again.second, moments.second) and again.count == n
+
+
+# Devices
+
+
+@pytest.mark.parametrize("case", ["ranks", "detail", "grey", "double", "finest only"])
+def test_torch_gives_the_same_stages(iterating, tmp_path, case):
+    images, options = CASES[case]
+    journal = Journal(tmp_path / "journal", "key", seconds=0)
+    one = cg.ProgressiveConvexGAN(**options).fit(images)
+    other = cg.ProgressiveConvexGAN(**options).fit(images, device="cpu", journal=journal)
+    for mine, theirs in zip(one.stages_, other.stages_, strict=True):
+        assert theirs.certificate.kind == "saddle"
+        assert theirs.beta == pytest.approx(mine.beta, abs=1e-7 * mine.eigenvalues[0])
+        assert theirs.certificate.value == pytest.approx(mine.certificate.value, rel=1e-5)
+        np.testing.assert_allclose(theirs.mean, mine.mean, atol=1e-6)
+
+
+def test_devices_that_are_not_there_or_imprecise_are_refused():
+    import torch
+
+    model = cg.ProgressiveConvexGAN(ranks=RANKS)
+    with pytest.raises(ValueError, match="device 'nowhere' is not there"):
+        model.fit(IMAGES, device="nowhere")
+    torch.set_float32_matmul_precision("high")
+    try:
+        with pytest.raises(ValueError, match="TF32"):
+            model.fit(IMAGES, device="cpu")
+    finally:
+        torch.set_float32_matmul_precision("highest")

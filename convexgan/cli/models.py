@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -51,6 +52,10 @@ def fit(
     cache: CacheFolder = None,
     workers: Annotated[int | None, typer.Option(help="Processes that decode pictures; one for each core.")] = None,
     memory: Memory = None,
+    dask: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler whose workers read the cache, or local.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="Where torch multiplies: cuda, say.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first file that cannot be read.")] = False,
     seed: Seed = 0,
@@ -65,6 +70,7 @@ def fit(
     Stages can be checked later: convexgan verify run faces/
     """
     from convexgan.cli.runs import COLUMNS, fit_run, peak_memory, prepare, stage_rows, write_report
+    from convexgan.progressive.cluster import connect
     from convexgan.progressive.passes import Journal, as_pictures
 
     settings: dict[str, Any] = {
@@ -90,7 +96,9 @@ def fit(
         images = pictures.images if isinstance(pictures, ImageSet) else pictures
         key = hashlib.sha256(to_json([__version__, about, as_pictures(images).fingerprint]).encode()).hexdigest()
         journal = Journal(out / "journal", key)
-        model, stages = fit_run(out, images, settings, memory=limit, journal=journal, phases=phases)
+        with nullcontext() if dask is None else connect(dask) as client:
+            how: dict[str, Any] = {"journal": journal, "phases": phases, "client": client, "device": device}
+            model, stages = fit_run(out, images, settings, memory=limit, **how)
         save_sheet(model.sample(64, seed), out / "samples.png")
         content = {"stages": stages, "phases": [clock.record() for clock in phases.clocks], "memory": peak_memory()}
         report = write_report(out, pictures, about, content)

@@ -131,6 +131,8 @@ def fit_run(
     memory: int | None = None,
     journal: Journal | None = None,
     phases: Phases | None = None,
+    client: Any = None,
+    device: str | None = None,
 ) -> tuple[ProgressiveConvexGAN, list[dict[str, Any]]]:
     """The fitted model and the rows of its stage table; each stage is announced and written as it is solved."""
     rows: list[dict[str, Any]] = []
@@ -149,7 +151,8 @@ def fit_run(
         last = now
 
     model = ProgressiveConvexGAN(**settings)
-    model.fit(images, memory=memory, journal=journal, progress=record, phase=phases or Phases())
+    how: dict[str, Any] = {"memory": memory, "journal": journal, "client": client, "device": device}
+    model.fit(images, progress=record, phase=phases or Phases(), **how)
     model.save(folder / "model.npz")
     write_text(folder / "certificates.txt", render(COLUMNS, stage_rows(rows)))
     return model, rows

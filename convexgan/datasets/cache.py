@@ -82,6 +82,11 @@ class Cache:
         """A hash of all pixels, in order."""
         return hashlib.sha256("".join(shard.sha256 for shard in self.shards).encode()).hexdigest()
 
+    @property
+    def parts(self) -> int:
+        """How many blocks there are."""
+        return len(self.shards)
+
     def blocks(self, start: int = 0) -> Iterator[NDArray[np.uint8]]:
         """The pictures shard by shard, (n, size, size[, 3]), from the given shard on; checksums are verified.
 

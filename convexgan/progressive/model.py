@@ -20,7 +20,8 @@ from convexgan.progressive.histogram import Quantiles, apply_map, check_map, lea
 from convexgan.progressive.passes import Journal, Phase, as_pictures, run_pass, silent
 from convexgan.progressive.pyramid import box_pyramid, check_sizes, default_sizes, to_uint8
 from convexgan.progressive.stages import Coupling, Latents, Stage, solve_stage
-from convexgan.progressive.streaming import StageMoments, enlarge
+from convexgan.progressive.streaming import StageMoments
+from convexgan.progressive.sums import enlarge
 
 Array = NDArray[np.float64]
 PUBLISHED_RANKS = {4: 20, 8: 30, 16: 40, 32: 100, 64: 175}
@@ -104,6 +105,8 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         journal: Journal | None = None,
         progress: Callable[[Stage, Moments], object] | None = None,
         phase: Phase = silent,
+        client: Any = None,
+        device: str | None = None,
     ) -> ProgressiveConvexGAN:
         """Solve every stage, reading the pictures block by block.
 
@@ -121,6 +124,10 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         phase : callable, optional
             Called with the name of each pass and the number of pictures; returns a context manager whose value is
             called with the number of pictures done.
+        client : distributed.Client, optional
+            Whose workers do the passes over the pictures, see `convexgan.progressive.cluster`.
+        device : str, optional
+            On which torch does them, ``"cuda"`` say.
         """
         pictures = as_pictures(images)
         sizes = list(
@@ -131,7 +138,8 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         self._check_options(len(pictures))
         levels = self._levels(sizes, len(pictures))
         limit = None if memory is None else check_bytes(memory, "memory")
-        moments = StageMoments(pictures, sizes, skip=self.skip, memory=limit, journal=journal, phase=phase)
+        how: dict[str, Any] = {"journal": journal, "phase": phase, "client": client}
+        moments = StageMoments(pictures, sizes, skip=self.skip, memory=limit, device=device, **how)
         self.stages_: list[Stage] = []
         for size, (rank, beta) in zip(sizes, levels, strict=True):
             mean, data = moments.at(size, rank=rank, beta=beta)
@@ -142,7 +150,7 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         if self.histogram:
             drawn = self._draw(1000, np.random.default_rng(self.random_state))[-1]
             real = Quantiles(sizes[-1], self.channels_)
-            run_pass(pictures, "histogram", real, journal, phase)
+            run_pass(pictures, "histogram", real, **how)
             self.histogram_ = learn_map(drawn, real.at_knots())
         return self
 
