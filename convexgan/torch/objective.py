@@ -30,7 +30,8 @@ class Objective:
     beta : float, optional
         R_d = beta |v|_1, by the discriminator's ``penalty()``.
     lam : float, optional
-        Instead of beta: |v|_1 <= lam, by a projection (the discriminator's ``projected(lam)``) after each step.
+        Instead of beta: |v|_1 <= lam, by a projection (the discriminator's ``projected(lam)``) after each step, and
+        of the points at which a step looks.
     generator_penalty : float
         0 for a plain GAN.
     regularizer : "output" or "weights"
