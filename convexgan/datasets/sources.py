@@ -136,7 +136,7 @@ def _open_array(path: Path) -> NDArray[Any]:
         with path.open("rb") as file:
             zipped = file.read(2) == b"PK"
         if not zipped:
-            return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+            return np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))
         with open_npz(path) as content:
             names = content.files
             name = names[0] if len(names) == 1 else "images"
