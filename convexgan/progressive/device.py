@@ -49,12 +49,8 @@ class DeviceFirstPass(FirstPass):
             rows = _averages(block, self.base, self.device)
             if not self._sums:
                 pilot = rows.mean(0)
-                self._sums = [
-                    0,
-                    pilot,
-                    torch.zeros_like(pilot.double()),
-                    torch.zeros_like(torch.outer(pilot, pilot).double()),
-                ]
+                zeros = (torch.zeros_like(like, dtype=torch.float64) for like in (pilot, torch.outer(pilot, pilot)))
+                self._sums = [0, pilot, *zeros]
             rows -= self._sums[1]
             self._sums[0] += len(block)
             self._sums[2] += rows.double().sum(0)

@@ -101,10 +101,9 @@ class StageMoments:
         """Certified leading eigenpairs; all those above beta where no rank is given."""
         dim, attempt = mean.shape[1], 0
         count = 1 + (rank if rank is not None else self._expected_above(size, float(beta or 0.0)))
-        start = self._start(size, dim, _width(count, dim))
+        start = self._start(size, dim, self._widths(size, dim, count)[0])
         while True:
-            width = _width(count, dim)
-            columns = self._columns(size, dim, width, count)
+            width, columns = self._widths(size, dim, count)
             rows = start[:width] if guess is None else np.vstack([guess, start[:width]])
             name = f"{size} px" if attempt == 0 else f"{size} px, wider"
             known = leading_pairs(
@@ -144,18 +143,20 @@ class StageMoments:
         values = self._first.moments.centered().spectrum.values * (size / self.complete[-1]) ** 2
         return 8 + int(np.count_nonzero(values > beta))
 
-    def _columns(self, size: int, dim: int, width: int, count: int) -> int:
-        """How many vectors and images fit in memory beside the temporary ones."""
-        temporary = 8 * dim * (6 * width + 2 * PROBES)
-        columns = (self.memory - BASE_BYTES - temporary) // (16 * dim)
-        least = 2 * width + PROBES
-        if columns < least and columns < dim:
-            need = BASE_BYTES + temporary + 16 * dim * least
-            raise ValueError(
-                f"memory of {self.memory / 1e9:.2g} GB is too little for {count - 1} components of {size} x {size} "
-                f"pixels: allow {need / 1e9:.2g} GB, or ask for a lower rank."
-            )
-        return int(min(columns, 8 * width, dim))
+    def _widths(self, size: int, dim: int, count: int) -> tuple[int, int]:
+        """How many vectors are sought for so many wanted, and how many fit in memory with as many images."""
+        for share in (2, 4):  # many more save passes, fewer save memory
+            width = min(count + max(10, count // share), dim)
+            temporary = 8 * dim * (6 * width + 2 * PROBES)
+            columns = (self.memory - BASE_BYTES - temporary) // (16 * dim)
+            least = min(2 * width + PROBES, dim)
+            if columns >= least:
+                return width, int(min(columns, 8 * width, dim))
+        need = BASE_BYTES + temporary + 16 * dim * least
+        raise ValueError(
+            f"memory of {self.memory / 1e9:.2g} GB is too little for {count - 1} components of {size} x {size} "
+            f"pixels: allow {need / 1e9:.2g} GB, or ask for a lower rank."
+        )
 
     def _is_complete(self, size: int) -> bool:
         """Whether rows or second moment at a size are few and small enough to be decomposed completely."""
@@ -195,8 +196,3 @@ def _interpolated(rows: Array, size: int, target: int, channels: int) -> Array:
     while size < target:
         rows, size = interpolate(rows, size, channels), 2 * size
     return rows
-
-
-def _width(count: int, dim: int) -> int:
-    """How many vectors are sought for so many wanted."""
-    return min(count + max(10, count // 2), dim)
