@@ -17,6 +17,7 @@ from convexgan.arrangements import (
     Maximum,
     activation_patterns,
     cover_bound,
+    local_maxima,
     maximize,
     sampled_patterns,
     sweep_values,
@@ -387,3 +388,11 @@ def test_bad_arguments(change: dict[str, Any], message: str) -> None:
     arguments = {"rows": np.eye(4, 3), "weights": np.ones(4)} | change
     with pytest.raises(ValueError, match=message):
         maximize(arguments.pop("rows"), arguments.pop("weights"), **arguments)
+
+
+def test_beyond_the_cones_random_ascents_look_for_the_value():
+    rows, weights = np.random.default_rng(3).standard_normal((80, 18)), np.repeat([1 / 40, -1 / 40], 40)
+    starts = np.random.default_rng(99).standard_normal((30, 18))
+    found = maximize(rows, weights)
+    assert found.value >= local_maxima(rows, weights, starts)[1].max() * (1 - 1e-9)
+    assert found.status == "stopped" and found.value < found.upper_bound

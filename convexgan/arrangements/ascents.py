@@ -24,7 +24,7 @@ def local_maxima(rows: Array, weights: Array, starts: Array, time_limit: float |
     arrangement = reduce_rows(rows, weights)
     deadline = np.inf if time_limit is None else time.monotonic() + time_limit
     found = [
-        _ascend(side, u / np.linalg.norm(u))
+        ascend(side, u / np.linalg.norm(u))
         for side in (arrangement, arrangement.negated())
         for u in starts @ arrangement.basis
         if u.any() and time.monotonic() < deadline
@@ -34,7 +34,8 @@ def local_maxima(rows: Array, weights: Array, starts: Array, time_limit: float |
     return U[values > 0], values[values > 0]
 
 
-def _ascend(side: Arrangement, u: Array) -> tuple[Array, float]:
+def ascend(side: Arrangement, u: Array) -> tuple[Array, float]:
+    """A local maximum of the side's function from the unit vector u, and its value."""
     value = side.value(u)
     for _ in range(STEPS):
         _, ahead = maximize_concave(side.linear + side.plus[side.plus @ u > 0].sum(axis=0), side.minus, u)

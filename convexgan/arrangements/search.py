@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._progress import Report
+from convexgan.arrangements.ascents import ascend
 from convexgan.arrangements.cones import Cones, quadratic_bounds
 from convexgan.arrangements.majorant import Quadratic, majorants
 from convexgan.arrangements.reduce import Arrangement
@@ -22,6 +23,7 @@ CHUNK = 256  # cones that share one list of undecided rows
 MAJORANT_DIM = 7  # from this dimension on a quadratic majorant precedes the cones
 CONES_DIM = 16  # beyond it cones prune nothing: the majorant's bound is all
 ASCENTS = 50
+STARTS = 20  # random directions from which the value is sought where cones are of no use
 LEAST_GAP = 1e-10
 ROUNDING = 1e-15  # share of the rows' total length that counts as zero
 
@@ -85,6 +87,8 @@ class Search:
             if p <= CONES_DIM and time.monotonic() < deadline and self.nodes < max_nodes:
                 self._push(self._bound(Cones.cover(sign, side, self._caps[sign])))
                 self._cut.add(sign)
+        if p > CONES_DIM:
+            self._wander(deadline)
         while self.upper_bound > self.cutoff:
             if not self._queue or time.monotonic() > deadline or self.nodes >= max_nodes:
                 return "stopped"
@@ -102,6 +106,15 @@ class Search:
             self._ascend(sign, u)
             if bound <= self.cutoff or time.monotonic() > deadline:
                 return
+            if self._progress:
+                self._progress(self.value, self.upper_bound, self.nodes)
+
+    def _wander(self, deadline: float) -> None:
+        for u in np.random.default_rng(0).standard_normal((STARTS, len(self.direction))):
+            for sign, side in self.sides.items():
+                if self.upper_bound <= self.cutoff or time.monotonic() > deadline:
+                    return
+                self._offer(sign, ascend(side, u / np.linalg.norm(u))[0])
             if self._progress:
                 self._progress(self.value, self.upper_bound, self.nodes)
 
