@@ -122,6 +122,16 @@ def test_a_cold_start_has_the_default_shape(base: Path, tmp_path: Path) -> None:
     assert G.shape() == {"sizes": (4, 8), "channels": 1, "ranks": [16, 30], "noises": [16, 30], "width": 4}
 
 
+def test_a_folder_of_pictures_is_read_through_its_cache(base: Path, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for i, picture in enumerate(np.load(base / "colour.npy")[:12]):
+        Image.fromarray(picture).save(tmp_path / "photos" / f"{i:02}.png")
+    run("train", tmp_path / "photos", "--progressive", "--size", 8, "--out", tmp_path / "grown", *QUICK)
+    assert len(list((tmp_path / "grown" / "cache").glob("*/*.bin"))) == 1
+    report = json.loads((tmp_path / "grown" / "report.json").read_text())
+    assert report["data"]["pictures"] == 12 and report["generator"]["ranks"] == [11, 11]
+
+
 def test_every_option_reaches_the_training(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def grow(generator: ProgressiveGenerator, images: object, objective: Objective, **given: object) -> list[Training]:
         seen.update(
