@@ -265,7 +265,11 @@ def test_no_altered_safetensors_do_harm(tensors, tmp_path_factory, kind, use, da
     try_to_use(tmp_path_factory.mktemp("fuzz") / "a.safetensors", content, use)
 
 
-def test_a_generator_that_claims_a_giant_shape_allocates_nothing(tensors, tmp_path):
+def test_a_generator_that_claims_a_giant_shape_allocates_nothing(tensors, tmp_path, monkeypatch):
+    devices, real = set(), torch.nn.init.kaiming_uniform_
+    monkeypatch.setattr(
+        torch.nn.init, "kaiming_uniform_", lambda x, *a, **kw: devices.add(str(x.device)) or real(x, *a, **kw)
+    )
     header, rest = safetensors(tensors["generator"])
     shape = json.loads(header["__metadata__"]["generator"])
     for change in ({"width": 10**6}, {"ranks": [3, 10**9]}, {"sizes": [2**20, 2**21]}):
@@ -273,6 +277,7 @@ def test_a_generator_that_claims_a_giant_shape_allocates_nothing(tensors, tmp_pa
         (tmp_path / "a").write_bytes(joined(header, rest))
         with pytest.raises(ValueError, match="holds no progressive generator"):
             ProgressiveGenerator.load(tmp_path / "a")
+    assert devices == {"meta"}
 
 
 @pytest.mark.parametrize("stored", [{}, {"settings": 3, "content": 1}, {"settings": {"a": 1}, "content": {"dict": 5}}])

@@ -13,7 +13,7 @@ from convexgan.certificate import Certificate
 from convexgan.certify import critic, make_certificate
 from convexgan.closed_forms import solve_quadratic
 from convexgan.latents import GaussianLatent, MomentLatent
-from convexgan.moments import Moments
+from convexgan.moments import Moments, Spectrum
 from convexgan.progressive.coupling import in_order, transport
 
 Array = NDArray[np.float64]
@@ -146,11 +146,13 @@ def solve_stage(
 
 def _input_law(previous: Array, noise: int) -> Moments:
     """The exact moments of [upsampled picture, fresh noise]: no latent is drawn."""
-    q, d = previous.shape
-    factor = np.zeros((q + noise, d + noise))
-    factor[:q, :d] = previous
-    factor[q:, d:] = np.eye(noise)
-    return Moments.of_law(np.zeros(d + noise), factor)
+    d = previous.shape[1]
+    _, scales, axes = np.linalg.svd(previous, full_matrices=False)
+    values = np.concatenate([scales**2, np.ones(noise)])
+    vectors = np.zeros((d + noise, len(values)))
+    vectors[:d, : len(scales)], vectors[d:, len(scales) :] = axes.T, np.eye(noise)
+    order = np.argsort(-values, kind="stable")
+    return Moments.of_law(np.zeros(d + noise), spectrum=Spectrum(values[order], vectors[:, order]))
 
 
 def _root(covariance: Array) -> Array:
