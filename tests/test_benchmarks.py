@@ -11,6 +11,8 @@ from benchmarks.optimizers import PLAIN, RIVALS, Counted, best, merit, run, summ
 from benchmarks.relu_against_scip import ascend
 from benchmarks.relu_ipm import sample
 from benchmarks.relu_toy import BETA, OPTIMUM, PRICE, Net, Points, ToyGame, X, exact_bound, judge, outcomes
+from benchmarks.rings import LAWS, count
+from benchmarks.rings import draw as draw_modes
 from tests.generators import seeds
 
 
@@ -133,3 +135,17 @@ def test_the_best_step_size_and_the_best_method():
     assert best(methods, ["one", "two", "none"], 0.5) == ["two", "2 of 3", "0.1, 0.1", 7, 2.0, 4.0]
     assert best(methods, methods, np.nan)[0] == "three" and best(methods, methods, np.nan)[-1] == ""
     assert best(methods, ["none"], 0.5)[3:] == ["not reached in 7", "error 0.5", ""]
+
+
+# -- rings ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "modes"), [("ring", 8), ("grid", 25)])
+def test_modes_and_samples_of_high_quality_are_counted(name, modes):
+    law = centres, deviation = LAWS[name]()
+    found, share = count(draw_modes(law, 5000, 0), law)
+    assert found == modes == len(centres)
+    assert share == pytest.approx(1 - np.exp(-4.5), abs=0.005)  # |z| <= 3 in the plane
+    ends = centres[[0, 0, 1]] + deviation * np.array([[2.9, 0.0], [0.0, 3.1], [3.1, 0.0]])
+    assert count(ends, law) == (1, pytest.approx(1 / 3))
+    assert count(np.zeros((4, 2)) + 1.0, law) == (0, 0.0)
