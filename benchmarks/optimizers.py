@@ -255,7 +255,7 @@ def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--method", help="module:function, judged beside ours")
     parser.add_argument("--problems", nargs="+", default=list(cg.problems.list()), help="names; a table of all is kept")
-    parser.add_argument("--budget", type=int, default=5000, help="gradients of a run")
+    parser.add_argument("--budget", type=int, default=4000, help="gradients of a run")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument(

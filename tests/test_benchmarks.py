@@ -13,6 +13,8 @@ from benchmarks.optimizers import PLAIN, RIVALS, Counted, best, merit, run, summ
 from benchmarks.relu_against_scip import ascend
 from benchmarks.relu_ipm import sample
 from benchmarks.relu_toy import BETA, OPTIMUM, PRICE, Net, Points, ToyGame, X, exact_bound, judge, outcomes
+from benchmarks.rings import LAWS, count
+from benchmarks.rings import draw as draw_modes
 from benchmarks.width_sweep_images import LATENTS, critic, final, generator, reached
 from tests.generators import seeds
 
@@ -217,3 +219,17 @@ def test_ends_of_curves_by_their_definition():
     run = {"outcome": "finished", "curve": [[0, 50.0, 0.0], [10, 4.0, 1.0], [20, 2.0, 2.0], [30, 1.0, 3.0]]}
     assert final(run) == pytest.approx(2.0) and final(run | {"outcome": "diverged"}) == np.inf
     assert [reached(run, threshold) for threshold in (60, 4, 3, 0.5)] == [0, 10, 20, np.inf]
+
+
+# -- rings ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "modes"), [("ring", 8), ("grid", 25)])
+def test_modes_and_samples_of_high_quality_are_counted(name, modes):
+    law = centres, deviation = LAWS[name]()
+    found, share = count(draw_modes(law, 5000, 0), law)
+    assert found == modes == len(centres)
+    assert share == pytest.approx(1 - np.exp(-4.5), abs=0.005)  # |z| <= 3 in the plane
+    ends = centres[[0, 0, 1]] + deviation * np.array([[2.9, 0.0], [0.0, 3.1], [3.1, 0.0]])
+    assert count(ends, law) == (1, pytest.approx(1 / 3))
+    assert count(np.zeros((4, 2)) + 1.0, law) == (0, 0.0)

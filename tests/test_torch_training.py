@@ -430,8 +430,9 @@ def test_bad_input_is_named_at_the_first_step():
     with pytest.raises(ValueError, match="not finite"), torch.no_grad():
         G.weights.fill_(math.inf)
         train(G, D, X, None, objective)
-    with pytest.raises(ValueError, match="rates must be finite and >= 0"):
-        train(*players(), X, None, objective, rates=(0.1, -0.1))
+    for rates in (-0.1, (0.1, -0.1)):
+        with pytest.raises(ValueError, match="rates must be finite and >= 0"):
+            train(*players(), X, None, objective, rates=rates)
     with pytest.raises(ValueError, match="data has NaN"):
         train(*players(), X * math.nan, None, objective)
     with pytest.raises(ValueError, match="latents is missing"):
