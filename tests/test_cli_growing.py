@@ -17,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from convexgan.torch import ProgressiveGenerator
+from convexgan.torch import Objective, ProgressiveGenerator, Training
 from tests.documents import ROOT
 from tests.test_cli import refused, run
 
@@ -120,6 +120,55 @@ def test_a_cold_start_has_the_default_shape(base: Path, tmp_path: Path) -> None:
     assert "finished" in done.stdout
     G = ProgressiveGenerator.load(tmp_path / "cold" / "generator.safetensors")
     assert G.shape() == {"sizes": (4, 8), "channels": 1, "ranks": [16, 30], "noises": [16, 30], "width": 4}
+
+
+def test_a_folder_of_pictures_is_read_through_its_cache(base: Path, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for i, picture in enumerate(np.load(base / "colour.npy")[:12]):
+        Image.fromarray(picture).save(tmp_path / "photos" / f"{i:02}.png")
+    run("train", tmp_path / "photos", "--progressive", "--size", 8, "--out", tmp_path / "grown", *QUICK)
+    assert len(list((tmp_path / "grown" / "cache").glob("*/*.bin"))) == 1
+    report = json.loads((tmp_path / "grown" / "report.json").read_text())
+    assert report["data"]["pictures"] == 12 and report["generator"]["ranks"] == [11, 11]
+
+
+def test_every_option_reaches_the_training(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def grow(generator: ProgressiveGenerator, images: object, objective: Objective, **given: object) -> list[Training]:
+        seen.update(
+            given,
+            widths=(generator.width, given["discriminator"](8).enter.out_channels),
+            r1=objective.r1,
+            r2=objective.r2,
+        )
+        raise KeyboardInterrupt
+
+    seen: dict[str, object] = {}
+    monkeypatch.setattr("convexgan.cli.growing.grow", grow)
+    options = {"steps": 7, "every": 3, "batch": 5, "width": 6, "fade": 0.25, "old-rate": 0.5, "rate": 0.03, "r1": 2.5}
+    pairs = [part for name, value in (options | {"decay": 0.9, "seed": 4}).items() for part in (f"--{name}", value)]
+    call = [
+        "train",
+        base / "pictures.npy",
+        "--progressive",
+        *pairs,
+        "--flip",
+        "--mixed-precision",
+        "--out",
+        tmp_path / "t",
+    ]
+    run(*call, code=130)
+    wanted = {
+        "steps": 7,
+        "every": 3,
+        "batch": 5,
+        "widths": (6, 6),
+        "fade": 0.25,
+        "old_rate": 0.5,
+        "rates": (0.03, 0.03),
+        "r1": 2.5,
+    }
+    wanted |= {"r2": 2.5, "averaged": 0.9, "rng": 4, "flip": True, "mixed_precision": True, "warm": False}
+    assert wanted.items() <= seen.items()
 
 
 def test_a_killed_run_continues_bit_for_bit(base: Path, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from convexgan.metrics.frechet import frechet
 from convexgan.progressive.model import default_ranks
 from convexgan.progressive.passes import as_pictures
 from convexgan.progressive.pyramid import default_sizes
-from convexgan.torch import GrowingStage, Outcome, ProgressiveGenerator, grow
+from convexgan.torch import ConvolutionalDiscriminator, GrowingStage, Outcome, ProgressiveGenerator, grow
 from convexgan.torch.growing import R3GAN
 from convexgan.torch.pictures import as_bytes
 
@@ -146,6 +146,7 @@ def grow_run(out: Path, about: dict[str, Any], batch: int, every: int, progress:
         images,
         replace(R3GAN, r1=use["r1"], r2=use["r1"]),
         warm=model is not None,
+        discriminator=lambda size: ConvolutionalDiscriminator(size, generator.channels, width=use["width"]),
         **{name: use[name] for name in ("steps", "fade", "old_rate", "flip", "mixed_precision")},
         rates=(use["rate"], use["rate"]),
         folder=out / "checkpoints",

@@ -52,7 +52,10 @@ def train(
     size: Size = None,
     latent_dim: Annotated[int, typer.Option(help="Dimension of the Gaussian latents.")] = 16,
     width: Annotated[
-        int | None, typer.Option(help="Hidden neurons of the discriminator, and of a relu generator (64); or features.")
+        int | None,
+        typer.Option(
+            help="Hidden neurons of the discriminator and a relu generator (64); features, of both nets (32)."
+        ),
     ] = None,
     optimizer: Annotated[
         str | None, typer.Option(help="sgd or adam; adam where the method takes it, unless given.")

@@ -44,6 +44,8 @@ class PictureSource:
     (100, torch.Size([2, 1, 4, 4]))
     """
 
+    device = torch.device("cpu")  # of the places to look at; samples go where they are used
+
     def __init__(self, images: Any, size: int | None = None, *, flip: bool = False) -> None:
         self.pictures, self.flip, self.blend = as_pictures(images), flip, 1.0
         if len(self.pictures) < LEAST:
@@ -61,11 +63,6 @@ class PictureSource:
         """(n, channels, size, size)."""
         return len(self), self.channels, self.size, self.size
 
-    @property
-    def device(self) -> torch.device:
-        """Where samples are made."""
-        return self._like.device
-
     def to(self, like: Tensor) -> PictureSource:
         """Itself, with samples of the tensor's precision and on its device from now on."""
         self._like = like
@@ -73,7 +70,7 @@ class PictureSource:
 
     def __getitem__(self, places: Tensor) -> Tensor:
         """The samples at these places, (m, channels, size, size); mirror images are behind all the pictures."""
-        n, where = len(self.pictures), places.cpu()
+        n, where = len(self.pictures), places.to(self.device)
         found = self._decoded(self.pictures.take((where % n).numpy()))
         if self.flip:
             found = torch.where((where >= n).to(found.device)[:, None, None, None], found.flip(-1), found)
@@ -88,7 +85,7 @@ class PictureSource:
             yield self[places].flatten(1).cpu().numpy()
 
     def _decoded(self, taken: NDArray[Any]) -> Tensor:
-        levels = torch.from_numpy(np.ascontiguousarray(taken)).to(self.device).to(self._like.dtype)
+        levels = torch.from_numpy(np.ascontiguousarray(taken)).to(self._like.device).to(self._like.dtype)
         pictures = levels / 127.5 - 1 if taken.dtype == np.uint8 else levels
         pictures = pictures.reshape(len(taken), *taken.shape[1:3], self.channels).permute(0, 3, 1, 2)
         return avg_pool2d(pictures, self.halved) if self.halved > 1 else pictures.contiguous()
