@@ -460,11 +460,12 @@ def answers(found: list[Run]) -> str:
 
 def figure(found: list[Run]) -> Figure:
     """Quality over processor seconds, a panel for each set."""
-    names = list(dict.fromkeys(run.task for run in found))
-    page = Figure(figsize=(5.5 * len(names), 4.2), layout="constrained")
+    names, methods = (list(dict.fromkeys(found)) for found in zip(*((r.task, r.method) for r in found), strict=True))
+    page = Figure(figsize=(5.5 * len(names), 4.8), layout="constrained")
     for panel, task in zip(page.subplots(1, len(names), squeeze=False)[0], names, strict=True):
         here = [run for run in found if run.task is task]
-        for i, method in enumerate(dict.fromkeys(run.method for run in here)):
+        for method in dict.fromkeys(run.method for run in here):
+            i = methods.index(method)
             for run in (run for run in here if run.method == method):
                 _, seconds, distances = np.array(run.found["curve"]).T
                 label = method if run.seed == 0 else None
@@ -476,7 +477,11 @@ def figure(found: list[Run]) -> Figure:
                     style |= {"linewidth": 0.5}
                 panel.plot(np.maximum(seconds, 0.1), distances, color=f"C{i}", label=label, **style)
         panel.set(title=task.name, xlabel="processor seconds", ylabel=JUDGE, xscale="log", yscale="log")
-        panel.legend(fontsize="x-small")
+        panel.tick_params(axis="x", which="minor", labelbottom=False)
+    handles = {
+        label: handle for panel in page.axes for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
+    }
+    page.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=4, fontsize="x-small")
     return page
 
 

@@ -161,7 +161,7 @@ def test_the_optimum_has_no_gap_and_batches_without_noise_play_the_same_game():
     assert level.gap(optimum) == pytest.approx(0, abs=1e-9)
     assert level.solution.certificate.kind == "saddle" and np.linalg.matrix_rank(optimum.factor) == level.rank
     assert level.gap(optimum._replace(factor=1.1 * optimum.factor)) > 1e-3
-    curve = progressive_gda.without_noise(level, "exact response", 60, 0)
+    curve = progressive_gda.without_noise(level, 60, 0, "exact response")
     assert curve[0][0] == 0 and 0 < curve[-1][2] < curve[0][2] < 1
     rows, latents = progressive_gda.exact_batches(level)
     assert np.allclose(rows.T @ rows / len(rows), level.rows.T @ level.rows / len(level.rows))
