@@ -38,7 +38,9 @@ def signed_law(game: SampleGame, points: Array, weights: Array) -> tuple[Array, 
 def rising_neurons(
     game: SampleGame, points: Array, weights: Array, starts: Array, level: float, time_limit: float | None = None
 ) -> tuple[Array, Array]:
-    """Neurons, local maxima found from the starts, that see more than the level, and how much they see."""
+    """ReLU neurons, local maxima found from the starts, that see more than the level, and how much they see."""
+    if not isinstance(game.activation, ReLU):  # their best response is the only maximum that is known
+        return starts[:0], np.zeros(0)
     rows, signed = signed_law(game, points, weights)
     U, values = local_maxima(*game.relu.pieces(game.lift(rows), signed), starts, time_limit)
     return U[values > level], values[values > level]
@@ -69,8 +71,7 @@ def generator_response(game: SampleGame, critic: TwoLayerDiscriminator, time_lim
 
     The minimum is over the particles; without them over R^d, where R - D is a piecewise quadratic. In one column its
     minima are at its bends or at the vertices of its pieces; in more they are bounded by `cheapest`, which takes a
-    limit in seconds. What rounding
-    may have added is taken off: large neurons that cancel prove nothing.
+    limit in seconds. What rounding may have added is taken off: large neurons that cancel prove nothing.
     """
     charge = 0.0 if game.beta is None else game.beta * critic.norm
     if critic.norm == 0:
