@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -80,7 +81,7 @@ def open_npz(path: PathLike) -> Iterator[NpzFile]:
     with open(path, "rb") as stream:
         try:
             file = np.load(stream, allow_pickle=False)
-        except (ValueError, *DAMAGE) as error:
+        except (ValueError, OSError, *DAMAGE) as error:
             raise ValueError(f"{path} is not a readable .npz file ({error}).") from None
         if not isinstance(file, NpzFile):
             raise ValueError(f"{path} is a single array, an .npz file was expected.")
@@ -93,6 +94,10 @@ def open_npz(path: PathLike) -> Iterator[NpzFile]:
             yield file
         except DAMAGE as error:
             raise ValueError(f"{path} is damaged ({error or type(error).__name__}).") from None
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # a place before the beginning of the file
+                raise
+            raise ValueError(f"{path} is damaged (its index points outside of it).") from None
 
 
 def write_model(path: PathLike, kind: str, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
@@ -109,6 +114,9 @@ def read_model(path: PathLike, kind: str) -> tuple[dict[str, Any], dict[str, NDA
             arrays = {name: file[name] for name in file.files if name != "settings.json"}
         except (KeyError, ValueError, zipfile.BadZipFile, UnicodeDecodeError) as error:
             raise ValueError(f"{path} is not a convexgan file or is damaged ({error}).") from None
+    strange = [f"{name} of {array.dtype}" for name, array in arrays.items() if array.dtype.kind not in "biuf"]
+    if strange:
+        raise ValueError(f"{path} is damaged (it holds {strange[0]}, not numbers).")
     if not isinstance(settings, dict) or settings.get("kind") != kind or settings.get("version") != 1:
         found = settings.get("kind") if isinstance(settings, dict) else type(settings).__name__
         raise ValueError(f"{path} holds {found!r}, not {kind!r} (format version 1).")

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from convexgan._checks import check_choice, check_columns, check_count, check_number
+from convexgan._checks import check_choice, check_count, check_number
 from convexgan.closed_forms import whiten
 from convexgan.discriminators import ReLU, as_moment_discriminator
 from convexgan.generators import (
@@ -181,4 +181,4 @@ def common_rows(data: Moments, latent: Latent | None, points: int | None) -> int
 def check_same_columns(X: Moments, Y: Moments, name: str = "Y") -> None:
     """Raise unless both samples have the same features."""
     if X.dim != Y.dim:
-        check_columns(np.empty((0, Y.dim)), X.dim, name, "X")
+        raise ValueError(f"{name} has {Y.dim} columns but X has {X.dim}: both must describe the same features.")

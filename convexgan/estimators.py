@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from convexgan._checks import check_count
-from convexgan._files import read_model, write_model
+from convexgan._files import DAMAGE, read_model, write_model
 from convexgan.discrepancy import ipm
 from convexgan.discriminators import activation_from, as_moment_discriminator
 from convexgan.generators import Linear, LinearGenerator
@@ -157,6 +157,6 @@ class ConvexWGAN(BaseEstimator):  # type: ignore[misc]
             model.n_features_in_ = len(model.mean_)
             if model._generator.bias.shape != model.mean_.shape:
                 raise ValueError(f"its generator does not make {len(model.mean_)} features")
-        except (KeyError, TypeError, IndexError, ValueError) as error:
+        except (KeyError, TypeError, IndexError, ValueError, *DAMAGE) as error:
             raise ValueError(f"{path} is not a complete model file ({error}).") from None
         return model

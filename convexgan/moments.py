@@ -384,10 +384,11 @@ class Moments:
         out.count, out.total, out.eps = int(arrays["count"]), float(arrays["total"]), float(arrays["eps"])
         if "gram" in arrays:
             out._rows = None
-            out._pilot, out._linear, out._gram = arrays["pilot"], arrays["linear"], arrays["gram"]
+            out._pilot, out._linear, out._gram = (_doubles(arrays[name]) for name in ("pilot", "linear", "gram"))
         else:
             parts = range(len(arrays["sizes"]))
-            out._rows = [(arrays[f"rows{i}"], arrays.get(f"weights{i}")) for i in parts]
+            kept = ((as_rows(arrays[f"rows{i}"], f"rows{i}"), arrays.get(f"weights{i}")) for i in parts)
+            out._rows = [(rows, None if w is None else _doubles(w)) for rows, w in kept]
         out._check_state()
         return out
 
@@ -419,3 +420,8 @@ class Moments:
         consistent = stored == count >= 0 and abs(total - self.total) <= 1e-9 * total and (total > 0) == (count > 0)
         if not (consistent and np.isfinite(total) and 0 < self.eps < 1):
             raise ValueError("its counts contradict each other")
+
+
+def _doubles(array: NDArray[Any]) -> Array:
+    """The array of a file, of which nothing is believed; raises TypeError if it does not hold numbers."""
+    return array.astype(np.float64, casting="safe", copy=False)

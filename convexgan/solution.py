@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan import generators
-from convexgan._files import read_model, write_model
+from convexgan._files import DAMAGE, read_model, write_model
 from convexgan.certificate import Certificate
 from convexgan.discriminators import TwoLayerDiscriminator, activation_from, parameters
 from convexgan.generators import Generator
@@ -104,6 +104,8 @@ class Solution:
         prefix = "generator."
         weights = {name[len(prefix) :]: a for name, a in arrays.items() if name.startswith(prefix)}
         name, *coefficients = settings["activation"]
+        if not all(np.isfinite(array).all() for array in arrays.values()):
+            raise ValueError("it has entries that are not finite")
         certificate = Certificate.from_json(settings["certificate"])
         return cls(
             certificate.value,
@@ -124,7 +126,7 @@ def load(path: str | os.PathLike[str]) -> Solution:
     settings, arrays = read_model(path, "solution")
     try:
         return Solution.from_state(settings, arrays)
-    except (KeyError, TypeError, IndexError, ValueError) as error:
+    except (KeyError, TypeError, IndexError, ValueError, *DAMAGE) as error:
         raise ValueError(f"{path} is not a complete solution file ({error}).") from None
 
 

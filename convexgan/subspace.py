@@ -45,7 +45,13 @@ class Enclosure:
     def top(self, corner: Array) -> float:
         """An upper bound on the largest eigenvalue of [[corner, R'], [R, C]], corner symmetric (b, b)."""
         t = self._margin(float(np.linalg.eigvalsh(corner)[-1]))
-        return max(float(np.linalg.eigvalsh(corner + self._over(t))[-1]), self.rest + t)
+        best, low, high = np.inf, 0.0, 4 * t
+        for _ in range(6):  # any t is right; with growing t one side falls and the other rises
+            inner, outer = float(np.linalg.eigvalsh(corner + self._over(t))[-1]), self.rest + t
+            best = min(best, max(inner, outer))
+            low, high = (t, high) if inner > outer else (low, t)
+            t = (low + high) / 2
+        return best
 
     def first(self, count: int) -> Enclosure:
         """The same for the first ``count`` Ritz vectors alone, the others counted to the complement."""

@@ -1,4 +1,4 @@
-"""What the benchmarks compute themselves: gradients of the toy game, outcomes of runs, gradient ascent."""
+"""What the benchmarks compute themselves: gradients, outcomes of runs, gradient ascent, tuning, exact laws."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import torch
 from hypothesis import given, settings
 
 import convexgan as cg
+from benchmarks import _records, faces, progressive_gda
+from benchmarks.optimizers import PLAIN, RIVALS, Counted, best, merit, run, summary
 from benchmarks.relu_against_scip import ascend
 from benchmarks.relu_ipm import sample
 from benchmarks.relu_toy import BETA, OPTIMUM, PRICE, Net, Points, ToyGame, X, exact_bound, judge, outcomes
@@ -90,6 +92,114 @@ def test_ascent_climbs_to_the_maximum_and_not_beyond(p, shifted):
     start = np.abs(np.subtract(*(np.maximum(rows @ U.T, 0).mean(axis=0) for rows in pair)))
     assert (best >= start * (1 - 1e-12)).all() and best.max() <= exact * (1 + 1e-12)
     assert best.max() == pytest.approx(exact, rel=1e-3)
+
+
+# -- optimizers ----------------------------------------------------------------------------------------------------
+
+
+def test_gradients_of_a_step_are_counted():
+    """One for each point, two for second derivatives."""
+    problem, counts = cg.problems.load("bilinear"), {}
+    for name, step in (PLAIN | RIVALS).items():
+        game = Counted(problem.game())
+        step(game, problem.start(0), 0.1)
+        counts[name] = game.count
+    assert list(counts.values()) == [1, 2, 2, 2, 2, 1, 3, 16, 12]
+
+
+def test_a_run_ends_where_it_arrives_or_is_lost_or_has_spent_its_gradients():
+    arrived = run("convex-concave", "extragradient", RIVALS["extragradient"], (0.1, 0.1), 0, 1000)
+    assert arrived["arrived"] and arrived["curve"][-1][1] <= 1e-3 < arrived["curve"][-2][1]
+    assert arrived["curve"][-1][0] == 2 * arrived["steps"] < 1000
+    lost = run("bilinear", "simultaneous", PLAIN["simultaneous"], (1.0, 1.0), 0, 1000)
+    growth = [distance for _, _, distance in lost["curve"]]
+    assert not lost["arrived"] and growth[-1] >= 1e6 > growth[-2] and lost["steps"] < 100
+    assert growth[1] == pytest.approx(np.hypot(5, 7) * 2**5)  # sqrt 2 each step, looked at after ten
+    spent = run("bilinear", "alternating", PLAIN["alternating"], (0.1, 0.1), 0, 300)
+    assert not spent["arrived"] and (spent["steps"], spent["curve"][-1][0]) == (150, 300)
+    mean = run("bilinear", "alternating, averaged", PLAIN["alternating, averaged"], (0.1, 0.1), 0, 300)
+    assert mean["curve"][-1][2] < 0.3 * spent["curve"][-1][2]
+
+
+def found(arrived, seconds, *curve):
+    return {"arrived": arrived, "rates": (0.1, 0.1), "steps": 7, "seconds": seconds, "curve": list(curve)}
+
+
+def test_the_best_step_size_and_the_best_method():
+    slow, fast = found(True, 1.0, (90, 1e-4, 1e-4)), found(True, 2.0, (80, 9e-4, 1.0))
+    near, far = found(False, 1.0, (5, 0.01, 1.0), (99, 0.5, 1.0)), found(False, 1.0, (99, 0.1, 1.0))
+    lost = found(False, 0.1, (5, 1e-2, 1.0), (9, 1e9, np.inf))
+    assert sorted([lost, far, slow, near, fast], key=merit) == [fast, slow, near, far, lost]
+    runs = {"one": [slow, lost, far], "two": [fast, fast, far], "three": [slow, slow, slow], "none": [near, lost, far]}
+    methods = {name: summary(each) for name, each in runs.items()}
+    assert [methods[name]["arrived"] for name in runs] == [1, 2, 3, 0]
+    assert best(methods, ["one", "two", "none"], 0.5) == ["two", "2 of 3", "0.1, 0.1", 7, 2.0, 4.0]
+    assert best(methods, methods, np.nan)[0] == "three" and best(methods, methods, np.nan)[-1] == ""
+    assert best(methods, ["none"], 0.5)[3:] == ["not reached in 7", "error 0.5", ""]
+
+
+def test_stages_are_judged_as_the_law_they_sample():
+    torch.manual_seed(0)
+    before = progressive_gda.Law(np.array([1.0, -2.0, 0.5]), np.random.default_rng(0).standard_normal((2, 3)))
+    stage = progressive_gda.Stage(before, 4, bias=True).double()
+    with torch.no_grad():
+        stage.map.bias += torch.arange(4.0)
+        rows = stage(torch.randn(200_000, 2, dtype=torch.float64)).numpy()
+    law = stage.law()
+    assert np.allclose(rows.mean(axis=0), law.mean, atol=0.03)
+    assert np.allclose(np.cov(rows.T), law.factor.T @ law.factor, atol=0.05)
+
+
+def test_the_optimum_has_no_gap_and_batches_without_noise_play_the_same_game():
+    level = progressive_gda.levels("ORL, grey", (4, 8))[8]
+    optimum = progressive_gda.Law(
+        level.before.mean @ level.solution.generator.weights, level.solution.generator.weights
+    )
+    optimum = optimum._replace(factor=level.before.factor @ optimum.factor)
+    assert level.gap(optimum) == pytest.approx(0, abs=1e-9)
+    assert level.solution.certificate.kind == "saddle" and np.linalg.matrix_rank(optimum.factor) == level.rank
+    assert level.gap(optimum._replace(factor=1.1 * optimum.factor)) > 1e-3
+    curve = progressive_gda.without_noise(level, "exact response", 60, 0)
+    assert curve[0][0] == 0 and 0 < curve[-1][2] < curve[0][2] < 1
+    rows, latents = progressive_gda.exact_batches(level)
+    assert np.allclose(rows.T @ rows / len(rows), level.rows.T @ level.rows / len(level.rows))
+    assert np.allclose(latents.T @ latents / len(latents), np.eye(len(level.before.factor)))
+
+
+def test_finished_runs_are_recalled_and_lines_cut_short_are_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(_records, "BUILD", tmp_path / "build")
+    made = []
+    for seed in (0, 1, 0):
+        assert _records.recall("x", {"seed": seed}, lambda seed=seed: made.append(seed) or [seed, 0.5]) == [seed, 0.5]
+    assert made == [0, 1]
+    assert _records.recall("x", {"seed": 2}, None) is None and _records.recall("x", {"seed": 1}, None) == [1, 0.5]
+    path = tmp_path / "build" / "x.jsonl"
+    path.write_text(path.read_text()[:-8])
+    assert _records.recall("x", {"seed": 1}, lambda: [9]) == [9]
+    assert _records.recall("x", {"seed": 0}, lambda: [9]) == [0, 0.5] and _records.recall("x", {"seed": 1}, list) == [9]
+    _records.forget("x")
+    assert not path.exists()
+
+
+def test_when_warm_is_as_good_as_cold_ever_was():
+    pictures = np.zeros((4, 4, 4), dtype=np.uint8)
+    task = faces.Task("set", pictures, pictures)
+    curves = {"cold": [[0, 1.0, 90.0], [10, 5.0, 40.0], [20, 8.0, 60.0]], "warm": [[0, 2.0, 50.0], [10, 3.0, 40.0]]}
+    found = [faces.Run(task, method, 0, {"curve": curve}) for method, curve in curves.items()]
+    assert "cold is best at step 10 (5 s) with 40; warm is as good at step 10, 3 s, ratio 0.6" in faces.answers(found)
+    found[1].found["curve"][1][2] = 41.0
+    assert "warm is as good never" in faces.answers(found)
+
+
+def test_the_published_baseline_keeps_its_earlier_stages():
+    rng = np.random.default_rng(0)
+    first = faces.stage_laws(rng.standard_normal((40, 4)), None, 31, 0)
+    assert [row[0] for row in first] == list(range(32))
+    assert [row[1] for row in first] == sorted(row[1] for row in first)
+    law = first[-1][2]
+    second = faces.stage_laws(rng.standard_normal((40, 6)), law, 2, 0)[-1][2]
+    assert law.factor.shape == (48, 4) and second.factor.shape == (48, 6)
+    assert np.linalg.norm(second.factor - law.factor @ np.linalg.pinv(law.factor) @ second.factor) < 1e-9
 
 
 @pytest.mark.parametrize(("size", "channels", "layers"), [(8, 1, 2), (16, 1, 2), (32, 3, 3)])

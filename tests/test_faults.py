@@ -30,7 +30,7 @@ from benchmarks._celeba import write_celeba
 from benchmarks._pictures import power_law
 from convexgan.cli import app
 from convexgan.datasets import cache as shards
-from convexgan.progressive import passes, streaming
+from convexgan.progressive import passes, streaming, sums
 
 ROOT = Path(__file__).parents[1]
 OPTIONS = ("--size", "16", "--ranks", "8,20,30", "--histogram")
@@ -75,7 +75,7 @@ SLOW = """
 import sys, time
 from convexgan.cli import main
 from convexgan.datasets import cache
-from convexgan.progressive import passes, streaming
+from convexgan.progressive import passes, streaming, sums
 
 def slowly(real):
     def slow(*arguments):
@@ -152,7 +152,7 @@ def small_files(size: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("size", "file"), [(2_000, "00000.bin"), (40_000, "pass-8 px, pass 1.npz"), (300_000, "16.json")], ids=str
+    ("size", "file"), [(2_000, ".bin"), (40_000, "pass-8 px, pass 1.npz"), (300_000, "16.json")], ids=str
 )
 def test_a_full_disk_is_an_error_that_names_the_file_and_the_run_can_go_on(photos, tmp_path, size, file):
     whole, out = tmp_path / "whole", tmp_path / "run"
@@ -325,7 +325,7 @@ def test_strange_files_are_refused_everywhere(tmp_path, kind):
         lambda: cg.ProgressiveConvexGAN.load(path),
         lambda: cg.load(path),
         lambda: cg.Moments.load(path),
-        lambda: journal.read("a", streaming._FirstPass(8, 8, 1)),
+        lambda: journal.read("a", sums.FirstPass(8, 8, 1)),
     ]
     for read in readers:
         with pytest.raises(ValueError, match=r"a\.npz"):

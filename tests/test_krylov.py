@@ -72,6 +72,13 @@ def test_enclosures_are_sharp_to_second_order():
     assert known.distance(factor) == pytest.approx(np.linalg.norm(S - factor.T @ factor, 2), rel=1e-9)
 
 
+@pytest.mark.parametrize(("corner", "coupling", "rest"), [(0.7, 0.1, 0.8), (0.8, 0.1, 0.7), (1, 1e-3, 0.1), (0, 1, 0)])
+def test_the_bound_on_the_top_is_nearly_the_best(corner, coupling, rest):
+    top = np.linalg.eigvalsh([[corner, coupling], [coupling, rest]])[-1]
+    found = Enclosure(np.array([1.0]), np.array([[coupling**2]]), rest).top(np.array([[corner]]))
+    assert top * (1 - 1e-12) <= found <= top + 0.05 * coupling
+
+
 @pytest.mark.parametrize("spectrum", SPECTRA)
 @pytest.mark.parametrize("start", ["none", "good", "exact", "missing the largest", "dependent"])
 def test_leading_pairs_are_those_of_a_complete_decomposition(spectrum, start):

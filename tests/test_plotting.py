@@ -10,7 +10,16 @@ import pytest
 from PIL import Image
 
 from convexgan.dynamics import GaussianKernel, phase_diagram
-from convexgan.plotting import band_plot, contact_sheet, phase_plot, rate_plot, save_image, spectrum_plot, stage_sheet
+from convexgan.plotting import (
+    band_plot,
+    contact_sheet,
+    phase_plot,
+    rate_plot,
+    save_animation,
+    save_image,
+    spectrum_plot,
+    stage_sheet,
+)
 from convexgan.plotting.sheets import GAP
 
 
@@ -108,6 +117,19 @@ def test_failed_save_keeps_the_old_file_and_leaves_nothing_behind(tmp_path, monk
         save_image(sheet, path)
     assert [file.name for file in tmp_path.iterdir()] == ["old.png"]
     assert path.read_text() == "old"
+
+
+def test_animations_go_forward_and_backward(tmp_path):
+    frames = [contact_sheet(np.full((1, 4, 4), level, np.uint8), 1) for level in (0, 100, 200)]
+    save_animation(frames, tmp_path / "a.gif")
+    with Image.open(tmp_path / "a.gif") as moving:
+        seen = []
+        for i in range(moving.n_frames):
+            moving.seek(i)
+            seen.append(int(np.asarray(moving.convert("L"))[3, 3]))
+    assert seen == [0, 100, 200, 100]
+    with pytest.raises(ValueError, match=r"is not a \.gif"):
+        save_animation(frames, tmp_path / "a.png")
 
 
 def test_save_names_a_wrong_suffix_or_folder(tmp_path):

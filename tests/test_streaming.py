@@ -17,7 +17,7 @@ from convexgan.moments import Moments
 from convexgan.progressive import passes, streaming
 from convexgan.progressive.histogram import Quantiles
 from convexgan.progressive.passes import ArrayPictures, Journal, run_pass
-from convexgan.progressive.pyramid import box_pyramid, box_sums, pool, upsample
+from convexgan.progressive.pyramid import box_pyramid, box_sums, interpolate, pool, upsample
 from convexgan.progressive.streaming import StageMoments
 
 IMAGES = power_law(500, 16)
@@ -109,7 +109,7 @@ def test_a_warm_start_saves_work(iterating, monkeypatch):
         return sum(widths)
 
     warm = multiplied()
-    monkeypatch.setattr(StageMoments, "_start", lambda self, size, dim: np.zeros((0, dim)))
+    monkeypatch.setattr(StageMoments, "_start", lambda self, size, dim, width: np.zeros((0, dim)))
     assert warm < multiplied()
 
 
@@ -156,7 +156,7 @@ def test_a_cache_and_an_array_give_the_same_model(tmp_path, monkeypatch):
 def test_memory_decides_the_route_and_too_little_is_refused_with_a_number(monkeypatch):
     monkeypatch.setattr(streaming, "BASE_BYTES", 0)
     images = power_law(1000, 16)
-    dense = 5 * 8 * 768**2
+    dense = 8 * 8 * 768**2
     for memory, complete in ((dense, 16), (dense - 1, 8)):
         assert StageMoments(ArrayPictures(images), [16], memory=memory).complete[-1] == complete
     model = cg.ProgressiveConvexGAN(sizes=[16], ranks=[30])
@@ -270,9 +270,17 @@ def test_box_sums_are_exact_even_where_sixteen_bits_overflow():
     assert np.array_equal(box_sums(images, 4), expected)
 
 
-def test_pooling_rows_undoes_upsampling():
+@pytest.mark.parametrize("enlarged", [upsample, interpolate])
+def test_pooling_rows_undoes_enlarging(enlarged):
     rows = np.random.default_rng(0).standard_normal((3, 48))
-    np.testing.assert_allclose(pool(upsample(rows, 4, 3), 8, 3), rows, atol=1e-15)
+    np.testing.assert_allclose(pool(enlarged(rows, 4, 3), 8, 3), rows, atol=1e-14)
+
+
+@pytest.mark.parametrize("waves", [(0, 0), (1, 0), (2, 3), (7, 7)])
+def test_interpolation_brings_waves_back(waves):
+    row, column = (np.cos(np.pi * k * (np.arange(16) + 0.5) / 16) for k in waves)
+    fine = np.outer(row, column).reshape(1, -1)
+    np.testing.assert_allclose(interpolate(pool(fine, 16, 1), 8, 1), fine, atol=1e-13)
 
 
 def test_moments_come_back_from_their_state_to_the_last_bit():
@@ -280,3 +288,33 @@ def test_moments_come_back_from_their_state_to_the_last_bit():
         moments = Moments.from_array(np.random.default_rng(0).standard_normal((n, 20)).astype(np.float32))
         again = Moments.from_state(moments.state())
         assert np.array_equal(again.second, moments.second) and again.count == n
+
+
+# Devices
+
+
+@pytest.mark.parametrize("case", ["ranks", "detail", "grey", "double", "finest only"])
+def test_torch_gives_the_same_stages(iterating, tmp_path, case):
+    images, options = CASES[case]
+    journal = Journal(tmp_path / "journal", "key", seconds=0)
+    one = cg.ProgressiveConvexGAN(**options).fit(images)
+    other = cg.ProgressiveConvexGAN(**options).fit(images, device="cpu", journal=journal)
+    for mine, theirs in zip(one.stages_, other.stages_, strict=True):
+        assert theirs.certificate.kind == "saddle"
+        assert theirs.beta == pytest.approx(mine.beta, abs=1e-7 * mine.eigenvalues[0])
+        assert theirs.certificate.value == pytest.approx(mine.certificate.value, rel=1e-5)
+        np.testing.assert_allclose(theirs.mean, mine.mean, atol=1e-6)
+
+
+def test_devices_that_are_not_there_or_imprecise_are_refused():
+    import torch
+
+    model = cg.ProgressiveConvexGAN(ranks=RANKS)
+    with pytest.raises(ValueError, match="device 'nowhere' is not there"):
+        model.fit(IMAGES, device="nowhere")
+    torch.set_float32_matmul_precision("high")
+    try:
+        with pytest.raises(ValueError, match="TF32"):
+            model.fit(IMAGES, device="cpu")
+    finally:
+        torch.set_float32_matmul_precision("highest")

@@ -242,6 +242,28 @@ def test_pictures_and_the_objective():
     assert run.history[-1]["payoff"] < run.history[0]["payoff"]
 
 
+class Power(torch.nn.Module):
+    """Samples at^60 z, which overflow long before the weight does."""
+
+    latent_dim = 1
+
+    def __init__(self):
+        super().__init__()
+        self.at = torch.nn.Parameter(torch.tensor(1.1, dtype=torch.float64))
+
+    def forward(self, Z):
+        return self.at**60 * Z
+
+
+def test_samples_that_overflow_end_a_run():
+    X = np.random.default_rng(0).standard_normal((50, 1))
+    loss, G = ExactDiscriminatorLoss(X, "quadratic"), Power()
+    run = train(G, loss, X, X, Objective(generator_penalty=0.0), method="simultaneous", rates=1e-3, steps=5)
+    assert run.outcome is Outcome.DIVERGED and run.steps == 1 and 370 < abs(G.at.item()) < 1e8
+    spoilt = torch.tensor([[1.0], [torch.inf]], dtype=torch.float64)
+    assert loss(spoilt).isnan() and loss(spoilt[:1], spoilt).isnan() and loss(spoilt[:1]).isfinite()
+
+
 def test_bad_input_is_named():
     X, Y = samples()
     loss = ExactDiscriminatorLoss(X, "quadratic")

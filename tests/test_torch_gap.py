@@ -93,6 +93,16 @@ def test_samples_modules_of_others_and_names_are_judged_too():
     assert sampled.certificate.evidence is not None
 
 
+@pytest.mark.parametrize("latents", [rows(np.ones(2), 3), cg.GaussianLatent(2)], ids=["fixed", "law"])
+def test_the_discriminator_of_a_deep_generator_guarantees_against_all_generators(latents):
+    torch.manual_seed(0)
+    D = from_solution(cg.solve(X, cg.GaussianLatent(5), beta=1.0))[1]
+    for G in (TwoLayerGenerator(2, 5, 8).double(), nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 5)).double()):
+        found = audit(G, D, X, latents, Objective(beta=1.0), samples=100)
+        assert found.guaranteed == pytest.approx(16.5) == pytest.approx(found.certificate.bound)
+        assert found.multiple == pytest.approx(1.0)
+
+
 def test_weights_are_the_output_for_white_latents_and_measured_for_others():
     objective = Objective(beta=1.0, regularizer="weights")
     G, D = from_solution(cg.solve(X, cg.GaussianLatent(5), beta=1.0))
@@ -280,6 +290,11 @@ def test_bad_input_is_named():
     G, D = LinearGenerator(2, 5).double(), TwoLayerDiscriminator(5, 3, "quadratic").double()
     with pytest.raises(ValueError, match="no class whose optimum is known"):
         audit(G, nn.Linear(5, 1), X, objective=Objective(beta=1.0))
+    for judge in (audit, duality_gap):
+        with pytest.raises(ValueError, match="the discriminator has 4 columns but X has 5"):
+            judge(G, TwoLayerDiscriminator(4, 3, "quadratic").double(), X, objective=Objective(lam=1.0))
+    with pytest.raises(ValueError, match="Y has 3 columns but X has 5"):
+        audit(X[:, :3], "quadratic", X, objective=Objective(beta=1.0))
     with pytest.raises(ValueError, match="exactly one of beta and lam"):
         audit(G, D, X)
     with pytest.raises(ValueError, match="duality_gap measures the others"):

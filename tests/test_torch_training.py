@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import os
@@ -25,6 +26,8 @@ from convexgan.torch import (
     Outcome,
     TwoLayerDiscriminator,
     TwoLayerGenerator,
+    duality_gap,
+    from_solution,
     train,
 )
 from convexgan.torch.objective import Batch, ModuleGame, Payoff
@@ -48,6 +51,7 @@ OBJECTIVES = [
     Objective(lam=2.0, regularizer="weights", generator_penalty=0.5),
     Objective(beta=0.3, loss="classic"),
     Objective(generator_penalty=0.0, gradient_penalty=2.0),
+    Objective(beta=0.3, r1=0.7, r2=1.3),
 ]
 
 
@@ -55,7 +59,7 @@ OBJECTIVES = [
 def test_gradients_of_the_game_are_those_of_its_payoff(objective):
     G, D = players("polynomial")
     game = ModuleGame(Payoff(G, D, objective))
-    game.batch = Batch(draw(6, 3), draw(6, 2, seed=1), torch.rand(6).double() if objective.gradient_penalty else None)
+    game.batch = Batch(draw(6, 3), draw(6, 2, seed=1), torch.rand(6).double() if objective.smooth else None)
     state, x_parts = game.players(), len(game.names_x)
 
     def payoff(*parts):
@@ -70,11 +74,55 @@ def test_gradients_of_the_game_are_those_of_its_payoff(objective):
         return (moved[0] - moved[1]) / 2e-6
 
     found = [part.view(-1)[1].item() for player in game.gradients(state.x, state.y) for part in player]
-    skipped = x_parts if objective.gradient_penalty else 0  # the generator does not see the gradient penalty
+    skipped = x_parts if objective.smooth else 0  # the generator does not see the penalties on slopes
     assert found[skipped:] == pytest.approx([change(i) for i in range(skipped, len(found))], abs=1e-6)
     alone = [game.grad_x(state.x, state.y), game.grad_y(state.x, state.y)]
     assert [p.view(-1)[1].item() for player in alone for p in player] == pytest.approx(found, rel=1e-12)
     assert game.last.item() == pytest.approx(payoff(*state.x, *state.y).item())
+
+
+@pytest.mark.parametrize("method", ["simultaneous", "alternating"])
+def test_the_relativistic_pairing_loss_with_both_penalties(method):
+    """Against a loop of our own, where the slopes of quadratic neurons, 2 sum_j v_j (u_j . x) u_j, are a formula."""
+    X, Z, objective = (
+        draw(6, 3),
+        draw(6, 2, seed=1),
+        Objective(generator_penalty=0.2, loss="relativistic", r1=0.7, r2=1.3),
+    )
+    G, D = players("quadratic")
+    D.bias, D.neurons = "none", nn.Parameter(D.neurons.detach()[:, :3].clone())
+    mine = copy.deepcopy((G, D))
+
+    def sizes(rows):
+        u, _ = D.unit()
+        return (2 * (rows @ u.T * D.outer) @ u).square().sum(1).mean()
+
+    def step_y():
+        Y = G(Z).detach()
+        gain = torch.log(torch.sigmoid(D(X) - D(Y))).mean() - 0.35 * sizes(X) - 0.65 * sizes(Y)
+        return list(torch.autograd.grad(gain, list(D.parameters())))
+
+    def step_x():
+        Y = G(Z)
+        loss = -torch.log(torch.sigmoid(D(Y) - D(X))).mean() + 0.2 * Y.square().sum(1).mean()
+        return list(torch.autograd.grad(loss, list(G.parameters())))
+
+    for _ in range(4):
+        early = step_x()
+        up = step_y()
+        with torch.no_grad():
+            for p, g in zip(D.parameters(), up, strict=True):
+                p.add_(0.05 * g)
+        down = early if method == "simultaneous" else step_x()
+        with torch.no_grad():
+            for p, g in zip(G.parameters(), down, strict=True):
+                p.sub_(0.02 * g)
+            D.neurons.copy_(D.projected()["neurons"])
+    train(*mine, X, Z, objective, method=method, rates=(0.02, 0.05), steps=4)
+    for found, expected in zip(
+        [*mine[0].parameters(), *mine[1].parameters()], [*G.parameters(), *D.parameters()], strict=True
+    ):
+        assert torch.allclose(found, expected, rtol=1e-12, atol=1e-14)
 
 
 def test_the_transposed_derivative_is_that_of_the_gradients():
@@ -160,6 +208,17 @@ def test_a_certified_gap_ends_the_run(method):
     assert cg.ipm(X, Y, "quadratic").value <= 1 + 0.011 * 9
 
 
+@pytest.mark.parametrize(
+    "method", ["simultaneous", "alternating", "extragradient", "optimistic", "generative_minimization"]
+)
+def test_players_at_the_saddle_point_of_a_bounded_discriminator_stay(method):
+    data, Z = rows(EIGENVALUES), rows(np.ones(5), 3)
+    G, D = from_solution(cg.solve(data, Z, lam=2.5))
+    run = train(G, D, data, Z, Objective(lam=2.5), method=method, rates=0.02, steps=20, gap=0)
+    assert D.penalty().item() == pytest.approx(2.5)
+    assert run.audit.optimal(1e-6) and run.audit.discriminator_gap == pytest.approx(0.0, abs=1e-6)
+
+
 def test_averages_converge_where_the_iterates_circle():
     """Fixed generated rows and linear neurons: bilinear, whose simultaneous iterates spiral outward."""
 
@@ -186,8 +245,25 @@ def test_averages_converge_where_the_iterates_circle():
     for averaged in (False, True):
         G, D = Point(), Plane()
         train(G, D, X, 1, objective, method="simultaneous", rates=0.05, steps=1000, averaged=averaged)
-        ends[averaged] = float((G.at.detach() - X).norm())
-    assert ends[True] < 0.1 and ends[False] > 2.0
+        ends[averaged] = float((G.at.detach() - X).norm()), float(D.slope.detach().norm())
+    assert max(ends[True]) < 0.2 and ends[False][0] > 2.0 and ends[False][1] > 0.5
+
+
+def test_an_exponential_average_is_of_the_generator_alone():
+    """A decay of 0.75: the plain mean of the first four iterates, then 0.75 old + 0.25 new."""
+    X, Z, objective = draw(6, 3), draw(6, 2, seed=1), Objective(beta=0.3)
+    iterates, mean = [], None
+    for steps in range(1, 8):
+        G, D = players()
+        train(G, D, X, Z, objective, rates=0.05, steps=steps)
+        iterates.append(G.weights.detach())
+        mean = torch.stack(iterates).mean(0) if steps <= 4 else 0.75 * mean + 0.25 * iterates[-1]
+        A, B = players()
+        train(A, B, X, Z, objective, rates=0.05, steps=steps, averaged=0.75)
+        assert torch.allclose(A.weights, mean, atol=1e-14) and torch.equal(B.outer, D.outer)
+    for decay in (1.0, 0.0, 1.5):
+        with pytest.raises(ValueError, match="averaged must be"):
+            train(G, D, X, Z, objective, averaged=decay)
 
 
 def test_projections_and_clipping_hold():
@@ -269,6 +345,9 @@ def continued(kind, path, steps, callbacks=()):
     options = {"objective": Objective(beta=0.1), "method": kind}
     if kind == "adam":
         options |= {"method": "alternating", "optimizer": "adam", "averaged": True}
+    if kind == "relativistic":  # as pictures are trained
+        options |= {"method": "alternating", "optimizer": partial(adam, betas=(0.0, 0.99)), "averaged": 0.9}
+        options["objective"] = Objective(generator_penalty=0.0, loss="relativistic", r1=1.0, r2=1.0)
     if kind == "exact":
         D = ExactDiscriminatorLoss(X.astype(np.float32), "relu", bias="penalized", directions=3)
         options = {"method": "simultaneous"}
@@ -294,7 +373,7 @@ def train_steps(path):
         return json.loads(file.metadata()["convexgan"])["content"]["dict"]["count"]
 
 
-@pytest.mark.parametrize("kind", ["optimistic", "generative_minimization", "exact"])
+@pytest.mark.parametrize("kind", ["optimistic", "generative_minimization", "exact", "relativistic"])
 def test_a_failed_run_continues_bit_for_bit(kind, tmp_path):
     def fail(step, generator, discriminator):
         if step == 21:
@@ -351,6 +430,8 @@ def test_bad_input_is_named_at_the_first_step():
     with pytest.raises(ValueError, match="not finite"), torch.no_grad():
         G.weights.fill_(math.inf)
         train(G, D, X, None, objective)
+    with pytest.raises(ValueError, match="rates must be finite and >= 0"):
+        train(*players(), X, None, objective, rates=(0.1, -0.1))
     with pytest.raises(ValueError, match="data has NaN"):
         train(*players(), X * math.nan, None, objective)
     with pytest.raises(ValueError, match="latents is missing"):
@@ -365,6 +446,10 @@ def test_bad_input_is_named_at_the_first_step():
         Objective(beta=1.0, lam=1.0)
     with pytest.raises(ValueError, match="consensus and unrolled"):
         train(players()[0], ExactDiscriminatorLoss(X), X, method="unrolled")
+    with pytest.raises(ValueError, match="is not a zero-sum game, which method='unrolled'"):
+        train(G, D, X, None, Objective(lam=1.0, loss="relativistic"), method="unrolled")
+    with pytest.raises(ValueError, match="has no duality gap"):
+        duality_gap(G, D, X, objective=Objective(lam=1.0, loss="relativistic"))
     with pytest.raises(ValueError, match="its own lam and beta"):
         train(players()[0], ExactDiscriminatorLoss(X), X, None, objective)
 

@@ -164,6 +164,28 @@ def test_averages_of_a_diverging_run_approach_the_saddle():
     assert distances[-1] < 0.06 < 1 < distance(state)
 
 
+class Bounded(Game):
+    """f = xy + (x - 2)^2 / 2 with |y| <= 1: the saddle point is (1, 1), where y would like to go on."""
+
+    def grad_x(self, x, y):
+        return y + x - 2
+
+    def grad_y(self, x, y):
+        return x
+
+    def projected(self, y):
+        return np.clip(y, -1, 1)
+
+
+@pytest.mark.parametrize("step", [*STEPS, partial(generative_minimization, depth=3)])
+def test_the_saddle_point_of_a_constrained_game_is_where_steps_rest(step):
+    game, state = Bounded(), State(0.0, 0.0)
+    for _ in range(300):
+        state = step(game, state, 0.2)
+        state = state._replace(y=game.projected(state.y))
+    assert (state.x, state.y) == pytest.approx((1.0, 1.0), abs=1e-9)
+
+
 # -- a nonlinear game: against the papers' formulas written once more ------------------------------------------
 
 

@@ -55,6 +55,7 @@ for command in (
     models.fit,
     models.sample,
     models.evaluate,
+    models.export,
     games.solve,
     games.ipm,
     referee.audit,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._files import open_npz, write_bytes
+from convexgan._files import DAMAGE, open_npz, write_bytes
 from convexgan.moments import Moments
 
 
@@ -22,7 +22,7 @@ def read_rows(path: Path) -> NDArray[Any]:
             return np.asarray(file[file.files[0]])
     try:
         rows = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except (ValueError, TypeError, *DAMAGE) as error:
         raise ValueError(f"{path} is not a readable .npy file ({error}): save the rows with numpy.save.") from None
     return np.asarray(rows)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from convexgan import __version__
 from convexgan._checks import check_bytes, check_count, physical_memory
 from convexgan._files import write_npz
-from convexgan.cli.arrays import write_rows
+from convexgan.cli.arrays import write_rows, write_text
 from convexgan.cli.console import Json, Phases, Seed, number, phase, print_json, print_table, result, to_json
 from convexgan.cli.pictures import CacheFolder, Data, Memory, Selection, Size, decoded, locate, read_images
 from convexgan.datasets import ImageSet
@@ -25,7 +26,9 @@ from convexgan.discrepancy import HeldOut
 if TYPE_CHECKING:
     from convexgan.metrics import Report
 
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="A folder made by `convexgan fit` or `convexgan demo`.")]
+Run = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A folder made by `convexgan fit`, `demo` or `train --progressive`.")
+]
 
 
 def fit(
@@ -49,6 +52,10 @@ def fit(
     cache: CacheFolder = None,
     workers: Annotated[int | None, typer.Option(help="Processes that decode pictures; one for each core.")] = None,
     memory: Memory = None,
+    dask: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler whose workers read the cache, or local.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="Where torch multiplies: cuda, say.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first file that cannot be read.")] = False,
     seed: Seed = 0,
@@ -63,6 +70,7 @@ def fit(
     Stages can be checked later: convexgan verify run faces/
     """
     from convexgan.cli.runs import COLUMNS, fit_run, peak_memory, prepare, stage_rows, write_report
+    from convexgan.progressive.cluster import connect
     from convexgan.progressive.passes import Journal, as_pictures
 
     settings: dict[str, Any] = {
@@ -88,7 +96,9 @@ def fit(
         images = pictures.images if isinstance(pictures, ImageSet) else pictures
         key = hashlib.sha256(to_json([__version__, about, as_pictures(images).fingerprint]).encode()).hexdigest()
         journal = Journal(out / "journal", key)
-        model, stages = fit_run(out, images, settings, memory=limit, journal=journal, phases=phases)
+        with nullcontext() if dask is None else connect(dask) as client:
+            how: dict[str, Any] = {"journal": journal, "phases": phases, "client": client, "device": device}
+            model, stages = fit_run(out, images, settings, memory=limit, **how)
         save_sheet(model.sample(64, seed), out / "samples.png")
         content = {"stages": stages, "phases": [clock.record() for clock in phases.clocks], "memory": peak_memory()}
         report = write_report(out, pictures, about, content)
@@ -96,9 +106,13 @@ def fit(
     if as_json:
         print_json(report)
         return
-    print_table(COLUMNS, stage_rows(report["stages"]))
-    print_table(PHASES, phase_rows(report["phases"]))
-    peak = number(report["memory"]["own"] / 1e9, 3)
+    try:
+        tables = stage_rows(report["stages"]), phase_rows(report["phases"])
+        peak = number(report["memory"]["own"] / 1e9, 3)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:  # of a complete run that somebody has edited
+        raise ValueError(f"{out / 'report.json'} is damaged ({error}): run again without --resume.") from None
+    print_table(COLUMNS, tables[0])
+    print_table(PHASES, tables[1])
     result(f"everything is in {out}, peak memory {peak} GB; `convexgan sample {out} -n 16 --out new.png` draws more")
 
 
@@ -108,7 +122,7 @@ DECODER = 150 * 2**20  # bytes of a process that decodes
 
 def phase_rows(phases: list[dict[str, Any]]) -> list[list[str]]:
     """The cells of the table of phases."""
-    return [[p["name"], f"{p['seconds']:.2f}", f"{p['pictures']:,}", f"{p['per_second']:,.0f}"] for p in phases]
+    return [[str(p["name"]), f"{p['seconds']:.2f}", f"{p['pictures']:,}", f"{p['per_second']:,.0f}"] for p in phases]
 
 
 def numbers(text: str | None, name: str, kind: type[int] | type[float]) -> list[Any] | None:
@@ -139,18 +153,38 @@ def save_stages(stages: list[NDArray[np.uint8]], path: Path) -> None:
 
 def sample(
     run: Run,
-    out: Annotated[Path, typer.Option(help="FILE.png for a sheet; FILE.npy (.npz with --stages) for uint8 arrays.")],
+    out: Annotated[
+        Path,
+        typer.Option(help="FILE.png for a sheet; FILE.npy (.npz with --stages) for uint8 arrays; FILE.gif moves."),
+    ],
     n: Annotated[int, typer.Option("-n", "--count", help="How many pictures.")] = 16,
     stages: Annotated[bool, typer.Option("--stages", help="The same pictures at every resolution.")] = False,
+    interpolate: Annotated[
+        int | None, typer.Option(help="So many steps from each to another: rows, or a .gif.")
+    ] = None,
     seed: Seed = 0,
 ) -> None:
-    """Draw new pictures from a fitted model.
+    """Draw new pictures from a fitted or trained model.
 
     Example: convexgan sample run -n 64 --out faces.png
-    """
-    from convexgan.cli.runs import load_model
 
-    drawn = load_model(run).sample_stages(check_count(n, "-n"), seed)
+    Example: convexgan sample run -n 9 --interpolate 16 --out faces.gif
+    """
+    from convexgan.cli.runs import load_model, load_trained
+
+    model = load_trained(run) or load_model(run)
+    check_count(n, "-n")
+    if interpolate is not None:
+        if stages:
+            raise ValueError("--stages and --interpolate exclude each other: leave one out.")
+        _save_strips(np.stack([_strip(model, interpolate, seed + i) for i in range(n)]), out)
+    else:
+        _save_drawn(model.sample_stages(n, seed), out, stages)
+    result(str(out))
+
+
+def _save_drawn(drawn: list[NDArray[np.uint8]], out: Path, stages: bool) -> None:
+    """Write pictures at every resolution, or the finest."""
     suffix = out.suffix.lower()
     if suffix == (".npy" if stages else ".npz"):
         raise ValueError(f"{out}: one array goes into a .npy file, the arrays of --stages into an .npz file.")
@@ -162,7 +196,27 @@ def sample(
         save_stages(drawn, out)
     else:
         save_sheet(drawn[-1], out)
-    result(str(out))
+
+
+def _strip(model: Any, steps: int, seed: int) -> NDArray[np.uint8]:
+    """Pictures on the way from one random picture to another."""
+    if not hasattr(model, "stages_"):
+        return np.asarray(model.interpolate(steps, seed))
+    ends = np.random.default_rng(seed).standard_normal((2, len(model.stages_[-1].factor)))
+    return np.asarray(model.interpolate(*ends, steps))
+
+
+def _save_strips(strips: NDArray[np.uint8], out: Path) -> None:
+    """Write strips (n, steps, h, w[, 3]) as rows of a sheet, as a moving sheet, or as they are."""
+    from convexgan.plotting import contact_sheet, save_animation, save_image
+
+    scale, columns = max(1, 64 // strips.shape[2]), int(np.ceil(np.sqrt(len(strips))))
+    if out.suffix.lower() == ".npy":
+        write_rows(out, strips)
+    elif out.suffix.lower() == ".gif":
+        save_animation([contact_sheet(strips[:, i], columns, scale=scale) for i in range(strips.shape[1])], out)
+    else:
+        save_image(contact_sheet(strips.reshape(-1, *strips.shape[2:]), strips.shape[1], scale=scale), out)
 
 
 def evaluate(
@@ -181,31 +235,62 @@ def evaluate(
     """Measure a model on pictures: the discrepancy at each stage, with a 95 % bootstrap interval, beside beta.
 
     On the pictures it was fitted to, the discrepancy is beta; on new ones it is larger.
-    With --metrics, as many new pictures are compared with the given ones, beside a real-against-real floor.
+    With --metrics, as many new pictures are compared with the given ones, beside a real-against-real floor. What
+    `convexgan train --progressive` made has no certificates: there are only metrics, frechet unless others are named.
 
     Example: convexgan evaluate run new_faces/ --metrics frechet,kernel --extractor pixels=16
     """
-    from convexgan.cli.runs import load_model, selection_of
+    from convexgan.cli.runs import load_model, load_trained, selection_of
 
-    model = load_model(run)
-    images = read_images(data, model.stages_[-1].size, selection_of(run).crop).images
-    if model.color_ and images.ndim == 3:  # a folder without colour reads as grey
+    trained = load_trained(run)
+    model: Any = trained or load_model(run)
+    size, color = (model.sizes[-1], model.channels == 3) if trained else (model.stages_[-1].size, model.color_)
+    images = read_images(data, size, selection_of(run).crop).images
+    if color and images.ndim == 3:  # a folder without colour reads as grey
         images = np.repeat(images[..., None], 3, axis=3)
+    metrics = "frechet" if trained and metrics is None else metrics
     measured = quality(model, images, metrics, extractor, resamples, seed) if metrics is not None else None
-    with phase("evaluating"):
-        found = model.held_out(images, resamples=resamples, rng=seed)
-    records = evaluation(model, found)
-    content = {"pictures": len(images), "stages": records}
+    content: dict[str, Any] = {"pictures": len(images)}
+    if not trained:
+        with phase("evaluating"):
+            content["stages"] = evaluation(model, model.held_out(images, resamples=resamples, rng=seed))
     if measured is not None:
         content["metrics"] = json.loads(measured.to_json())
     if as_json:
         print_json(content)
         return
-    print_table(EVALUATION, evaluation_rows(records))
+    if not trained:
+        print_table(EVALUATION, evaluation_rows(content["stages"]))
     if measured is not None:
         print_table(measured.columns, [r.cells() for r in measured.results], "new pictures (95 % bootstrap interval)")
         for line in measured.notes:
             result(line)
+
+
+def export(
+    run: Run,
+    out: Annotated[Path, typer.Option(help="FILE.onnx or FILE.safetensors; FILE.json, beside it, says what it takes.")],
+) -> None:
+    """Write the generator of a fitted or trained model for other programs; a closed form without its histogram step.
+
+    Example: convexgan export run --out faces.onnx
+    """
+    from convexgan.cli.runs import load_model, load_trained
+    from convexgan.torch import ProgressiveGenerator
+    from convexgan.torch.export import export_onnx
+
+    if out.suffix.lower() not in (".onnx", ".safetensors"):
+        raise ValueError(f"{out}: end it in .onnx or .safetensors.")
+    generator = load_trained(run) or ProgressiveGenerator.from_model(load_model(run))
+    if out.suffix.lower() == ".onnx":
+        export_onnx(generator, out)
+    else:
+        generator.save(out)
+    size, channels = generator.sizes[-1], generator.channels
+    described: dict[str, Any] = {"latents": ["n", generator.latent_dim], "law": "standard normal", "range": [-1, 1]}
+    described |= {"pictures": ["n", channels, size, size], "generator": generator.shape()}
+    write_text(out.with_suffix(".json"), to_json(described))
+    result(str(out))
 
 
 def quality(model: Any, images: NDArray[np.uint8], metrics: str, extractor: str, resamples: int, seed: int) -> Report:

@@ -134,10 +134,13 @@ def _seed(run: Path, report: dict[str, Any]) -> int:
 def compare(name: str, claim: Certificate, found: Certificate) -> dict[str, Any]:
     """What is claimed beside what is found, and the names of what differs.
 
-    Numbers agree if they differ by at most 1e-6 of the value's scale; the kind must be the same. A claimed upper bound
+    Numbers agree if they differ by at most 1e-6 of the value's scale, ipm and violation of that in which violations are
+    relative if that is larger; the kind must be the same. A claimed upper bound
     may lie above what is found by the eigenvalue error it says it allows for, and below by the referee's own.
     """
     value, ipm = (max(abs(getattr(c, n)) for c in (claim, found)) for n in ("value", "ipm"))
+    if found.relative_violation > 0:
+        ipm = max(ipm, found.violation / found.relative_violation)
     unit = {"value": value, "bound": value, "max_min": value, "ipm": ipm, "violation": ipm}
     pairs: dict[str, Any] = {}
     differing = []

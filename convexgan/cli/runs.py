@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from convexgan import __version__
 from convexgan.cli.arrays import write_text
@@ -24,12 +24,17 @@ from convexgan.progressive import ProgressiveConvexGAN, Stage
 from convexgan.progressive.passes import Journal, as_pictures
 from convexgan.progressive.streaming import StageMoments
 
+if TYPE_CHECKING:
+    from convexgan.torch import ProgressiveGenerator
+
 FORMAT = "convexgan run"
 LARGEST = 512 * 2**20  # bytes of moments written for one stage
 COLUMNS = ("size", "rank", "beta", "value", "bound", "gap", "violation", "kind", "seconds")
 
 
-def prepare(folder: Path, about: dict[str, Any], *, resume: bool = False) -> dict[str, Any] | None:
+def prepare(
+    folder: Path, about: dict[str, Any], *, resume: bool = False, parts: tuple[str, ...] = ("certificates", "stages")
+) -> dict[str, Any] | None:
     """Make the folder ready for a run; the report of a complete one that need not be done again.
 
     A folder that holds something else is refused. Without ``resume`` what an earlier run left is removed, but for its
@@ -41,6 +46,8 @@ def prepare(folder: Path, about: dict[str, Any], *, resume: bool = False) -> dic
     about : dict
         Data and settings, as JSON has them.
     resume : bool
+    parts : tuple of str
+        Folders to make in it.
     """
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file: pass a folder for --out.")
@@ -53,7 +60,7 @@ def prepare(folder: Path, about: dict[str, Any], *, resume: bool = False) -> dic
             for old in (folder / part).glob(pattern):
                 if part == "journal" or old.stem.isdecimal():
                     old.unlink()
-    for part in ("certificates", "stages"):
+    for part in parts:
         (folder / part).mkdir(parents=True, exist_ok=True)
     # until the run is complete; an interrupted one can so be resumed, or written again
     write_text(folder / "report.json", to_json({"format": FORMAT, "version": 1, "state": "unfinished", "about": about}))
@@ -62,7 +69,9 @@ def prepare(folder: Path, about: dict[str, Any], *, resume: bool = False) -> dic
 
 def _resumed(folder: Path, about: dict[str, Any], earlier: dict[str, Any]) -> dict[str, Any] | None:
     """The report if the run is complete; raises if it is another run."""
-    started = earlier.get("about", {})
+    started = earlier.get("about")
+    if not isinstance(started, dict):
+        raise ValueError(f"{folder / 'report.json'} is damaged (it does not say what was run): leave --resume out.")
     differing = sorted(name for name in about.keys() | started.keys() if about.get(name) != started.get(name))
     if differing:
         name = differing[0]
@@ -96,8 +105,18 @@ def selection_of(run: Path) -> Selection:
         raise ValueError(f"{run / 'report.json'} is damaged ({error}).") from None
 
 
+def load_trained(run: Path) -> ProgressiveGenerator | None:
+    """The generator in a folder made by `convexgan train --progressive`; None for any other."""
+    path = run / "generator.safetensors"
+    if not path.exists():
+        return None
+    from convexgan.torch import ProgressiveGenerator
+
+    return ProgressiveGenerator.load(path)
+
+
 def load_model(run: Path) -> ProgressiveConvexGAN:
-    """The model in a RUN folder."""
+    """The model in a RUN folder made by `convexgan fit`."""
     path = run / "model.npz" if run.is_dir() else run
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: make it with `convexgan fit DATA --out {run}`.")
@@ -112,6 +131,8 @@ def fit_run(
     memory: int | None = None,
     journal: Journal | None = None,
     phases: Phases | None = None,
+    client: Any = None,
+    device: str | None = None,
 ) -> tuple[ProgressiveConvexGAN, list[dict[str, Any]]]:
     """The fitted model and the rows of its stage table; each stage is announced and written as it is solved."""
     rows: list[dict[str, Any]] = []
@@ -130,7 +151,8 @@ def fit_run(
         last = now
 
     model = ProgressiveConvexGAN(**settings)
-    model.fit(images, memory=memory, journal=journal, progress=record, phase=phases or Phases())
+    how: dict[str, Any] = {"memory": memory, "journal": journal, "client": client, "device": device}
+    model.fit(images, progress=record, phase=phases or Phases(), **how)
     model.save(folder / "model.npz")
     write_text(folder / "certificates.txt", render(COLUMNS, stage_rows(rows)))
     return model, rows

@@ -13,14 +13,28 @@ from numpy.typing import NDArray
 from convexgan._checks import check_choice, check_count
 from convexgan.canonical import check_budget
 from convexgan.cli.arrays import read_rows, write_rows, write_text
-from convexgan.cli.console import Json, Seed, note, phase, print_json, result, to_json
+from convexgan.cli.console import Json, Seed, note, number, phase, print_json, print_table, result, to_json
 from convexgan.cli.models import save_sheet
 from convexgan.cli.pictures import Data, Size, read_images
 
 SHOWN = 64  # samples written
+GROWN = "With --progressive"
+GROWN_ONLY = ("warm_start", "fade", "old_rate", "r1", "decay", "flip", "mixed_precision", "extractor")
+FLAT_ONLY = (
+    "method",
+    "discriminator",
+    "generator",
+    "beta",
+    "lam",
+    "generator_penalty",
+    "latent_dim",
+    "optimizer",
+    "gap",
+)
 
 
 def train(
+    context: typer.Context,
     data: Data,
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to write; a run found there is continued.")],
     method: Annotated[
@@ -37,15 +51,44 @@ def train(
     generator_penalty: Annotated[float, typer.Option(help="What multiplies E|G|^2.")] = 1.0,
     size: Size = None,
     latent_dim: Annotated[int, typer.Option(help="Dimension of the Gaussian latents.")] = 16,
-    width: Annotated[int, typer.Option(help="Hidden neurons of the discriminator, and of a relu generator.")] = 64,
+    width: Annotated[
+        int | None,
+        typer.Option(
+            help="Hidden neurons of the discriminator and a relu generator (64); features, of both nets (32)."
+        ),
+    ] = None,
     optimizer: Annotated[
         str | None, typer.Option(help="sgd or adam; adam where the method takes it, unless given.")
     ] = None,
     rate: Annotated[float, typer.Option(help="Step size of both players.")] = 1e-3,
-    steps: Annotated[int, typer.Option(help="In all.")] = 2000,
-    batch: Annotated[int, typer.Option(help="Rows of a step.")] = 256,
+    steps: Annotated[int, typer.Option(help="In all; with --progressive at each resolution.")] = 2000,
+    batch: Annotated[int | None, typer.Option(help="Samples of a step (256, pictures 64).")] = None,
     gap: Annotated[float, typer.Option(help="Stop at this certified gap and violation; 0 only watches.")] = 0.0,
-    every: Annotated[int, typer.Option(help="Steps between certificates and checkpoints.")] = 200,
+    every: Annotated[int, typer.Option(help="Steps between certificates or sheets, and checkpoints.")] = 200,
+    progressive: Annotated[
+        bool, typer.Option("--progressive", help="A deep generator, resolution by resolution.", rich_help_panel=GROWN)
+    ] = False,
+    warm_start: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Start at the closed form of `convexgan fit`.", rich_help_panel=GROWN),
+    ] = None,
+    fade: Annotated[
+        float, typer.Option(help="Share of the steps in which a resolution fades in.", rich_help_panel=GROWN)
+    ] = 0.0,
+    old_rate: Annotated[
+        float, typer.Option(help="Relative rate of layers trained or solved before; 0 freezes.", rich_help_panel=GROWN)
+    ] = 1.0,
+    r1: Annotated[
+        float, typer.Option(help="Penalty on slopes at real and generated pictures.", rich_help_panel=GROWN)
+    ] = 1.0,
+    decay: Annotated[float, typer.Option(help="Of the average of weights.", rich_help_panel=GROWN)] = 0.999,
+    flip: Annotated[bool, typer.Option("--flip", help="Mirror pictures at random.", rich_help_panel=GROWN)] = False,
+    mixed_precision: Annotated[
+        bool, typer.Option("--mixed-precision", help="bfloat16 where it is safe.", rich_help_panel=GROWN)
+    ] = False,
+    extractor: Annotated[
+        str | None, typer.Option(help="Of the curve, as for evaluate; pixels=16.", rich_help_panel=GROWN)
+    ] = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -54,7 +97,28 @@ def train(
     FOLDER gets the checkpoint, history.json and samples. DATA may also be a .npy file of rows (n, d).
 
     Example: convexgan train digits --method optimistic --rate 0.01 --lam 1.5 --out run --gap 0.01
+
+    With --progressive a deep generator of pictures is trained by the loss of R3GAN, from the closed form or from noise.
+    FOLDER gets sheets of the same latents over time, a curve of the Frechet distance, and what `convexgan sample`,
+    `evaluate` and `export` take.
+
+    Example: convexgan train faces/ --progressive --warm-start run --out run2
     """
+    _check_options(context, progressive)
+    if progressive:
+        settings: dict[str, Any] = {
+            "fade": fade,
+            "old_rate": old_rate,
+            "flip": flip,
+            "rate": rate,
+            "steps": steps,
+            "r1": r1,
+        }
+        settings |= {"width": width or 32, "decay": decay, "extractor": extractor, "seed": seed}
+        settings["mixed_precision"] = mixed_precision
+        _grow(out, {"data": data, "size": size, "warm_start": warm_start, "settings": settings}, batch, every, as_json)
+        return
+    width, batch = width or 64, batch or 256
     import torch
 
     from convexgan import torch as gan
@@ -103,6 +167,32 @@ def train(
         result(str(done))
         if done.audit is not None:
             result(str(done.audit))
+
+
+def _check_options(context: typer.Context, progressive: bool) -> None:
+    """Raise if an option was given that the kind of training does not have."""
+    for name in context.params:
+        if name in (FLAT_ONLY if progressive else GROWN_ONLY):
+            source = context.get_parameter_source(name)
+            if source is not None and source.name == "COMMANDLINE":
+                kind = "without" if progressive else "with"
+                raise ValueError(
+                    f"--{name.replace('_', '-')} is for training {kind} --progressive: change one of both."
+                )
+
+
+def _grow(out: Path, about: dict[str, Any], batch: int | None, every: int, as_json: bool) -> None:
+    """Train a progressive generator and say what became of it."""
+    from convexgan.cli.growing import grow_run
+
+    report = grow_run(out, about, batch or 64, every, sys.stderr.isatty())
+    if as_json:
+        print_json(report)
+        return
+    columns = ("size", "steps", "outcome", "payoff", "frechet", "seconds")
+    cells = [[number(s[c], 4) if isinstance(s[c], float) else str(s[c]) for c in columns] for s in report["stages"]]
+    print_table(columns, cells)
+    result(f"everything is in {out}; `convexgan sample {out} -n 16 --out new.png` draws more")
 
 
 def _rows(data: str, size: int | None) -> tuple[NDArray[np.float32], tuple[int, ...]]:

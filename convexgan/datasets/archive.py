@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from convexgan._files import DAMAGE
 from convexgan.datasets.folder import known_suffixes
 from convexgan.datasets.listing import Entry, Listing
 from convexgan.datasets.pictures import MAX_BYTES, SUFFIXES, Skipped
@@ -93,7 +94,7 @@ def list_archive(path: str | os.PathLike[str]) -> Listing:
                 skipped.append(Skipped(archive / _shown(entry.name), problem))
             else:
                 entries[entry.name] = entry
-    except (tarfile.TarError, zipfile.BadZipFile, ValueError, EOFError, MemoryError, OverflowError, struct.error) as e:
+    except (tarfile.TarError, ValueError, *DAMAGE) as e:
         raise ValueError(f"archive {archive} cannot be read ({e or type(e).__name__}): make it again.") from None
     if not entries:
         first = f"; the first, {skipped[0].path}: {skipped[0].reason}" if skipped else ""

@@ -43,15 +43,23 @@ def find_images(folder: str | os.PathLike[str]) -> list[Path]:
         It is a file, or holds no pictures.
     """
     root = Path(folder)
+    return [root / name for name in _names(root)]
+
+
+def _names(root: Path) -> list[str]:
+    """What `find_images` finds, relative and with slashes; a Path for each would take longer than finding it."""
     if not root.exists():
         raise FileNotFoundError(f"folder {root} does not exist: check the path (seen from {Path.cwd()}).")
     if not root.is_dir():
         raise ValueError(f"folder {root} is a file: pass the folder that holds it, {root.parent}.")
-    candidates = (path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
-    found = sorted(path for path in candidates if not path.name.startswith(".") and path.is_file())
+    found: list[tuple[str, ...]] = []
+    for place, _, files in os.walk(root):
+        parts = Path(place).relative_to(root).parts
+        seen = (file for file in files if os.path.splitext(file)[1].lower() in SUFFIXES and not file.startswith("."))
+        found += [(*parts, file) for file in seen if os.path.isfile(os.path.join(place, file))]
     if not found:
         raise ValueError(f"folder {root} holds no pictures: put {known_suffixes()} files there or in subfolders.")
-    return found
+    return ["/".join(parts) for parts in sorted(found)]
 
 
 def known_suffixes() -> str:
@@ -62,7 +70,7 @@ def known_suffixes() -> str:
 def list_folder(folder: str | os.PathLike[str]) -> Listing:
     """The pictures of a folder and its subfolders, see `find_images`."""
     root = Path(folder)
-    return list_files(root, find_images(root), root.resolve().name)
+    return Listing(root.resolve().name, Folder(root), tuple(map(Entry, _names(root))))
 
 
 def list_files(root: Path, paths: Sequence[Path], name: str) -> Listing:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import check_choice, check_count
+from convexgan._files import DAMAGE, open_npz
 from convexgan.datasets.archive import is_archive, list_archive
 from convexgan.datasets.bundled import digits, orl
 from convexgan.datasets.celeba import is_celeba, list_celeba
@@ -133,15 +133,16 @@ def _open_array(path: Path) -> NDArray[Any]:
     if not path.exists():
         raise FileNotFoundError(f"source {path} does not exist: check the path (seen from {Path.cwd()}).")
     try:
-        content = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(content, np.ndarray):
-            return content
-        with content:
+        with path.open("rb") as file:
+            zipped = file.read(2) == b"PK"
+        if not zipped:
+            return np.asanyarray(np.load(path, mmap_mode="r", allow_pickle=False))
+        with open_npz(path) as content:
             names = content.files
             name = names[0] if len(names) == 1 else "images"
             if name in names:
                 return np.asarray(content[name])
-    except (ValueError, EOFError, OSError, MemoryError, OverflowError, zipfile.BadZipFile) as error:
+    except (ValueError, TypeError, OSError, *DAMAGE) as error:
         raise ValueError(f"source {path} cannot be read ({error}): save it with numpy.save.") from None
     raise ValueError(f"source {path} holds the arrays {', '.join(names) or '(none)'}: name the pictures 'images'.")
 

@@ -38,9 +38,9 @@ def signed_law(game: SampleGame, points: Array, weights: Array) -> tuple[Array, 
 def rising_neurons(
     game: SampleGame, points: Array, weights: Array, starts: Array, level: float, time_limit: float | None = None
 ) -> tuple[Array, Array]:
-    """ReLU neurons, local maxima found from the starts, that see more than the level, and how much they see."""
-    if not isinstance(game.activation, ReLU):  # their best response is the only maximum that is known
-        return starts[:0], np.zeros(0)
+    """Neurons, local maxima found from the starts, that see more than the level, and how much; smooth ones: none."""
+    if not isinstance(game.activation, ReLU):
+        return np.zeros((0, starts.shape[1])), np.zeros(0)
     rows, signed = signed_law(game, points, weights)
     U, values = local_maxima(*game.relu.pieces(game.lift(rows), signed), starts, time_limit)
     return U[values > level], values[values > level]

@@ -53,6 +53,9 @@ class FreeGenerator:
 
     points: Array
 
+    def __post_init__(self) -> None:
+        as_rows(self.points, "points")
+
     def __call__(self, Z: Any = None) -> Array:
         """The generated rows, (n, d), one for each training latent; other latents are refused."""
         if Z is not None and len(as_rows(Z, "Z")) != len(self.points):

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_choice, check_count, check_finite
+from convexgan._checks import as_rows, check_choice, check_count, check_finite, check_weights
 
 Array = NDArray[np.float64]
 
@@ -63,6 +63,9 @@ class MixtureGenerator:
 
     particles: Array
     weights: Array
+
+    def __post_init__(self) -> None:
+        check_weights(self.weights, len(as_rows(self.particles, "particles")), "weights")
 
     def __call__(self, Z: Any = None) -> Array:
         """Refused: a mixture is a law, not a function of latents."""

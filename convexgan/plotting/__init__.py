@@ -6,7 +6,7 @@ from convexgan.plotting.critics import equilibrium_plot, witness_plot
 from convexgan.plotting.phases import phase_plot
 from convexgan.plotting.rates import rate_plot
 from convexgan.plotting.searches import SearchTrace, search_plot
-from convexgan.plotting.sheets import contact_sheet, save_image, stage_sheet
+from convexgan.plotting.sheets import contact_sheet, save_animation, save_image, stage_sheet
 from convexgan.plotting.spectrum import spectrum_plot
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "equilibrium_plot",
     "phase_plot",
     "rate_plot",
+    "save_animation",
     "save_image",
     "search_plot",
     "spectrum_plot",

@@ -85,6 +85,16 @@ def save_image(image: Image.Image, path: str | os.PathLike[str]) -> None:
     write_bytes(path, buffer.getvalue())
 
 
+def save_animation(frames: Sequence[Image.Image], path: str | os.PathLike[str], milliseconds: int = 80) -> None:
+    """Write a .gif all or nothing that shows the frames forward and backward, over and over."""
+    if Path(path).suffix.lower() != ".gif":
+        raise ValueError(f"path {path} is not a .gif.")
+    buffer = io.BytesIO()
+    rest = [*frames[1:], *frames[-2:0:-1]]
+    frames[0].save(buffer, format="GIF", save_all=True, append_images=rest, duration=milliseconds, loop=0)
+    write_bytes(path, buffer.getvalue())
+
+
 def _checked(images: NDArray[Any], name: str) -> NDArray[np.uint8]:
     images = np.asarray(images)
     if images.ndim not in (3, 4) or images.shape[3:] not in ((), (3,)) or 0 in images.shape:

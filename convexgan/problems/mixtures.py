@@ -35,7 +35,7 @@ class ParticleGenerator(nn.Module):
 class MixturePayoff(Payoff):
     """The payoff with weighted means on the generated side."""
 
-    def forward(self, real: Tensor, latents: Tensor, mix: Tensor | None = None) -> Tensor:
+    def forward(self, real: Tensor, latents: Tensor, mix: Tensor | None = None, minimised: bool = False) -> Tensor:
         """The payoff, a scalar."""
         particles, weights = self.generator(latents)
         gain: Tensor = self.discriminator(real).mean() - weights @ self.discriminator(particles)

@@ -41,10 +41,21 @@ class Quantiles:
         sums = box_sums(block, self.size).reshape(-1, self.channels)
         for c in range(self.channels):
             values, counts = _count(sums[:, c])
-            merged = np.concatenate([self.values[c], values / scale - offset])
-            self.values[c], where = np.unique(merged, return_inverse=True)
-            weights = np.concatenate([self.counts[c], counts])
-            self.counts[c] = np.bincount(where, weights).astype(np.int64)
+            self._merge(c, values / scale - offset, counts)
+
+    def empty(self) -> Quantiles:
+        """The same before any picture."""
+        return Quantiles(self.size, self.channels)
+
+    def add(self, other: Quantiles) -> None:
+        """Add what another has counted."""
+        for c in range(self.channels):
+            self._merge(c, other.values[c], other.counts[c])
+
+    def _merge(self, c: int, values: Array, counts: NDArray[np.int64]) -> None:
+        self.values[c], where = np.unique(np.concatenate([self.values[c], values]), return_inverse=True)
+        weights = np.concatenate([self.counts[c], counts])
+        self.counts[c] = np.bincount(where, weights).astype(np.int64)
 
     def at_knots(self) -> Array:
         """(channels, knots), interpolated linearly like those of `numpy.quantile`."""
@@ -78,6 +89,12 @@ def _quantiles(values: Array, counts: NDArray[np.int64]) -> Array:
     place = np.linspace(0, 1, KNOTS) * last[-1]
     below, above = (values[np.searchsorted(last, at(place))] for at in (np.floor, np.ceil))
     return np.asarray(below + (place - np.floor(place)) * (above - below))
+
+
+def check_map(knots: Array, channels: int) -> None:
+    """Raise unless these can be the pairs of quantiles that `learn_map` returns."""
+    if knots.shape != (channels, 2, KNOTS) or not np.isfinite(knots).all() or (np.diff(knots) < 0).any():
+        raise ValueError(f"its histogram is no array of {channels} pairs of {KNOTS} increasing quantiles")
 
 
 def apply_map(images: Array, knots: Array) -> Array:

@@ -12,15 +12,16 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from convexgan._checks import as_rows, check_bytes, check_choice, check_count, check_number
-from convexgan._files import read_model, write_model
-from convexgan.certificate import Certificate
+from convexgan._files import DAMAGE, read_model, write_model
+from convexgan.certificate import Certificate, Evidence
 from convexgan.discrepancy import HeldOut, held_out, ipm
 from convexgan.moments import Moments
-from convexgan.progressive.histogram import Quantiles, apply_map, learn_map
+from convexgan.progressive.histogram import Quantiles, apply_map, check_map, learn_map
 from convexgan.progressive.passes import Journal, Phase, as_pictures, run_pass, silent
 from convexgan.progressive.pyramid import box_pyramid, check_sizes, default_sizes, to_uint8
 from convexgan.progressive.stages import Coupling, Latents, Stage, solve_stage
-from convexgan.progressive.streaming import StageMoments, enlarge
+from convexgan.progressive.streaming import StageMoments
+from convexgan.progressive.sums import enlarge
 
 Array = NDArray[np.float64]
 PUBLISHED_RANKS = {4: 20, 8: 30, 16: 40, 32: 100, 64: 175}
@@ -104,6 +105,8 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         journal: Journal | None = None,
         progress: Callable[[Stage, Moments], object] | None = None,
         phase: Phase = silent,
+        client: Any = None,
+        device: str | None = None,
     ) -> ProgressiveConvexGAN:
         """Solve every stage, reading the pictures block by block.
 
@@ -121,6 +124,10 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         phase : callable, optional
             Called with the name of each pass and the number of pictures; returns a context manager whose value is
             called with the number of pictures done.
+        client : distributed.Client, optional
+            Whose workers do the passes over the pictures, see `convexgan.progressive.cluster`.
+        device : str, optional
+            On which torch does them, ``"cuda"`` say.
         """
         pictures = as_pictures(images)
         sizes = list(
@@ -131,7 +138,8 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         self._check_options(len(pictures))
         levels = self._levels(sizes, len(pictures))
         limit = None if memory is None else check_bytes(memory, "memory")
-        moments = StageMoments(pictures, sizes, skip=self.skip, memory=limit, journal=journal, phase=phase)
+        how: dict[str, Any] = {"journal": journal, "phase": phase, "client": client}
+        moments = StageMoments(pictures, sizes, skip=self.skip, memory=limit, device=device, **how)
         self.stages_: list[Stage] = []
         for size, (rank, beta) in zip(sizes, levels, strict=True):
             mean, data = moments.at(size, rank=rank, beta=beta)
@@ -142,7 +150,7 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         if self.histogram:
             drawn = self._draw(1000, np.random.default_rng(self.random_state))[-1]
             real = Quantiles(sizes[-1], self.channels_)
-            run_pass(pictures, "histogram", real, journal, phase)
+            run_pass(pictures, "histogram", real, **how)
             self.histogram_ = learn_map(drawn, real.at_knots())
         return self
 
@@ -188,13 +196,13 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"{name} has {len(given)} entries for the {len(sizes)} sizes {sizes}: pass one each.")
         if self.betas is not None:
             return [(None, check_number(beta, "betas")) for beta in self.betas]
-        wanted = self.ranks or [PUBLISHED_RANKS.get(size, 20 if size < 4 else FINEST_RANK) for size in sizes]
-        limits = [min(size * size * self.channels_, n - 1) for size in sizes]
-        if self.ranks is not None:
-            for rank, limit, size in zip(wanted, limits, sizes, strict=True):
-                if check_count(rank, "ranks") > limit:
-                    raise ValueError(f"rank {rank} at size {size} exceeds {limit}, the most {n} such pictures have.")
-        return [(min(rank, limit), None) for rank, limit in zip(wanted, limits, strict=True)]
+        if self.ranks is None:
+            return [(rank, None) for rank in default_ranks(sizes, self.channels_, n)]
+        for rank, size in zip(self.ranks, sizes, strict=True):
+            limit = _most(size, self.channels_, n)
+            if check_count(rank, "ranks") > limit:
+                raise ValueError(f"rank {rank} at size {size} exceeds {limit}, the most {n} such pictures have.")
+        return [(rank, None) for rank in self.ranks]
 
     # -- pictures ------------------------------------------------------------------------------------------------
 
@@ -288,10 +296,14 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         arrays = {f"{i}.{name}": getattr(stage, name) for i, stage in enumerate(stages) for name in STAGE_ARRAYS}
         if self.histogram_ is not None:
             arrays["histogram"] = self.histogram_
-        described = [
-            {"size": s.size, "channels": s.channels, "beta": s.beta, "certificate": s.certificate.to_json()}
-            for s in stages
-        ]
+        described = []
+        for i, stage in enumerate(stages):
+            evidence, bare = stage.certificate.evidence, replace(stage.certificate, evidence=None)
+            facts = {"size": stage.size, "channels": stage.channels, "beta": stage.beta, "certificate": bare.to_json()}
+            if evidence is not None:  # as arrays: in JSON they would be several times as large
+                facts["evidence"] = evidence.settings
+                arrays |= {f"{i}.evidence.{name}": array for name, array in evidence.arrays.items()}
+            described.append(facts)
         params = {name: _plain(value) for name, value in self.get_params().items()}
         write_model(path, "progressive", {"params": params, "stages": described, "color": self.color_}, arrays)
 
@@ -305,12 +317,25 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
             model.channels_ = 3 if model.color_ else 1
             model.stages_ = [_read_stage(s, arrays, i, model.channels_) for i, s in enumerate(settings["stages"])]
             model.histogram_ = arrays.get("histogram")
+            if model.histogram_ is not None:
+                check_map(model.histogram_, model.channels_)
             widths = [len(stage.factor) for stage in model.stages_]
             if not widths or [len(s.carry) for s in model.stages_] != [0, *widths[:-1]]:
                 raise ValueError("its stages do not fit together")
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, *DAMAGE) as error:
             raise ValueError(f"{path} is not a complete model file ({error}).") from None
         return model
+
+
+def default_ranks(sizes: Sequence[int], channels: int, n: int) -> list[int]:
+    """The ranks of stages on n pictures unless others are asked for."""
+    wanted = [PUBLISHED_RANKS.get(size, 20 if size < 4 else FINEST_RANK) for size in sizes]
+    return [min(rank, _most(size, channels, n)) for rank, size in zip(wanted, sizes, strict=True)]
+
+
+def _most(size: int, channels: int, n: int) -> int:
+    """The largest rank that n centred pictures can have."""
+    return min(size * size * channels, n - 1)
 
 
 def _plain(value: Any) -> Any:
@@ -329,4 +354,8 @@ def _read_stage(settings: dict[str, Any], arrays: dict[str, Any], i: int, channe
     if not fits or not all(np.isfinite(array).all() for array in found.values()):
         raise ValueError(f"the arrays of stage {i} have wrong shapes or entries that are not finite")
     certificate = Certificate.from_json(settings["certificate"])
+    if "evidence" in settings:
+        prefix = f"{i}.evidence."
+        kept = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+        certificate = replace(certificate, evidence=Evidence(dict(settings["evidence"]), kept))
     return Stage(size, channels, check_number(settings["beta"], "beta"), certificate=certificate, **found)

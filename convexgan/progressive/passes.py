@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._files import open_npz, remove_unfinished, write_npz
+from convexgan.progressive.cluster import accumulate
 from convexgan.progressive.pyramid import check_pictures
 
 Phase = Callable[[str, int], AbstractContextManager[Callable[[int], object]]]
@@ -32,9 +33,15 @@ class Pictures(Protocol):
     @property
     def fingerprint(self) -> str: ...
 
+    @property
+    def parts(self) -> int:
+        """How many blocks there are."""
+
     def __len__(self) -> int: ...
 
     def blocks(self, start: int = 0) -> Iterator[NDArray[Any]]: ...
+
+    def take(self, places: NDArray[np.int64]) -> NDArray[Any]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +63,11 @@ class ArrayPictures:
             digest.update(np.ascontiguousarray(block).data)
         return digest.hexdigest()
 
+    @property
+    def parts(self) -> int:
+        """How many blocks there are."""
+        return -(-len(self.images) // BLOCK)
+
     def __len__(self) -> int:
         return len(self.images)
 
@@ -64,16 +76,32 @@ class ArrayPictures:
         for i in range(start * BLOCK, len(self.images), BLOCK):
             yield self.images[i : i + BLOCK]
 
+    def take(self, places: NDArray[np.int64]) -> NDArray[Any]:
+        """The pictures at these places."""
+        return np.asarray(self.images[places])
+
 
 def as_pictures(images: Any) -> Pictures:
     """What is read block by block already, or an array, checked."""
-    return images if hasattr(images, "blocks") else ArrayPictures(check_pictures(np.asarray(images)))
+    if hasattr(images, "blocks"):
+        return images  # type: ignore[no-any-return]
+    try:
+        array = np.asarray(images)
+    except ValueError:  # a list whose arrays do not stack
+        raise ValueError("images mixes pictures of several shapes: bring them to one size and mode.") from None
+    return ArrayPictures(check_pictures(array))
 
 
 class Accumulator(Protocol):
-    """What a pass computes: grown by blocks, and turned into arrays and back."""
+    """What a pass computes: grown by blocks, added to others, and turned into arrays and back."""
 
     def update(self, block: NDArray[Any]) -> None: ...
+
+    def empty(self) -> Any:
+        """One of the same kind that has seen nothing."""
+
+    def add(self, other: Any) -> None:
+        """Add what another of the same kind has seen."""
 
     def state(self) -> dict[str, Any]: ...
 
@@ -136,13 +164,24 @@ def silent(name: str, total: int) -> Iterator[Callable[[int], object]]:
 
 
 def run_pass(
-    pictures: Pictures, name: str, accumulator: Accumulator, journal: Journal | None = None, phase: Phase = silent
+    pictures: Pictures,
+    name: str,
+    accumulator: Accumulator,
+    journal: Journal | None = None,
+    phase: Phase = silent,
+    client: Any = None,
 ) -> None:
-    """Feed every block to the accumulator, from where the journal knows the pass to have been."""
+    """Feed every block to the accumulator, from where the journal knows the pass to have been.
+
+    With a `distributed.Client` its workers do that, and the journal knows of whole passes only.
+    """
     done = journal.read(name, accumulator) if journal else 0
     last = time.monotonic()
     with phase(name, len(pictures)) as advance:
         seen = 0
+        if client is not None and done < pictures.parts:
+            seen = accumulate(client, pictures, accumulator, done, advance)
+            done = pictures.parts
         for block in pictures.blocks(done):
             accumulator.update(block)
             advance(len(block))

@@ -7,7 +7,6 @@ multiplies it by a block of vectors, starting from the level below.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,11 @@ from numpy.typing import NDArray
 
 from convexgan._checks import physical_memory
 from convexgan.krylov import PROBES, leading_pairs
-from convexgan.moments import Moments
+from convexgan.moments import Moments, Spectrum
+from convexgan.progressive.device import DeviceFirstPass, DeviceProduct, check_device
 from convexgan.progressive.passes import Journal, Phase, Pictures, run_pass, silent
-from convexgan.progressive.pyramid import box_pyramid, box_sums, halvings, pool, unit, upsample
+from convexgan.progressive.pyramid import halvings, interpolate
+from convexgan.progressive.sums import FirstPass, Product, detail, shrink
 from convexgan.subspace import Subspace
 
 Array = NDArray[np.float64]
@@ -40,6 +41,10 @@ class StageMoments:
     journal : Journal, optional
     phase : callable, optional
         Told of every pass.
+    client : distributed.Client, optional
+        Whose workers do the passes.
+    device : str, optional
+        On which torch does the passes, ``"cuda"`` say.
     """
 
     def __init__(
@@ -51,14 +56,20 @@ class StageMoments:
         memory: int | None = None,
         journal: Journal | None = None,
         phase: Phase = silent,
+        client: Any = None,
+        device: str | None = None,
     ) -> None:
-        self.pictures, self.sizes, self.skip, self.journal, self.phase = pictures, sizes, skip, journal, phase
+        self.pictures, self.sizes, self.skip = pictures, sizes, skip
+        self.how = (journal, phase, client)  # passes are run
         self.channels = 3 if len(pictures.shape) == 3 else 1
         self.memory = physical_memory() // 2 if memory is None else memory
         self.complete = [size for size in halvings(sizes[-1]) if self._is_complete(size)]
-        self._leading: tuple[int, Array] | None = None  # eigenvectors found last, as rows, and their size
-        self._first = _FirstPass(sizes[-1], self.complete[-1] if self.complete else None, self.channels)
-        run_pass(pictures, "moments", self._first, journal, phase)
+        self._leading: tuple[int, Spectrum] | None = None  # the size whose eigenpairs were found last, and those
+        self.device = None if device is None else check_device(device)
+        first = sizes[-1], self.complete[-1] if self.complete else None, self.channels
+        self._first = FirstPass(*first) if self.device is None else DeviceFirstPass(*first, self.device)
+        run_pass(pictures, "moments", self._first, *self.how)
+        self._first.finish()
 
     def at(
         self, size: int, *, rank: int | None = None, beta: float | None = None, guess: Array | None = None
@@ -75,12 +86,12 @@ class StageMoments:
         """
         base = self._first.moments
         if base is not None and size <= self.complete[-1]:
-            sample = base.mapped(lambda rows: self._game(self._down(rows, self.complete[-1], size), size))
+            sample = base.mapped(lambda rows: self._game(shrink(rows, self.complete[-1], size, self.channels), size))
             data = sample.centered()
             if size == self.complete[-1]:
-                self._leading = size, data.spectrum.vectors.T
+                self._leading = size, data.spectrum
             return sample.mean, data
-        mean = self._down(self._first.mean[None, :], self.sizes[-1], size)
+        mean = shrink(self._first.mean[None, :], self.sizes[-1], size, self.channels)
         known = self._leading_pairs(size, mean, rank, beta, guess)
         return self._game(mean, size)[0], Moments.on_subspace(known)
 
@@ -90,9 +101,9 @@ class StageMoments:
         """Certified leading eigenpairs; all those above beta where no rank is given."""
         dim, attempt = mean.shape[1], 0
         count = 1 + (rank if rank is not None else self._expected_above(size, float(beta or 0.0)))
-        start = self._start(size, dim)
+        start = self._start(size, dim, _width(count, dim))
         while True:
-            width = min(count + max(10, count // 4), dim)
+            width = _width(count, dim)
             columns = self._columns(size, dim, width, count)
             rows = start[:width] if guess is None else np.vstack([guess, start[:width]])
             name = f"{size} px" if attempt == 0 else f"{size} px, wider"
@@ -107,20 +118,24 @@ class StageMoments:
             )
             last = float(known.enclosure.values[min(count, dim) - 1])
             if beta is None or last <= beta or count >= dim:
-                self._leading = size, known.vectors.T
+                self._leading = size, Moments.on_subspace(known).spectrum
                 return known
             start, count, attempt = known.vectors.T, 2 * count, attempt + 1
 
-    def _start(self, size: int, dim: int) -> Array:
-        """The leading eigenvectors of a coarser level, enlarged, as rows; none with skip connections."""
+    def _start(self, size: int, dim: int, width: int) -> Array:
+        """Leading eigenvectors of a coarser level's moment, interpolated, as rows; none with skip connections."""
         if self.skip and size != self.sizes[0]:
             return np.zeros((0, dim))
         if self._leading is None and self._first.moments is not None:
-            self._leading = self.complete[-1], self._first.moments.centered().spectrum.vectors.T
+            self._leading = self.complete[-1], self._first.moments.centered().spectrum
         if self._leading is None:
             return np.zeros((0, dim))
-        coarse, rows = self._leading
-        return enlarge(np.ascontiguousarray(rows[: dim // 4]), coarse, size, self.channels)
+        coarse, known = self._leading
+        used = slice(0, 2 * width)
+        parts = np.array_split((known.vectors[:, used] * np.sqrt(known.values[used])).T, 1 + width // 32)
+        rows = np.concatenate([_interpolated(part, coarse, size, self.channels) for part in parts])
+        turn = np.linalg.eigh(rows @ rows.T)[1]  # what was interpolated is neither orthogonal nor in order
+        return np.asarray(turn.T[: -1 - width : -1] @ rows)
 
     def _expected_above(self, size: int, beta: float) -> int:
         """A guess at how many eigenvalues exceed beta, from the level below: sums over more pixels are larger."""
@@ -146,57 +161,17 @@ class StageMoments:
         """Whether rows or second moment at a size are few and small enough to be decomposed completely."""
         dim = size * size * self.channels
         fewer = min(dim, len(self.pictures))
-        return fewer <= COMPLETE and 5 * 8 * fewer * dim <= self.memory - BASE_BYTES
+        copies = 8 if fewer == dim else 11  # as measured: of the moment, or of the rows
+        return fewer <= COMPLETE and copies * 8 * fewer * dim <= self.memory - BASE_BYTES
 
-    def _down(self, rows: Array, size: int, target: int) -> Array:
-        while size > target:
-            rows, size = pool(rows, size, self.channels), size // 2
-        return rows
+    def coarser(self, size: int) -> int | None:
+        """The size whose upsampling is not part of a stage's game, with skip connections."""
+        at = self.sizes.index(size)
+        return self.sizes[at - 1] if self.skip and at > 0 else None
 
     def _game(self, rows: NDArray[Any], size: int) -> NDArray[Any]:
         """What the stage plays on: the pictures, or with skip connections what upsampling them lacks."""
-        at = self.sizes.index(size)
-        if not self.skip or at == 0:
-            return rows
-        coarser = self.sizes[at - 1]
-        lacking: NDArray[Any] = rows - enlarge(self._down(rows, size, coarser), coarser, size, self.channels)
-        return lacking
-
-
-class _FirstPass:
-    """The mean at the finest size, and moments at the finest that is decomposed completely."""
-
-    def __init__(self, finest: int, base: int | None, channels: int) -> None:
-        self.finest, self.base = finest, base
-        self.count, self.total = 0, np.zeros(finest * finest * channels)
-        self.moments = None if base is None else Moments(base * base * channels)
-
-    @property
-    def mean(self) -> Array:
-        """(d,) in [-1, 1], where the finest size has no moments."""
-        return np.asarray(self.total / self.count)
-
-    def update(self, block: NDArray[Any]) -> None:
-        """Add pictures."""
-        self.count += len(block)
-        if self.moments is not None and self.base is not None:
-            self.moments.update(box_pyramid(block, [self.base])[self.base].reshape(len(block), -1), name="images")
-        if self.base != self.finest:
-            scale, offset = unit(block.dtype, (block.shape[1] // self.finest) ** 2)
-            sums = box_sums(block, self.finest).reshape(len(block), -1).sum(axis=0, dtype=np.float64)
-            self.total += sums / scale - offset * len(block)
-
-    def state(self) -> dict[str, Any]:
-        """Arrays for a journal."""
-        kept = {} if self.moments is None else {f"moments.{k}": v for k, v in self.moments.state().items()}
-        return kept | {"count": self.count, "total": self.total}
-
-    def restore(self, arrays: Mapping[str, Any]) -> None:
-        """Back to a recorded state."""
-        if self.moments is not None:
-            names = (name for name in arrays if name.startswith("moments."))
-            self.moments = Moments.from_state({name.removeprefix("moments."): arrays[name] for name in names})
-        self.count, self.total = int(arrays["count"]), arrays["total"]
+        return detail(rows, size, self.coarser(size), self.channels)
 
 
 class _Passes:
@@ -209,39 +184,19 @@ class _Passes:
         """S @ vectors."""
         self.done += 1
         stages = self.stages
-        total = _Product(vectors, self.size, self.mean, lambda rows: stages._game(rows, self.size))
-        run_pass(stages.pictures, f"{self.name}, pass {self.done}", total, stages.journal, stages.phase)
+        given = vectors, self.size, self.mean, stages.coarser(self.size), stages.channels
+        total = Product(*given) if stages.device is None else DeviceProduct(*given, device=stages.device)
+        run_pass(stages.pictures, f"{self.name}, pass {self.done}", total, *stages.how)
         return total.total / len(stages.pictures)
 
 
-class _Product:
-    """sum over pictures of x (x'Q): single precision where the pictures are, summed in double."""
-
-    def __init__(self, vectors: Array, size: int, mean: Array, game: Callable[[NDArray[Any]], NDArray[Any]]) -> None:
-        self.vectors, self.size, self.mean, self.game = vectors, size, mean, game
-        self.total = np.zeros(vectors.shape)
-
-    def update(self, block: NDArray[Any]) -> None:
-        """Add pictures."""
-        kind = np.dtype(np.float64 if block.dtype == np.float64 else np.float32)
-        scale, offset = unit(block.dtype, (block.shape[1] // self.size) ** 2)
-        sums = box_sums(block, self.size).reshape(len(block), -1)
-        shift = ((self.mean + offset) * scale).astype(kind)
-        rows = self.game(np.subtract(sums, shift, dtype=kind))  # not scaled to [-1, 1] yet
-        products = rows.T @ (rows @ self.vectors.astype(kind))
-        self.total += products / kind.type(scale**2)
-
-    def state(self) -> dict[str, Any]:
-        """Arrays for a journal."""
-        return {"total": self.total}
-
-    def restore(self, arrays: Mapping[str, Any]) -> None:
-        """Back to a recorded state."""
-        self.total = arrays["total"]
-
-
-def enlarge(rows: NDArray[Any], size: int, target: int, channels: int) -> NDArray[Any]:
-    """Flattened pictures upsampled from one size to a larger one, see `upsample`."""
+def _interpolated(rows: Array, size: int, target: int, channels: int) -> Array:
+    """Flattened pictures interpolated from one size to a larger one, see `interpolate`."""
     while size < target:
-        rows, size = upsample(rows, size, channels), 2 * size
+        rows, size = interpolate(rows, size, channels), 2 * size
     return rows
+
+
+def _width(count: int, dim: int) -> int:
+    """How many vectors are sought for so many wanted."""
+    return min(count + max(10, count // 2), dim)

@@ -5,9 +5,11 @@ try:
     from convexgan.torch.conversion import from_solution, to_critic, to_generator
     from convexgan.torch.exact import ExactDiscriminatorLoss
     from convexgan.torch.gap import DualityGap, duality_gap
+    from convexgan.torch.growing import GrowingStage, grow
     from convexgan.torch.loop import Outcome, Training
     from convexgan.torch.modules import FreeGenerator, LinearGenerator, TwoLayerDiscriminator, TwoLayerGenerator
     from convexgan.torch.objective import Objective
+    from convexgan.torch.pictures import PictureSource
     from convexgan.torch.progressive import ConvolutionalDiscriminator, ProgressiveGenerator, quadratic_discriminator
     from convexgan.torch.training import train
 except ModuleNotFoundError as error:
@@ -20,9 +22,11 @@ __all__ = [
     "DualityGap",
     "ExactDiscriminatorLoss",
     "FreeGenerator",
+    "GrowingStage",
     "LinearGenerator",
     "Objective",
     "Outcome",
+    "PictureSource",
     "ProgressiveGenerator",
     "Training",
     "TwoLayerDiscriminator",
@@ -30,6 +34,7 @@ __all__ = [
     "audit",
     "duality_gap",
     "from_solution",
+    "grow",
     "quadratic_discriminator",
     "to_critic",
     "to_generator",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from convexgan._checks import check_count
-from convexgan.canonical import any_law, read_call
+from convexgan.canonical import any_law, check_same_columns, read_call
 from convexgan.certificate import Certificate, relative_gap
 from convexgan.certify import certify
 from convexgan.closed_forms import dual_value
@@ -198,7 +198,8 @@ def guaranteed(
     X: Any, Y: Any, spec: Any, Z: Any, critic: Critic, settings: dict[str, Any], *, rescale: bool
 ) -> tuple[float, float]:
     """What the discriminator, or the best multiple of it, guarantees against the class of Y; and the factor."""
-    game = read_call(X, Z, generator=spec or Free(1), **settings).game
+    check_same_columns(data := Moments.from_array(X), Moments(critic.neurons.shape[1]), "the discriminator")
+    game = read_call(data, Z if spec is not None else None, generator=spec or Free(1), **settings).game
     if spec is None:
         game = replace(game, latent=any_law(game.data, Moments.from_array(Y)))
     return dual_value(game, critic, rescale=rescale)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,9 @@ from torch import Tensor, nn
 from convexgan._checks import check_count
 from convexgan.latents import GaussianLatent
 from convexgan.torch.objective import Batch
+from convexgan.torch.pictures import PictureSource
+
+WATCHED = 2**20  # numbers in the samples that are monitored: a convolution makes many times as many of them
 
 
 class Batches:
@@ -19,7 +23,7 @@ class Batches:
 
     Parameters
     ----------
-    data : (n, ...) array or tensor
+    data : (n, ...) array or tensor, or PictureSource
     latents : GaussianLatent, int, (m, ...) array or tensor, or None
         A number k is `GaussianLatent(k)`; None asks the generator for its ``latent_dim``.
     size : int or None
@@ -32,7 +36,7 @@ class Batches:
     def __init__(self, data: Any, latents: Any, size: int | None, generator: nn.Module, seed: int) -> None:
         like = next(generator.parameters(), None)
         self._like = torch.zeros(()) if like is None else like.detach()
-        self.data = self._tensor(data, "data")
+        self.data = data.to(self._like) if isinstance(data, PictureSource) else self._tensor(data, "data")
         self.latents = read_latents(latents, generator)
         self.fixed = None if isinstance(self.latents, GaussianLatent) else self._tensor(self.latents, "latents")
         self.size = None if size is None else check_count(size, "batch")
@@ -62,30 +66,34 @@ class Batches:
         return Batch(real, latents, torch.rand(min(len(real), len(latents)), generator=self.random).to(self._like))
 
     def watched(self, most: int) -> Batch:
-        """Samples and latents to look at again and again, at most so many of each."""
-        random = torch.Generator().manual_seed(1)
+        """Samples and latents to look at again and again, at most so many of each and fewer if they are large."""
+        random, numbers = torch.Generator().manual_seed(1), math.prod(self.data.shape[1:])
+        most = min(most, max(WATCHED // numbers, 64))
         real = _some(self.data, most, random)
         if self.fixed is not None:
             return Batch(real, _some(self.fixed, most, random))
         fresh = torch.randn(len(real), self.latents.dim, generator=random, dtype=self._like.dtype)
         return Batch(real, fresh.to(self._like))
 
-    def _rows(self, rows: Tensor, size: int | None) -> Tensor:
+    def _rows(self, rows: Tensor | PictureSource, size: int | None) -> Tensor:
         if size is None:
-            return rows
+            return rows if isinstance(rows, Tensor) else rows[torch.arange(len(rows))]
         return rows[torch.randint(len(rows), (size,), generator=self.random).to(rows.device)]
 
     def digest(self) -> str:
         """A hash of the data and the fixed latents."""
         found = hashlib.sha256()
         for part in (self.data, self.fixed):
-            if part is not None:
+            if isinstance(part, PictureSource):
+                found.update(part.fingerprint.encode())
+            elif part is not None:
                 found.update(repr(tuple(part.shape)).encode() + part.cpu().contiguous().numpy().tobytes())
         return found.hexdigest()
 
 
-def _some(rows: Tensor, most: int, random: torch.Generator) -> Tensor:
-    return rows if len(rows) <= most else rows[torch.randperm(len(rows), generator=random)[:most].to(rows.device)]
+def _some(rows: Tensor | PictureSource, most: int, random: torch.Generator) -> Tensor:
+    order = torch.randperm(len(rows), generator=random) if len(rows) > most else torch.arange(len(rows))
+    return rows[order[:most].to(rows.device)]
 
 
 def read_latents(latents: Any, generator: nn.Module) -> Any:

@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from convexgan._files import write_bytes
+from convexgan._files import DAMAGE, write_bytes
 
 FORMAT = "convexgan training 1"
 
@@ -31,14 +31,15 @@ def read(path: str | os.PathLike[str], settings: dict[str, Any]) -> Any:
             if header.get("format") != FORMAT:
                 raise ValueError(f"its format is {header.get('format')!r}")
             stored = json.loads(header["convexgan"])
+            known = dict(stored["settings"])
             content = _unpack(stored["content"], {name: file.get_tensor(name) for name in names})
-    except (safetensors.SafetensorError, KeyError, ValueError) as error:
+    except (safetensors.SafetensorError, KeyError, TypeError, ValueError, AttributeError, *DAMAGE) as error:
         raise ValueError(f"{path} is not a checkpoint of train or is damaged ({error}): remove it.") from None
-    changed = [name for name in settings if stored["settings"].get(name) != settings[name]]
+    changed = [name for name in settings if known.get(name) != settings[name]]
     if changed:
         name = changed[0]
         raise ValueError(
-            f"the checkpoint {path} is of another run, whose {name} was {stored['settings'].get(name)!r} and not "
+            f"the checkpoint {path} is of another run, whose {name} was {known.get(name)!r} and not "
             f"{settings[name]!r}: pass the same arguments to continue it, or another file."
         )
     return content

@@ -154,6 +154,8 @@ class ExactDiscriminatorLoss(nn.Module):
         """The loss of generated samples (m, ...), a scalar; ``real`` (n, ...) compares with a batch instead of X."""
         Y = self._rows(fake, "the generated samples")
         R = None if real is None else self._rows(real, "the real samples").detach()
+        if not all(rows.detach().square().sum().isfinite() for rows in (Y, R) if rows is not None):
+            return Y.sum() * torch.nan  # no best response to them; `train` reports that it diverged
         with torch.no_grad():
             response = self._respond(Y.detach(), R)
         self.response = response

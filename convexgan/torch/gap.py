@@ -118,6 +118,8 @@ def duality_gap(
     generator, discriminator = uncompiled(generator), uncompiled(discriminator)
     objective = Objective() if objective is None else objective
     check_number(perturbation, "perturbation"), check_number(rate, "rate", positive=True)
+    if not objective.zero_sum:
+        raise ValueError(f"loss={objective.loss!r} is not a zero-sum game: it has no duality gap.")
     if not 0 < level < 1:
         raise ValueError(f"level must lie strictly between 0 and 1, got {level!r}.")
     if isinstance(discriminator, ExactDiscriminatorLoss):
@@ -195,7 +197,7 @@ def _best_generator(
 def _settings(discriminator: nn.Module, objective: Objective) -> dict[str, Any] | None:
     """The game, or None where no best response to it is known."""
     charged = objective.beta is not None or objective.lam is not None
-    plain = objective.regularizer == "output" and objective.clip is None and objective.gradient_penalty == 0
+    plain = objective.regularizer == "output" and objective.clip is None and not objective.smooth
     if not (isinstance(discriminator, TwoLayerDiscriminator) and charged and plain and objective.generator_penalty > 0):
         return None
     return settings_of(discriminator, objective)
@@ -214,7 +216,7 @@ class _Copies:
     def answer(self, player: str, adversary: Batches, evaluation: Batches) -> NDArray[np.float64]:
         """The payoff on each evaluation batch after player x or y has answered."""
         x, y, _ = self.game.players()
-        mixed, memory = self.game.payoff.objective.gradient_penalty > 0, None
+        mixed, memory = self.game.payoff.objective.smooth, None
         x, y = (self._perturbed(x, adversary), y) if player == "x" else (x, self._perturbed(y, adversary))
         for _ in range(self.steps):
             self.game.batch = adversary.draw(mixed)

@@ -22,6 +22,7 @@ from convexgan.torch.audit import Audit, audit
 from convexgan.torch.batches import Batches
 from convexgan.torch.conversion import flat
 from convexgan.torch.objective import ModuleGame
+from convexgan.torch.pictures import PictureSource
 from convexgan.updates import Average, State, average
 
 Step = Callable[[Any, State, Any], State]
@@ -85,7 +86,7 @@ class Loop:
         batches: Batches,
         step: Step,
         rates: Any,
-        averaged: bool,
+        averaged: bool | float,
         gap: float | None,
         callbacks: tuple[Callback, ...],
     ) -> None:
@@ -104,10 +105,10 @@ class Loop:
         if path is not None and Path(path).exists():
             self._restore(files.read(path, settings))
         outcome = Outcome.FINISHED
-        if not self.history:
-            self._look()
-            self._record(report)
         try:
+            if not self.history:
+                self._look()
+                self._record(report)
             while self.count < steps and not self._reached():
                 if not self._advance():
                     outcome = Outcome.DIVERGED
@@ -118,21 +119,35 @@ class Loop:
                         files.write(path, settings, self._content())
         except KeyboardInterrupt:
             outcome = Outcome.INTERRUPTED
+        except RuntimeError as error:
+            if not _exhausted(error):
+                raise
+            raise MemoryError(self._smaller(path)) from error
         self._load()
         return Training(Outcome.OPTIMAL if self._reached() else outcome, self.count, self.history, self.audit)
 
     def _advance(self) -> bool:
         """One step; False, and no step, if the payoff or a player is not finite or out of all proportion."""
         game = self.game
-        game.batch = self.batches.draw(game.payoff.objective.gradient_penalty > 0)
+        if hasattr(game.payoff.generator, "at_step"):
+            game.payoff.generator.at_step(self.count)  # type: ignore[operator]
+        game.batch = self.batches.draw(game.payoff.objective.smooth)
         new = self.step(game, self.state, self.rates)
         if not (math.isfinite(float(game.last)) and norm(new) <= self.limit):
             return False
         self.state = State(new.x, game.projected(new.y), new.memory)
         if self.averaged:
-            self.mean = average(self.mean, self.state)
+            self._average()
         self.count += 1
         return True
+
+    def _average(self) -> None:
+        """Add the players to their mean; under a decay, the generator to a mean of about 1 / (1 - decay) steps."""
+        if self.averaged is True:
+            self.mean = average(self.mean, self.state)
+            return
+        mean = average(self.mean, self.state._replace(y=()))
+        self.mean = mean._replace(total=min(mean.total, self.averaged / (1 - self.averaged)))
 
     def _look(self) -> None:
         """Raise if the players do not fit the data or each other."""
@@ -141,6 +156,8 @@ class Loop:
             with monitoring(payoff):
                 value = float(payoff(*self.watched))
         except RuntimeError as error:
+            if _exhausted(error):
+                raise
             real, latents = (tuple(part.shape) for part in self.watched[:2])
             raise ValueError(
                 f"the players do not fit data of shape {real} and latents of shape {latents}: {error}"
@@ -154,7 +171,7 @@ class Loop:
     def _load(self) -> None:
         """Write the players that are reported into the modules."""
         shown = self.state if self.mean is None else self.mean
-        self.game.load(shown.x, shown.y)
+        self.game.load(shown.x, shown.y if self.averaged is True else self.state.y)
 
     def _record(self, report: Any) -> None:
         """Add a row to the history."""
@@ -174,9 +191,17 @@ class Loop:
         self.history.append(row)
         report(row)
 
+    def _smaller(self, path: Any) -> str:
+        """What to do where memory was not enough."""
+        size = self.batches.size or len(self.batches.data)
+        kept = "" if path is None else f"; the checkpoint {path} can be continued with it"
+        return f"memory is not enough for batches of {size}: pass a smaller one, batch={max(size // 2, 1)} say{kept}."
+
     @cached_property
     def _reference(self) -> Any:
         """The data as certificates want them, their moments and eigenvectors computed once."""
+        if isinstance(self.batches.data, PictureSource):
+            return Moments.from_chunks(self.batches.data.rows())
         rows = flat(self.batches.data)
         relu = isinstance(getattr(self.game.payoff.discriminator, "activation", None), ReLU)
         return rows if relu else Moments.from_array(rows, name="data")
@@ -211,6 +236,11 @@ class Loop:
         files.restore_random_states(states)
         self.count, self.history = content["count"], list(content["history"])
         self.seconds = self.history[-1]["seconds"]
+
+
+def _exhausted(error: RuntimeError) -> bool:
+    """Whether memory was not enough, on a GPU or (where it has no class of its own) on the CPU."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def norm(state: State) -> float:

@@ -8,13 +8,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import logsigmoid, softplus
 
 from convexgan._checks import check_choice, check_number
 from convexgan.canonical import check_budget
 from convexgan.torch.exact import ExactDiscriminatorLoss
 from convexgan.torch.modules import TwoLayerDiscriminator, uncompiled
 from convexgan.updates import DifferentiableGame, State
+
+LOSSES = ("wasserstein", "classic", "relativistic")
 
 
 @dataclass(frozen=True)
@@ -28,18 +30,26 @@ class Objective:
     beta : float, optional
         R_d = beta |v|_1, by the discriminator's ``penalty()``.
     lam : float, optional
-        Instead of beta: |v|_1 <= lam, by a projection (the discriminator's ``projected(lam)``) after each step.
+        Instead of beta: |v|_1 <= lam, by a projection (the discriminator's ``projected(lam)``) after each step, and
+        of the points at which a step looks.
     generator_penalty : float
         0 for a plain GAN.
     regularizer : "output" or "weights"
         R_g is E|G(z)|^2, or the sum of the squares of all the generator's parameters.
-    loss : "wasserstein" or "classic"
+    loss : "wasserstein", "classic" or "relativistic"
         "classic" scores mean log D(X) / 2 + mean log(1 - D(G(Z))) / 2 instead, where D is a sigmoid of the module.
+        "relativistic" pairs samples: mean log sigmoid(D(x_i) - D(G(z_i))). The generator does not minimise this but
+        -mean log sigmoid(D(G(z_i)) - D(x_i)), so the game is not zero-sum (Huang et al., R3GAN, 2024, arXiv
+        2501.05441, section 2, with both penalties below; the form of the generator's loss is that of Goodfellow et al.,
+        2014, section 3, who do not let it saturate).
     clip : float, optional
         Every parameter of the discriminator is kept in [-clip, clip] (Arjovsky et al., 2017, arXiv 1701.07875).
     gradient_penalty : float
         R_d = gradient_penalty * mean (|grad D| - 1)^2 at random mixtures of real and generated samples, which the
         generator does not see (Gulrajani et al., 2017, arXiv 1704.00028, equation 3).
+    r1, r2 : float
+        R_d = r1/2 mean |grad D(X)|^2 + r2/2 mean |grad D(G(Z))|^2, which the generator does not see (Mescheder et al.,
+        2018, arXiv 1801.04406, equations 9 and 10).
     """
 
     beta: float | None = None
@@ -49,25 +59,41 @@ class Objective:
     loss: str = "wasserstein"
     clip: float | None = None
     gradient_penalty: float = 0.0
+    r1: float = 0.0
+    r2: float = 0.0
 
     def __post_init__(self) -> None:
         if self.beta is not None or self.lam is not None:
             check_budget(self.beta, self.lam)
         check_number(self.generator_penalty, "generator_penalty")
         check_choice(self.regularizer, "regularizer", ("output", "weights"))
-        check_choice(self.loss, "loss", ("wasserstein", "classic"))
-        check_number(self.gradient_penalty, "gradient_penalty")
+        check_choice(self.loss, "loss", LOSSES)
+        for name in ("gradient_penalty", "r1", "r2"):
+            check_number(getattr(self, name), name)
         if self.clip is not None:
             check_number(self.clip, "clip", positive=True)
 
     @property
     def bounded(self) -> bool:
         """Whether something keeps the discriminator finite."""
-        return self.beta is not None or self.lam is not None or self.clip is not None or self.gradient_penalty > 0
+        return self.beta is not None or self.lam is not None or self.clip is not None or self.smooth
+
+    @property
+    def smooth(self) -> bool:
+        """Whether a penalty is put on the discriminator's slopes."""
+        return max(self.gradient_penalty, self.r1, self.r2) > 0
+
+    @property
+    def zero_sum(self) -> bool:
+        """Whether the generator minimises what the discriminator maximises."""
+        return self.loss != "relativistic"
 
 
 class Batch(NamedTuple):
-    """Real samples (n, ...), latents (m, ...), and where between both the gradient penalty looks, (min(n, m),)."""
+    """Real samples (n, ...), latents (m, ...), and where between both the gradient penalty looks, (min(n, m),).
+
+    Without the last, no penalty is put on slopes.
+    """
 
     real: Tensor
     latents: Tensor
@@ -91,30 +117,40 @@ class Payoff(nn.Module):
                 "Objective(clip=...) or Objective(gradient_penalty=...)."
             )
 
-    def forward(self, real: Tensor, latents: Tensor, mix: Tensor | None = None) -> Tensor:
-        """The payoff, a scalar."""
-        fake: Tensor = self.generator(latents)
+    def forward(self, real: Tensor, latents: Tensor, mix: Tensor | None = None, minimised: bool = False) -> Tensor:
+        """The payoff, a scalar, or what the generator minimises, which is the same in a zero-sum game."""
+        fake: Tensor = self.generator(latents).to(real.dtype)  # it may be coarser in mixed precision, as scores may
         if fake.shape[1:] != real.shape[1:]:
             raise ValueError(
                 f"the generator makes samples of shape {tuple(fake.shape[1:])}, the data has {tuple(real.shape[1:])}: "
                 "both must be the same."
             )
-        return self._adversarial(real, fake, mix) + self._generator_cost(fake)
+        return self._adversarial(real, fake, mix, minimised) + self._generator_cost(fake)
 
-    def _adversarial(self, real: Tensor, fake: Tensor, mix: Tensor | None) -> Tensor:
+    def _adversarial(self, real: Tensor, fake: Tensor, mix: Tensor | None, minimised: bool) -> Tensor:
         if isinstance(self.discriminator, ExactDiscriminatorLoss):
             loss: Tensor = self.discriminator(fake)
             return loss
-        on_real, on_fake = self._scores(real), self._scores(fake)
-        if self.objective.loss == "classic":
-            gain = (logsigmoid(on_real).mean() + logsigmoid(-on_fake).mean()) / 2
-        else:
-            gain = on_real.mean() - on_fake.mean()
-        if self.objective.beta is not None:
-            gain = gain - self.objective.beta * self.discriminator.penalty()  # type: ignore[operator]
+        objective, smooth = self.objective, mix is not None
+        on_real, real_slope = self._scores_and_slope(real, smooth and objective.r1 > 0)
+        on_fake, fake_slope = self._scores_and_slope(fake, smooth and objective.r2 > 0)
+        gain = self._gain(on_real, on_fake, minimised)
+        if objective.beta is not None:
+            gain = gain - objective.beta * self.discriminator.penalty()  # type: ignore[operator]
         if mix is not None:
-            gain = gain - self.objective.gradient_penalty * self._steepness(real, fake.detach(), mix)
+            gain = gain - objective.r1 / 2 * real_slope - objective.r2 / 2 * fake_slope
+            if objective.gradient_penalty > 0:
+                gain = gain - objective.gradient_penalty * self._steepness(real, fake.detach(), mix)
         return gain
+
+    def _gain(self, on_real: Tensor, on_fake: Tensor, minimised: bool) -> Tensor:
+        if self.objective.loss == "wasserstein":
+            return on_real.mean() - on_fake.mean()
+        if self.objective.loss == "classic":
+            return (logsigmoid(on_real).mean() + logsigmoid(-on_fake).mean()) / 2
+        pairs = min(len(on_real), len(on_fake))
+        lead = on_real[:pairs] - on_fake[:pairs]
+        return softplus(lead).mean() if minimised else logsigmoid(lead).mean()
 
     def _scores(self, samples: Tensor) -> Tensor:
         scores: Tensor = self.discriminator(samples)
@@ -122,14 +158,27 @@ class Payoff(nn.Module):
             raise ValueError(
                 f"the discriminator makes {tuple(scores.shape)} of {len(samples)} samples: one number each is needed."
             )
-        return scores.flatten()
+        return scores.flatten().to(samples.dtype)
+
+    def _scores_and_slope(self, samples: Tensor, smooth: bool) -> tuple[Tensor, Tensor | float]:
+        """The scores, and if asked mean |grad D|^2, in which the samples are held fixed."""
+        if not smooth:
+            return self._scores(samples), 0.0
+        scores, slopes = self._slopes(samples)
+        attached = samples.requires_grad  # then the generator is to be differentiated too
+        return (self._scores(samples) if attached else scores), slopes.flatten(1).square().sum(1).mean()
+
+    @torch.enable_grad()
+    def _slopes(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        """The scores of samples and their gradients there, in a graph of the discriminator's parameters."""
+        points = samples.detach().requires_grad_()
+        scores = self._scores(points)
+        return scores, torch.autograd.grad(scores.sum(), points, create_graph=True)[0]
 
     def _steepness(self, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
         """mean (|grad D| - 1)^2 at the mixtures."""
         share = mix.reshape(-1, *[1] * (real.dim() - 1))
-        points = (share * real[: len(mix)] + (1 - share) * fake[: len(mix)]).detach().requires_grad_()
-        with torch.enable_grad():
-            slopes = torch.autograd.grad(self._scores(points).sum(), points, create_graph=True)[0]
+        _, slopes = self._slopes(share * real[: len(mix)] + (1 - share) * fake[: len(mix)])
         sizes: Tensor = torch.linalg.vector_norm(slopes.flatten(1), dim=1)
         return (sizes - 1).square().mean()
 
@@ -161,20 +210,23 @@ class ModuleGame(DifferentiableGame):
     batch : Batch
         What the payoff is computed on; set it before every step.
     last : Tensor
-        The payoff where gradients were last asked for.
+        The payoff, or what the generator minimises, where gradients were last asked for.
+    zero_sum : bool
+        Whether the generator minimises what the discriminator maximises.
     """
 
     batch: Batch
     last: Tensor
 
-    def __init__(self, payoff: Payoff) -> None:
-        self.payoff = payoff
+    def __init__(self, payoff: Payoff, mixed_precision: bool = False) -> None:
+        self.payoff, self.mixed_precision = payoff, mixed_precision
         modules = {"generator": payoff.generator, "discriminator": payoff.discriminator}
         self.names_x, self.names_y = (
             [f"{player}.{name}" for name, p in module.named_parameters() if p.requires_grad]
             for player, module in modules.items()
         )
         objective = payoff.objective
+        self.zero_sum = objective.zero_sum
         self._project = None
         if hasattr(payoff.discriminator, "projected"):
             self._project = _Projection(payoff.discriminator, objective.lam)
@@ -194,15 +246,23 @@ class ModuleGame(DifferentiableGame):
 
     def value(self, x: tuple[Tensor, ...], y: tuple[Tensor, ...], batch: Batch | None = None) -> Tensor:
         """The payoff."""
+        return self._call(x, y, tuple(batch or self.batch))
+
+    def cost(self, x: tuple[Tensor, ...], y: tuple[Tensor, ...]) -> Tensor:
+        """What the generator minimises, without the penalties on slopes, which it does not see."""
+        return self._call(x, y, (*self.batch[:2], None, True) if not self.zero_sum else self.batch[:2])
+
+    def _call(self, x: tuple[Tensor, ...], y: tuple[Tensor, ...], arguments: tuple[Any, ...]) -> Tensor:
         parameters = dict(zip([*self.names_x, *self.names_y], [*x, *y], strict=True))
-        found: Tensor = functional_call(self.payoff, parameters, tuple(batch or self.batch))
+        with torch.autocast(arguments[0].device.type, torch.bfloat16, enabled=self.mixed_precision):
+            found: Tensor = functional_call(self.payoff, parameters, arguments)
         return found
 
     @torch.enable_grad()
     def grad_x(self, x: Any, y: Any) -> Any:
         """The gradient in the generator's parameters."""
         x = _leaves(x)
-        return self._gradients(self.value(x, y), x)
+        return self._gradients(self.cost(x, y), x)
 
     @torch.enable_grad()
     def grad_y(self, x: Any, y: Any) -> Any:
@@ -212,7 +272,9 @@ class ModuleGame(DifferentiableGame):
 
     @torch.enable_grad()
     def gradients(self, x: Any, y: Any) -> tuple[Any, Any]:
-        """Both, from one payoff."""
+        """Both, in a zero-sum game from one payoff."""
+        if not self.zero_sum:
+            return self.grad_x(x, y), self.grad_y(x, y)
         x, y = _leaves(x), _leaves(y)
         found = self._gradients(self.value(x, y), x + y)
         return found[: len(x)], found[len(x) :]

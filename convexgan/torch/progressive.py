@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu
 
 from convexgan._checks import check_choice, check_count
-from convexgan._files import write_bytes
+from convexgan._files import DAMAGE, write_bytes
 from convexgan.progressive import ProgressiveConvexGAN, Stage
-from convexgan.progressive.pyramid import to_uint8
 from convexgan.torch.modules import TwoLayerDiscriminator
+from convexgan.torch.pictures import as_bytes
 
 SLOPE = 0.2
 
@@ -49,6 +49,21 @@ class LinearStage(nn.Module):
         code = code @ self.carry + noise @ self.fresh
         picture = (self.mean + code @ self.factor).reshape(-1, self.size, self.size, self.channels)
         return code, picture.permute(0, 3, 1, 2)
+
+    @torch.no_grad()
+    def enlarge(self, coarser: LinearStage) -> None:
+        """Make the coarser stage's pictures, enlarged, from its codes (the first ones, if it has more of them).
+
+        What is left of the code comes from fresh noise, which does nothing yet.
+        """
+        rank = min(len(coarser.factor), len(self.factor))
+        rows = torch.cat([coarser.mean[None], coarser.factor[:rank]])
+        pictures = twice(rows.reshape(-1, coarser.size, coarser.size, self.channels).permute(0, 3, 1, 2))
+        rows = pictures.permute(0, 2, 3, 1).flatten(1)
+        self.mean.copy_(rows[0])
+        self.factor.zero_()[:rank] = rows[1:]
+        nn.init.eye_(self.carry)
+        self.fresh[:, :rank] = 0
 
 
 class ResidualStage(nn.Module):
@@ -200,21 +215,34 @@ class ProgressiveGenerator(nn.Module):
     @torch.no_grad()
     def sample(self, n: int = 1, rng: int = 0, batch: int = 256) -> NDArray[np.uint8]:
         """n pictures, (n, h, h) or (n, h, h, 3) uint8; the same on every device for a seed."""
+        return self.sample_stages(n, rng, batch)[-1]
+
+    @torch.no_grad()
+    def sample_stages(self, n: int = 1, rng: int = 0, batch: int = 256) -> list[NDArray[np.uint8]]:
+        """The same n pictures at every resolution, coarsest first."""
         random = torch.Generator().manual_seed(rng)
-        like = next(self.parameters())
-        parts = []
-        for start in range(0, check_count(n, "n"), batch):
-            Z = torch.randn(min(batch, n - start), self.latent_dim, generator=random).to(like)
-            parts.append(self(Z).permute(0, 2, 3, 1).double().cpu().numpy())
-        pictures = np.concatenate(parts)
-        return to_uint8(pictures if self.channels == 3 else pictures[..., 0])
+        Z = torch.randn(check_count(n, "n"), self.latent_dim, generator=random).to(next(self.parameters()))
+        drawn = [[as_bytes(pictures) for pictures in self.stages(part)] for part in torch.split(Z, batch)]
+        return [np.concatenate(parts) for parts in zip(*drawn, strict=True)]
+
+    @torch.no_grad()
+    def interpolate(self, steps: int = 8, rng: int = 0) -> NDArray[np.uint8]:
+        """``steps`` pictures from one latent to another, on the quarter circle that keeps Gaussian latents Gaussian."""
+        random = torch.Generator().manual_seed(rng)
+        ends = torch.randn(2, self.latent_dim, generator=random).to(next(self.parameters()))
+        angle = torch.linspace(0, torch.pi / 2, check_count(steps, "steps", 2)).to(ends)[:, None]
+        return as_bytes(self(angle.cos() * ends[:1] + angle.sin() * ends[1:]))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one safetensors file, all or nothing, with the shape of the generator as JSON in its header."""
-        ranks = [len(stage.factor) for stage in self.linear]  # type: ignore[arg-type]
-        shape = {"sizes": self.sizes, "channels": self.channels, "ranks": ranks, "noises": self._noises()}
         tensors = {name: tensor.contiguous() for name, tensor in self.state_dict().items()}
-        write_bytes(path, save(tensors, {"generator": json.dumps(shape | {"width": self.width})}))
+        write_bytes(path, save(tensors, {"generator": json.dumps(self.shape())}))
+
+    def shape(self) -> dict[str, Any]:
+        """The arguments that make a generator of this shape."""
+        ranks = [len(stage.factor) for stage in self.linear]  # type: ignore[arg-type]
+        made = {"sizes": self.sizes, "channels": self.channels, "ranks": ranks, "noises": self._noises()}
+        return made | {"width": self.width}
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], device: Any = None) -> ProgressiveGenerator:
@@ -222,9 +250,15 @@ class ProgressiveGenerator(nn.Module):
         try:
             with safe_open(path, framework="pt") as file:
                 shape = json.loads((file.metadata() or {})["generator"])
-            made, weights = cls(**shape), load_file(path)
-            made.to(next(iter(weights.values())).dtype).load_state_dict(weights)
-        except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            weights = load_file(path)
+            if {w.dtype for w in weights.values()} not in ({torch.float32}, {torch.float64}):
+                raise ValueError("its weights are not all float32 or all float64")
+            if not all(w.isfinite().all() for w in weights.values()):
+                raise ValueError("it has weights that are not finite")
+            with torch.device("meta"):  # nothing is allocated for a shape that the weights may not have
+                made = cls(**shape)
+            made.load_state_dict(weights, assign=True)
+        except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, *DAMAGE) as error:
             raise ValueError(f"{path} holds no progressive generator or is damaged ({error}).") from None
         return made.to(device)
 
@@ -282,17 +316,24 @@ class _Block(nn.Module):
 
 
 def quadratic_discriminator(
-    stage: Stage, width: int | None = None, dtype: torch.dtype = torch.float32
+    stage: Stage, width: int | None = None, dtype: torch.dtype = torch.float32, *, pictures: bool = False
 ) -> TwoLayerDiscriminator:
     """The certified optimal discriminator of a stage, on its rows minus their mean: D*(x) = |P x|^2.
 
-    Its neurons are the eigenvectors that the stage keeps. ``width`` adds neurons with outer weight zero.
+    Its neurons are the eigenvectors that the stage keeps. ``width`` adds neurons with outer weight zero. With
+    ``pictures`` it takes pictures (n, channels, size, size) as they are: D*(x) = |P(x - mean)|^2, the mean in free
+    biases, which makes it a linear-quadratic one when it is trained.
     """
     _, sizes, directions = np.linalg.svd(stage.detail, full_matrices=False)
     kept = directions[sizes > 1e-12 * sizes.max(initial=0.0)]
     if width is not None and width < len(kept):
         raise ValueError(f"width is {width}, but the optimal discriminator has {len(kept)} neurons.")
-    made = TwoLayerDiscriminator(stage.detail.shape[1], width or len(kept), "quadratic", dtype=dtype)
+    bias = "free" if pictures else "none"
+    made = TwoLayerDiscriminator(stage.detail.shape[1], width or len(kept), "quadratic", bias=bias, dtype=dtype)
+    if pictures:
+        shift = -kept @ stage.detail_mean
+        turned = kept.reshape(-1, stage.size, stage.size, stage.channels).transpose(0, 3, 1, 2)
+        kept = np.column_stack([turned.reshape(len(kept), -1), shift])
     with torch.no_grad():
         made.neurons[: len(kept)] = torch.from_numpy(kept).to(dtype)
         made.outer.zero_()[: len(kept)] = 1

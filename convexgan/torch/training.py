@@ -14,6 +14,7 @@ from convexgan._checks import check_choice, check_count, check_number
 from convexgan.torch.batches import Batches
 from convexgan.torch.exact import ExactDiscriminatorLoss
 from convexgan.torch.loop import Callback, Loop, Step, Training
+from convexgan.torch.modules import uncompiled
 from convexgan.torch.objective import ModuleGame, Objective, Payoff
 from convexgan.torch.progress import shown
 from convexgan.updates import (
@@ -40,6 +41,7 @@ METHODS: dict[str, Callable[..., State]] = {
 }
 TRANSFORMED = ("simultaneous", "alternating", "generative_minimization")
 SECOND_ORDER = (unrolled, consensus)
+ZERO_SUM = (*SECOND_ORDER, generative_minimization)
 OPTIMIZERS = ("sgd", "adam")
 
 
@@ -52,15 +54,16 @@ def train(
     *,
     method: str | Step = "alternating",
     optimizer: str | Transform = "sgd",
-    rates: float | tuple[float, float] = 1e-2,
+    rates: float | tuple[Any, Any] = 1e-2,
     steps: int = 1000,
     batch: int | None = None,
-    averaged: bool = False,
+    averaged: bool | float = False,
     gap: float | None = None,
     every: int = 100,
     callbacks: Iterable[Callback] = (),
     checkpoint: str | os.PathLike[str] | None = None,
     rng: int = 0,
+    mixed_precision: bool = False,
     progress: bool = False,
 ) -> Training:
     """Train two players in place by any method of the descent-ascent family.
@@ -68,9 +71,10 @@ def train(
     Parameters
     ----------
     generator, discriminator : modules
+        A generator with a method ``at_step(step)`` is told each step before it is taken.
         The discriminator may be an `ExactDiscriminatorLoss`: then only the generator is trained, and every method is
         gradient descent of its kind.
-    data : (n, ...) array or tensor
+    data : (n, ...) array or tensor, or PictureSource
         Real samples.
     latents : (m, ...) array or tensor, int, GaussianLatent, optional
         Fixed latents, or the dimension of fresh Gaussian ones; by default the generator's ``latent_dim``.
@@ -83,14 +87,16 @@ def train(
     optimizer : "sgd", "adam" or a transform of gradients
         For simultaneous, alternating and generative_minimization.
     rates : float or pair
-        Step sizes of the generator and the discriminator.
+        Step sizes of the generator and the discriminator; a player's may be a tuple with one for each of its
+        parameters that require gradients.
     steps : int
         In all, those before a checkpoint included.
     batch : int, optional
         Rows drawn for each step, with replacement; by default all of them.
-    averaged : bool
+    averaged : bool or float
         The modules hold the average of all iterates when they are monitored and in the end: what converges where the
-        game is convex-concave.
+        game is convex-concave. A number below 1 averages the generator only, exponentially with this decay (plainly as
+        long as 1 / (1 - decay) steps have not been taken); the discriminator is the last.
     gap : float, optional
         Certify the generator every ``every`` steps, and stop at this relative gap and violation; 0 only watches. With
         ReLU neurons each certificate takes up to ten seconds.
@@ -100,9 +106,11 @@ def train(
         What they return is added to the history.
     checkpoint : path, optional
         Written every ``every`` steps. If the file exists, the run continues from it, bit for bit as if it had never
-        been interrupted (on the same machine with as many threads).
+        been interrupted (on the same machine with as many threads, and batches of the same size).
     rng : int
         Seed of batches and latents.
+    mixed_precision : bool
+        Compute payoffs in bfloat16 where that is safe (`torch.autocast`); parameters stay what they are.
     progress : bool
         Show a bar on stderr.
 
@@ -122,12 +130,15 @@ def train(
     """
     objective = Objective() if objective is None else objective
     _check_devices(generator, discriminator)
+    step = resolve_step(method, optimizer, isinstance(discriminator, ExactDiscriminatorLoss))
+    if _function(step) in ZERO_SUM and not objective.zero_sum:
+        raise ValueError(f"loss={objective.loss!r} is not a zero-sum game, which method={_described(method)!r} is for.")
     loop = Loop(
-        ModuleGame(Payoff(generator, discriminator, objective)),
+        ModuleGame(Payoff(generator, discriminator, objective), mixed_precision),
         Batches(data, latents, batch, generator, rng),
-        resolve_step(method, optimizer, isinstance(discriminator, ExactDiscriminatorLoss)),
-        rates,
-        averaged,
+        step,
+        _check_rates(rates),
+        averaged if isinstance(averaged, bool) else _check_decay(averaged),
         None if gap is None else check_number(gap, "gap"),
         tuple(callbacks),
     )
@@ -135,11 +146,12 @@ def train(
     settings = {
         "method": _described(method),
         "optimizer": _described(optimizer),
-        "rates": list(rates) if isinstance(rates, tuple) else rates,
-        "batch": batch,
+        "rates": _plain(rates),
         "averaged": averaged,
         "every": every,
         "rng": rng,
+        "generator": f"{type(uncompiled(generator)).__name__}({generator.extra_repr()})",
+        "mixed_precision": mixed_precision,
         "objective": asdict(objective),
         "data": loop.batches.digest() if checkpoint is not None else "",
     }
@@ -155,7 +167,7 @@ def resolve_step(method: str | Step, optimizer: str | Transform, exact: bool) ->
         transform = optimizer
     elif check_choice(optimizer, "optimizer", OPTIMIZERS) == "adam":
         transform = adam
-    if exact and (step.func if isinstance(step, partial) else step) in SECOND_ORDER:
+    if exact and _function(step) in SECOND_ORDER:
         raise ValueError("consensus and unrolled differentiate the discriminator, which the exact one does not allow.")
     if transform is None:
         return step
@@ -163,6 +175,17 @@ def resolve_step(method: str | Step, optimizer: str | Transform, exact: bool) ->
         names = ", ".join(TRANSFORMED)
         raise ValueError(f"optimizer is for the methods {names}; fix it in a step function of your own with partial.")
     return partial(step, transform=transform)
+
+
+def _function(step: Step) -> Any:
+    """The step function without what `partial` has fixed."""
+    return step.func if isinstance(step, partial) else step
+
+
+def _check_decay(averaged: float) -> float:
+    if not 0 < check_number(averaged, "averaged") < 1:
+        raise ValueError(f"averaged must be True, False or a decay strictly between 0 and 1, got {averaged!r}.")
+    return averaged
 
 
 def _check_devices(generator: nn.Module, discriminator: nn.Module) -> None:
@@ -175,6 +198,15 @@ def _check_devices(generator: nn.Module, discriminator: nn.Module) -> None:
         }
         if len(found) > 1:
             raise ValueError(f"the players are {kind}, {', '.join(sorted(found))}: move them with .to(...).")
+
+
+def _check_rates(rates: Any) -> Any:
+    return tuple(map(_check_rates, rates)) if isinstance(rates, tuple) else check_number(rates, "rates")
+
+
+def _plain(rates: Any) -> Any:
+    """The rates as JSON has them."""
+    return [_plain(rate) for rate in rates] if isinstance(rates, tuple) else rates
 
 
 def _described(function: Any) -> str:

@@ -28,6 +28,6 @@ def alternating(game: Game, state: State, rates: Rates, transform: Transform = p
     rate_x, rate_y = pair(rates)
     memory_x, memory_y = state.memory or (None, None)
     step_y, memory_y = transform(game.grad_y(state.x, state.y), memory_y)
-    y = move(state.y, rate_y, step_y)
+    y = game.projected(move(state.y, rate_y, step_y))
     step_x, memory_x = transform(game.grad_x(state.x, y), memory_x)
     return State(descend(state.x, rate_x, step_x), y, (memory_x, memory_y))

@@ -26,6 +26,6 @@ def extragradient(game: Game, state: State, rates: Rates) -> State:
     """
     rate_x, rate_y = pair(rates)
     grad_x, grad_y = game.gradients(state.x, state.y)
-    trial_x, trial_y = descend(state.x, rate_x, grad_x), move(state.y, rate_y, grad_y)
+    trial_x, trial_y = descend(state.x, rate_x, grad_x), game.projected(move(state.y, rate_y, grad_y))
     grad_x, grad_y = game.gradients(trial_x, trial_y)
     return State(descend(state.x, rate_x, grad_x), move(state.y, rate_y, grad_y))

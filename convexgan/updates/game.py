@@ -10,7 +10,8 @@ Player: TypeAlias = Any
 """One array or a tuple of arrays: numpy, torch, or anything with +, - and * by a number."""
 
 Rates: TypeAlias = Any
-"""A step size for both players, or a pair (of the minimiser, of the maximiser); arrays broadcast."""
+"""A step size for both players, or a pair (of the minimiser, of the maximiser). One player's may be an array, which
+broadcasts, or for a player of several arrays a tuple with one for each."""
 
 Transform: TypeAlias = Callable[[Player, Any], tuple[Player, Any]]
 """(gradient, memory) -> (direction, memory); the memory of the first call is None."""
@@ -30,6 +31,13 @@ class Game(Protocol):
     def gradients(self, x: Player, y: Player) -> tuple[Player, Player]:
         """Both at the same point; override it where they share work."""
         return self.grad_x(x, y), self.grad_y(x, y)
+
+    def projected(self, y: Player) -> Player:
+        """The maximiser moved to where the game allows it; y itself unless a subclass says otherwise.
+
+        Steps project the points at which they look; what they return is for the caller to project.
+        """
+        return y
 
 
 class DifferentiableGame(Game, Protocol):
@@ -66,11 +74,15 @@ def each(function: Callable[..., Any], *players: Player) -> Player:
 
 def move(player: Player, rate: Any, direction: Player) -> Player:
     """player + rate * direction."""
+    if isinstance(rate, tuple):
+        return each(lambda array, part, own: array + own * part, player, direction, rate)
     return each(lambda array, part: array + rate * part, player, direction)
 
 
 def descend(player: Player, rate: Any, gradient: Player) -> Player:
     """player - rate * gradient."""
+    if isinstance(rate, tuple):
+        return each(lambda array, part, own: array - own * part, player, gradient, rate)
     return each(lambda array, part: array - rate * part, player, gradient)
 
 

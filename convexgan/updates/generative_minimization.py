@@ -39,7 +39,7 @@ def generative_minimization(
     ahead_x, ahead_y = state.x, state.y
     for _ in range(depth):
         ahead_x = descend(ahead_x, inner_x, game.grad_x(ahead_x, state.y))
-        ahead_y = move(ahead_y, inner_y, game.grad_y(state.x, ahead_y))
+        ahead_y = game.projected(move(ahead_y, inner_y, game.grad_y(state.x, ahead_y)))
     memory_x, memory_y = state.memory or (None, None)
     step_x, memory_x = transform(game.grad_x(state.x, ahead_y), memory_x)
     step_y, memory_y = transform(game.grad_y(ahead_x, state.y), memory_y)

@@ -9,7 +9,7 @@ def unrolled(game: DifferentiableGame, state: State, rates: Rates, depth: int) -
     """The minimiser descends f(x, y_k(x)), where y_k is `depth` ascent steps ahead of y; y takes one step.
 
     The gradient is exact, through all the steps ahead: reverse accumulation over `vjp`. The game must be zero-sum,
-    both gradients those of one f.
+    both gradients those of one f. The steps ahead are not projected.
 
     Parameters
     ----------

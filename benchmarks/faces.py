@@ -1,0 +1,519 @@
+"""Faces: the closed form, progressive training from noise and from the closed form, and yardsticks.
+
+Quality against processor seconds and steps. The judge is the squared Frechet distance of 500 generated pictures to
+held-out real ones on the features of an age network (FD-age256, lower is better; `convexgan.metrics`); the last
+pictures are judged by the other metrics too. "real" are training pictures against the held-out ones: what a perfect
+generator scores. All methods train on the same pictures: every other ORL photograph (200, grey; the other 200 are held
+out), and 18,000 of 20,000 synthetic colour faces, which a DCGAN has drawn, whose own samples "real" therefore are.
+
+* closed form: `ProgressiveConvexGAN`, certified at every resolution.
+* PCA-Gaussian, factor analysis (of the same rank as the closed form's finest stage) and a mixture of 10 Gaussians of
+  the leading 50 principal coordinates, by scikit-learn, on at most 4,000 pictures.
+* published GDA: the baseline of `progressive_gda`, with its steps cut to SHARE of the published ones unless --full.
+* cold, warm: one and the same `ProgressiveGenerator` and convolutional discriminator, relativistic loss with R1 and R2,
+  Adam, averaged generator. Cold grows from noise, 4 pixels upwards. Warm starts at the closed form (whose seconds
+  count) and trains the finest resolution only. Both take as many steps there.
+* what was tried to make warm better: other layers, rates and a discriminator trained alone first.
+
+Predicted: cold needs more than this budget to come near the closed form; warm never fails where cold does, and needs at
+most half of cold's time to cold's best quality. A run fails if it diverges, or ends at more than twice its best FD.
+
+A finished run is kept in build/faces.jsonl, and --table writes the table of those, as an interrupt (Ctrl-C) does.
+Sheets of pictures go to build/faces_sheets: those of photographs stay there.
+
+Example: OMP_NUM_THREADS=1 python -m benchmarks.faces --quick
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import nn
+
+import convexgan as cg
+from benchmarks._faces import faces, use_tools
+from benchmarks._records import BUILD, forget, recall
+from benchmarks._report import RESULTS, write
+from benchmarks.progressive_gda import STEPS as PUBLISHED_STEPS
+from benchmarks.progressive_gda import Clock, Law, published_stage
+from convexgan.datasets import load, orl
+from convexgan.metrics import Features, Report, evaluate, features
+from convexgan.plotting import contact_sheet, save_image
+from convexgan.progressive.pyramid import box_pyramid, to_uint8
+from convexgan.torch import (
+    ConvolutionalDiscriminator,
+    Objective,
+    Outcome,
+    PictureSource,
+    ProgressiveGenerator,
+    grow,
+    train,
+)
+
+Pictures = NDArray[np.uint8]
+FAKES, SHOWN, FEW, SHARE = 500, 8, 4000, 0.05
+JUDGE, EXTRACTOR = "FD-age256", "age256"
+SHEETS = BUILD / "faces_sheets"
+YARDSTICKS = ("PCA-Gaussian", "factor analysis", "Gaussian mixture")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a training run may take."""
+
+    seeds: int = 3
+    width: int = 16
+    discriminator: int = 8
+    batch: int = 16
+    steps: int = 400
+    looks: int = 4
+    share: float = SHARE
+    device: str = "cpu"
+
+    def key(self) -> dict[str, Any]:
+        """What a finished run depends on."""
+        return {name: value for name, value in vars(self).items() if name != "seeds"}
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Pictures to train on and to hold out."""
+
+    name: str
+    train: Pictures
+    held: Pictures
+    public: bool = False
+
+    @property
+    def size(self) -> int:
+        """Pixels along each edge."""
+        return int(self.train.shape[1])
+
+    @property
+    def channels(self) -> int:
+        """1 or 3."""
+        return 3 if self.train.ndim == 4 else 1
+
+    @cached_property
+    def real(self) -> Features:
+        """The judge's view of the held-out pictures."""
+        return features(self.held, EXTRACTOR)
+
+    @cached_property
+    def model(self) -> tuple[cg.ProgressiveConvexGAN, float]:
+        """The closed form, and its processor seconds."""
+        start = time.process_time()
+        model = cg.ProgressiveConvexGAN().fit(self.train)
+        return model, time.process_time() - start
+
+    def distance(self, fakes: Pictures) -> float:
+        """The judge's verdict."""
+        return evaluate(self.real, features(fakes, EXTRACTOR), ["frechet"], EXTRACTOR, resamples=1).results[0].value
+
+    def report(self, fakes: Pictures) -> Report:
+        """The verdicts of the other metrics."""
+        seen = evaluate(self.real, features(fakes, EXTRACTOR), ["kernel", "precision-recall"], EXTRACTOR, resamples=1)
+        drawn = evaluate(self.held, fakes, ["sliced", "faces"], resamples=1)
+        return Report(seen.results + drawn.results)
+
+
+class Watch:
+    """What is kept of a run: rows (step, seconds, distance), verdicts on the last pictures, a sheet."""
+
+    def __init__(self, task: Task, method: str, seed: int) -> None:
+        self.task, self.seed = task, seed
+        self.path = sheet_path(task, method)
+        self.curve: list[list[float]] = []
+        self.rows: list[Pictures] = []
+
+    def look(self, step: int, seconds: float, fakes: Pictures) -> None:
+        """Judge pictures made after so many steps and seconds."""
+        self.curve.append([step, seconds, self.task.distance(fakes)])
+        self.rows.append(fakes[:SHOWN])
+        self.last = fakes
+
+    def found(self, failed: bool = False) -> dict[str, Any]:
+        """The curve, the last verdicts, and whether the run failed; the first seed's pictures are written."""
+        if self.seed == 0:
+            SHEETS.mkdir(parents=True, exist_ok=True)
+            save_image(contact_sheet(np.concatenate(self.rows), SHOWN, scale=2), self.path.with_suffix(".png"))
+            np.save(self.path, self.last[:SHOWN])
+        verdicts = {result.metric: result.value for result in self.task.report(self.last).results}
+        return {"curve": self.curve, "last": verdicts, "failed": failed}
+
+
+def sheet_path(task: Task, method: str) -> Path:
+    """Where the last pictures of a run are kept."""
+    return SHEETS / f"{task.name}-{method}.npy".replace(", ", "-").replace(" ", "_")
+
+
+# -- without training ----------------------------------------------------------------------------------------------
+
+
+def real(task: Task, seed: int) -> dict[str, Any]:
+    """Training pictures in the place of generated ones."""
+    watch = Watch(task, "real", seed)
+    order = np.random.default_rng(seed).permutation(len(task.train))[:FAKES]
+    watch.look(0, 0.0, task.train[np.sort(order)])
+    return watch.found()
+
+
+def closed_form(task: Task, seed: int) -> dict[str, Any]:
+    """The closed form's pictures."""
+    model, seconds = task.model
+    watch = Watch(task, "closed form", seed)
+    watch.look(0, seconds, model.sample(FAKES, seed))
+    return watch.found()
+
+
+def yardstick(task: Task, method: str, seed: int) -> dict[str, Any]:
+    """A model of scikit-learn."""
+    rank = len(task.model[0].stages_[-1].factor)
+    rows = task.train[:: max(len(task.train) // FEW, 1)].reshape(-1, task.train[0].size) / 127.5 - 1
+    watch = Watch(task, method, seed)
+    start = time.process_time()
+    drawn = {"PCA-Gaussian": pca, "factor analysis": factors, "Gaussian mixture": mixture}[method](rows, rank, seed)
+    watch.look(0, time.process_time() - start, to_uint8(drawn.reshape(-1, *task.train.shape[1:])))
+    return watch.found()
+
+
+def pca(rows: NDArray[Any], rank: int, seed: int) -> NDArray[Any]:
+    """A Gaussian with the leading principal components."""
+    from sklearn.decomposition import PCA
+
+    model = PCA(rank, random_state=seed).fit(rows)
+    z = np.random.default_rng(seed).standard_normal((FAKES, rank))
+    return np.asarray(model.inverse_transform(z * np.sqrt(model.explained_variance_)))
+
+
+def factors(rows: NDArray[Any], rank: int, seed: int) -> NDArray[Any]:
+    """Factor analysis with its noise of each pixel."""
+    from sklearn.decomposition import FactorAnalysis
+
+    model = FactorAnalysis(rank, max_iter=10, tol=1.0, random_state=seed).fit(rows)
+    rng = np.random.default_rng(seed)
+    noise = rng.standard_normal((FAKES, rows.shape[1])) * np.sqrt(model.noise_variance_)
+    return np.asarray(model.mean_ + rng.standard_normal((FAKES, rank)) @ model.components_ + noise)
+
+
+def mixture(rows: NDArray[Any], rank: int, seed: int) -> NDArray[Any]:
+    """Ten Gaussians of principal coordinates."""
+    from sklearn.decomposition import PCA
+    from sklearn.mixture import GaussianMixture
+
+    axes = PCA(min(rank, 50), random_state=seed).fit(rows)
+    model = GaussianMixture(10, reg_covar=1e-3, random_state=seed).fit(axes.transform(rows))
+    return np.asarray(axes.inverse_transform(model.sample(FAKES)[0]))
+
+
+# -- training ------------------------------------------------------------------------------------------------------
+
+
+def published(task: Task, budget: Budget, seed: int) -> dict[str, Any]:
+    """The published baseline, each stage on the frozen one before."""
+    watch = Watch(task, "published GDA", seed)
+    law: Law | None = None
+    done, spent = 0, 0.0
+    for size, level in box_pyramid(task.train).items():
+        rows = level.reshape(len(level), -1).astype(np.float64)
+        mean = rows.mean(axis=0)
+        seen = stage_laws(rows - mean, law, max(int(budget.share * PUBLISHED_STEPS[size]), 1), seed)
+        for step, seconds, law in seen[10::10] if size == task.size else seen[-1:]:
+            z = np.random.default_rng(seed).standard_normal((FAKES, len(law.factor)))
+            pictures = (mean + law.mean + z @ law.factor).reshape(-1, size, size, *task.train.shape[3:])
+            watch.look(done + step, spent + seconds, enlarged(to_uint8(pictures), task.size))
+        done, spent, law = done + seen[-1][0], spent + seen[-1][1], seen[-1][2]
+    return watch.found()
+
+
+def stage_laws(rows: NDArray[Any], before: Law | None, steps: int, seed: int) -> list[tuple[int, float, Law]]:
+    """(step, seconds, law) on the way through one stage."""
+    seen: list[tuple[int, float, Law]] = []
+    published_stage(rows, before, steps, seed, lambda *row: seen.append(row))
+    return seen
+
+
+def enlarged(pictures: Pictures, size: int) -> Pictures:
+    """Pictures enlarged by nearest neighbours."""
+    factor = size // pictures.shape[1]
+    return pictures.repeat(factor, axis=1).repeat(factor, axis=2)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to train the progressive generator.
+
+    Attributes
+    ----------
+    warm : bool
+        Start at the closed form.
+    grown : bool
+        Train the coarser resolutions first.
+    linear : float
+        Rate of linear stages relative to that of convolutions (warm only).
+    rate : float
+        Of the discriminator.
+    slow : float
+        The generator's rate relative to that.
+    slopes : float
+        The weight of R1 and R2.
+    alone : int
+        Steps of the discriminator alone before the others.
+    """
+
+    warm: bool
+    grown: bool = False
+    linear: float = 1.0
+    rate: float = 1e-3
+    slow: float = 1.0
+    slopes: float = 0.1
+    alone: int = 0
+
+
+VARIANTS = {"cold": Variant(False, grown=True), "warm": Variant(True)}
+TRIED = {
+    "warm, tenth rate, linear stages a hundredth, discriminator alone first": Variant(
+        True, linear=0.1, slow=0.1, alone=100
+    ),
+    "warm, linear stages frozen": Variant(True, linear=0.0),
+    "warm, tenth rate": Variant(True, slow=0.1),
+    "warm, all resolutions": Variant(True, grown=True),
+}
+
+
+def trained(task: Task, method: str, variant: Variant, budget: Budget, seed: int) -> dict[str, Any]:
+    """The progressive generator, trained from noise or from the closed form."""
+    model, before = task.model
+    torch.manual_seed(seed)
+    G = ProgressiveGenerator.from_model(model, width=budget.width)
+    if not variant.warm:
+        ranks, noises = [len(s.factor) for s in model.stages_], [len(s.fresh) for s in model.stages_]
+        G, before = ProgressiveGenerator(G.sizes, G.channels, ranks, noises, width=budget.width), 0.0
+    G.to(budget.device)
+    watch = Watch(task, method, seed)
+    objective = Objective(generator_penalty=0.0, loss="relativistic", r1=variant.slopes, r2=variant.slopes)
+    sizes = G.sizes if variant.grown else G.sizes[-1:]
+    clock = Clock()
+
+    def see(step: int, stage: Any, _D: nn.Module) -> None:
+        seconds = clock.pause()
+        if stage.size == task.size or step == budget.steps:
+            done = budget.steps * sizes.index(stage.size) + step
+            watch.look(done, before + seconds, enlarged(sampled(G, stage.size, seed), task.size))
+        clock.resume()
+
+    def prepared(size: int) -> nn.Module:
+        D = ConvolutionalDiscriminator(size, G.channels, width=budget.discriminator).to(budget.device)
+        if variant.alone:
+            source, rates = PictureSource(task.train, size), (0.0, variant.rate)
+            train(G, D, source, None, objective, optimizer="adam", rates=rates, steps=variant.alone, batch=budget.batch)
+        return D
+
+    options: dict[str, Any] = {"steps": budget.steps, "batch": budget.batch, "every": budget.steps // budget.looks}
+    options |= {"rates": (variant.slow * variant.rate, variant.rate), "averaged": 0.99, "rng": seed, "callbacks": [see]}
+    options |= {"sizes": sizes, "old_rate": variant.linear, "discriminator": prepared}
+    last = grow(G, task.train, objective, warm=variant.warm, **options)[-1]
+    if last.outcome is Outcome.INTERRUPTED:
+        raise KeyboardInterrupt
+    distances = [row[2] for row in watch.curve]
+    return watch.found(last.outcome is Outcome.DIVERGED or not distances[-1] <= 2 * min(distances))
+
+
+def sampled(G: ProgressiveGenerator, size: int, seed: int) -> Pictures:
+    """Pictures at one resolution."""
+    random = torch.Generator().manual_seed(seed + 1)
+    like = next(G.parameters())
+    with torch.no_grad():
+        Z = torch.randn(FAKES, G.latent_dim, generator=random).to(like)
+        parts = [G(part, size).permute(0, 2, 3, 1).double().cpu().numpy() for part in Z.split(250)]
+    pictures = np.concatenate(parts)
+    return to_uint8(pictures if G.channels == 3 else pictures[..., 0])
+
+
+# -- all of them ---------------------------------------------------------------------------------------------------
+
+
+class Run(NamedTuple):
+    """What is kept of a run: curve with rows (step, seconds, distance), last verdicts, failed."""
+
+    task: Task
+    method: str
+    seed: int
+    found: dict[str, Any]
+
+
+def tasks(options: argparse.Namespace) -> list[Task]:
+    """The sets of pictures."""
+    if options.quick:
+        images = orl(16).images
+        return [Task("ORL, 16 px", images[::2], images[1::2])]
+    found = []
+    for size in (32, 64) if options.full else (32,):
+        images, drawn = orl(size).images, faces(size)
+        found.append(Task(f"ORL, {size} px", images[::2], images[1::2]))
+        found.append(Task(f"synthetic, {size} px", np.asarray(drawn[2000:]), np.asarray(drawn[:2000]), public=True))
+        if options.data:
+            images = load(options.data, size).images
+            held = max(len(images) // 10, min(len(images) // 2, 200))
+            found.append(Task(f"{Path(options.data).name}, {size} px", images[held:], images[:held]))
+    return found
+
+
+def budget_of(options: argparse.Namespace) -> Budget:
+    """A test, a processor's or a GPU's."""
+    if options.quick:
+        return Budget(seeds=1, steps=20, looks=2, share=0.005)
+    if options.full:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        return Budget(width=64, discriminator=64, batch=64, steps=20_000, looks=20, share=1.0, device=device)
+    return Budget()
+
+
+def runs(options: argparse.Namespace) -> Iterator[Run]:
+    """Every run, made or recalled: the first seed of all sets first, what was tried last."""
+    budget = budget_of(options)
+    remember = partial(recall, "faces_quick" if options.quick else "faces")
+    sets = tasks(options)
+    for seed, task in product(range(budget.seeds), sets):
+        plans: dict[str, tuple[Callable[[], dict[str, Any]], dict[str, Any]]] = {
+            "real": (partial(real, task, seed), {}),
+            "closed form": (partial(closed_form, task, seed), {}),
+        }
+        for method, variant in VARIANTS.items():
+            plans[method] = partial(trained, task, method, variant, budget, seed), vars(variant) | budget.key()
+        plans |= {method: (partial(yardstick, task, method, seed), {}) for method in YARDSTICKS}
+        if seed == 0:
+            plans["published GDA"] = partial(published, task, budget, seed), {"share": budget.share}
+        for method, (make, settings) in plans.items():
+            key = {"task": task.name, "method": method, "seed": seed} | settings
+            if (known := remember(key, None if options.table else make)) is not None:
+                yield Run(task, method, seed, known)
+    for task, (method, variant) in product(sets, TRIED.items()):
+        key = {"task": task.name, "method": method, "seed": 0} | vars(variant) | budget.key()
+        make = None if options.table else partial(trained, task, method, variant, budget, 0)
+        if (known := remember(key, make)) is not None:
+            yield Run(task, method, 0, known)
+
+
+def table(found: list[Run]) -> list[list[Any]]:
+    """A row for each method on each set: medians (least to greatest) over seeds."""
+    rows = []
+    for task, method in dict.fromkeys((run.task, run.method) for run in found):
+        mine = [run.found for run in found if (run.task, run.method) == (task, method)]
+        curves = [one["curve"] for one in mine]
+        best, final = [min(row[2] for row in curve) for curve in curves], [curve[-1][2] for curve in curves]
+        seconds = float(np.median([curve[-1][1] for curve in curves]))
+        last = [float(np.median([one["last"][name] for one in mine])) for name in mine[0]["last"] if shown(name, task)]
+        failed = sum(one["failed"] for one in mine)
+        head = [task.name, method, len(mine), failed, int(curves[0][-1][0]), seconds]
+        rows.append([*head, spread(best), spread(final), *last])
+    return rows
+
+
+def shown(metric: str, task: Task) -> bool:
+    """Whether a metric is a column: of the sliced distances that at the finest size."""
+    return not metric.startswith("sliced") or metric.endswith(f" {task.size}")
+
+
+def spread(values: list[float]) -> str:
+    """Median (least to greatest)."""
+    middle = f"{np.median(values):.3g}"
+    return middle if len(values) == 1 else f"{middle} ({min(values):.3g} to {max(values):.3g})"
+
+
+def reached(curve: list[list[float]], target: float) -> tuple[float, float]:
+    """The first step and second with at most this distance; infinite if there is none."""
+    return next(((step, seconds) for step, seconds, distance in curve if distance <= target), (math.inf, math.inf))
+
+
+def answers(found: list[Run]) -> str:
+    """For each set and seed: when cold is best, and when warm and its variants are as good."""
+    lines = []
+    curves = {(run.task, run.method, run.seed): run.found["curve"] for run in found}
+    for (task, method, seed), curve in curves.items():
+        if method != "cold":
+            continue
+        step, seconds, best = min(curve, key=lambda row: row[2])
+        line = f"* {task.name}, seed {seed}: cold is best at step {step:.0f} ({seconds:.0f} s) with {best:.3g};"
+        for other in ("warm", *TRIED):
+            if (task, other, seed) in curves:
+                at, when = reached(curves[task, other, seed], best)
+                took = f"at step {at:.0f}, {when:.0f} s, ratio {when / seconds:.2g}" if at < math.inf else "never"
+                line += f" {other} is as good {took};"
+        lines.append(line.rstrip(";") + ".")
+    return "\n".join(lines)
+
+
+def figure(found: list[Run]) -> Figure:
+    """Quality over processor seconds, a panel for each set."""
+    names = list(dict.fromkeys(run.task for run in found))
+    page = Figure(figsize=(5.5 * len(names), 4.2), layout="constrained")
+    for panel, task in zip(page.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+        here = [run for run in found if run.task is task]
+        for i, method in enumerate(dict.fromkeys(run.method for run in here)):
+            for run in (run for run in here if run.method == method):
+                _, seconds, distances = np.array(run.found["curve"]).T
+                label = method if run.seed == 0 else None
+                if method == "real":
+                    panel.axhline(distances[0], color="gray", linestyle=":", label=label)
+                    continue
+                style = {"marker": "."} if len(seconds) > 1 else {"marker": "*", "linestyle": ""}
+                if method in TRIED:
+                    style |= {"linewidth": 0.5}
+                panel.plot(np.maximum(seconds, 0.1), distances, color=f"C{i}", label=label, **style)
+        panel.set(title=task.name, xlabel="processor seconds", ylabel=JUDGE, xscale="log", yscale="log")
+        panel.legend(fontsize="x-small")
+    return page
+
+
+def sheet(found: list[Run]) -> None:
+    """The last pictures of every method on public sets, a row each."""
+    for task in dict.fromkeys(run.task for run in found if run.task.public):
+        methods = [m for m in dict.fromkeys(run.method for run in found if run.task is task) if m not in TRIED]
+        rows = [(method, np.load(sheet_path(task, method))) for method in methods]
+        pictures = np.concatenate([drawn for _, drawn in rows])
+        image = contact_sheet(pictures, SHOWN, [method for method, _ in rows], scale=2)
+        save_image(image, RESULTS / f"faces_{task.size}.png")
+
+
+def main() -> None:
+    """Run what is missing, then compare."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", default=bool(os.environ.get("QUICK")), help="a check (QUICK=1)")
+    parser.add_argument("--full", action="store_true", help="64 pixels too, large networks, all steps: for a GPU")
+    parser.add_argument("--table", action="store_true", help="of the finished runs only, without starting any")
+    parser.add_argument("--data", help="a folder, archive or array file of faces, CelebA say, as a further set")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    use_tools()
+    if options.quick:
+        forget("faces_quick")
+    found: list[Run] = []
+    with suppress(KeyboardInterrupt):
+        for run in runs(options):
+            found.append(run)
+            print(run.task.name, run.method, run.seed, *(f"{x:.4g}" for x in run.found["curve"][-1]), flush=True)
+    columns = ["pictures", "method", "seeds", "failed", "steps", "seconds", f"best {JUDGE}", f"final {JUDGE}"]
+    columns += ["KD-age256", "precision", "recall", "sliced W1", "faces"]
+    text = f"{__doc__}\n{answers(found)}"
+    write("faces", columns, table(found), text, options.quick, figure(found))
+    if not options.quick:
+        sheet(found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,377 @@
+"""Progressive descent-ascent beside the closed form: the certified gap over processor time.
+
+Pictures minus their mean, at 4, 8, 16 and 32 pixels (colour to 16); linear generators, quadratic neurons. Each
+generator is judged as the exact Gaussian law that it is, by the game of the closed form: E|y|^2 + lam * ipm(X, y).
+lam = k + 1/2, where k is the published rank, at most d - 1: then the generator of rank k is the only optimum. The
+certified gap is (value - optimum) / value. The sets: the ORL photographs of faces (grey), and 20,000 synthetic colour
+faces.
+
+* closed form: `solve`, from the rows to the certificate.
+* published: the baseline of Sahiner et al. (arXiv 2107.05680) as their public code has it ("Progressive GDA" of
+  ProCoGAN): one latent of 48 dimensions, an affine stage on the output of the frozen stage before, 4 d neurons at 4
+  pixels and d above, gradient penalty 10, generator penalty 100 times the mean square of a pixel, alternating Adam at
+  1e-3 with betas (0, .99), batches of 16, 15,000 steps a stage (2,000 at 32 pixels, a processor's share; 64 pixels are
+  left to GPUs). Here neurons are normalised, and weights have no run-time scale. It plays another game than the one by
+  which it is judged.
+* our objective: the same steps and batches on the game itself, from the same input as the closed form (the enlarged
+  optimum of the stage before, and k dimensions of noise), 2 k neurons.
+* without noise: that game with full batches whose second moments are exactly those of data and latents, by the best
+  of Adam as above, extragradient (rates .1, .3), and Adam (1e-3, betas .9, .999) against the exact best response: the
+  first to reach the target counts, else the least final gap, and the search for it costs nothing. To 8 pixels.
+
+Predicted: batches of 16 stay far from 1e-3 (their second moments are wrong by more); without noise some method arrives,
+at more than 50 times the closed form's time.
+
+A finished run is kept in build/progressive_gda.jsonl; an interrupt (Ctrl-C) writes the table of what is there. Medians
+of three seeds for the grey faces, one seed for the colour ones, and one where there is no noise. One thread.
+
+Example: OMP_NUM_THREADS=1 python -m benchmarks.progressive_gda --quick
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import nn
+
+import convexgan as cg
+from benchmarks._faces import faces
+from benchmarks._records import forget, recall
+from benchmarks._report import parse, write
+from convexgan.datasets import orl
+from convexgan.progressive.model import PUBLISHED_RANKS
+from convexgan.progressive.pyramid import box_pyramid, upsample
+from convexgan.torch import ExactDiscriminatorLoss, LinearGenerator, Objective, Outcome, TwoLayerDiscriminator, train
+from convexgan.updates import adam
+
+Array = NDArray[np.float64]
+TARGET, LATENTS, LOOKS = 1e-3, 48, 30
+STEPS = {4: 15_000, 8: 15_000, 16: 15_000, 32: 2_000, 64: 15_000}
+PUBLISHED_ADAM = {"optimizer": partial(adam, betas=(0.0, 0.99)), "rates": 1e-3}
+WITHOUT_NOISE: dict[str, dict[str, Any]] = {
+    "Adam": PUBLISHED_ADAM,
+    "extragradient, .1": {"method": "extragradient", "rates": 0.1},
+    "extragradient, .3": {"method": "extragradient", "rates": 0.3},
+    "exact response": {"optimizer": "adam", "rates": 1e-3},
+}
+SETS = {"ORL, grey": ((4, 8, 16, 32), 3), "synthetic, colour": ((4, 8, 16), 1)}  # sizes, seeds
+
+
+class Law(NamedTuple):
+    """A Gaussian: mean + z @ factor for standard Gaussian z."""
+
+    mean: Array
+    factor: Array
+
+
+class Run(NamedTuple):
+    """One curve, with rows (step, seconds, gap)."""
+
+    pictures: str
+    method: str
+    size: int
+    seed: int
+    curve: list[list[float]]
+
+
+class Stage(nn.Module):
+    """An affine or linear map of the outcome of frozen stages."""
+
+    def __init__(self, before: Law, dim: int, bias: bool) -> None:
+        super().__init__()
+        self.before, self.latent_dim = before, len(before.factor)
+        self.register_buffer("mean", torch.tensor(before.mean))
+        self.register_buffer("factor", torch.tensor(before.factor))
+        self.map = LinearGenerator(before.factor.shape[1], dim, bias=bias)
+
+    def forward(self, Z: torch.Tensor) -> torch.Tensor:
+        """The generated rows."""
+        found: torch.Tensor = self.map(self.mean + Z @ self.factor)
+        return found
+
+    def law(self) -> Law:
+        """The law of the rows, exactly."""
+        W = self.map.weights.detach().double().numpy()
+        shift = 0.0 if self.map.bias is None else self.map.bias.detach().double().numpy()
+        return Law(self.before.mean @ W + shift, self.before.factor @ W)
+
+
+class Clock:
+    """Processor seconds between calls, not within them."""
+
+    def __init__(self) -> None:
+        self.spent, self.mark = 0.0, time.process_time()
+
+    def pause(self) -> float:
+        """The seconds so far; `resume` lets the clock go on."""
+        self.spent += time.process_time() - self.mark
+        return self.spent
+
+    def resume(self) -> None:
+        """Go on."""
+        self.mark = time.process_time()
+
+
+def published_stage(
+    rows: Array, before: Law | None, steps: int, seed: int, look: Callable[[int, float, Law], None]
+) -> Law:
+    """The law that the published baseline reaches at one resolution; look(step, seconds, law) sees it on the way.
+
+    Parameters
+    ----------
+    rows : (n, d) array
+        Pictures minus their mean.
+    before : Law or None
+        Of the frozen stage before.
+    """
+    d = rows.shape[1]
+    torch.manual_seed(seed)
+    G = Stage(before or Law(np.zeros(LATENTS), np.eye(LATENTS)), d, bias=True).float()
+    D = TwoLayerDiscriminator(d, 4 * d if before is None else d, "quadratic")
+    objective = Objective(gradient_penalty=10.0, generator_penalty=100 / d)
+    trained(G, D, rows, None, objective, PUBLISHED_ADAM | {"batch": 16}, steps, seed, look)
+    return G.law()
+
+
+def trained(
+    G: Stage,
+    D: nn.Module,
+    rows: Array,
+    latents: Array | None,
+    objective: Objective,
+    options: dict[str, Any],
+    steps: int,
+    seed: int,
+    look: Callable[[int, float, Law], None],
+) -> None:
+    """Train; look(step, seconds, law) sees the generator on the way."""
+    clock = Clock()
+
+    def callback(step: int, _G: nn.Module, _D: nn.Module) -> None:
+        seconds = 0.0 if step == 0 else clock.pause()
+        look(step, seconds, G.law())
+        clock.resume()
+
+    every = max(steps // LOOKS, 1)
+    run = train(G, D, rows, latents, objective, **options, steps=steps, every=every, callbacks=[callback], rng=seed)
+    if run.outcome is Outcome.INTERRUPTED:
+        raise KeyboardInterrupt
+
+
+@dataclass(frozen=True)
+class Level:
+    """The game at one resolution: pictures, their moments, the input of the optimal stage, and the optimum."""
+
+    size: int
+    rows: Array
+    data: cg.Moments
+    rank: int
+    before: Law
+    solution: Any
+    seconds: float
+
+    @property
+    def lam(self) -> float:
+        """The price at which the optimal generator has the rank."""
+        return self.rank + 0.5
+
+    def gap(self, law: Law) -> float:
+        """The certified gap of a law."""
+        moments = cg.Moments.of_law(law.mean, law.factor)
+        return float(cg.certify(self.data, moments, discriminator="quadratic", lam=self.lam).gap)
+
+
+@cache
+def levels(name: str, sizes: tuple[int, ...]) -> dict[int, Level]:
+    """The games of a set of pictures, solved."""
+    images = orl(32).images if name == "ORL, grey" else faces(32)
+    channels = 3 if images.ndim == 4 else 1
+    pyramid, found, code = box_pyramid(np.asarray(images), sizes), {}, np.zeros((0, 0))
+    for size in sizes:
+        rows = pyramid[size].reshape(len(images), -1).astype(np.float64)
+        rows -= rows.mean(axis=0)
+        d = rows.shape[1]
+        rank = min(PUBLISHED_RANKS[size], d - 1)
+        enlarged = upsample(code, size // 2, channels) if len(code) else np.zeros((0, d))
+        before = Law(np.zeros(d + rank), np.pad(enlarged, ((0, rank), (0, rank))))
+        before.factor[len(enlarged) :, d:] = np.eye(rank)
+        start = time.process_time()
+        data, latent = cg.Moments.from_array(rows), cg.Moments.of_law(*before)
+        solution = cg.solve(data, latent, discriminator="quadratic", lam=rank + 0.5)
+        seconds = time.process_time() - start
+        found[size] = Level(size, rows, data, rank, before, solution, seconds)
+        W = solution.generator.weights
+        code = before.factor @ W
+    return found
+
+
+def watched(level: Level) -> tuple[list[list[float]], Callable[[int, float, Law], None]]:
+    """Rows (step, seconds, gap), and what fills them."""
+    curve: list[list[float]] = []
+    return curve, lambda step, seconds, law: curve.append([step, seconds, level.gap(law)])
+
+
+def published(name: str, sizes: tuple[int, ...], steps: dict[int, int], seed: int) -> dict[str, Any]:
+    """The curves of the published baseline through all resolutions."""
+    law, curves = None, {}
+    for size, level in levels(name, sizes).items():
+        curve, look = watched(level)
+        law = published_stage(level.rows, law, steps[size], seed, look)
+        curves[str(size)] = curve
+    return curves
+
+
+def ours(level: Level, steps: int, seed: int) -> list[list[float]]:
+    """The curve of the published steps on our objective."""
+    d = level.rows.shape[1]
+    torch.manual_seed(seed)
+    G, D = Stage(level.before, d, bias=False).float(), TwoLayerDiscriminator(d, 2 * level.rank, "quadratic")
+    curve, look = watched(level)
+    options = PUBLISHED_ADAM | {"batch": 16}
+    trained(G, D, level.rows, None, Objective(lam=level.lam), options, steps, seed, look)
+    return curve
+
+
+def exact_batches(level: Level) -> tuple[Array, Array]:
+    """Rows (d, d) and latents (k, k) with exactly the second moments of the data and of Gaussian latents."""
+    spectrum, (k, d) = level.data.spectrum, (len(level.before.factor), level.rows.shape[1])
+    root = (spectrum.vectors * np.sqrt(np.maximum(spectrum.values, 0))) @ spectrum.vectors.T
+    return np.sqrt(d) * root, np.sqrt(k) * np.eye(k)
+
+
+def without_noise(level: Level, method: str, steps: int, seed: int) -> list[list[float]]:
+    """The curve of a method on our objective with exact moments."""
+    rows, latents = exact_batches(level)
+    d = rows.shape[1]
+    torch.manual_seed(seed)
+    G = Stage(level.before, d, bias=False).double()
+    D: nn.Module = TwoLayerDiscriminator(d, 2 * level.rank, "quadratic", dtype=torch.float64)
+    objective = Objective(lam=level.lam)
+    if method == "exact response":
+        D, objective = ExactDiscriminatorLoss(rows, "quadratic", level.lam, smoothing=2e-3), Objective()
+    curve, look = watched(level)
+    trained(G, D, rows, latents, objective, WITHOUT_NOISE[method], steps, seed, look)
+    return curve
+
+
+def plan(quick: bool) -> dict[str, tuple[tuple[int, ...], int]]:
+    """Sizes and seeds of each set."""
+    return {"ORL, grey": ((4, 8), 1)} if quick else SETS
+
+
+def runs(quick: bool) -> Iterator[Run]:
+    """Every run, made or recalled: one seed of each set first, the costly ones last."""
+    steps = dict.fromkeys(STEPS, 300) if quick else STEPS
+    remember = partial(recall, "progressive_gda_quick" if quick else "progressive_gda")
+    chosen = plan(quick)
+    for seed in range(max(seeds for _, seeds in chosen.values())):
+        for name in (name for name, (_, seeds) in chosen.items() if seed < seeds):
+            sizes = chosen[name][0]
+            game = levels(name, sizes)
+            for size, level in game.items():
+                key = {"set": name, "size": size, "steps": steps[size]}
+                make = partial(ours, level, steps[size], seed)
+                yield Run(name, "our objective", size, seed, remember(key | {"method": "ours", "seed": seed}, make))
+                for method in WITHOUT_NOISE if size <= 8 and seed == 0 else ():
+                    make = partial(without_noise, level, method, steps[size], 0)
+                    yield Run(name, method, size, 0, remember(key | {"method": method}, make))
+            key = {"set": name, "sizes": list(sizes), "steps": steps[sizes[-1]], "method": "published", "seed": seed}
+            found = remember(key, partial(published, name, sizes, steps, seed))
+            for size in sizes:
+                yield Run(name, "published", size, seed, found[str(size)])
+
+
+def reached(curve: list[list[float]]) -> tuple[float, float]:
+    """The first step and second at which the gap is at most the target; infinite if it never is."""
+    for step, seconds, gap in curve:
+        if gap <= TARGET:
+            return step, seconds
+    return math.inf, math.inf
+
+
+def cells(label: str, curves: list[list[list[float]]], level: Level) -> list[Any]:
+    """The table cells of one method, medians over seeds."""
+    last = [curve[-1] for curve in curves]
+    steps, seconds = (float(np.median([end[i] for end in last])) for i in (0, 1))
+    least, final = float(np.median([min(gap for *_, gap in curve) for curve in curves])), [end[2] for end in last]
+    arrived = [reached(curve) for curve in curves]
+    count = sum(math.isfinite(step) for step, _ in arrived)
+    when, ratio = f"not reached in {steps:.0f}", f"> {seconds / level.seconds:.0f}"
+    if count:
+        step, second = min(arrived)
+        when, ratio = f"{step:.0f} ({count} of {len(curves)})", f"{second / level.seconds:.0f}"
+    return [label, len(curves), int(steps), seconds, least, float(np.median(final)), when, ratio]
+
+
+def table(found: list[Run], quick: bool) -> list[list[Any]]:
+    """A row for each method at each resolution."""
+    lines: list[list[Any]] = []
+    for name in dict.fromkeys(run.pictures for run in found):
+        for size, level in levels(name, plan(quick)[name][0]).items():
+            here: dict[str, list[list[list[float]]]] = {}
+            for run in (run for run in found if (run.pictures, run.size) == (name, size)):
+                here.setdefault(run.method, []).append(run.curve)
+            d, gap = level.rows.shape[1], level.solution.certificate.gap
+            head = [name, size, d, level.rank]
+            lines.append([*head, "closed form", 1, "", level.seconds, abs(gap), abs(gap), "", 1])
+            for method in ("published", "our objective"):
+                if method in here:
+                    lines.append(head + cells(method, here.pop(method), level))
+            if here:
+                best = min(here, key=lambda method: (reached(here[method][0])[1], here[method][0][-1][2]))
+                lines.append(head + cells(f"without noise: {best}", here[best], level))
+    return lines
+
+
+def figure(found: list[Run], quick: bool) -> Figure:
+    """The gap over processor seconds, a panel for each set and size."""
+    names = list(dict.fromkeys(run.pictures for run in found))
+    page = Figure(figsize=(12, 3 * len(names)), layout="constrained")
+    panels = page.subplots(len(names), 4, sharey=True, squeeze=False)
+    for row, name in zip(panels, names, strict=True):
+        for panel, (size, level) in zip(row, levels(name, plan(quick)[name][0]).items(), strict=False):
+            here = (run for run in found if (run.pictures, run.size) == (name, size) and len(run.curve) > 1)
+            for run in here:
+                colour = {"published": "C3", "our objective": "C0"}.get(run.method, "C2")
+                _, seconds, gaps = np.array(run.curve[1:]).T
+                panel.loglog(seconds, np.maximum(gaps, 1e-6), color=colour, linewidth=0.5 if run.seed else 1)
+            panel.plot(level.seconds, 1e-6, "k*", markersize=10)
+            panel.axhline(TARGET, color="gray", linestyle=":")
+            panel.set(title=f"{name}, {size} px", xlabel="processor seconds")
+        row[0].set_ylabel("certified gap")
+    for label, colour in (("published", "C3"), ("our objective", "C0"), ("without noise", "C2")):
+        panels[0, 0].plot([], [], color=colour, label=label)
+    panels[0, 0].plot([], [], "k*", label="closed form (1e-13 at most)")
+    panels[0, 0].legend(fontsize="x-small", loc="lower right")
+    return page
+
+
+def main() -> None:
+    """Run what is missing, then compare."""
+    options = parse(__doc__)
+    torch.set_num_threads(1)
+    if options.quick:
+        forget("progressive_gda_quick")
+    found: list[Run] = []
+    with suppress(KeyboardInterrupt):
+        for run in runs(options.quick):
+            found.append(run)
+            print(*run[:-1], "last step, seconds, gap:", *(f"{value:.4g}" for value in run.curve[-1]), flush=True)
+    columns = ["pictures", "size", "d", "rank", "method", "seeds", "steps", "seconds", "least gap", "final gap"]
+    columns += [f"steps to gap {TARGET:g}", "time to it / closed form"]
+    page = figure(found, options.quick)
+    write("progressive_gda", columns, table(found, options.quick), __doc__ or "", options.quick, page)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""Folders of progressive training: checkpoints, sheets of the same latents over time, a curve of quality.
+
+report.json marks the folder and is complete last, as in RUN folders of `convexgan fit`. generator.safetensors is the
+result, history.csv and curve.png are the quality over time, samples/ holds the sheets, checkpoints/ what a killed run
+needs to go on.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from convexgan._files import write_bytes
+from convexgan.cli.console import Phases, note
+from convexgan.cli.models import save_sheet
+from convexgan.cli.pictures import Selection, decoded, locate
+from convexgan.cli.runs import load_model, prepare, selection_of, write_report
+from convexgan.datasets import Cache, ImageSet
+from convexgan.metrics import Features, features
+from convexgan.metrics.blocks import Bootstrap
+from convexgan.metrics.extractors import as_extractor
+from convexgan.metrics.frechet import frechet
+from convexgan.progressive.model import default_ranks
+from convexgan.progressive.passes import as_pictures
+from convexgan.progressive.pyramid import default_sizes
+from convexgan.torch import ConvolutionalDiscriminator, GrowingStage, Outcome, ProgressiveGenerator, grow
+from convexgan.torch.growing import R3GAN
+from convexgan.torch.pictures import as_bytes
+
+MEASURED = 2000  # pictures that are compared with as many real ones, at most
+SHOWN = 36
+COLUMNS = ("size", "step", "steps", "frechet", "low", "high", "floor")
+
+
+class Watch:
+    """Looks at a growing generator: a sheet of the same latents, and a Frechet distance in a CSV file.
+
+    Parameters
+    ----------
+    folder : Path
+    images : Cache, or (n, h, h) or (n, h, h, 3) array
+        Real pictures, of which the first `MEASURED` are compared with as many generated ones.
+    extractor : str
+        See `frechet_distance`; coarse pictures are enlarged for it.
+    seed : int
+        Of the latents.
+    sizes, steps : tuple of int and int
+        The resolutions, and the steps at each.
+    """
+
+    def __init__(
+        self, folder: Path, images: Any, extractor: str, seed: int, sizes: tuple[int, ...], steps: int
+    ) -> None:
+        self.folder, self.seed, self.sizes, self.steps = folder, seed, sizes, steps
+        source, self.extractor = as_pictures(images), as_extractor(extractor)
+        self.real: Features = features(source.take(np.arange(min(len(source), MEASURED))), self.extractor)
+        self.rows: dict[tuple[str, str], dict[str, Any]] = {}
+        if self.file.exists():  # of the part of the run that was interrupted
+            with self.file.open(newline="", encoding="utf-8") as file:
+                self.rows = {(row["size"], row["step"]): row for row in csv.DictReader(file)}
+
+    @property
+    def file(self) -> Path:
+        """Of the curve."""
+        return self.folder / "history.csv"
+
+    def __call__(self, step: int, stage: Any, discriminator: Any) -> dict[str, float]:
+        """What the history of the training keeps."""
+        drawn = self._draw(stage)
+        total = self.sizes.index(stage.size) * self.steps + step
+        save_sheet(drawn[:SHOWN], self.folder / "samples" / f"{total:07}-{stage.size}px.png")
+        large = drawn.repeat(self.sizes[-1] // stage.size, axis=1).repeat(self.sizes[-1] // stage.size, axis=2)
+        found = frechet(self.real, features(large, self.extractor), self.extractor, Bootstrap(20))
+        numbers = found.value, found.low, found.high, found.floor
+        row = dict(zip(COLUMNS, (stage.size, step, total, *(f"{x:.6g}" for x in numbers)), strict=True))
+        self.rows[str(stage.size), str(step)] = row
+        self._write()
+        note(f"  {stage.size} x {stage.size}, step {step}: {found.metric} {found.value:.4g} (floor {found.floor:.4g})")
+        return {"frechet": found.value}
+
+    def _draw(self, stage: GrowingStage) -> NDArray[np.uint8]:
+        random, like = torch.Generator().manual_seed(self.seed), next(stage.parameters())
+        Z = torch.randn(max(SHOWN, len(self.real.rows)), stage.latent_dim, generator=random).to(like)
+        return np.concatenate([as_bytes(stage(part)) for part in torch.split(Z, 256)])
+
+    def _write(self) -> None:
+        text = io.StringIO()
+        table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        table.writeheader()
+        table.writerows(sorted(self.rows.values(), key=lambda row: int(row["steps"])))
+        write_bytes(self.file, text.getvalue().encode())
+
+    def plot(self) -> None:
+        """Draw the curve."""
+        from convexgan.plotting import band_plot
+
+        rows = sorted(self.rows.values(), key=lambda row: int(row["steps"]))
+        bands = [[float(row[name]) for name in ("frechet", "low", "high")] for row in rows]
+        floor = {"real against real": [float(row["floor"]) for row in rows]}
+        marks = {f"{size} px": i * self.steps + 1.0 for i, size in enumerate(self.sizes)}
+        x, labels = [1 + int(row["steps"]) for row in rows], ("1 + steps", f"FD-{self.extractor.name}")
+        about: dict[str, Any] = {"dashed": floor, "marks": marks, "labels": labels}
+        about["title"] = "band: 95 %, for infinitely many pictures"
+        band_plot(x, {"generated": bands}, self.folder / "curve.png", **about)
+
+
+def grow_run(out: Path, about: dict[str, Any], batch: int, every: int, progress: bool) -> dict[str, Any]:
+    """Train, or go on with, what ``about`` says, and return the complete report.
+
+    Parameters
+    ----------
+    out : Path
+    about : dict
+        data, size, warm_start and settings: fade, old_rate, flip, rate, steps, width, decay, r1, extractor, seed,
+        mixed_precision.
+    batch, every : int
+    progress : bool
+    """
+    chosen = Selection() if about["warm_start"] is None else selection_of(Path(about["warm_start"]))
+    about |= {"selection": asdict(chosen), "every": every}
+    report = prepare(out, about, resume=True, parts=("checkpoints", "samples"))
+    if report is not None:
+        note(f"{out} is complete already; for more steps, take another folder")
+        return report
+    use = about["settings"]
+    torch.manual_seed(use["seed"])
+    model = None if about["warm_start"] is None else load_model(Path(about["warm_start"]))
+    size = about["size"] if model is None or about["size"] is not None else model.stages_[-1].size
+    pictures = decoded(
+        locate(about["data"], size, chosen), size, chosen.crop, out / "cache", Phases(), workers=_cores()
+    )
+    images = pictures.images if isinstance(pictures, ImageSet) else pictures
+    generator = _generator(model, pictures, use["width"])
+    extractor = use["extractor"] or f"pixels={min(16, generator.sizes[-1])}"
+    watch = Watch(out, images, extractor, use["seed"], generator.sizes, use["steps"])
+    runs = grow(
+        generator,
+        images,
+        replace(R3GAN, r1=use["r1"], r2=use["r1"]),
+        warm=model is not None,
+        discriminator=lambda size: ConvolutionalDiscriminator(size, generator.channels, width=use["width"]),
+        **{name: use[name] for name in ("steps", "fade", "old_rate", "flip", "mixed_precision")},
+        rates=(use["rate"], use["rate"]),
+        folder=out / "checkpoints",
+        averaged=use["decay"],
+        batch=batch,
+        every=every,
+        callbacks=[watch],
+        rng=use["seed"],
+        progress=progress,
+    )
+    if runs[-1].outcome is Outcome.INTERRUPTED:
+        raise KeyboardInterrupt
+    generator.cpu().save(out / "generator.safetensors")
+    save_sheet(generator.sample(64, use["seed"]), out / "samples.png")
+    try:
+        watch.plot()
+    except ModuleNotFoundError as error:
+        note(f"no curve.png: {error}")
+    stages = [
+        {"size": size, "outcome": run.outcome.value, "steps": run.steps, **run.history[-1]}
+        for size, run in zip(generator.sizes, runs, strict=False)
+    ]
+    return write_report(out, pictures, about, {"stages": stages, "generator": generator.shape()})
+
+
+def _cores() -> int:
+    return os.cpu_count() or 1
+
+
+def _generator(model: Any, pictures: ImageSet | Cache, width: int) -> ProgressiveGenerator:
+    """The generator of a closed form, or one of the default shape with random weights; on a GPU if there is one."""
+    if model is not None:
+        made = ProgressiveGenerator.from_model(model, width=width)
+    else:
+        sizes, channels = default_sizes(pictures.shape[0]), 3 if len(pictures.shape) == 3 else 1
+        ranks = default_ranks(sizes, channels, len(pictures))
+        made = ProgressiveGenerator(sizes, channels, ranks, ranks, width=width)
+    return made.to("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,202 @@
+"""Progressive training: resolution by resolution, from noise or from the closed form."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from convexgan._checks import check_number
+from convexgan.torch.loop import Outcome, Training
+from convexgan.torch.objective import Objective
+from convexgan.torch.pictures import PictureSource
+from convexgan.torch.progressive import ConvolutionalDiscriminator, ProgressiveGenerator
+from convexgan.torch.training import train
+from convexgan.updates import adam
+
+R3GAN = Objective(generator_penalty=0.0, loss="relativistic", r1=1.0, r2=1.0)
+ADAM = partial(adam, betas=(0.0, 0.99))
+
+
+class GrowingStage(nn.Module):
+    """A progressive generator up to one resolution, whose detail fades in over the first steps.
+
+    Attributes
+    ----------
+    generator : ProgressiveGenerator
+    size : int
+    blend : float
+        How much of the detail there is, of the generated pictures and of the real ones.
+    """
+
+    def __init__(
+        self, generator: ProgressiveGenerator, size: int, source: PictureSource, fade: int, warm: bool
+    ) -> None:
+        super().__init__()
+        self.generator, self.size, self.source, self.fade, self.warm = generator, size, source, fade, warm
+        self.blend = 1.0
+
+    @property
+    def latent_dim(self) -> int:
+        """Of the whole generator."""
+        return self.generator.latent_dim
+
+    def at_step(self, step: int) -> None:
+        """Set how much detail there is at a step."""
+        self.blend = self.source.blend = min(1.0, (step + 1) / (self.fade + 1))
+
+    def forward(self, Z: Tensor) -> Tensor:
+        """The pictures, (n, channels, size, size)."""
+        pictures: Tensor = self.generator(Z, self.size, self.blend)
+        return pictures
+
+    def extra_repr(self) -> str:
+        """What `print` shows, and a checkpoint compares."""
+        return f"{self.size} px, fade={self.fade}, warm={self.warm}"
+
+
+def grow(
+    generator: ProgressiveGenerator,
+    images: Any,
+    objective: Objective = R3GAN,
+    *,
+    warm: bool,
+    discriminator: Callable[[int], nn.Module] | None = None,
+    sizes: Sequence[int] | None = None,
+    steps: int = 1000,
+    fade: float = 0.0,
+    old_rate: float = 1.0,
+    flip: bool = False,
+    rates: tuple[float, float] = (1e-3, 1e-3),
+    folder: str | os.PathLike[str] | None = None,
+    **options: Any,
+) -> list[Training]:
+    """Train a progressive generator in place, one resolution after the other, each with a new discriminator.
+
+    Parameters
+    ----------
+    generator : ProgressiveGenerator
+    images : (n, h, h) or (n, h, h, 3) array, or Cache
+        uint8, or floats in [-1, 1], at the generator's finest resolution.
+    objective : Objective
+        By default that of R3GAN: relativistic pairing with both penalties on slopes.
+    warm : bool
+        Whether the linear stages are a closed form (`ProgressiveGenerator.from_model`). Then they stay as they are, but
+        for the last resolution, where they are trained as old layers. Otherwise each is trained at its resolution, and
+        starts at what the coarser one has become.
+    discriminator : callable, optional
+        From a size to a module; by default a `ConvolutionalDiscriminator`.
+    sizes : sequence of int, optional
+        The resolutions to train at; by default all.
+    steps : int
+        At each of them.
+    fade : float
+        The share of the steps over which a new resolution fades in, in generated and real pictures (Karras et al.,
+        2018, arXiv 1710.10196, section 2); 0 for none.
+    old_rate : float
+        The rate of layers that were trained or solved before, relative to that of new ones; 0 freezes them.
+    flip : bool
+        Mirror real pictures at random.
+    rates : pair
+        Step sizes of generator and discriminator.
+    folder : path, optional
+        Of checkpoints, SIZE.safetensors. The same call continues from them.
+    **options
+        As for `train`; otherwise alternating steps of Adam with betas (0, 0.99), batches of 64, and an exponential
+        average of the generator with decay 0.999.
+
+    Returns
+    -------
+    list of Training
+        One for each resolution, the last shorter if it diverged or was interrupted.
+
+    References
+    ----------
+    Karras et al., Progressive Growing of GANs, 2018, arXiv 1710.10196.
+
+    Examples
+    --------
+    >>> import numpy as np, torch, convexgan as cg
+    >>> from convexgan.torch import ProgressiveGenerator, grow
+    >>> images = np.random.default_rng(0).integers(0, 256, (50, 8, 8), dtype=np.uint8)
+    >>> G = ProgressiveGenerator.from_model(cg.ProgressiveConvexGAN(ranks=[5, 10]).fit(images), width=8)
+    >>> [run.steps for run in grow(G, images, warm=True, steps=3, batch=16)]
+    [3, 3]
+    """
+    sizes = generator.sizes if sizes is None else tuple(sizes)
+    make = discriminator or (lambda size: ConvolutionalDiscriminator(size, generator.channels))
+    check_number(old_rate, "old_rate"), check_number(fade, "fade")
+    settings: dict[str, Any] = {"optimizer": ADAM, "batch": 64, "averaged": 0.999}
+    settings |= options | {"objective": objective, "steps": steps}
+    sources = {size: _source(generator, images, size, flip) for size in sizes}
+    runs: list[Training] = []
+    try:
+        for i, size in enumerate(sizes):
+            if i and not warm:
+                _enlarge(generator, sizes[i - 1], size)
+            stage = GrowingStage(generator, size, sources[size], int(fade * steps) if i else 0, warm)
+            shares = _freeze(stage, _shares(generator, sizes[:i], size, warm, size == sizes[-1], old_rate))
+            settings["rates"] = tuple(rates[0] * share for share in shares), rates[1]
+            path = None if folder is None else Path(folder) / f"{size}.safetensors"
+            runs.append(train(*_placed(stage, make(size)), sources[size], checkpoint=path, **settings))
+            if runs[-1].outcome not in (Outcome.FINISHED, Outcome.OPTIMAL):
+                break
+    finally:
+        generator.requires_grad_()
+    return runs
+
+
+def _placed(stage: GrowingStage, discriminator: nn.Module) -> tuple[nn.Module, nn.Module]:
+    """Both players on the generator's device in its precision, laid out for convolutions on a GPU."""
+    like = next(stage.parameters())
+    discriminator.to(like.device, like.dtype)
+    if like.is_cuda:
+        for player in (stage, discriminator):
+            player.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return stage, discriminator
+
+
+def _source(generator: ProgressiveGenerator, images: Any, size: int, flip: bool) -> PictureSource:
+    """The pictures at a resolution of the generator's."""
+    whole = PictureSource(images)
+    found, made = (whole.size, whole.channels), (generator.sizes[-1], generator.channels)
+    if found != made:
+        says = [f"{edge} x {edge} pixels, {'colour' if channels == 3 else 'grey'}" for edge, channels in (found, made)]
+        raise ValueError(f"the pictures are {says[0]}, the generator makes {says[1]}: bring them to one size and mode.")
+    generator.stage_parameters(size)  # raises if there is no such resolution
+    return PictureSource(whole.pictures, size, flip=flip)
+
+
+def _enlarge(generator: ProgressiveGenerator, coarse: int, fine: int) -> None:
+    """Start every linear stage above one size, up to another, at what that has become."""
+    first, last = generator.sizes.index(coarse), generator.sizes.index(fine)
+    for i in range(first + 1, last + 1):
+        generator.linear[i].enlarge(generator.linear[i - 1])  # type: ignore[operator]
+
+
+def _shares(
+    generator: ProgressiveGenerator, before: Sequence[int], size: int, warm: bool, last: bool, old: float
+) -> dict[nn.Module, float]:
+    """The relative rate of each module that is trained at a resolution."""
+    shares: dict[nn.Module, float] = {}
+    for other, linear, residual in zip(generator.sizes, generator.linear, generator.residual, strict=True):
+        if other > size:
+            break
+        known = any(other <= trained for trained in before)
+        shares[residual] = old if known else 1.0
+        shares[linear] = (old if last else 0.0) if warm else shares[residual]
+    return shares
+
+
+def _freeze(stage: GrowingStage, shares: dict[nn.Module, float]) -> list[float]:
+    """Freeze what has no share, and the shares of the other parameters in their order."""
+    stage.requires_grad_(False)
+    rate = {parameter: share for module, share in shares.items() for parameter in module.parameters() if share > 0}
+    for parameter in rate:
+        parameter.requires_grad_()
+    return [rate[parameter] for parameter in stage.parameters() if parameter in rate]

@@ -1,0 +1,209 @@
+"""`convexgan train --progressive`: its folder, what other commands make of it, kills, and bad input."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from PIL import Image
+
+from convexgan.torch import Objective, ProgressiveGenerator, Training
+from tests.documents import ROOT
+from tests.test_cli import refused, run
+
+QUICK = ["--steps", 4, "--every", 2, "--batch", 8, "--width", 4]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with pictures.npy, a closed form in run/ and what was trained from it in warm/."""
+    torch.set_num_threads(1)  # as in killed processes: the last bits of a sum depend on the number of threads
+    base = tmp_path_factory.mktemp("growing")
+    rng = np.random.default_rng(0)
+    np.save(base / "pictures.npy", rng.integers(0, 256, (60, 8, 8), dtype=np.uint8))
+    np.save(base / "colour.npy", rng.integers(0, 256, (60, 8, 8, 3), dtype=np.uint8))
+    np.save(base / "large.npy", rng.integers(0, 256, (60, 16, 16), dtype=np.uint8))
+    np.save(base / "few.npy", rng.integers(0, 256, (7, 8, 8), dtype=np.uint8))
+    run("fit", base / "pictures.npy", "--out", base / "run", "--ranks", "4,9")
+    run("train", base / "pictures.npy", "--progressive", "--warm-start", base / "run", "--out", base / "warm", *QUICK)
+    return base
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "history.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_warm_start_leaves_a_generator_sheets_and_a_curve(base: Path) -> None:
+    report = json.loads((base / "warm" / "report.json").read_text())
+    assert report["state"] == "complete" and [stage["size"] for stage in report["stages"]] == [4, 8]
+    assert [stage["outcome"] for stage in report["stages"]] == ["finished", "finished"]
+    assert report["generator"] == {"sizes": [4, 8], "channels": 1, "ranks": [4, 9], "noises": [4, 9], "width": 4}
+    curve = rows(base / "warm")
+    assert [(row["size"], row["steps"]) for row in curve] == [
+        (s, str(n)) for s, n in zip("444888", (0, 2, 4, 4, 6, 8), strict=True)
+    ]
+    assert float(curve[-1]["frechet"]) == pytest.approx(report["stages"][-1]["frechet"], rel=1e-5)
+    sheets = sorted(path.name for path in (base / "warm" / "samples").iterdir())
+    assert len(sheets) == 6 and sheets[0] == "0000000-4px.png" and sheets[-1] == "0000008-8px.png"
+    for name in ("curve.png", "samples.png"):
+        with Image.open(base / "warm" / name) as picture:
+            assert min(picture.size) > 100
+
+
+def test_the_same_call_again_does_nothing_and_another_one_is_refused(base: Path) -> None:
+    call = ["train", base / "pictures.npy", "--progressive", "--warm-start", base / "run", "--out", base / "warm"]
+    before = (base / "warm" / "generator.safetensors").stat().st_mtime_ns
+    assert "complete already" in run(*call, *QUICK).stderr
+    assert (base / "warm" / "generator.safetensors").stat().st_mtime_ns == before
+    assert "was started with settings" in refused(*call, *QUICK, "--rate", 0.1)
+
+
+def test_samples_metrics_and_interpolations_of_it(base: Path, tmp_path: Path) -> None:
+    G = ProgressiveGenerator.load(base / "warm" / "generator.safetensors")
+    run("sample", base / "warm", "-n", 5, "--seed", 3, "--out", tmp_path / "new.npy")
+    assert np.array_equal(np.load(tmp_path / "new.npy"), G.sample(5, rng=3))
+    run("sample", base / "warm", "-n", 5, "--seed", 3, "--stages", "--out", tmp_path / "stages.npz")
+    with np.load(tmp_path / "stages.npz") as stages:
+        assert stages["4"].shape == (5, 4, 4) and np.array_equal(stages["8"], G.sample(5, rng=3))
+    for model in ("run", "warm"):
+        run("sample", base / model, "-n", 2, "--interpolate", 6, "--out", tmp_path / f"{model}.npy")
+        strips = np.load(tmp_path / f"{model}.npy")
+        assert strips.shape == (2, 6, 8, 8) and (strips[:, 0] != strips[:, -1]).any()
+        run("sample", base / model, "-n", 2, "--interpolate", 6, "--out", tmp_path / f"{model}.gif")
+        with Image.open(tmp_path / f"{model}.gif") as moving:
+            assert moving.n_frames == 10
+    assert np.array_equal(strips[1], G.interpolate(6, rng=1))
+    run("sample", base / "warm", "--interpolate", 6, "--out", tmp_path / "strips.png")
+    printed = json.loads(run("evaluate", base / "warm", base / "pictures.npy", "--resamples", 2, "--json").stdout)
+    assert printed["pictures"] == 60 and printed["metrics"][0]["metric"] == "FD-pixels"
+    assert "exclude each other" in refused("sample", base / "run", "--stages", "--interpolate", 3, "--out", "a.png")
+
+
+@pytest.mark.parametrize("model", ["run", "warm"])
+def test_exports_are_the_generator(base: Path, tmp_path: Path, model: str) -> None:
+    run("export", base / model, "--out", tmp_path / "g.safetensors")
+    G = ProgressiveGenerator.load(tmp_path / "g.safetensors")
+    described = json.loads((tmp_path / "g.json").read_text())
+    assert described["latents"] == ["n", G.latent_dim] and described["pictures"] == ["n", 1, 8, 8]
+    assert ProgressiveGenerator(**described["generator"]).latent_dim == G.latent_dim
+    assert "end it in .onnx" in refused("export", base / model, "--out", tmp_path / "g.pt")
+    if model == "run":
+        return  # the way to ONNX is the same, and takes seconds
+    run("export", base / model, "--out", tmp_path / "g.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "g.onnx", providers=["CPUExecutionProvider"])
+    for n in (1, 7):
+        Z = torch.randn(n, G.latent_dim)
+        with torch.no_grad():
+            assert np.allclose(session.run(["pictures"], {"latents": Z.numpy()})[0], G(Z).numpy(), atol=1e-5)
+
+
+def test_exporting_without_onnx_names_the_extra(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convexgan.torch.export.find_spec", lambda name: None)
+    assert "convexgan[onnx]" in refused("export", base / "warm", "--out", tmp_path / "g.onnx")
+
+
+def test_a_cold_start_has_the_default_shape(base: Path, tmp_path: Path) -> None:
+    done = run(
+        "train", base / "pictures.npy", "--progressive", "--fade", 0.5, "--flip", "--out", tmp_path / "cold", *QUICK
+    )
+    assert "finished" in done.stdout
+    G = ProgressiveGenerator.load(tmp_path / "cold" / "generator.safetensors")
+    assert G.shape() == {"sizes": (4, 8), "channels": 1, "ranks": [16, 30], "noises": [16, 30], "width": 4}
+
+
+def test_every_option_reaches_the_training(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def grow(generator: ProgressiveGenerator, images: object, objective: Objective, **given: object) -> list[Training]:
+        seen.update(
+            given,
+            widths=(generator.width, given["discriminator"](8).enter.out_channels),
+            r1=objective.r1,
+            r2=objective.r2,
+        )
+        raise KeyboardInterrupt
+
+    seen: dict[str, object] = {}
+    monkeypatch.setattr("convexgan.cli.growing.grow", grow)
+    options = {"steps": 7, "every": 3, "batch": 5, "width": 6, "fade": 0.25, "old-rate": 0.5, "rate": 0.03, "r1": 2.5}
+    pairs = [part for name, value in (options | {"decay": 0.9, "seed": 4}).items() for part in (f"--{name}", value)]
+    call = [
+        "train",
+        base / "pictures.npy",
+        "--progressive",
+        *pairs,
+        "--flip",
+        "--mixed-precision",
+        "--out",
+        tmp_path / "t",
+    ]
+    run(*call, code=130)
+    wanted = {
+        "steps": 7,
+        "every": 3,
+        "batch": 5,
+        "widths": (6, 6),
+        "fade": 0.25,
+        "old_rate": 0.5,
+        "rates": (0.03, 0.03),
+        "r1": 2.5,
+    }
+    wanted |= {"r2": 2.5, "averaged": 0.9, "rng": 4, "flip": True, "mixed_precision": True, "warm": False}
+    assert wanted.items() <= seen.items()
+
+
+def test_a_killed_run_continues_bit_for_bit(base: Path, tmp_path: Path) -> None:
+    call = [str(x) for x in ("train", base / "pictures.npy", "--progressive", "--warm-start", base / "run", *QUICK[2:])]
+    call += ["--steps", "10", "--out"]
+    killed = tmp_path / "killed"
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([sys.executable, "-m", "convexgan", *call, killed], env=environment)
+    while not (killed / "checkpoints" / "8.safetensors").exists() and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert json.loads((killed / "report.json").read_text())["state"] == "unfinished"
+    run(*call, killed)
+    run(*call, tmp_path / "whole")
+    for name in ("generator.safetensors", "history.csv"):
+        assert (killed / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    sheets = [sorted(path.name for path in (folder / "samples").iterdir()) for folder in (killed, tmp_path / "whole")]
+    assert sheets[0] == sheets[1]
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "words"),
+    [
+        ("few.npy", [], "7 pictures: pass at least 8"),
+        ("large.npy", ["--warm-start", "run", "--size", 16], "16 x 16 pixels, grey, the generator makes 8 x 8"),
+        ("colour.npy", ["--warm-start", "run"], "8 x 8 pixels, colour, the generator makes 8 x 8 pixels, grey"),
+        ("pictures.npy", ["--warm-start", "warm"], "convexgan fit"),
+        ("pictures.npy", ["--warm-start", "nowhere"], "convexgan fit"),
+        ("pictures.npy", ["--beta", 1], "--beta is for training without --progressive"),
+        ("pictures.npy", ["--batch", 10**13], "pass a smaller one, batch=5000000000000 say; the checkpoint"),
+        ("pictures.npy", ["--fade", -1], "fade"),
+        ("pictures.npy", ["--extractor", "pixles"], "Did you mean 'pixels'"),
+        ("pictures.npy", ["--out", "."], "not a RUN folder"),
+    ],
+    ids=lambda value: str(value),
+)
+def test_bad_input(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: str, options: list[object], words: str
+) -> None:
+    monkeypatch.chdir(base)
+    assert words in refused("train", data, "--progressive", "--out", tmp_path / "t", *options)
+
+
+def test_options_of_the_other_kind_of_training_are_refused(base: Path) -> None:
+    for option in (["--warm-start", base / "run"], ["--fade", 0.5], ["--flip"]):
+        words = f"{option[0]} is for training with --progressive"
+        assert words in refused("train", base / "pictures.npy", "--beta", 1, "--out", base / "flat", *option)
