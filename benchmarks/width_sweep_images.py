@@ -231,8 +231,7 @@ def groups(done: dict[Run, dict[str, Any]], data: str, name: str) -> dict[int, l
 
 def spread(values: list[float], form: str = ".3g") -> str:
     """Median (least to greatest)."""
-    low, mid, high = (float(np.quantile(values, q, method="nearest")) for q in (0, 0.5, 1))
-    return f"{mid:{form}} ({low:{form}} to {high:{form}})"
+    return f"{np.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
 
 
 def weights(k: int, data: str) -> int:
@@ -281,16 +280,16 @@ def figure(done: dict[Run, dict[str, Any]], grid: dict[str, Plan]) -> Figure:
     above, below = page.subplots(2, len(places), squeeze=False)
     for top, bottom, (data, name) in zip(above, below, places, strict=True):
         best, floor = groups(done, data, name), floors(done, grid)[data]
-        ends = np.array([[final(run) for run in runs] for runs in best.values()])
-        top.loglog(list(best), np.median(ends, axis=1), "o-", color="C0")
-        top.fill_between(list(best), ends.min(1), ends.max(1), alpha=0.2, color="C0", linewidth=0)
+        ends = [[final(run) for run in runs] for runs in best.values()]
+        top.loglog(list(best), [np.median(each) for each in ends], "o-", color="C0")
+        top.fill_between(list(best), [*map(min, ends)], [*map(max, ends)], alpha=0.2, color="C0", linewidth=0)
         top.set_xticks(list(best), [str(k) for k in best])
         top.minorticks_off()
         top.set(title=f"{data}, critic {name}", xlabel="base width k", ylabel=f"final {floor['metric']}")
         for i, (k, runs) in enumerate(best.items()):
             curves = np.array([run["curve"] for run in runs if run["outcome"] != "diverged"])
             if len(curves):
-                bottom.loglog(curves[0, 1:, 0], np.median(curves[:, 1:, 1], axis=0), color=f"C{i}", label=f"k = {k}")
+                bottom.semilogy(curves[0, 1:, 0], np.median(curves[:, 1:, 1], axis=0), color=f"C{i}", label=f"k = {k}")
         bottom.set(xlabel="steps", ylabel=floor["metric"])
         for panel in (top, bottom):
             panel.axhline(floor["floor"], color="black", linestyle="--", linewidth=1, label="real against real")

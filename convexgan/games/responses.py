@@ -71,8 +71,7 @@ def generator_response(game: SampleGame, critic: TwoLayerDiscriminator, time_lim
 
     The minimum is over the particles; without them over R^d, where R - D is a piecewise quadratic. In one column its
     minima are at its bends or at the vertices of its pieces; in more they are bounded by `cheapest`, which takes a
-    limit in seconds. What rounding
-    may have added is taken off: large neurons that cancel prove nothing.
+    limit in seconds. What rounding may have added is taken off: large neurons that cancel prove nothing.
     """
     charge = 0.0 if game.beta is None else game.beta * critic.norm
     if critic.norm == 0:
