@@ -81,14 +81,14 @@ def make_sample_certificate(
 ) -> Certificate:
     """The certificate of a law of points (m, d) with weights (m,) and a discriminator in canonical units.
 
-    The ipm is the proved upper bound of its search, so that a violation is never understated. Three searches share
-    the ``time_limit`` in seconds.
+    The ipm is the proved upper bound of its search, so that a violation is never understated. It gets most of the
+    ``time_limit`` in seconds.
     """
-    third = None if time_limit is None else time_limit / 3
-    found = discriminator_response(game, points, weights, time_limit=third).upper_bound
-    nothing = discriminator_response(game, np.zeros((1, points.shape[1])), np.ones(1), time_limit=third).value
+    most, little = (None, None) if time_limit is None else (0.8 * time_limit, 0.1 * time_limit)
+    found = discriminator_response(game, points, weights, time_limit=most).upper_bound
+    nothing = discriminator_response(game, np.zeros((1, points.shape[1])), np.ones(1), time_limit=little).value
     cost, evidence = float(game.cost(points) @ weights), _evidence(game, points, weights, critic)
-    others, max_min = [(partial_means_bound(game), JENSEN)], generator_response(game, critic, third)
+    others, max_min = [(partial_means_bound(game), JENSEN)], generator_response(game, critic, little)
     return judge(game, cost, found, nothing, max_min, others, "bounded", tol, evidence)
 
 
@@ -157,9 +157,9 @@ def certify_rows(game: SampleGame, Y: Any, *, tol: float, time_limit: float | No
             f"{len(rows)}: use reduction='mean'."
         )
     weights = np.full(len(rows), 1 / len(rows))
-    half = None if time_limit is None else time_limit / 2
-    neurons, outer, stopped = best_critic(game, rows, weights, tol, half)
-    limits = search_limits(stopped or half is not None, half)
+    part, rest = (None, None) if time_limit is None else (time_limit / 4, 3 * time_limit / 4)
+    neurons, outer, stopped = best_critic(game, rows, weights, tol, part)
+    limits = search_limits(stopped or rest is not None, rest)
     return make_sample_certificate(game, rows, weights, critic_of(game, neurons, outer), tol=tol, **limits)
 
 
