@@ -103,7 +103,7 @@ def _real(game: SampleGame, critic: TwoLayerDiscriminator) -> float:
     return float(critic(game.data).mean()) - (game.beta or 0.0) * critic.norm
 
 
-def verify_gaussian_certificate(evidence: Evidence, X: Any, tol: float) -> Certificate:
+def verify_gaussian_certificate(evidence: Evidence, X: Any, tol: float, time_limit: float | None) -> Certificate:
     """The certificate recomputed from the data; ValueError if the evidence does not fit it."""
     rows = as_rows(X, "X")
     check_finite(rows, "X")
@@ -122,4 +122,4 @@ def verify_gaussian_certificate(evidence: Evidence, X: Any, tol: float) -> Certi
             raise ValueError("its spreads have a wrong shape")
     except (KeyError, TypeError, IndexError, ValueError) as error:
         raise ValueError(f"the certificate's evidence does not fit X or is damaged: {error}.") from None
-    return make_gaussian_certificate(game, factor, mean, critic, spreads, bool(biased), tol=tol)
+    return make_gaussian_certificate(game, factor, mean, critic, spreads, bool(biased), tol=tol, time_limit=time_limit)

@@ -206,7 +206,7 @@ def arrays_of(critic: TwoLayerDiscriminator) -> dict[str, Array]:
     return {"neurons": critic.neurons, "biases": critic.biases, "outer": critic.outer}
 
 
-def verify_sample_certificate(evidence: Evidence, X: Any, tol: float) -> Certificate:
+def verify_sample_certificate(evidence: Evidence, X: Any, tol: float, time_limit: float | None) -> Certificate:
     """The certificate recomputed from the data; ValueError if the evidence does not fit it."""
     rows = as_rows(X, "X")
     check_finite(rows, "X")
@@ -214,7 +214,7 @@ def verify_sample_certificate(evidence: Evidence, X: Any, tol: float) -> Certifi
         game, points, weights, critic = _read_evidence(evidence, rows.astype(np.float64))
     except (KeyError, TypeError, IndexError, ValueError) as error:
         raise ValueError(f"the certificate's evidence does not fit X or is damaged: {error}.") from None
-    return make_sample_certificate(game, points, weights, critic, tol=tol)
+    return make_sample_certificate(game, points, weights, critic, tol=tol, time_limit=time_limit)
 
 
 def _read_evidence(evidence: Evidence, data: Array) -> tuple[SampleGame, Array, Array, TwoLayerDiscriminator]:

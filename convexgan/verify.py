@@ -11,7 +11,7 @@ from convexgan._checks import check_choice, check_count, check_number
 from convexgan.canonical import check_budget
 from convexgan.certificate import Certificate, Evidence
 from convexgan.certify import make_certificate
-from convexgan.discriminators import TwoLayerDiscriminator, activation_from
+from convexgan.discriminators import ReLU, TwoLayerDiscriminator, activation_from
 from convexgan.exceptions import InfeasibleError
 from convexgan.gaussian_certificate import verify_gaussian_certificate
 from convexgan.mean_certificate import verify_mean_certificate
@@ -23,7 +23,7 @@ from convexgan.sample_certificate import verify_sample_certificate
 Array = NDArray[np.float64]
 
 
-def verify(certificate: Certificate, X: Any, *, tol: float = 1e-6) -> Certificate:
+def verify(certificate: Certificate, X: Any, *, tol: float = 1e-6, time_limit: float | None = None) -> Certificate:
     """The certificate recomputed from the data; compare it with the claim.
 
     Only the generated law's moments, the generator class and the discriminator's weights are taken from the
@@ -37,6 +37,8 @@ def verify(certificate: Certificate, X: Any, *, tol: float = 1e-6) -> Certificat
         The real samples.
     tol : float
         The referee's own relative tolerance on gap and violation.
+    time_limit : float, optional
+        Seconds, for searches against ReLU neurons: what they have proved by then holds.
 
     Raises
     ------
@@ -46,12 +48,15 @@ def verify(certificate: Certificate, X: Any, *, tol: float = 1e-6) -> Certificat
     check_number(tol, "tol", positive=True)
     if certificate.evidence is None:
         raise ValueError("the certificate carries no evidence, so it cannot be recomputed.")
+    limit = None if time_limit is None else check_number(time_limit, "time_limit")
     if certificate.evidence.settings.get("latent") == "gaussian":
-        return verify_gaussian_certificate(certificate.evidence, X, tol)
+        return verify_gaussian_certificate(certificate.evidence, X, tol, limit)
+    if limit is not None and certificate.evidence.settings.get("activation") != ReLU.name:
+        raise ValueError("time_limit is for searches against ReLU neurons, this certificate needs none: leave it out.")
     if "hidden" in certificate.evidence.arrays:  # a network, whose weights are penalised
         return verify_mean_certificate(certificate.evidence, X, tol)
     if "points" in certificate.evidence.arrays:  # a law of points: the rows themselves matter
-        return verify_sample_certificate(certificate.evidence, X, tol)
+        return verify_sample_certificate(certificate.evidence, X, tol, limit)
     data = Moments.from_array(X, name="X")
     try:
         game, factor, mean, discriminator = _read_evidence(certificate.evidence, data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -226,6 +227,26 @@ def test_without_time_to_search_partial_means_bound_and_a_referee_agrees():
     assert referee.bound == pytest.approx(expected, rel=1e-9) and referee.ipm <= proof.ipm * (1 + 1e-12)
     sums = cg.certify(X, 0.9 * X, discriminator="relu", beta=24 * beta, reduction="sum", time_limit=0)
     assert sums.bound == pytest.approx(24 * expected, rel=1e-9)
+
+
+def test_partial_means_along_other_directions_than_the_columns_and_singular_vectors():
+    """The law is the same along every axis, and each row lies on one: all those bases see little."""
+    X = np.kron(np.eye(12), np.array([[3.0], [-3.0]]))
+    game = game_of(X, beta=0.2)
+    means = np.maximum(np.stack([X, -X]), 0).mean(axis=1) - 0.2
+    assert float(np.sum(np.maximum(means, 0).sum(axis=0) ** 2)) == 0 < partial_means_bound(game)
+    assert partial_means_bound(game) <= float(np.mean(np.sum(X**2, axis=1)))
+
+
+def test_a_referee_has_a_time_limit():
+    X = np.random.default_rng(0).standard_normal((60, 9))
+    proof = cg.certify(X, 0.5 * X, discriminator="relu", beta=0.1, time_limit=0.5)
+    start = time.monotonic()
+    referee = cg.verify(proof, X, time_limit=0.5)
+    assert time.monotonic() - start < 30 and referee.bound > 0 and referee.ipm >= cg.ipm(X, 0.5 * X, time_limit=1).value
+    moments = cg.solve(X, cg.GaussianLatent(9), beta=0.1).certificate
+    with pytest.raises(ValueError, match="time_limit is for searches"):
+        cg.verify(moments, X, time_limit=1)
 
 
 @pytest.mark.parametrize(

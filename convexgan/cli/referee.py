@@ -30,6 +30,7 @@ def verify(
         str, typer.Argument(metavar="X.npy", help="The real rows (or Moments) it speaks of; a RUN's pictures.")
     ],
     tol: Annotated[float, typer.Option(help="The referee's relative tolerance on gap and violation.")] = TOLERANCE,
+    time_limit: Annotated[float | None, typer.Option(help="Seconds, for relu; what is found by then holds.")] = None,
     cache: CacheFolder = None,
     memory: Memory = None,
     as_json: Json = False,
@@ -48,7 +49,7 @@ def verify(
     limit = None if memory is None else check_bytes(memory, "--memory")
     claims = _run_claims(certificate, x, cache, limit) if certificate.is_dir() else _claims(certificate, x)
     for name, claim, data in claims:
-        reports.append(compare(name, claim, cg.verify(claim, data, tol=tol)))
+        reports.append(compare(name, claim, cg.verify(claim, data, tol=tol, time_limit=time_limit)))
     if as_json:
         print_json(reports[0] if certificate.is_file() else reports)
     else:

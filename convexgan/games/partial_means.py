@@ -9,6 +9,7 @@ from convexgan.discriminators import ReLU
 from convexgan.games.sample_game import SampleGame
 
 Array = NDArray[np.float64]
+ROTATIONS = 20
 ROUNDING = 1e-13  # of the data's size, taken off every mean
 
 
@@ -16,14 +17,16 @@ def partial_means_bound(game: SampleGame) -> float:
     """A lower bound on E R, plus lam * ipm, over all laws (with ipm <= beta); 0 unless the neurons are ReLUs.
 
     Along a unit vector u, E (u.Y)^2 >= (E max(u.Y, 0) + E max(-u.Y, 0))^2 by Jensen's inequality, and each partial mean
-    is at least that of the data less the ipm. Sums over orthonormal vectors bound E|Y|^2; the better of two bases
-    counts: the columns and the right singular vectors. A bias only strengthens the discriminator.
+    is at least that of the data less the ipm. Sums over orthonormal vectors bound E|Y|^2; the best of some bases
+    counts: the columns, the right singular vectors and random rotations. A bias only strengthens the discriminator.
     """
     if not isinstance(game.activation, ReLU) or game.activation.slope:
         return 0.0
     rows = game.data
     turned = rows @ np.linalg.svd(rows, full_matrices=False)[2].T
-    return max(_along_axes(game, part) for part in (rows, turned))
+    random = np.random.default_rng(0).standard_normal((ROTATIONS, rows.shape[1], rows.shape[1]))
+    rotated = (rows @ np.linalg.qr(part)[0] for part in random)
+    return max(_along_axes(game, part) for part in (rows, turned, *rotated))
 
 
 def _along_axes(game: SampleGame, rows: Array) -> float:
