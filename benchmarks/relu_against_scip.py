@@ -8,7 +8,8 @@ gradient, of lengths that fall geometrically from .5 to 5e-5, and the best point
 1e-3 (or 1e-2, a clear miss) below the maximum, relative. Predicted: one start misses the more often the more columns,
 100 hardly ever.
 
-Laws as in relu_ipm. Ratios of seconds are from one run on a machine that had other work to do.
+Laws as in relu_ipm. Ratios of seconds are from one run on a machine that had other work to do. Finished rows are kept in
+build/relu_against_scip.jsonl: a killed run goes on.
 
 Example: python -m benchmarks.relu_against_scip --quick
 """
@@ -17,11 +18,13 @@ from __future__ import annotations
 
 import statistics
 import time
+from functools import partial
 
 import numpy as np
 from matplotlib.figure import Figure
 
 import convexgan as cg
+from benchmarks._records import forget, recall
 from benchmarks._report import parse, write
 from benchmarks.relu_ipm import sample
 from convexgan.programs import ipm_program
@@ -103,11 +106,16 @@ def draw_misses(rows: list[list[object]]) -> Figure:
 def main() -> None:
     """Measure both comparisons."""
     options = parse(__doc__)
-    cases = [(3, 1)] if options.quick else [(3, 5), (5, 3)]
-    rows = [against_scip(p, shifted, draws) for p, draws in cases for shifted in (True, False)]
-    for p in range(2, 4 if options.quick else 7):
+    if options.quick:
+        forget("relu_against_scip_quick")
+    cases = [(against_scip, 3, 1)] if options.quick else [(against_scip, 3, 5), (against_scip, 5, 3)]
+    cases += [(against_ascent, p, 20 if options.quick else 200) for p in range(2, 4 if options.quick else 7)]
+    rows = []
+    for measure, p, draws in cases:
         for shifted in (True, False):
-            rows.append(against_ascent(p, shifted, 20 if options.quick else 200))
+            key = {"measure": measure.__name__, "columns": p, "shifted": shifted, "draws": draws}
+            made = partial(measure, p, shifted, draws)
+            rows.append(recall("relu_against_scip" + "_quick" * options.quick, key, made))
             print(rows[-1], flush=True)
     columns = ["against", "columns", "laws", "draws", "ipm s", "SCIP s", "ratio", "least ratio", "largest difference"]
     columns += [f"{k} start{'s' * (k > 1)}: > {miss:g}" for miss in MISSES for k in STARTS]
