@@ -8,8 +8,8 @@ gradient, of lengths that fall geometrically from .5 to 5e-5, and the best point
 1e-3 (or 1e-2, a clear miss) below the maximum, relative. Predicted: one start misses the more often the more columns,
 100 hardly ever.
 
-Laws as in relu_ipm. Ratios of seconds are from one run on a machine that had other work to do. Finished rows are kept in
-build/relu_against_scip.jsonl: a killed run goes on.
+Laws as in relu_ipm. Ratios of seconds are from one run on a machine that had other work to do. Finished rows are kept
+in build/relu_against_scip.jsonl: a killed run goes on.
 
 Example: python -m benchmarks.relu_against_scip --quick
 """
