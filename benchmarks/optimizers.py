@@ -282,12 +282,16 @@ def main() -> None:
             for method, step in methods.items():
                 if (key := f"{name}|{method}") not in done:
                     waiting[pool.submit(tuned, name, method, step, options.seeds, options.budget)] = key
-        for i, future in enumerate(as_completed(waiting)):
-            key = waiting[future]
-            done[key] = future.result()
-            log.write(json.dumps({"key": key, "settings": settings, "runs": done[key]}) + "\n")
-            log.flush()
-            print(f"\r{i + 1} of {len(waiting)}", end="", file=sys.stderr)
+        try:
+            for i, future in enumerate(as_completed(waiting)):
+                key = waiting[future]
+                done[key] = future.result()
+                log.write(json.dumps({"key": key, "settings": settings, "runs": done[key]}) + "\n")
+                log.flush()
+                print(f"\r{i + 1} of {len(waiting)}", end="", file=sys.stderr)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # the rest would run first
+            raise
     table = {
         name: {m: summary(done[f"{name}|{m}"]) | {"curve": done[f"{name}|{m}"][0]["curve"]} for m in methods}
         for name in options.problems

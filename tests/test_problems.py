@@ -31,6 +31,7 @@ def test_every_problem_is_as_published(name):
     moved = problem.project(simultaneous(problem.game(), start, 1e-3))
     assert all(part.dtype == torch.float64 and bool(part.isfinite().all()) for part in moved.x + moved.y)
     broken = State(tuple(math.nan * part for part in start.x), start.y)
+    assert problem.measure(State(tuple(1e200 * part for part in start.x), start.y)).error > 1
     assert problem.measure(broken).error == math.inf
 
 

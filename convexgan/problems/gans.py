@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from convexgan.certificate import Certificate
-from convexgan.problems.problem import LOST, Measure, Problem, judged
+from convexgan.problems.problem import LOST, Measure, Problem, is_lost, judged
 from convexgan.solution import Solution
 from convexgan.solve import solve
 from convexgan.torch import FreeGenerator, LinearGenerator, Objective, TwoLayerDiscriminator, audit, from_solution
@@ -106,7 +106,7 @@ class GANProblem(Problem):
 
     def measure(self, state: State) -> Measure:
         """The exact best response to the generator, and the distance of its second moment."""
-        if not all(bool(part.isfinite().all()) for part in (*state.x, *state.y)):
+        if is_lost(state):
             return LOST
         game = self._projector
         game.load(state.x, state.y)

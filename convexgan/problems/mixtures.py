@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from convexgan.discrepancy import ipm
 from convexgan.generators import Mixture, MixtureGenerator
 from convexgan.problems.gans import GANProblem
-from convexgan.problems.problem import LOST, Measure, judged
+from convexgan.problems.problem import LOST, Measure, is_lost, judged
 from convexgan.torch import Objective, TwoLayerDiscriminator
 from convexgan.torch.objective import Batch, ModuleGame, Payoff
 from convexgan.updates import State
@@ -64,7 +64,7 @@ class MixtureProblem(GANProblem):
 
     def measure(self, state: State) -> Measure:
         """The exact best response to the weights, and the distance of the second moment."""
-        if not all(bool(part.isfinite().all()) for part in (*state.x, *state.y)):
+        if is_lost(state):
             return LOST
         weights = torch.softmax(state.x[0].detach(), dim=0).numpy()
         settings = {"discriminator": self.options["discriminator"], "bias": self.options.get("bias", "none")}

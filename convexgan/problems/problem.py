@@ -45,7 +45,13 @@ class Measure:
 
 
 LOST = Measure(math.nan, math.nan, math.nan, math.inf, math.inf)
-"""The measure of players that are not finite any more."""
+"""The measure of players that are not finite any more, or so large that their outputs' squares are not."""
+LARGE = 1e50
+
+
+def is_lost(state: State) -> bool:
+    """Whether the players' measure is `LOST`."""
+    return not all(bool((part.abs() < LARGE).all()) for part in (*state.x, *state.y))
 
 
 def judged(value: float, optimum: float, violation: float, distance: float) -> Measure:
