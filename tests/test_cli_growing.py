@@ -72,7 +72,9 @@ def test_the_same_call_again_does_nothing_and_another_one_is_refused(base: Path)
 def test_what_was_refused_before_the_first_checkpoint_does_not_stand_in_the_way(base: Path, tmp_path: Path) -> None:
     call = ["train", base / "pictures.npy", "--progressive", "--out", tmp_path / "cold", *QUICK]
     assert "decay" in refused(*call, "--decay", 2)
+    (tmp_path / "cold" / "history.csv").write_text("size,step,steps,frechet,low,high,floor\n2,0,0,1,1,1,1\n")
     run(*call, "--steps", 0)
+    assert [row["size"] for row in rows(tmp_path / "cold")] == ["4", "8"]
     assert json.loads((tmp_path / "cold" / "report.json").read_text())["state"] == "complete"
     assert "was started with settings steps = 0" in refused(*call)
 

@@ -126,7 +126,10 @@ def grow_run(out: Path, about: dict[str, Any], batch: int, every: int, progress:
     """
     chosen = Selection() if about["warm_start"] is None else selection_of(Path(about["warm_start"]))
     about |= {"selection": asdict(chosen), "every": every}
-    report = prepare(out, about, resume=not _barely_begun(out), parts=("checkpoints", "samples"))
+    anew = _barely_begun(out)
+    report = prepare(out, about, resume=not anew, parts=("checkpoints", "samples"))
+    if anew:
+        (out / "history.csv").unlink(missing_ok=True)
     if report is not None:
         note(f"{out} is complete already; for more steps, take another folder")
         return report
