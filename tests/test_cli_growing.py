@@ -66,7 +66,23 @@ def test_the_same_call_again_does_nothing_and_another_one_is_refused(base: Path)
     before = (base / "warm" / "generator.safetensors").stat().st_mtime_ns
     assert "complete already" in run(*call, *QUICK).stderr
     assert (base / "warm" / "generator.safetensors").stat().st_mtime_ns == before
-    assert "was started with settings" in refused(*call, *QUICK, "--rate", 0.1)
+    assert "was started with settings rate = 0.001, and this is 0.1:" in refused(*call, *QUICK, "--rate", 0.1)
+
+
+def test_what_was_refused_before_the_first_checkpoint_does_not_stand_in_the_way(base: Path, tmp_path: Path) -> None:
+    call = ["train", base / "pictures.npy", "--progressive", "--out", tmp_path / "cold", *QUICK]
+    assert "decay" in refused(*call, "--decay", 2)
+    (tmp_path / "cold" / "history.csv").write_text("size,step,steps,frechet,low,high,floor\n2,0,0,1,1,1,1\n")
+    run(*call, "--steps", 0)
+    assert [row["size"] for row in rows(tmp_path / "cold")] == ["4", "8"]
+    assert json.loads((tmp_path / "cold" / "report.json").read_text())["state"] == "complete"
+    assert "was started with settings steps = 0" in refused(*call)
+
+
+def test_divergence_is_told(base: Path, tmp_path: Path) -> None:
+    call = ["train", base / "pictures.npy", "--progressive", "--out", tmp_path / "cold", *QUICK]
+    done = run(*call, "--rate", 1e9)
+    assert "4 x 4: The players exploded: lower the rates" in done.stderr and "diverged" in done.stdout
 
 
 def test_samples_metrics_and_interpolations_of_it(base: Path, tmp_path: Path) -> None:
@@ -200,7 +216,10 @@ def test_a_killed_run_continues_bit_for_bit(base: Path, tmp_path: Path) -> None:
         ("pictures.npy", ["--warm-start", "nowhere"], "convexgan fit"),
         ("pictures.npy", ["--beta", 1], "--beta is for training without --progressive"),
         ("pictures.npy", ["--batch", 10**13], "pass a smaller one, batch=5000000000000 say; the checkpoint"),
+        ("pictures.npy", ["--batch", 0], "batch must be an integer >= 1"),
+        ("pictures.npy", ["--width", 0], "width must be an integer >= 1"),
         ("pictures.npy", ["--fade", -1], "fade"),
+        ("pictures.npy", ["--fade", 2], "fade must be a share of the steps, at most 1, got 2"),
         ("pictures.npy", ["--extractor", "pixles"], "Did you mean 'pixels'"),
         ("pictures.npy", ["--out", "."], "not a RUN folder"),
     ],

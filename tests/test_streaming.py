@@ -15,6 +15,7 @@ from benchmarks._pictures import power_law
 from convexgan._checks import check_bytes
 from convexgan.moments import Moments
 from convexgan.progressive import passes, streaming
+from convexgan.progressive.device import DeviceFirstPass
 from convexgan.progressive.histogram import Quantiles
 from convexgan.progressive.passes import ArrayPictures, Journal, run_pass
 from convexgan.progressive.pyramid import box_pyramid, box_sums, interpolate, pool, upsample
@@ -312,9 +313,31 @@ def test_devices_that_are_not_there_or_imprecise_are_refused():
     model = cg.ProgressiveConvexGAN(ranks=RANKS)
     with pytest.raises(ValueError, match="device 'nowhere' is not there"):
         model.fit(IMAGES, device="nowhere")
-    torch.set_float32_matmul_precision("high")
-    try:
-        with pytest.raises(ValueError, match="TF32"):
-            model.fit(IMAGES, device="cpu")
-    finally:
-        torch.set_float32_matmul_precision("highest")
+    with pytest.raises(ValueError, match="device 'meta' is not there"):  # it has shapes and no numbers
+        model.fit(IMAGES, device="meta")
+    settings = torch.backends.cuda.matmul
+    for coarse in (
+        lambda: torch.set_float32_matmul_precision("high"),
+        lambda: setattr(settings, "fp32_precision", "tf32"),
+    ):
+        coarse()
+        try:
+            with pytest.raises(ValueError, match="TF32"):
+                model.fit(IMAGES, device="cpu")
+        finally:
+            torch.set_float32_matmul_precision("highest")
+
+
+def test_a_pass_on_a_device_ends_with_the_same_bits_wherever_it_was_recorded():
+    whole, broken = (DeviceFirstPass(16, 8, 3, "cpu") for _ in range(2))
+    for block in np.array_split(IMAGES, 5):
+        whole.update(block)
+        broken.update(block)
+        state = {name: np.asarray(value) for name, value in broken.state().items()}
+        broken = broken.empty()
+        broken.restore(state)
+    for sums in (whole, broken):
+        sums.finish()
+    assert broken.count == whole.count == len(IMAGES)
+    assert np.array_equal(broken.mean, whole.mean)
+    assert np.array_equal(broken.moments.second, whole.moments.second)

@@ -223,6 +223,8 @@ def test_a_rate_for_each_parameter():
     same, part = ends[0.1, 0.1], ends[0.1, 0.0]
     assert all(torch.equal(a, b) for a, b in zip(ends[0.1], same, strict=True))
     assert torch.equal(part[0], same[0]) and not part[1].any() and same[1].any()
+    with pytest.raises(ValueError, match=r"rates has 3 numbers for the 2 parameters .*generator"):
+        train(G, D, X, None, Objective(beta=0.1), rates=((0.1, 0.1, 0.1), 0.1), steps=1)
 
 
 def test_new_resolutions_fade_in():

@@ -126,7 +126,10 @@ def grow_run(out: Path, about: dict[str, Any], batch: int, every: int, progress:
     """
     chosen = Selection() if about["warm_start"] is None else selection_of(Path(about["warm_start"]))
     about |= {"selection": asdict(chosen), "every": every}
-    report = prepare(out, about, resume=True, parts=("checkpoints", "samples"))
+    anew = _barely_begun(out)
+    report = prepare(out, about, resume=not anew, parts=("checkpoints", "samples"))
+    if anew:
+        (out / "history.csv").unlink(missing_ok=True)
     if report is not None:
         note(f"{out} is complete already; for more steps, take another folder")
         return report
@@ -165,11 +168,20 @@ def grow_run(out: Path, about: dict[str, Any], batch: int, every: int, progress:
         watch.plot()
     except ModuleNotFoundError as error:
         note(f"no curve.png: {error}")
+    for size, run in zip(generator.sizes, runs, strict=False):
+        if run.outcome is Outcome.DIVERGED:
+            note(f"{size} x {size}: {run.outcome.sentence}")
     stages = [
         {"size": size, "outcome": run.outcome.value, "steps": run.steps, **run.history[-1]}
         for size, run in zip(generator.sizes, runs, strict=False)
     ]
     return write_report(out, pictures, about, {"stages": stages, "generator": generator.shape()})
+
+
+def _barely_begun(out: Path) -> bool:
+    """Whether a run in the folder ended before it left anything to go on with: then it may be another one's."""
+    checkpoints = out / "checkpoints"
+    return checkpoints.is_dir() and not any(checkpoints.iterdir()) and not (out / "generator.safetensors").exists()
 
 
 def _cores() -> int:

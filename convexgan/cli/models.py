@@ -71,6 +71,7 @@ def fit(
     """
     from convexgan.cli.runs import COLUMNS, fit_run, peak_memory, prepare, stage_rows, write_report
     from convexgan.progressive.cluster import connect
+    from convexgan.progressive.device import check_device
     from convexgan.progressive.passes import Journal, as_pictures
 
     settings: dict[str, Any] = {
@@ -83,6 +84,8 @@ def fit(
         "skip": skip,
         "random_state": seed,
     }
+    if device is not None:
+        check_device(device)  # before pictures are read, which may take long
     chosen = Selection(tuple(having or ()), tuple(lacking or ()), split, count, crop)
     limit = physical_memory() // 2 if memory is None else check_bytes(memory, "--memory")
     about = {"data": data, "size": size, "selection": asdict(chosen), "settings": settings, "memory": limit}

@@ -72,14 +72,23 @@ def _resumed(folder: Path, about: dict[str, Any], earlier: dict[str, Any]) -> di
     started = earlier.get("about")
     if not isinstance(started, dict):
         raise ValueError(f"{folder / 'report.json'} is damaged (it does not say what was run): leave --resume out.")
+    about, started = _entries(about), _entries(started)
     differing = sorted(name for name in about.keys() | started.keys() if about.get(name) != started.get(name))
     if differing:
         name = differing[0]
         raise ValueError(
             f"{folder} was started with {name} = {started.get(name)!r}, and this is {about.get(name)!r}: "
-            "resume with the same options, or leave --resume out."
+            "pass the same options, or another folder."
         )
     return earlier if earlier.get("state") == "complete" else None
+
+
+def _entries(about: dict[str, Any]) -> dict[str, Any]:
+    """What was run, each setting on its own."""
+    found: dict[str, Any] = {}
+    for name, value in about.items():
+        found |= {f"{name} {part}": own for part, own in value.items()} if isinstance(value, dict) else {name: value}
+    return found
 
 
 def read_report(folder: Path) -> dict[str, Any]:

@@ -114,11 +114,11 @@ def train(
             "steps": steps,
             "r1": r1,
         }
-        settings |= {"width": width or 32, "decay": decay, "extractor": extractor, "seed": seed}
+        settings |= {"width": 32 if width is None else width, "decay": decay, "extractor": extractor, "seed": seed}
         settings["mixed_precision"] = mixed_precision
         _grow(out, {"data": data, "size": size, "warm_start": warm_start, "settings": settings}, batch, every, as_json)
         return
-    width, batch = width or 64, batch or 256
+    width, batch = 64 if width is None else width, 256 if batch is None else batch
     import torch
 
     from convexgan import torch as gan
@@ -185,7 +185,7 @@ def _grow(out: Path, about: dict[str, Any], batch: int | None, every: int, as_js
     """Train a progressive generator and say what became of it."""
     from convexgan.cli.growing import grow_run
 
-    report = grow_run(out, about, batch or 64, every, sys.stderr.isatty())
+    report = grow_run(out, about, 64 if batch is None else batch, every, sys.stderr.isatty())
     if as_json:
         print_json(report)
         return

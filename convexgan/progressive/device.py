@@ -5,6 +5,7 @@ What `streaming` computes with numpy, and with the same meaning; decompositions 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from convexgan.moments import SINGLE, Moments
 from convexgan.progressive.pyramid import unit
 from convexgan.progressive.sums import FirstPass, Product
 
+SUMS = ("sums.count", "sums.pilot", "sums.linear", "sums.gram")  # of a first pass, in its journal
+
 
 def check_device(name: str) -> str:
     """The name of a device that torch has, on which it multiplies single precision as such."""
@@ -22,10 +25,16 @@ def check_device(name: str) -> str:
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("devices need torch: pip install 'convexgan[torch]'.", name=error.name) from None
     try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:  # torch asserts where there is no CUDA
-        raise ValueError(f"device {name!r} is not there ({str(error).splitlines()[0]}): use cuda, or none.") from None
-    if torch.backends.cuda.matmul.allow_tf32:
+        torch.zeros(1, dtype=torch.float64, device=name).cpu()
+    except (RuntimeError, AssertionError, TypeError) as error:  # torch asserts where there is no CUDA
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device {name!r} is not there ({reason}): name another, or leave it out.") from None
+    matmul = torch.backends.cuda.matmul
+    try:
+        coarse = matmul.allow_tf32
+    except RuntimeError:  # it refuses to say where the newer setting was used
+        coarse = matmul.fp32_precision == "tf32"
+    if coarse:
         raise ValueError(
             "torch multiplies in TF32, to three digits: call torch.set_float32_matmul_precision('highest')."
         )
@@ -72,9 +81,19 @@ class DeviceFirstPass(FirstPass):
         return DeviceFirstPass(self.finest, self.base, self.channels, self.device)
 
     def state(self) -> dict[str, Any]:
-        """Arrays for a journal."""
-        self.finish()
-        return super().state()
+        """Arrays for a journal: the sums as they are, so that the last bits do not depend on when it is written."""
+        sums = [part.cpu().numpy() for part in self._sums[1:]]
+        return super().state() | dict(zip(SUMS, [*self._sums[:1], *sums], strict=False))
+
+    def restore(self, arrays: Mapping[str, Any]) -> None:
+        """Back to a recorded state."""
+        import torch
+
+        super().restore(arrays)
+        self._sums = []
+        if SUMS[0] in arrays:
+            kept = (torch.from_numpy(arrays[name]).to(self.device) for name in SUMS[1:])
+            self._sums = [int(arrays[SUMS[0]]), *kept]
 
 
 class DeviceProduct(Product):

@@ -145,7 +145,7 @@ def audit(
 def settings_of(discriminator: Any, objective: Objective) -> dict[str, Any]:
     """The game as `certify` takes it: discriminator, bias, beta, lam, regularizer, generator_penalty."""
     if objective.loss != "wasserstein":
-        raise ValueError("the optimum is known for loss='wasserstein' only: duality_gap measures the others.")
+        raise ValueError("the optimum is known for loss='wasserstein' only; duality_gap measures 'classic' too.")
     found: dict[str, Any] = {"beta": objective.beta, "lam": objective.lam, "bias": "none"}
     found |= {"regularizer": objective.regularizer, "generator_penalty": objective.generator_penalty}
     if isinstance(discriminator, ExactDiscriminatorLoss | TwoLayerDiscriminator):

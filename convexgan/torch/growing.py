@@ -130,7 +130,9 @@ def grow(
     """
     sizes = generator.sizes if sizes is None else tuple(sizes)
     make = discriminator or (lambda size: ConvolutionalDiscriminator(size, generator.channels))
-    check_number(old_rate, "old_rate"), check_number(fade, "fade")
+    check_number(old_rate, "old_rate")
+    if check_number(fade, "fade") > 1:
+        raise ValueError(f"fade must be a share of the steps, at most 1, got {fade!r}.")
     settings: dict[str, Any] = {"optimizer": ADAM, "batch": 64, "averaged": 0.999}
     settings |= options | {"objective": objective, "steps": steps}
     sources = {size: _source(generator, images, size, flip) for size in sizes}

@@ -29,6 +29,7 @@ from convexgan.updates import (
     simultaneous,
     unrolled,
 )
+from convexgan.updates.game import pair
 
 METHODS: dict[str, Callable[..., State]] = {
     "simultaneous": simultaneous,
@@ -133,8 +134,12 @@ def train(
     step = resolve_step(method, optimizer, isinstance(discriminator, ExactDiscriminatorLoss))
     if _function(step) in ZERO_SUM and not objective.zero_sum:
         raise ValueError(f"loss={objective.loss!r} is not a zero-sum game, which method={_described(method)!r} is for.")
+    game = ModuleGame(Payoff(generator, discriminator, objective), mixed_precision)
+    for rate, names in zip(pair(rates), (game.names_x, game.names_y), strict=True):
+        if isinstance(rate, tuple) and len(rate) != len(names):
+            raise ValueError(f"rates has {len(rate)} numbers for the {len(names)} parameters {names}: pass one each.")
     loop = Loop(
-        ModuleGame(Payoff(generator, discriminator, objective), mixed_precision),
+        game,
         Batches(data, latents, batch, generator, rng),
         step,
         _check_rates(rates),
