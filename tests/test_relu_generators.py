@@ -141,9 +141,10 @@ def test_kinds_of_gaussian_answers():
     full = relu_game(X, cg.GaussianLatent(2), lam=30.0)
     assert thin.certificate.kind == "bounded" and thin.value >= full.value
     assert 0.9 * full.value <= thin.certificate.bound <= full.value * (1 + 1e-6)
-    with pytest.raises(cg.InfeasibleError) as error:
-        relu_game(X, cg.GaussianLatent(1), beta=0.1)
-    assert relu_game(X, cg.GaussianLatent(1), beta=error.value.smallest_beta).status == "optimal"
+    for beta in (0.1, 1e-3):  # which one latent does not reach, and no number of them
+        with pytest.raises(cg.InfeasibleError) as error:
+            relu_game(X, cg.GaussianLatent(1), beta=beta)
+        assert relu_game(X, cg.GaussianLatent(1), beta=error.value.smallest_beta).status == "optimal"
     for sol in (plain, centred, moved, thin):
         again = cg.verify(cg.Certificate.from_json(sol.certificate.to_json()), X + 1 if sol is moved else X)
         assert again.kind == sol.certificate.kind
@@ -241,12 +242,14 @@ def test_free_rows_with_a_price_and_sums():
     assert penalized.certificate.kind == "bounded" and penalized.certificate.gap < 0.1
 
 
-def test_what_no_generator_reaches_is_named_with_a_repair():
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_what_no_generator_reaches_is_named_with_a_repair(reduction):
     X, Z = np.random.default_rng(0).standard_normal((2, 9, 1))
     with pytest.raises(cg.InfeasibleError) as error:
-        relu_game(X, Z, beta=1e-3)
-    assert relu_game(X, Z, beta=error.value.smallest_beta).certificate.kind == "bounded"
-    assert relu_game(X, Z, beta=1e-3, throw=False).status == "infeasible"
+        relu_game(X, Z, beta=1e-3, reduction=reduction)
+    sol = relu_game(X, Z, beta=error.value.smallest_beta, reduction=reduction)
+    assert sol.certificate.kind == "bounded"
+    assert relu_game(X, Z, beta=1e-3, reduction=reduction, throw=False).status == "infeasible"
 
 
 @pytest.mark.parametrize("Z", [None, np.random.default_rng(5).standard_normal((9, 2)), cg.GaussianLatent(2)])
@@ -271,4 +274,5 @@ def test_nothing_is_generated_where_nothing_is_asked(Z):
     for budget in ({"beta": 9.0}, {"lam": 0.0}):
         sol = relu_game(X, Z, **budget)
         assert sol.certificate.kind == "saddle" and sol.value <= 1e-9
-    assert relu_game(np.zeros((3, 2)), cg.GaussianLatent(2), beta=0.1).value == 0
+        assert relu_game(np.zeros((3, 2)), Z, **budget).value == 0
+    assert relu_game(np.zeros((3, 2)), cg.GaussianLatent(2), lam=1.0).value == 0
