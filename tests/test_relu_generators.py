@@ -276,3 +276,16 @@ def test_nothing_is_generated_where_nothing_is_asked(Z):
         assert sol.certificate.kind == "saddle" and sol.value <= 1e-9
         assert relu_game(np.zeros((3, 2)), Z, **budget).value == 0
     assert relu_game(np.zeros((3, 2)), cg.GaussianLatent(2), lam=1.0).value == 0
+
+
+def test_a_price_on_data_that_are_not_centred_by_many_deviations():
+    """Where nothing varies yet the deviation's slope in the level has no limit: rounding there must not matter."""
+    X = np.random.default_rng(10).standard_normal((10, 1))[1:]
+    X /= np.sqrt(np.mean(X**2))
+    mean, ends = X.mean(axis=0), np.array([np.maximum(X, 0).mean(), np.maximum(-X, 0).mean()])
+    s = np.linspace(1e-3, 3, 3001)
+    seen = np.array([Gaussian(np.full((1, 1), t), mean).values(np.array([[1.0], [-1.0]])) for t in s])
+    for lam in (0.3, 2.0):
+        sol = relu_game(X, cg.GaussianLatent(1), generator=Linear(bias=True), lam=lam)
+        cost = s**2 + float(mean @ mean) + lam * np.abs(seen - ends).max(axis=1)
+        assert cost.min() * (1 - 1e-4) <= sol.value <= cost.min() * (1 + 1e-5)

@@ -250,9 +250,11 @@ class _Program:
         """The optimum of cost plus lam times the level: where the price of the level is lam."""
         from scipy.optimize import brentq  # here: `import convexgan` stays light
 
-        tried: list[_Optimum] = []
+        tried = [replace(self.nothing, level=highest)]
 
         def excess(level: float) -> float:
+            if level == highest:
+                return -lam
             try:
                 found = self.at(level)
             except SolverError:  # at the edge of feasibility
