@@ -11,7 +11,10 @@ from scipy.optimize import brute
 
 import convexgan as cg
 from convexgan.arrangements import maximize_difference
+from convexgan.discriminators import ReLU, TwoLayerDiscriminator
+from convexgan.games import SampleGame
 from convexgan.games.gaussian_law import Gaussian, Sample, variance_at
+from convexgan.gaussian_certificate import dual_bound, guaranteed
 from convexgan.generators import Free, Linear
 from tests.generators import rotation, seeds
 
@@ -289,3 +292,15 @@ def test_a_price_on_data_that_are_not_centred_by_many_deviations():
         sol = relu_game(X, cg.GaussianLatent(1), generator=Linear(bias=True), lam=lam)
         cost = s**2 + float(mean @ mean) + lam * np.abs(seen - ends).max(axis=1)
         assert cost.min() * (1 - 1e-4) <= sol.value <= cost.min() * (1 + 1e-5)
+
+
+def test_large_neurons_that_cancel_prove_nothing_about_gaussian_laws():
+    """With beta = 0 two opposite points determine the law: S = pi / 2 times their second moment."""
+    rng, x = np.random.default_rng(0), np.array([0.3, 0.77])
+    game, best = SampleGame(np.array([x, -x]), ReLU(), 0.0, None, None), np.pi / 2 * float(x @ x)
+    for _ in range(500):
+        u, outer = rng.standard_normal(2), rng.standard_normal(3) * 10 ** rng.uniform(2, 20)
+        neurons = u / np.linalg.norm(u) + 1e-16 * rng.integers(-3, 4, (3, 2))
+        outer[-1] = -outer[:-1].sum()
+        critic = TwoLayerDiscriminator(neurons, outer, ReLU())
+        assert max(dual_bound(game, critic), guaranteed(game, critic, np.ones(3))) <= best * (1 + 1e-9)
