@@ -81,7 +81,7 @@ def test_one_column_by_hand(seed):
     beta, lam = rng.uniform(0.02, 0.5), rng.uniform(0.2, 3)
     s = ROOT * max(ends.max() - beta, 0.0)
     if s / ROOT > ends.min() + beta:
-        with pytest.raises(cg.InfeasibleError) as error:
+        with pytest.raises(cg.InfeasibleError, match=r"bias=True") as error:
             relu_game(X, cg.GaussianLatent(1), beta=beta)
         least = error.value.smallest_beta
         assert (ends.max() - ends.min()) / 2 <= least * (1 + 1e-9) <= (ends.max() - ends.min()) / 2 * 1.02

@@ -103,8 +103,9 @@ def solve_gaussian(
         values, vectors = np.linalg.eigh(found.covariance)
     except _OutOfReachError:
         least = size * narrow.least()
+        other = "lam=" if mean.any() else "lam=, or Linear(bias=True) if the data are not centred"
         raise InfeasibleError(
-            f"no Gaussian law of the generator's comes within beta: use beta >= {least!r}, or lam=.",
+            f"no Gaussian law of the generator's comes within beta: use beta >= {least!r}, or {other}.",
             smallest_beta=least,
         ) from None
     root = np.sqrt(np.maximum(values, 0))[::-1][:rank]
