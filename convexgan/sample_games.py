@@ -12,7 +12,7 @@ from convexgan._checks import check_number
 from convexgan.discriminators import ReLU
 from convexgan.exceptions import InfeasibleError, SolverError
 from convexgan.games import SampleGame
-from convexgan.generators import Free, GeneratorClass, Mixture
+from convexgan.generators import Free, GeneratorClass, Linear, Mixture
 from convexgan.latents import Latent, SampleLatent, as_latent
 from convexgan.problem import Activation
 from convexgan.sample_certificate import read_sample_game, search_limits
@@ -50,7 +50,8 @@ def solve_sample_game(
     _refuse(given, generator, activation)
     latent, points = _read_latent(generator, Z, game)
     method = choose_method(game, generator, latent, points)
-    uses_gap = method in ("double_oracle", "fixed_patterns", "semi_infinite")
+    biased = isinstance(generator, Linear) and generator.bias
+    uses_gap = method in ("double_oracle", "fixed_patterns") or (method == "semi_infinite" and biased)
     given = {"rng": rng is not None and method != "fixed_patterns", "gap": gap is not None and not uses_gap}
     _refuse(given, generator, activation)
     gap = None if gap is None else check_number(gap, "gap")

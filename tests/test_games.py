@@ -209,6 +209,7 @@ def test_a_referee_sees_another_sample():
         ({"generator": "linear", "Z": cg.GaussianLatent(2), "bias": "penalized"}, "need bias='none'"),
         ({"generator": "linear", "Z": cg.GaussianLatent(2), "discriminator": ReLU(0.1)}, "slope 0"),
         ({"generator": "linear", "Z": cg.GaussianLatent(2), "rng": 0}, "rng has no meaning"),
+        ({"generator": "linear", "Z": cg.GaussianLatent(2), "gap": 0.1}, "gap has no meaning"),
         ({"generator": "linear", "Z": np.ones((3, 2)), "reduction": "sum"}, "same number of rows"),
         ({"generator": Free(3), "Z": np.ones((2, 2))}, "Z has 2 rows"),
         ({"generator": "free", "discriminator": ReLU(1.5)}, "slope of at most 1"),

@@ -11,7 +11,10 @@ from scipy.optimize import brute
 
 import convexgan as cg
 from convexgan.arrangements import maximize_difference
+from convexgan.discriminators import ReLU, TwoLayerDiscriminator
+from convexgan.games import SampleGame
 from convexgan.games.gaussian_law import Gaussian, Sample, variance_at
+from convexgan.gaussian_certificate import dual_bound, guaranteed
 from convexgan.generators import Free, Linear
 from tests.generators import rotation, seeds
 
@@ -78,7 +81,7 @@ def test_one_column_by_hand(seed):
     beta, lam = rng.uniform(0.02, 0.5), rng.uniform(0.2, 3)
     s = ROOT * max(ends.max() - beta, 0.0)
     if s / ROOT > ends.min() + beta:
-        with pytest.raises(cg.InfeasibleError) as error:
+        with pytest.raises(cg.InfeasibleError, match=r"bias=True") as error:
             relu_game(X, cg.GaussianLatent(1), beta=beta)
         least = error.value.smallest_beta
         assert (ends.max() - ends.min()) / 2 <= least * (1 + 1e-9) <= (ends.max() - ends.min()) / 2 * 1.02
@@ -141,9 +144,10 @@ def test_kinds_of_gaussian_answers():
     full = relu_game(X, cg.GaussianLatent(2), lam=30.0)
     assert thin.certificate.kind == "bounded" and thin.value >= full.value
     assert 0.9 * full.value <= thin.certificate.bound <= full.value * (1 + 1e-6)
-    with pytest.raises(cg.InfeasibleError) as error:
-        relu_game(X, cg.GaussianLatent(1), beta=0.1)
-    assert relu_game(X, cg.GaussianLatent(1), beta=error.value.smallest_beta).status == "optimal"
+    for beta in (0.1, 1e-3):  # which one latent does not reach, and no number of them
+        with pytest.raises(cg.InfeasibleError) as error:
+            relu_game(X, cg.GaussianLatent(1), beta=beta)
+        assert relu_game(X, cg.GaussianLatent(1), beta=error.value.smallest_beta).status == "optimal"
     for sol in (plain, centred, moved, thin):
         again = cg.verify(cg.Certificate.from_json(sol.certificate.to_json()), X + 1 if sol is moved else X)
         assert again.kind == sol.certificate.kind
@@ -241,12 +245,14 @@ def test_free_rows_with_a_price_and_sums():
     assert penalized.certificate.kind == "bounded" and penalized.certificate.gap < 0.1
 
 
-def test_what_no_generator_reaches_is_named_with_a_repair():
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_what_no_generator_reaches_is_named_with_a_repair(reduction):
     X, Z = np.random.default_rng(0).standard_normal((2, 9, 1))
     with pytest.raises(cg.InfeasibleError) as error:
-        relu_game(X, Z, beta=1e-3)
-    assert relu_game(X, Z, beta=error.value.smallest_beta).certificate.kind == "bounded"
-    assert relu_game(X, Z, beta=1e-3, throw=False).status == "infeasible"
+        relu_game(X, Z, beta=1e-3, reduction=reduction)
+    sol = relu_game(X, Z, beta=error.value.smallest_beta, reduction=reduction)
+    assert sol.certificate.kind == "bounded"
+    assert relu_game(X, Z, beta=1e-3, reduction=reduction, throw=False).status == "infeasible"
 
 
 @pytest.mark.parametrize("Z", [None, np.random.default_rng(5).standard_normal((9, 2)), cg.GaussianLatent(2)])
@@ -271,4 +277,30 @@ def test_nothing_is_generated_where_nothing_is_asked(Z):
     for budget in ({"beta": 9.0}, {"lam": 0.0}):
         sol = relu_game(X, Z, **budget)
         assert sol.certificate.kind == "saddle" and sol.value <= 1e-9
-    assert relu_game(np.zeros((3, 2)), cg.GaussianLatent(2), beta=0.1).value == 0
+        assert relu_game(np.zeros((3, 2)), Z, **budget).value == 0
+    assert relu_game(np.zeros((3, 2)), cg.GaussianLatent(2), lam=1.0).value == 0
+
+
+def test_a_price_on_data_that_are_not_centred_by_many_deviations():
+    """Where nothing varies yet the deviation's slope in the level has no limit: rounding there must not matter."""
+    X = np.random.default_rng(10).standard_normal((10, 1))[1:]
+    X /= np.sqrt(np.mean(X**2))
+    mean, ends = X.mean(axis=0), np.array([np.maximum(X, 0).mean(), np.maximum(-X, 0).mean()])
+    s = np.linspace(1e-3, 3, 3001)
+    seen = np.array([Gaussian(np.full((1, 1), t), mean).values(np.array([[1.0], [-1.0]])) for t in s])
+    for lam in (0.3, 2.0):
+        sol = relu_game(X, cg.GaussianLatent(1), generator=Linear(bias=True), lam=lam)
+        cost = s**2 + float(mean @ mean) + lam * np.abs(seen - ends).max(axis=1)
+        assert cost.min() * (1 - 1e-4) <= sol.value <= cost.min() * (1 + 1e-5)
+
+
+def test_large_neurons_that_cancel_prove_nothing_about_gaussian_laws():
+    """With beta = 0 two opposite points determine the law: S = pi / 2 times their second moment."""
+    rng, x = np.random.default_rng(0), np.array([0.3, 0.77])
+    game, best = SampleGame(np.array([x, -x]), ReLU(), 0.0, None, None), np.pi / 2 * float(x @ x)
+    for _ in range(500):
+        u, outer = rng.standard_normal(2), rng.standard_normal(3) * 10 ** rng.uniform(2, 20)
+        neurons = u / np.linalg.norm(u) + 1e-16 * rng.integers(-3, 4, (3, 2))
+        outer[-1] = -outer[:-1].sum()
+        critic = TwoLayerDiscriminator(neurons, outer, ReLU())
+        assert max(dual_bound(game, critic), guaranteed(game, critic, np.ones(3))) <= best * (1 + 1e-9)

@@ -65,9 +65,10 @@ def solve_fixed_patterns(
             if nearest.weights is not None:
                 reached = nearest.reached * (1 + 1e-6)
                 if game.beta is not None and reached > game.beta and not nearest.over:
+                    least = reached * game.rows  # in the caller's units
                     raise InfeasibleError(
-                        f"no generator found within beta: use beta >= {reached!r}, more latents, or lam=.",
-                        smallest_beta=reached,
+                        f"no generator found within beta: use beta >= {least!r}, more latents, or lam=.",
+                        smallest_beta=least,
                     )
                 search.descend(nearest.weights)
     except KeyboardInterrupt:

@@ -76,13 +76,13 @@ def generator_response(game: SampleGame, critic: TwoLayerDiscriminator, time_lim
     charge = 0.0 if game.beta is None else game.beta * critic.norm
     if critic.norm == 0:
         return float(game.cost(game.particles).min()) if game.particles is not None else 0.0
-    real = float((critic(game.data) - _rounding(game, critic, game.data)).mean())
+    real = float((critic(game.data) - rounding(game, critic, game.data)).mean())
     if game.particles is None and game.data.shape[1] > 1:
         reach = np.abs(critic.outer) @ np.abs(critic.neurons) / game.penalty  # minimisers are within half of it
         lowest = game.penalty * cheapest(game, critic, time_limit=time_limit).bound
-        return real - charge + lowest - float(_rounding(game, critic, reach[None, :])[0])
+        return real - charge + lowest - float(rounding(game, critic, reach[None, :])[0])
     points = game.particles if game.particles is not None else _candidates(game, critic)
-    return real - charge + float((game.cost(points) - critic(points) - _rounding(game, critic, points)).min())
+    return real - charge + float((game.cost(points) - critic(points) - rounding(game, critic, points)).min())
 
 
 def cheapest(
@@ -95,7 +95,7 @@ def cheapest(
     return minimize_rectified(rows[:, :-1], rows[:, -1], weights, start, tol=tol, time_limit=time_limit)
 
 
-def _rounding(game: SampleGame, critic: TwoLayerDiscriminator, rows: Array) -> Array:
+def rounding(game: SampleGame, critic: TwoLayerDiscriminator, rows: Array) -> Array:
     """How far rounding may move the scores: a share of the sum over j of |v_j| s(|u_j| . |x| + |b_j|)."""
     sizes = np.abs(rows) @ np.abs(critic.neurons).T + np.abs(critic.biases)
     if isinstance(game.activation, ReLU):

@@ -38,6 +38,10 @@ UNUSED = 1e-10  # share of the largest multiplier
 NEAREST = 1e-2  # relative accuracy of the smallest feasible level
 
 
+class _OutOfReachError(Exception):
+    """No law is within the level."""
+
+
 @dataclass(frozen=True, eq=False)
 class GaussianAnswer:
     """The law N(mean, factor'factor) and the discriminator that belongs to it.
@@ -79,8 +83,12 @@ def solve_gaussian(
     deadline = np.inf if time_limit is None else time.monotonic() + time_limit
     rows = game.data @ basis / size
     budget = None if game.beta is None else game.beta / size, None if game.lam is None else game.lam / unit
+    p = basis.shape[1]
+    search = narrow = _Program(rows, mean @ basis / size, np.eye(p), deadline, progress)
+    if rank < p:
+        axes = np.linalg.svd(rows - search.mean, full_matrices=False)[2][:rank]
+        narrow = _Program(rows, search.mean, axes.T, deadline, progress)
     try:
-        search = _Program(rows, mean @ basis / size, np.eye(basis.shape[1]), deadline, progress)
         found = search.best(*budget)
         proof = search.witnesses(found)
         if game.lam is not None and (found.outer < 0).any():  # such neurons prove little: see `guaranteed`
@@ -88,15 +96,18 @@ def solve_gaussian(
             proof = relaxed.witnesses(relaxed.best(*budget))
         values, vectors = np.linalg.eigh(found.covariance)
         if np.count_nonzero(values > RANK * values.max(initial=0.0)) > rank:
-            axes = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)[2][:rank]
-            search = _Program(rows, search.mean, axes.T, deadline, progress)
+            search = narrow
             found = search.best(*budget)
         if budget[0] is not None:
             found = search.within(found, budget[0])
         values, vectors = np.linalg.eigh(found.covariance)
-    except InfeasibleError as error:
-        least = error.smallest_beta * size
-        raise InfeasibleError(f"{error}: use beta >= {least!r}, or lam=.", smallest_beta=least) from None
+    except _OutOfReachError:
+        least = size * narrow.least()
+        other = "lam=" if mean.any() else "lam=, or Linear(bias=True) if the data are not centred"
+        raise InfeasibleError(
+            f"no Gaussian law of the generator's comes within beta: use beta >= {least!r}, or {other}.",
+            smallest_beta=least,
+        ) from None
     root = np.sqrt(np.maximum(values, 0))[::-1][:rank]
     factor = size * root[:, None] * (basis @ vectors[:, ::-1][:, :rank]).T
     status = "optimal" if found.finished and time.monotonic() <= search.deadline else "stopped"
@@ -145,15 +156,15 @@ class _Program:
 
     def best(self, beta: float | None, lam: float | None) -> _Optimum:
         """The optimum under a constraint or at a price of ipm."""
-        highest = self._peaks(self.nothing.covariance)[1][1]
-        if lam == 0 or (beta is not None and highest <= beta):
+        highest = self._highest()
+        if lam == 0 or highest <= (beta or 0.0):
             return self.nothing
-        if beta is not None:
-            found = self.at(beta)
-            if found is None:
-                raise InfeasibleError("no Gaussian law of the generator's comes within beta", self._least(highest))
-            return found
-        return self._priced(lam or 0.0, highest)
+        if beta is None:
+            return self._priced(lam or 0.0, highest)
+        found = self.at(beta)
+        if found is None:
+            raise _OutOfReachError
+        return found
 
     def witnesses(self, found: _Optimum) -> tuple[Array, Array, Array]:
         """The cuts that hold the optimum, their outer weights, and the deviations that they see."""
@@ -193,6 +204,10 @@ class _Program:
                 break
             found = tighter
         return replace(found, finished=False)
+
+    def _highest(self) -> float:
+        """The level at which no generator is needed."""
+        return self._peaks(self.nothing.covariance)[1][1]
 
     def _proved(self, found: _Optimum) -> float:
         """The bound on the optimum's ipm."""
@@ -236,9 +251,11 @@ class _Program:
         """The optimum of cost plus lam times the level: where the price of the level is lam."""
         from scipy.optimize import brentq  # here: `import convexgan` stays light
 
-        tried: list[_Optimum] = []
+        tried = [replace(self.nothing, level=highest)]
 
         def excess(level: float) -> float:
+            if level == highest:
+                return -lam
             try:
                 found = self.at(level)
             except SolverError:  # at the edge of feasibility
@@ -252,9 +269,9 @@ class _Program:
             brentq(excess, 0.0, highest, xtol=1e-12 * highest, rtol=1e-13)
         return min(tried, key=lambda found: float(np.trace(found.covariance)) + lam * found.level)
 
-    def _least(self, highest: float) -> float:
+    def least(self) -> float:
         """A level with an answer that is proved, little above the smallest."""
-        low, high, found = 0.0, highest, self.nothing
+        low, high, found = 0.0, self._highest(), self.nothing
         while high - low > NEAREST * high:
             middle = self.at((low + high) / 2)
             if middle is None:
