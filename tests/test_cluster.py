@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ class Slow(ArrayPictures):
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     from distributed import Client, LocalCluster
 
-    with pytest.MonkeyPatch.context() as patched:
+    with mock.patch.dict(os.environ), pytest.MonkeyPatch.context() as patched:  # Dask leaves OMP_NUM_THREADS=1 there
         patched.setenv("CONVEXGAN_BLOCKS", str(tmp_path_factory.mktemp("dask") / "blocks"))
         patched.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
         options: dict[str, Any] = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
