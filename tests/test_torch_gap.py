@@ -297,7 +297,7 @@ def test_bad_input_is_named():
         audit(X[:, :3], "quadratic", X, objective=Objective(beta=1.0))
     with pytest.raises(ValueError, match="exactly one of beta and lam"):
         audit(G, D, X)
-    with pytest.raises(ValueError, match="duality_gap measures .classic. too"):
+    with pytest.raises(ValueError, match="duality_gap measures"):
         audit(G, D, X, objective=Objective(beta=1.0, loss="classic"))
     with pytest.raises(ValueError, match="need the rows themselves"):
         audit(G, "relu", cg.Moments.from_array(X), objective=Objective(beta=1.0))
