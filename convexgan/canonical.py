@@ -170,12 +170,17 @@ def common_rows(data: Moments, latent: Latent | None, points: int | None) -> int
     fake = points
     if latent is not None:
         fake = latent.moments().count
-    if data.count is None or fake is None or data.count != fake:
+    return check_sums(data.count, fake, "Z")
+
+
+def check_sums(data: int | None, other: int | None, name: str) -> int:
+    """The number of rows of X, which sums compare with as many others; raises ValueError unless they are as many."""
+    if data is None or data != other:
         raise ValueError(
-            f"reduction='sum' compares sums, so X and Z need the same number of rows, got {data.count} and {fake}: "
+            f"reduction='sum' compares sums, so X and {name} need the same number of rows, got {data} and {other}: "
             "use reduction='mean'."
         )
-    return data.count
+    return data
 
 
 def check_same_columns(X: Moments, Y: Moments, name: str = "Y") -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import as_rows, check_choice, check_columns, check_count, check_finite, check_number
-from convexgan.canonical import check_bias, check_budget
+from convexgan.canonical import check_bias, check_budget, check_sums
 from convexgan.certificate import Certificate, Evidence, Kind, relative_gap
 from convexgan.discriminators import ReLU, TwoLayerDiscriminator, activation_from, parameters
 from convexgan.games import (
@@ -151,11 +151,8 @@ def certify_rows(game: SampleGame, Y: Any, *, tol: float, time_limit: float | No
     rows = as_rows(Y, "Y").astype(np.float64)
     check_columns(rows, game.data.shape[1], "Y", "X")
     check_finite(rows, "Y")
-    if game.rows > 1 and len(rows) != len(game.data):
-        raise ValueError(
-            f"reduction='sum' compares sums, so X and Y need the same number of rows, got {len(game.data)} and "
-            f"{len(rows)}: use reduction='mean'."
-        )
+    if game.rows > 1:
+        check_sums(len(game.data), len(rows), "Y")
     weights = np.full(len(rows), 1 / len(rows))
     part, rest = (None, None) if time_limit is None else (time_limit / 4, 3 * time_limit / 4)
     neurons, outer, stopped = best_critic(game, rows, weights, tol, part)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._progress import shown
+from convexgan.canonical import check_sums
 from convexgan.certificate import Certificate
 from convexgan.closed_forms import whiten
 from convexgan.discriminators import ReLU, TwoLayerDiscriminator
@@ -129,11 +130,8 @@ def choose_method(game: SampleGame, spec: GeneratorClass, latent: Latent | None,
     generated = points if latent is None else len(latent.rows) if isinstance(latent, SampleLatent) else 0
     if not generated:
         raise ValueError(f"a {spec.name} generator against ReLU neurons needs its latents as rows: pass Z as an array.")
-    if game.rows > 1 and generated != len(game.data):
-        raise ValueError(
-            f"reduction='sum' compares sums, so X and the generator need the same number of rows, got "
-            f"{len(game.data)} and {generated}: use reduction='mean'."
-        )
+    if game.rows > 1:
+        check_sums(len(game.data), generated, "the generator")
     if game.relu.slope > 1:
         raise ValueError(f"slope={game.relu.slope:g} makes neurons that are not convex: use a slope of at most 1.")
     return "fixed_patterns"
