@@ -23,7 +23,7 @@ from convexgan.arrangements import (
     sweep_values,
 )
 from convexgan.arrangements import search as search_module
-from convexgan.arrangements.cones import Cones, quadratic_bounds
+from convexgan.arrangements.cones import Cones, cone_bounds, halved, quadratic_bounds
 from convexgan.arrangements.majorant import majorants
 from convexgan.arrangements.reduce import positive_sums, reduce_rows
 from convexgan.arrangements.zonotope import maximize_concave
@@ -166,6 +166,39 @@ def test_majorants_lie_above_the_function(p: int, positive: int) -> None:
         inside /= np.linalg.norm(inside, axis=2)[:, :, None]
         values = inside @ shifted.linear - np.einsum("knp,pq,knq->kn", inside, shifted.curvature, inside)
         assert (quadratic_bounds(shifted, rays) >= values.max(axis=1) + shifted.constant - 1e-12).all()
+
+
+@given(p=st.integers(2, 6), seed=seeds, decades=st.integers(0, 4), cuts=st.integers(1, 40))
+@few
+def test_cut_cones_cover_their_parent_and_are_bounded(p: int, seed: int, decades: int, cuts: int) -> None:
+    rng = np.random.default_rng(seed)
+    stretch = rng.permuted(10.0 ** -np.linspace(0, decades, p))
+    rays, metric = np.eye(p)[None], rotation(p, seed)
+    metric = metric @ np.diag(stretch**2) @ metric.T
+    inside = rng.random((50, p))
+    for _ in range(cuts):  # each time the half that has the first point
+        rays = halved(rays, metric)[0]
+        shares = np.linalg.solve(np.swapaxes(rays, 1, 2)[:, None], inside[None, :, :, None])[..., 0]
+        holds = (shares >= -1e-9 * np.abs(shares).max(axis=2, keepdims=True)).all(axis=2)
+        assert holds.any(axis=0).all()
+        rays = rays[np.argmax(holds[:, 0])][None]
+        inside = np.vstack([inside[:1], rng.random((49, p)) @ rays[0]])
+    length = np.linalg.norm(inside, axis=1)
+    slope = rng.standard_normal(p)
+    bound, y = cone_bounds(rays, rays @ slope)
+    assert bound[0] >= (inside @ slope / length).max() - 1e-9 * np.linalg.norm(y)
+
+
+@pytest.mark.parametrize("weakest", [1e-2, 1e-4])
+def test_directions_in_which_little_happens_cost_little(weakest: float) -> None:
+    rows, weights = game(3, 60)
+    biased = np.column_stack([weakest * rows, np.ones(len(rows))])  # a bias beside tiny data
+    found = maximize(biased, weights, max_nodes=200_000)
+    check(found, biased, weights)
+    assert found.exact
+    for axes in (np.arange(6), np.arange(6)[::-1]):
+        rows, weights = game(6, 60)
+        assert maximize(rows * weakest ** (axes / 5), weights, gap=0.01, max_nodes=40_000).status == "optimal"
 
 
 def test_pruned_cones_count_in_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:

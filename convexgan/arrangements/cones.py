@@ -14,6 +14,7 @@ from convexgan.arrangements.reduce import Arrangement, positive_sums
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 SWEEPS = 3
+FLAT = 1e-12  # share of the metric's trace that every direction has at least
 PAIRINGS = 4  # rounds of mutual nearest neighbours
 ALIKE = 0.3  # rows are partners if their difference is at most this share of the first;
 ALIKE_IN_SPACE = 0.01  # for p = 3, where plain bounds are good, pairing random rows costs more than it prunes
@@ -44,7 +45,8 @@ def cone_bounds(rays: Array, heights: Array) -> tuple[Array, Array]:
 
     Parameters
     ----------
-    rays : (K, p, p) array of unit rows
+    rays : (K, p, p) array
+        Of any lengths.
     heights : (K, p) array
     """
     columns = np.swapaxes(np.linalg.inv(rays), 1, 2).copy()  # columns[:, j] . r_k = 1 if j == k else 0
@@ -57,12 +59,33 @@ def cone_bounds(rays: Array, heights: Array) -> tuple[Array, Array]:
             move = np.maximum(-np.einsum("kp,kp->k", y, column) / lengths[:, j], -slack[:, j])
             slack[:, j] += move
             y += move[:, None] * column
-    level = np.maximum(heights.max(axis=1), 0)[:, None] * columns.sum(axis=1)
-    return np.minimum(np.linalg.norm(y, axis=1), np.linalg.norm(level, axis=1)), y
+    nearness = np.einsum("kp,kjp->kj", centres(rays), rays)  # another such y is along the centre: long cones need it
+    ahead = np.divide(heights, nearness, out=np.full_like(heights, np.inf), where=nearness > 0)
+    return np.minimum(np.linalg.norm(y, axis=1), np.maximum(ahead.max(axis=1), 0)), y
+
+
+def halved(rays: Array, metric: Array) -> tuple[Array, Indices, Indices, Array]:
+    """Two cones for each, (2 K, p, p), cut through the middle of the edge along which a function varies most.
+
+    Rays are corners of flat simplices, of which the longest edge is cut. It is measured by ``metric`` (p, p), the
+    second moment of what the function sees: directions in which it hardly varies are rarely cut. The children of cone
+    k, 2 k and 2 k + 1, have the new ray (K, p) instead of i and j.
+    """
+    count, p, _ = rays.shape
+    full = metric + max(FLAT * float(np.trace(metric)), 1e-300) * np.eye(p)
+    every, products = np.arange(count), rays @ full @ np.swapaxes(rays, 1, 2)
+    squares = np.diagonal(products, axis1=1, axis2=2)
+    lengths = squares[:, :, None] + squares[:, None, :] - 2 * products
+    lengths[:, np.arange(p), np.arange(p)] = -np.inf
+    i, j = np.divmod(np.argmax(lengths.reshape(count, p * p), axis=1), p)
+    fresh = (rays[every, i] + rays[every, j]) / 2
+    children = np.repeat(rays, 2, axis=0)
+    children[2 * every, i] = children[2 * every + 1, j] = fresh
+    return children, i, j, fresh
 
 
 def quadratic_bounds(quadratic: Quadratic, rays: Array) -> Array:
-    """The maximum of a concave quadratic on cones within the sphere, from above, by tangents."""
+    """The maximum of a concave quadratic on cones within the sphere, from above, by tangents; rays within the ball."""
     best, at = np.full(len(rays), np.inf), centres(rays)
     for _ in range(2):
         slopes, offsets = quadratic.tangents(at)
@@ -83,6 +106,7 @@ class Cones:
     sign : float
         Whether m or -m is maximised.
     rays : (K, p, p) array
+        Within the unit ball.
     bounds : (K,) array
         Upper bounds on the maximum over cone and unit ball.
     plus, minus, linear : arrays
@@ -91,6 +115,8 @@ class Cones:
         For each of ``plus`` the index of the like row among ``minus``, or -1; see `pair_up`.
     heights : (K, p) array
         The sum over ``plus`` at the rays.
+    metric : (p, p) array
+        The second moment of all rows, see `halved`.
     """
 
     sign: float
@@ -101,13 +127,14 @@ class Cones:
     linear: Array
     partners: Indices
     heights: Array
+    metric: Array
 
     @classmethod
     def cover(cls, sign: float, side: Arrangement, bound: float) -> Cones:
         """All of R^p."""
-        rays = fan(side.dim)
+        rays, metric = fan(side.dim), side.rows.T @ side.rows
         heights, partners = positive_sums(rays, side.plus), pair_up(side.plus, side.minus)
-        return cls(sign, rays, np.full(len(rays), bound), side.plus, side.minus, side.linear, partners, heights)
+        return cls(sign, rays, np.full(len(rays), bound), side.plus, side.minus, side.linear, partners, heights, metric)
 
     @property
     def bound(self) -> float:
@@ -147,17 +174,10 @@ class Cones:
         return replace(self, plus=plus, minus=np.delete(self.minus, taken, axis=0), partners=alone)._decided()
 
     def halved(self) -> Cones:
-        """Two cones for each, its widest edge halved."""
-        count, p, _ = self.rays.shape
-        every = np.arange(count)
-        cosines = self.rays @ np.swapaxes(self.rays, 1, 2)
-        i, j = np.divmod(np.argmin(cosines.reshape(count, p * p), axis=1), p)
-        fresh = self.rays[every, i] + self.rays[every, j]
-        fresh /= np.linalg.norm(fresh, axis=1)[:, None]
-        at_fresh = positive_sums(fresh, self.plus)
-        rays, heights = np.repeat(self.rays, 2, axis=0), np.repeat(self.heights, 2, axis=0)
-        for child, old in ((2 * every, i), (2 * every + 1, j)):
-            rays[child, old], heights[child, old] = fresh, at_fresh
+        """Two cones for each."""
+        rays, i, j, fresh = halved(self.rays, self.metric)
+        heights, every = np.repeat(self.heights, 2, axis=0), np.arange(len(i))
+        heights[2 * every, i] = heights[2 * every + 1, j] = positive_sums(fresh, self.plus)
         return replace(self, rays=rays, heights=heights, bounds=np.repeat(self.bounds, 2))
 
     def bounded(self, cutoff: float) -> tuple[Cones, Array, Array]:

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan.arrangements.cones import centres, cone_bounds, fan
+from convexgan.arrangements.cones import centres, cone_bounds, fan, halved
 
 Array = NDArray[np.float64]
 CHUNK = 512
@@ -19,7 +19,10 @@ ACCURACY = 1e-8  # of the maximum, in units of the functions' size
 
 
 class Convex(Protocol):
-    """A convex function with f(t u) = t f(u) for t >= 0, evaluated at rows U (k, p)."""
+    """A convex function with f(t u) = t f(u) for t >= 0, evaluated at rows U (k, p), and the metric of `halved`."""
+
+    @property
+    def metric(self) -> Array: ...
 
     def values(self, U: Array) -> Array: ...
 
@@ -59,7 +62,7 @@ def maximize_difference(
     if dim == 0:
         return Peak(0.0, 0.0, np.zeros((0, 0)), np.zeros(0), True)
     deadline = np.inf if time_limit is None else time.monotonic() + time_limit
-    rays = fan(dim)
+    rays, metric = fan(dim), f.metric + g.metric
     scale = max(float(np.abs(f.values(rays.reshape(-1, dim))).max()), 1e-300)
     bounds, middles, gains = _bounded(f, g, rays)
     tried, found, settled, count = [middles], [gains], 0.0, len(rays)
@@ -70,7 +73,7 @@ def maximize_difference(
         rays, bounds = rays[live], bounds[live]
         order = np.argsort(-bounds)
         picked, rest = order[:CHUNK], order[CHUNK:]
-        children = _halved(rays[picked])
+        children = halved(rays[picked], metric)[0]
         if not len(children):
             break
         more, middles, gains = _bounded(f, g, children)
@@ -119,16 +122,3 @@ def _climb(f: Convex, g: Convex, u: Array) -> tuple[Array, float]:
             break
         u, value = ahead, reached
     return u, value
-
-
-def _halved(rays: Array) -> Array:
-    """Two cones for each, its widest edge halved."""
-    count, p, _ = rays.shape
-    every = np.arange(count)
-    i, j = np.divmod(np.argmin((rays @ np.swapaxes(rays, 1, 2)).reshape(count, p * p), axis=1), p)
-    fresh = rays[every, i] + rays[every, j]
-    fresh /= np.linalg.norm(fresh, axis=1)[:, None]
-    children = np.repeat(rays, 2, axis=0)
-    children[2 * every, i] = fresh
-    children[2 * every + 1, j] = fresh
-    return children

@@ -61,7 +61,7 @@ class Search:
     @property
     def cutoff(self) -> float:
         """What bounds need not go below."""
-        return max(self.value / (1 - self._gap) if self._gap < 1 else np.inf, ROUNDING * self._scale)
+        return max(self.value / (1 - self._gap) if self._gap < 1 else np.inf, self.value + ROUNDING * self._scale)
 
     @property
     def upper_bound(self) -> float:

@@ -19,6 +19,11 @@ class Sample:
 
     rows: Array
 
+    @property
+    def metric(self) -> Array:
+        """The second moment, (p, p)."""
+        return self.rows.T @ self.rows / len(self.rows)
+
     def values(self, U: Array) -> Array:
         """At each row of U, (k,)."""
         return np.asarray(np.maximum(U @ self.rows.T, 0).mean(axis=1))
@@ -40,6 +45,11 @@ class Gaussian:
 
     factor: Array
     mean: Array
+
+    @property
+    def metric(self) -> Array:
+        """The second moment, (p, p)."""
+        return self.factor.T @ self.factor + np.outer(self.mean, self.mean)
 
     def _spread(self, U: Array) -> tuple[Array, Array, Array, Array]:
         """The mean and deviation of y . u, and Phi and phi of their quotient."""
