@@ -29,7 +29,7 @@ def make_gaussian_certificate(
     biased: bool,
     *,
     tol: float,
-    **search: Any,
+    time_limit: float | None = None,
 ) -> Certificate:
     """The certificate of the law N(mean, factor'factor) and a discriminator in canonical units.
 
@@ -41,8 +41,9 @@ def make_gaussian_certificate(
     basis = row_space(np.vstack([game.data, factor, mean]), game.data.shape[1])
     sample, law = Sample(game.data @ basis), Gaussian(factor @ basis, mean @ basis)
     pairs = ((sample, law), (law, sample))
-    found = max(maximize_difference(f, g, basis.shape[1], **search).upper_bound for f, g in pairs)
-    nothing = discriminator_response(game, np.zeros((1, len(mean))), np.ones(1), **search).value
+    limit = None if time_limit is None else time_limit / 2
+    found = max(maximize_difference(f, g, basis.shape[1], time_limit=limit).upper_bound for f, g in pairs)
+    nothing = discriminator_response(game, np.zeros((1, len(mean))), np.ones(1), time_limit=limit).value
     cost = game.penalty * float(np.sum(factor**2) + mean @ mean)
     centred = is_centred(game.data)
     up = critic.outer > 0

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import as_rows, check_choice, check_columns, check_count, check_finite, check_number
+from convexgan._deadline import Deadline
 from convexgan.canonical import check_bias, check_budget, check_sums
 from convexgan.certificate import Certificate, Evidence, Kind, relative_gap
 from convexgan.discriminators import ReLU, TwoLayerDiscriminator, activation_from, parameters
@@ -28,7 +29,7 @@ Array = NDArray[np.float64]
 ORIGIN = "the generator's best response to the discriminator"
 JENSEN = "partial means of the data along orthogonal directions (Jensen)"
 
-AFTERWARDS = 1.0  # seconds for a certificate's own searches after Ctrl-C
+AFTERWARDS = 1.0  # seconds for a certificate's own searches after Ctrl-C, or if the solver left less
 
 
 def read_sample_game(
@@ -65,9 +66,9 @@ def read_sample_game(
     )
 
 
-def search_limits(stopped: bool, time_limit: float | None) -> dict[str, Any]:
-    """The limits of a certificate's searches: where the solver had no time they have as little; bounds hold anyway."""
-    return {"time_limit": AFTERWARDS if time_limit is None else time_limit} if stopped else {}
+def rest(deadline: Deadline, time_limit: float | None) -> float:
+    """Seconds for a certificate's searches after the solver was stopped, a few at least; their bounds hold anyway."""
+    return max(deadline.left or 0.0, AFTERWARDS if time_limit is None else min(AFTERWARDS, time_limit))
 
 
 def make_sample_certificate(
@@ -154,26 +155,25 @@ def certify_rows(game: SampleGame, Y: Any, *, tol: float, time_limit: float | No
     if game.rows > 1:
         check_sums(len(game.data), len(rows), "Y")
     weights = np.full(len(rows), 1 / len(rows))
-    part, rest = (None, None) if time_limit is None else (time_limit / 4, 3 * time_limit / 4)
-    neurons, outer, stopped = best_critic(game, rows, weights, tol, part)
-    limits = search_limits(stopped or rest is not None, rest)
-    return make_sample_certificate(game, rows, weights, critic_of(game, neurons, outer), tol=tol, **limits)
+    deadline = Deadline(time_limit)
+    neurons, outer, stopped = best_critic(game, rows, weights, tol, deadline.part(1 / 4))
+    limit = rest(deadline, time_limit) if stopped or time_limit is not None else None
+    return make_sample_certificate(game, rows, weights, critic_of(game, neurons, outer), tol=tol, time_limit=limit)
 
 
 def best_critic(
-    game: SampleGame, rows: Array, weights: Array, gap: float, time_limit: float | None
+    game: SampleGame, rows: Array, weights: Array, gap: float, deadline: Deadline
 ) -> tuple[Array, Array, bool]:
     """The discriminator that proves most about a law: neurons, outer weights, whether a limit stopped the search."""
     if game.bias == "free":
         if game.relu.slope != 0:
             raise ValueError("bias='free' bounds games with slope 0 only: use bias='penalized' with leaky neurons.")
-        _, neurons, outer, stats = solve_scalar(game, time_limit)
+        _, neurons, outer, stats = solve_scalar(game, deadline.left)
     else:
         rival = float(game.cost(rows) @ weights)
         if game.lam is not None:
-            time_limit = None if time_limit is None else time_limit / 2
-            rival += game.lam * discriminator_response(game, rows, weights, time_limit=time_limit).upper_bound
-        *_, neurons, outer, stats = solve_continuous(game, gap=gap, rival=rival, time_limit=time_limit)
+            rival += game.lam * discriminator_response(game, rows, weights, deadline.part(1 / 2)).upper_bound
+        *_, neurons, outer, stats = solve_continuous(game, gap=gap, rival=rival, deadline=deadline)
     return neurons, outer, stats["status"] == "stopped"
 
 

@@ -9,15 +9,18 @@ from typing import Any
 import numpy as np
 
 from convexgan._checks import check_number
+from convexgan._deadline import Deadline
 from convexgan.discriminators import ReLU
 from convexgan.exceptions import InfeasibleError, SolverError
 from convexgan.games import SampleGame
 from convexgan.generators import Free, GeneratorClass, Linear, Mixture
 from convexgan.latents import Latent, SampleLatent, as_latent
 from convexgan.problem import Activation
-from convexgan.sample_certificate import read_sample_game, search_limits
+from convexgan.sample_certificate import read_sample_game, rest
 from convexgan.sample_methods import METHODS, Call, choose_method
 from convexgan.solution import Solution, Status, unsolved
+
+SEARCH_TIME = 0.5  # share of the time limit; what is proved in it, the certificate has to prove again
 
 
 def solve_sample_game(
@@ -58,15 +61,20 @@ def solve_sample_game(
     time_limit = None if time_limit is None else check_number(time_limit, "time_limit")
     backend = {"solver": solver, "solver_options": solver_options}
     start = time.perf_counter()
+    whole = Deadline(time_limit)
     try:
-        answer = METHODS[method](Call(game, generator, latent, points, tol, gap, time_limit, rng, progress, backend))
+        call = Call(game, generator, latent, points, tol, gap, whole.part(SEARCH_TIME), rng, progress, backend)
+        answer = METHODS[method](call)
     except (InfeasibleError, SolverError) as error:
         if throw:
             raise
         return unsolved(Status.INFEASIBLE if isinstance(error, InfeasibleError) else Status.FAILED, method, str(error))
     stats = answer.stats | {"solve_seconds": time.perf_counter() - start}
     status = Status(stats.pop("status"))
-    certificate = answer.certify(**search_limits(status is Status.STOPPED, time_limit))
+    try:
+        certificate = answer.certify(time_limit=rest(whole, time_limit) if status is Status.STOPPED else None)
+    except KeyboardInterrupt:
+        status, certificate = Status.STOPPED, answer.certify(time_limit=rest(whole, time_limit))
     critic = replace(answer.critic, outer=answer.critic.outer * (game.value_scale / game.rows))
     if certificate.kind == "infeasible" and status is Status.OPTIMAL:
         status = Status.FAILED

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._deadline import Deadline
 from convexgan._progress import shown
 from convexgan.canonical import check_sums
 from convexgan.certificate import Certificate
@@ -60,7 +61,8 @@ class Call:
     points : int
         The number of free rows.
     tol : float
-    gap, time_limit : float or None
+    gap : float or None
+    deadline : Deadline
     rng : seed or Generator, optional
     progress : bool
     backend : dict
@@ -73,7 +75,7 @@ class Call:
     points: int
     tol: float
     gap: float | None
-    time_limit: float | None
+    deadline: Deadline
     rng: int | np.random.Generator | None
     progress: bool
     backend: dict[str, Any]
@@ -143,7 +145,7 @@ def program(call: Call) -> Answer:
     if isinstance(game.activation, ReLU):
         raise TypeError("program is for smooth neurons.")
     p, neurons, outer, stats = solve_mixture_program(
-        game, points, game.activation, time_limit=call.time_limit, **call.backend
+        game, points, game.activation, time_limit=call.deadline.left, **call.backend
     )
     return _mixture(call, points, p, neurons, outer, stats)
 
@@ -153,7 +155,7 @@ def cutting_planes(call: Call) -> Answer:
     points = _particles(call)
     game = replace(call.game, particles=points)
     with shown(call.progress, "mixture: bound {:.6g}, violation {:.2g}, {} cuts") as report:
-        p, neurons, outer, stats = solve_mixture(game, time_limit=call.time_limit, progress=report)
+        p, neurons, outer, stats = solve_mixture(game, deadline=call.deadline, progress=report)
     return _mixture(call, points, p, neurons, outer, stats)
 
 
@@ -161,7 +163,7 @@ def double_oracle(call: Call) -> Answer:
     """A mixture of particles anywhere."""
     gap = call.tol if call.gap is None else call.gap
     with shown(call.progress, "mixture: value {:.6g}, bound {:.6g}, {} neurons") as report:
-        found = solve_continuous(call.game, gap=gap, time_limit=call.time_limit, progress=report)
+        found = solve_continuous(call.game, gap=gap, deadline=call.deadline, progress=report)
     points, weights, neurons, outer, stats = found
     critic = critic_of(call.game, neurons, outer)
     return _answer(call, call.game, MixtureGenerator(points, weights), points, weights, critic, stats)
@@ -169,7 +171,7 @@ def double_oracle(call: Call) -> Answer:
 
 def partial_sums(call: Call) -> Answer:
     """Free points on the line."""
-    points, neurons, outer, stats = solve_scalar(call.game, call.time_limit)
+    points, neurons, outer, stats = solve_scalar(call.game, call.deadline.left)
     even = np.full(len(points), 1 / len(points))
     return _answer(call, call.game, FreeGenerator(points), points, even, critic_of(call.game, neurons, outer), stats)
 
@@ -182,13 +184,13 @@ def semi_infinite(call: Call) -> Answer:
     dim = game.data.shape[1]
     fixed = biased and not is_centred(game.data)
     mean = game.data.mean(axis=0) if fixed else np.zeros(dim)
-    limit = BOUND_TIME * call.time_limit if fixed and call.time_limit is not None else call.time_limit
+    part = call.deadline.part(1 - BOUND_TIME) if fixed else call.deadline
     with shown(call.progress, "covariance: trace {:.6g}, violation {:.2g}, {} cuts") as report:
-        found = solve_gaussian(game, latent.dim, mean, time_limit=limit, progress=report)
+        found = solve_gaussian(game, latent.dim, mean, deadline=part, progress=report)
     neurons, outer, spreads = found.neurons, found.outer, found.spreads
     if fixed:  # the program's multipliers prove nothing about other means
         gap = BOUND_GAP if call.gap is None else call.gap
-        *_, neurons, outer, _ = solve_continuous(game, gap=gap, time_limit=limit)
+        *_, neurons, outer, _ = solve_continuous(game, gap=gap, deadline=call.deadline)
         spreads = np.zeros(len(outer))  # of no use against other means
     critic = critic_of(game, neurons, outer)
     weights = np.zeros((latent.dim, dim))
@@ -202,10 +204,10 @@ def semi_infinite(call: Call) -> Answer:
 def fixed_patterns(call: Call) -> Answer:
     """A local optimum over generators linear in features, bounded by the mixture of particles anywhere."""
     game, spec, latent = call.game, call.spec, call.latent
-    limit = None if call.time_limit is None else BOUND_TIME * call.time_limit
     gap = BOUND_GAP if call.gap is None else call.gap
     with shown(call.progress, "bound: value {:.6g}, bound {:.6g}, {} neurons") as report:
-        points, masses, neurons, outer, stats = solve_continuous(game, gap=gap, time_limit=limit, progress=report)
+        found = solve_continuous(game, gap=gap, deadline=call.deadline.part(BOUND_TIME), progress=report)
+    points, masses, neurons, outer, stats = found
     features, starts = np.eye(call.points), []
     if isinstance(spec, WITH_FEATURES) and isinstance(latent, SampleLatent):
         features = spec.lift(latent.rows).astype(np.float64)
@@ -215,13 +217,15 @@ def fixed_patterns(call: Call) -> Answer:
         ideals = _quantised(points, masses, n), _quantised(game.data, np.ones(len(game.data)), n)
         starts = [np.asarray(np.linalg.solve(features, rows), dtype=np.float64) for rows in ideals]
     with shown(call.progress, "generator: value {:.6g}, violation {:.2g}, {} neurons") as report:
-        weights, more = solve_fixed_patterns(game, features, starts, time_limit=limit, progress=report)
+        weights, more = solve_fixed_patterns(game, features, starts, deadline=call.deadline, progress=report)
     rows = features @ weights
     made: Generator = FreeGenerator(rows)
     if isinstance(spec, WITH_FEATURES) and isinstance(latent, SampleLatent):
         made = spec.build(weights, latent)
         rows = made(latent.rows)
     even, critic = np.full(len(rows), 1 / len(rows)), critic_of(game, neurons, outer)
+    if "stopped" in (stats["status"], more["status"]):
+        more["status"] = "stopped"
     return _answer(call, game, made, rows, even, critic, stats | more)
 
 

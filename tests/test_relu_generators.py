@@ -10,12 +10,15 @@ from hypothesis import strategies as st
 from scipy.optimize import brute
 
 import convexgan as cg
+from convexgan import sample_certificate
+from convexgan._deadline import Deadline
 from convexgan.arrangements import maximize_difference
+from convexgan.arrangements.search import Search
 from convexgan.discriminators import ReLU, TwoLayerDiscriminator
-from convexgan.games import SampleGame
+from convexgan.games import SampleGame, semi_infinite
 from convexgan.games.gaussian_law import Gaussian, Sample, variance_at
 from convexgan.gaussian_certificate import dual_bound, guaranteed
-from convexgan.generators import Free, Linear
+from convexgan.generators import Free, Linear, Mixture
 from tests.generators import rotation, seeds
 
 ROOT = np.sqrt(2 * np.pi)
@@ -269,6 +272,79 @@ def test_limits_and_interrupts(Z, monkeypatch):
     monkeypatch.setattr("convexgan.games.semi_infinite._Program._restricted", interrupted)
     sol = relu_game(X, Z, **options)
     assert sol.status == "stopped" and sol.certificate.bound <= full.value * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("rounds", [1, 60])
+def test_a_bound_that_was_stopped_makes_a_stopped_answer(rounds, monkeypatch):
+    monkeypatch.setattr("convexgan.games.double_oracle.ROUNDS", rounds)
+    sol = relu_game(sample(2, 8, 2), generator="free", beta=0.4)
+    assert sol.status == ("stopped" if rounds == 1 else "optimal")
+
+
+def test_an_interrupt_inside_a_search_ends_the_searches_around_it(monkeypatch):
+    X, calls, expand = sample(2, 30, 4), [], Search._expand
+
+    def interrupted(self, cones):
+        calls.append(cones)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return expand(self, cones)
+
+    def refused(*_):
+        raise AssertionError("one interrupt is enough")
+
+    monkeypatch.setattr(Search, "_expand", interrupted)
+    monkeypatch.setattr("convexgan.games.fixed_patterns._Search._program", refused)
+    for generator in ("free", Mixture(support="continuous")):
+        calls.clear()
+        assert relu_game(X, generator=generator, beta=0.4).status == "stopped" and calls
+
+
+@pytest.mark.parametrize("call", [1, 3, 5])
+def test_interrupts_of_gaussian_searches_leave_a_law_and_a_bound(call, monkeypatch):
+    X, real, calls = sample(2, 20, 2), semi_infinite.maximize_difference, []
+
+    def interrupted(*args, **options):
+        calls.append(options)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return real(*args, **options)
+
+    full = relu_game(X, cg.GaussianLatent(2), beta=0.3)
+    monkeypatch.setattr(semi_infinite, "maximize_difference", interrupted)
+    sol = relu_game(X, cg.GaussianLatent(2), beta=0.3)
+    assert sol.status == "stopped" and sol.certificate.bound <= full.value * (1 + 1e-6)
+    assert all(options["time_limit"] == 0 for options in calls[call:])
+
+
+def test_an_interrupted_certificate_is_computed_in_a_second(monkeypatch):
+    X, real, limits = sample(2, 8, 2), sample_certificate.generator_response, []
+
+    def interrupted(game, critic, time_limit=None):
+        limits.append(time_limit)
+        if len(limits) == 1:
+            raise KeyboardInterrupt
+        return real(game, critic, time_limit)
+
+    monkeypatch.setattr(sample_certificate, "generator_response", interrupted)
+    sol = relu_game(X, generator="free", beta=0.4)
+    assert sol.status == "stopped" and sol.certificate.bound > 0
+    assert limits[0] is None and 0 < limits[1] <= 1
+
+
+def test_deadlines(monkeypatch):
+    now = [5.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    assert Deadline().left is None and not Deadline().over and Deadline().part(0.5).left is None
+    whole = Deadline(10.0)
+    part = whole.part(0.4)
+    now[0] = 8.0
+    assert (whole.left, part.left, part.part(0.5).left) == (7.0, 1.0, 0.5)
+    now[0] = 9.0
+    assert part.over and not whole.over
+    for outer in (Deadline(), Deadline(10.0)):
+        outer.part(0.5).part(0.5).end()
+        assert outer.over and outer.left == 0
 
 
 @pytest.mark.parametrize("Z", [np.random.default_rng(5).standard_normal((9, 2)), cg.GaussianLatent(2)])

@@ -44,7 +44,7 @@ class Maximum:
     method : str
         "sweep", "cones", "enumerate" or "sampled".
     stats : dict
-        ``rank``, ``rows`` (after merging), ``seconds``, and counts of the method.
+        ``rank``, ``rows`` (after merging), ``seconds``, counts of the method, ``interrupted`` after Ctrl-C.
     """
 
     value: float
@@ -110,6 +110,8 @@ def maximize(
         search = Search(arrangement, gap, _in_units(progress, row_scale * weight_scale))
         status = search.run(time_limit, max_nodes)
         u, bound, stats["nodes"] = search.direction, search.upper_bound, search.nodes
+        if status == "interrupted":
+            status, stats["interrupted"] = "stopped", True
     elif method == "sampled":
         u, more = sampled_maximum(arrangement, rng, time_limit)
         bound, status = max(arrangement.bound(), arrangement.negated().bound()), "stopped"

@@ -71,13 +71,13 @@ class Search:
         return max(self.value, min(by_cones, max(self._caps.values())))
 
     def run(self, time_limit: float | None = None, max_nodes: int | None = None) -> str:
-        """Search; "optimal" if the gap was reached, else "stopped"."""
+        """Search; "optimal" if the gap was reached, else "stopped", or "interrupted" by Ctrl-C."""
         deadline = np.inf if time_limit is None else time.monotonic() + time_limit
         nodes = np.inf if max_nodes is None else max_nodes
         try:
             return self._run(deadline, nodes)
         except KeyboardInterrupt:
-            return "stopped"
+            return "interrupted"
 
     def _run(self, deadline: float, max_nodes: float) -> str:
         p = self.sides[1.0].dim

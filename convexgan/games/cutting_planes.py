@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._deadline import Deadline
 from convexgan._progress import Report
 from convexgan.arrangements import Maximum
 from convexgan.exceptions import InfeasibleError, SolverError
@@ -24,7 +24,7 @@ def solve_mixture(
     game: SampleGame,
     *,
     tol: float = 1e-9,
-    time_limit: float | None = None,
+    deadline: Deadline | None = None,
     progress: Report | None = None,
 ) -> tuple[Array, Array, Array, dict[str, Any]]:
     """The optimal weights of the particles, and the discriminator that proves them.
@@ -45,11 +45,10 @@ def solve_mixture(
     InfeasibleError
         If no mixture reaches beta; ``smallest_beta`` is in canonical units.
     """
-    particles, deadline = _particles(game), np.inf if time_limit is None else time.monotonic() + time_limit
+    particles, deadline = _particles(game), deadline or Deadline()
 
     def respond(points: Array, weights: Array) -> Maximum:
-        left = None if time_limit is None else max(deadline - time.monotonic(), 0.0)
-        return discriminator_response(game, points, weights, time_limit=left)
+        return discriminator_response(game, points, weights, deadline)
 
     neurons = np.zeros((0, game.lift(particles[:1]).shape[1]))
     cheapest = np.eye(1, len(particles), int(np.argmin(game.cost(particles))))[0]
@@ -65,7 +64,7 @@ def solve_mixture(
             if progress is not None:
                 bound = float(game.cost(particles) @ p) + (game.lam or 0.0) * level
                 progress(bound, found.value - limit, len(neurons))
-            if found.status == "stopped" or time.monotonic() > deadline:
+            if found.status == "stopped" or deadline.over:
                 break
             u = found.direction
             # at the end the program's own rounding repeats a neuron

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._deadline import Deadline
 from convexgan._progress import Report
 from convexgan.games._conic import solve_conic
 from convexgan.games.responses import (
@@ -60,7 +60,7 @@ def solve_continuous(
     *,
     gap: float = 1e-6,
     rival: float | None = None,
-    time_limit: float | None = None,
+    deadline: Deadline | None = None,
     progress: Report | None = None,
 ) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
     """The mixed equilibrium when generated points may lie anywhere: the law, and the discriminator that proves it.
@@ -78,8 +78,7 @@ def solve_continuous(
     rival : float, optional
         The value of somebody's generator for which a bound is wanted: it need come no nearer to the optimum than a
         hundredth of its distance to the rival.
-    time_limit : float, optional
-        Seconds.
+    deadline : Deadline, optional
 
     Returns
     -------
@@ -89,11 +88,11 @@ def solve_continuous(
     stats : dict
         "rounds", "status": "stopped" after a limit or Ctrl-C.
     """
-    search = _DoubleOracle(game, np.inf if time_limit is None else time.monotonic() + time_limit)
+    search = _DoubleOracle(game, deadline or Deadline())
     status = "stopped"
     try:
         for _ in range(ROUNDS):
-            if search.left == 0:
+            if search.deadline.over:
                 break
             search.advance()
             if progress is not None:
@@ -102,8 +101,10 @@ def solve_continuous(
             if search.value - search.bound <= max(gap * search.value, far):
                 status = "optimal"
                 break
-    except (KeyboardInterrupt, _OutOfTimeError):
+    except _OutOfTimeError:
         pass  # what is known is returned
+    except KeyboardInterrupt:
+        search.deadline.end()
     return *search.law, *search.critic, {"rounds": search.rounds, "status": status}
 
 
@@ -112,7 +113,7 @@ class _DoubleOracle:
     """What has been found so far; the law and the critic are the best ones."""
 
     game: SampleGame
-    deadline: float
+    deadline: Deadline
     rounds: int = 0
     value: float = field(init=False)
     bound: float = 0.0
@@ -128,25 +129,20 @@ class _DoubleOracle:
         self.scale = 0.0
         self._idle, self._age = np.zeros(0), np.zeros(1)
 
-    @property
-    def left(self) -> float | None:
-        """Seconds, None without a limit."""
-        return None if self.deadline == np.inf else max(self.deadline - time.monotonic(), 0.0)
-
     def advance(self) -> None:
         """One round: the restricted equilibrium, both best responses, and what they add."""
         game, here = self.game, _Equilibrium(self.points, np.ones(1), np.zeros(0), self.game.beta or 0.0)
         if len(self.neurons):
-            here = _restricted(game, self.points, self.neurons, self.size, self.left)
+            here = _restricted(game, self.points, self.neurons, self.size, self.deadline.left)
         used = np.abs(here.outer) > UNUSED * np.abs(here.outer).max(initial=0.0)
         U, values = self._ascend(here, used)
         # far from the end the global search need not be exact
         search: dict[str, Any] = {"gap": 0.1 * max(1 - here.level / max(values), 0.0)} if len(U) else {}
-        found = discriminator_response(game, here.points, here.weights, time_limit=self.left, **search)
+        found = discriminator_response(game, here.points, here.weights, self.deadline, **search)
         self._offer_law(here.points, here.weights, found.upper_bound)
         critic = critic_of(game, self.neurons[used], here.outer[used])
-        priced = cheapest(game, critic, here.points, self.left)
-        bound = generator_response(game, critic, self.left)
+        priced = cheapest(game, critic, here.points, self.deadline.left)
+        bound = generator_response(game, critic, self.deadline.left)
         if bound > self.bound:
             self.bound, self.critic = bound, (self.neurons[used], here.outer[used])
         self._add_points(np.vstack([here.points, priced.points[:POINTS]]))
@@ -179,7 +175,7 @@ class _DoubleOracle:
         random = np.random.default_rng(self.rounds).standard_normal((STARTS, self.neurons.shape[1]))
         starts = np.vstack([self.neurons[used], random])
         level = here.level + 1e-9 * self.size
-        return rising_neurons(self.game, here.points, here.weights, starts, level, self.left)
+        return rising_neurons(self.game, here.points, here.weights, starts, level, self.deadline.left)
 
     def _drop_neurons(self, here: _Equilibrium, used: NDArray[np.bool_], value: float) -> None:
         """Those that have been slack for long go."""

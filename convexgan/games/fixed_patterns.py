@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._deadline import Deadline
 from convexgan._progress import Report
 from convexgan.exceptions import InfeasibleError
 from convexgan.games._conic import solve_conic
@@ -31,7 +31,7 @@ def solve_fixed_patterns(
     features: Array,
     starts: list[Array],
     *,
-    time_limit: float | None = None,
+    deadline: Deadline | None = None,
     progress: Report | None = None,
 ) -> tuple[Array, dict[str, Any]]:
     """Weights W (K, d) of the best generator features @ W found from the starts, feasible where there is a beta.
@@ -54,17 +54,17 @@ def solve_fixed_patterns(
     InfeasibleError
         If no start leads to a generator within beta; ``smallest_beta`` is one that was reached.
     """
-    search = _Search(game, features, np.inf if time_limit is None else time.monotonic() + time_limit, progress)
+    search = _Search(game, features, deadline or Deadline(), progress)
     try:
         for start in starts:
             search.descend(start)
-        if search.weights is None and not search.over:
+        if search.weights is None and not search.deadline.over:
             nearest = _Search(_priced_highly(game, search.scale), features, search.deadline, progress)
             for start in starts:
                 nearest.descend(start)
             if nearest.weights is not None:
                 reached = nearest.reached * (1 + 1e-6)
-                if game.beta is not None and reached > game.beta and not nearest.over:
+                if game.beta is not None and reached > game.beta and not search.deadline.over:
                     least = reached * game.rows  # in the caller's units
                     raise InfeasibleError(
                         f"no generator found within beta: use beta >= {least!r}, more latents, or lam=.",
@@ -72,9 +72,9 @@ def solve_fixed_patterns(
                     )
                 search.descend(nearest.weights)
     except KeyboardInterrupt:
-        search.deadline = -np.inf  # what is known is returned
+        search.deadline.end()  # what is known is returned
     weights = search.last if search.weights is None else search.weights
-    status = "stopped" if search.over else "optimal"
+    status = "stopped" if search.deadline.over else "optimal"
     return starts[0] if weights is None else weights, {"programs": search.programs, "status": status}
 
 
@@ -86,7 +86,7 @@ def _priced_highly(game: SampleGame, scale: float) -> SampleGame:
 class _Search:
     """Descents from several starts; ``weights`` is the best feasible answer, ``value`` and ``reached`` its numbers."""
 
-    def __init__(self, game: SampleGame, features: Array, deadline: float, progress: Report | None) -> None:
+    def __init__(self, game: SampleGame, features: Array, deadline: Deadline, progress: Report | None) -> None:
         self.game, self.features, self.deadline, self.progress = game, features, deadline, progress
         self.scale = float(np.sqrt(np.mean(np.sum(game.data**2, axis=1)))) or 1.0
         self.even = np.full(len(features), 1 / len(features))
@@ -96,18 +96,13 @@ class _Search:
         self.last: Array | None = None
         self.value, self.reached, self.programs = np.inf, np.inf, 0
 
-    @property
-    def over(self) -> bool:
-        """Whether the time is."""
-        return time.monotonic() > self.deadline
-
     def descend(self, W: Array) -> None:
         """Fixed-pattern programs from W until the value no longer falls."""
         width = self.game.lift(self.game.data[:1]).shape[1]
         cuts = _Cuts(np.zeros((0, width)), np.zeros((0, width)), np.zeros((0, len(self.features))))
         value = self._offer(W)
         for _ in range(UPDATES):
-            if self.over:
+            if self.deadline.over:
                 return
             W, cuts = self._improve(W, cuts)
             reached = self._offer(W)
@@ -128,8 +123,7 @@ class _Search:
         return value
 
     def _respond(self, points: Array) -> Any:
-        left = None if self.deadline == np.inf else max(self.deadline - time.monotonic(), 0.0)
-        return discriminator_response(self.game, points, self.even, time_limit=left)
+        return discriminator_response(self.game, points, self.even, self.deadline)
 
     def _improve(self, W: Array, cuts: _Cuts) -> tuple[Array, _Cuts]:
         """The best weights with the activation patterns that W has, and the cuts that held them."""
@@ -139,7 +133,7 @@ class _Search:
             found = self._respond(points)
             if self.progress is not None:
                 self.progress(self.value, found.value - limit, len(cuts.lower))
-            if (round_ and found.value <= limit + self.tol) or self.over:
+            if (round_ and found.value <= limit + self.tol) or self.deadline.over:
                 break
             random = np.random.default_rng(self.programs).standard_normal((STARTS, cuts.lower.shape[1]))
             U, values = rising_neurons(game, points, self.even, random, limit + self.tol)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._deadline import Deadline
 from convexgan.arrangements import Maximum, Minimum, local_maxima, minimize_rectified
 from convexgan.discriminators import ReLU, TwoLayerDiscriminator, separate, separate_relu
 from convexgan.games.sample_game import SampleGame
@@ -18,10 +19,20 @@ CLOSE = 0.9999  # cosine
 PRICE = 1e-10  # accuracy of the cheapest point, in units of the data's second moment
 
 
-def discriminator_response(game: SampleGame, points: Array, weights: Array, **search: Any) -> Maximum:
-    """The neuron that sees most between the data and a law of points (m, d) with weights (m,)."""
+def discriminator_response(
+    game: SampleGame, points: Array, weights: Array, deadline: Deadline | None = None, **search: Any
+) -> Maximum:
+    """The neuron that sees most between the data and a law of points (m, d) with weights (m,).
+
+    Ctrl-C ends this search, and with the ``deadline`` that of which it is a part.
+    """
     if isinstance(game.activation, ReLU):
-        return separate_relu(game.activation, *signed_law(game, points, weights), game.bias, **search)
+        if deadline is not None:
+            search["time_limit"] = deadline.left
+        best = separate_relu(game.activation, *signed_law(game, points, weights), game.bias, **search)
+        if deadline is not None and best.stats.get("interrupted"):
+            deadline.end()
+        return best
     used, (a, b, _) = weights > 0, game.activation.coefficients
     fake = Moments.from_array(game.lift(points[used]), weights[used])
     found = separate(Moments.from_array(game.lift(game.data)), fake, a, b)

@@ -7,16 +7,16 @@ planes.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._deadline import Deadline
 from convexgan._progress import Report
 from convexgan.arrangements import maximize_difference, row_space
-from convexgan.arrangements.difference import MAX_CONES
+from convexgan.arrangements.difference import MAX_CONES, Convex, Peak
 from convexgan.exceptions import InfeasibleError, SolverError
 from convexgan.games._conic import solve_conic
 from convexgan.games.gaussian_law import FAR, ROOT, Gaussian, Sample, variance_at
@@ -63,7 +63,7 @@ class GaussianAnswer:
 
 
 def solve_gaussian(
-    game: SampleGame, rank: int, mean: Array, *, time_limit: float | None = None, progress: Report | None = None
+    game: SampleGame, rank: int, mean: Array, *, deadline: Deadline | None = None, progress: Report | None = None
 ) -> GaussianAnswer:
     """The cheapest Gaussian law of the given mean (d,) that the neurons cannot tell from the data.
 
@@ -80,7 +80,7 @@ def solve_gaussian(
     basis = row_space(game.data, game.data.shape[1])
     size = float(np.sqrt(np.mean(np.sum(game.data**2, axis=1)))) or 1.0
     unit = game.penalty * size
-    deadline = np.inf if time_limit is None else time.monotonic() + time_limit
+    deadline = deadline or Deadline()
     rows = game.data @ basis / size
     budget = None if game.beta is None else game.beta / size, None if game.lam is None else game.lam / unit
     p = basis.shape[1]
@@ -110,7 +110,7 @@ def solve_gaussian(
         ) from None
     root = np.sqrt(np.maximum(values, 0))[::-1][:rank]
     factor = size * root[:, None] * (basis @ vectors[:, ::-1][:, :rank]).T
-    status = "optimal" if found.finished and time.monotonic() <= search.deadline else "stopped"
+    status = "optimal" if found.finished and not deadline.over else "stopped"
     neurons, outer, spreads = proof
     stats = {"cuts": len(search.cuts), "status": status}
     return GaussianAnswer(factor, neurons @ basis.T, unit * outer, size * spreads, stats)
@@ -143,7 +143,7 @@ class _Program:
         rows: Array,
         mean: Array,
         axes: Array,
-        deadline: float,
+        deadline: Deadline,
         progress: Report | None,
         one_sided: bool = False,
     ) -> None:
@@ -179,7 +179,7 @@ class _Program:
         try:
             for _ in range(ROUNDS):
                 found = self._restricted(level)
-                if found is None or time.monotonic() > self.deadline:
+                if found is None or self.deadline.over:
                     break
                 fresh, (worst, _) = self._peaks(found.covariance, level)
                 if self.progress is not None:
@@ -190,7 +190,7 @@ class _Program:
                     return found
                 self.cuts = np.vstack([self.cuts, fresh])
         except KeyboardInterrupt:
-            self.deadline = -np.inf  # what is known is returned
+            self.deadline.end()  # what is known is returned
         return None if found is None else replace(found, finished=False)
 
     def within(self, found: _Optimum, level: float) -> _Optimum:
@@ -219,14 +219,21 @@ class _Program:
         """New cuts where the laws differ by more than the level; the largest difference found, and a bound on it."""
         values, vectors = np.linalg.eigh(covariance)
         law = Gaussian(np.sqrt(np.maximum(values, 0))[:, None] * vectors.T, self.mean)
-        left = None if self.deadline == np.inf else max(self.deadline - time.monotonic(), 0.0)
         cuts: list[Array] = []
         worst, bound = 0.0, 0.0
         for f, g in ((self.sample, law), (law, self.sample))[: 1 if self.one_sided else 2]:
-            peak = maximize_difference(f, g, len(self.mean), max_cones=max_cones, time_limit=left)
+            peak = self._peak(f, g, max_cones)
             worst, bound = max(worst, peak.value), max(bound, peak.upper_bound)
             cuts += apart(peak.directions[peak.values > level + TOL / 2], CUTS)
         return cuts, (worst, bound)
+
+    def _peak(self, f: Convex, g: Convex, max_cones: int) -> Peak:
+        """The maximum of f - g."""
+        try:
+            return maximize_difference(f, g, len(self.mean), max_cones=max_cones, time_limit=self.deadline.left)
+        except KeyboardInterrupt:
+            self.deadline.end()
+            return maximize_difference(f, g, len(self.mean), time_limit=0)
 
     def _restricted(self, level: float) -> _Optimum | None:
         """The program with the cuts so far; the last round's multipliers are the outer weights."""
