@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -316,6 +317,24 @@ def test_verify_finds_an_edited_generator(claim: Path) -> None:
     content["evidence"]["arrays"]["factor"]["data"][0] *= 1.001
     claim.write_text(json.dumps(content))
     run("verify", claim, "X.npy", code=1)
+
+
+@pytest.mark.parametrize("budget", [{"beta": 0.4}, {"lam": 2.0}])
+def test_a_search_that_was_stopped_claims_less_than_its_referee_finds(budget: dict[str, float]) -> None:
+    X, Z = np.random.default_rng(0).standard_normal((2, 8, 3))
+    claim = cg.solve(X, Z[:, :2], discriminator="relu", time_limit=0, **budget).certificate
+    found = cg.verify(claim, X)
+    report = compare("", claim, found)
+    assert report["agrees"] and "ipm" in report["better"] and ("value" in report["better"]) == ("lam" in budget)
+    assert set(compare("", found, claim)["differing"]) >= {"ipm"}  # the other way round it promises too much
+    for name, change in {"bound": 0.01, "ipm": -0.01, "max_min": 0.01, "value": -0.01}.items():
+        promised = replace(found, **{name: getattr(found, name) + change})
+        assert name in compare("", promised, found)["differing"]
+    if "beta" in budget:  # what a generator costs is no search
+        assert compare("", replace(found, value=1.01 * found.value), found)["differing"] == ["value"]
+    assert found.kind == "bounded"
+    for kind, holds in {"infeasible": True, "saddle": False, "stationary": False}.items():
+        assert compare("", replace(found, kind=kind), found)["agrees"] == holds
 
 
 def test_rows_in_another_order_agree(claim: Path) -> None:

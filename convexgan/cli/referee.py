@@ -15,9 +15,13 @@ from convexgan.cli.console import Json, Phases, note, number, print_json, print_
 from convexgan.cli.games import numbers_of
 from convexgan.cli.pictures import CacheFolder, Memory
 from convexgan.datasets import ImageSet
+from convexgan.discriminators import ReLU
 
 NAMES = ("value", "bound", "gap", "ipm", "violation", "relative_violation", "max_min")
 BOUNDS = ("ipm", "violation")  # upper bounds, where eigenvalues come from an iteration
+FROM_ABOVE = ("gap", "ipm", "violation", "relative_violation")  # what searches against ReLU neurons prove;
+FROM_BELOW = ("bound", "max_min")
+PROVED = ("infeasible", "bounded", "minimax", "saddle")  # kinds that prove more and more
 TOLERANCE = 1e-6
 RELU_SECONDS = 10.0
 
@@ -133,29 +137,38 @@ def _seed(run: Path, report: dict[str, Any]) -> int:
 
 
 def compare(name: str, claim: Certificate, found: Certificate) -> dict[str, Any]:
-    """What is claimed beside what is found, and the names of what differs.
+    """What is claimed beside what is found, and the names of what differs or is proved to be better than claimed.
 
     Numbers agree if they differ by at most 1e-6 of the value's scale, ipm and violation of that in which violations are
     relative if that is larger; the kind must be the same. A claimed upper bound
-    may lie above what is found by the eigenvalue error it says it allows for, and below by the referee's own.
+    may lie above what is found by the eigenvalue error it says it allows for, and below by the referee's own. Against
+    ReLU neurons, where limits end searches, a claim holds if no more is claimed than is found.
     """
+    searched = claim.evidence is not None and claim.evidence.settings.get("activation") == ReLU.name
+    priced = claim.evidence is not None and claim.evidence.settings.get("lam") is not None
+    above_value = {"value": 1} if priced else {}
+    modest = dict.fromkeys(FROM_ABOVE, 1) | dict.fromkeys(FROM_BELOW, -1) | above_value
     value, ipm = (max(abs(getattr(c, n)) for c in (claim, found)) for n in ("value", "ipm"))
     if found.relative_violation > 0:
         ipm = max(ipm, found.violation / found.relative_violation)
     unit = {"value": value, "bound": value, "max_min": value, "ipm": ipm, "violation": ipm}
     pairs: dict[str, Any] = {}
-    differing = []
+    differing: list[str] = []
+    better: list[str] = []
     for field in NAMES:
         a, b, scale = getattr(claim, field), getattr(found, field), unit.get(field, 1.0)
         pairs[field] = {"claimed": a, "recomputed": b}
         slack = max(TOLERANCE * scale, found.rounding)
         above, below = (slack + c.eigenvalue_error * (field in BOUNDS) for c in (claim, found))
         if not (a == b or -below <= a - b <= above):  # so written, NaN differs
-            differing.append(field)
+            holds = searched and modest.get(field, 0) * (a - b) > 0
+            (better if holds else differing).append(field)
     pairs["kind"] = {"claimed": claim.kind, "recomputed": found.kind}
     if claim.kind != found.kind:
-        differing.append("kind")
-    return {"certificate": name, "agrees": not differing, "differing": differing, **pairs}
+        known = searched and claim.kind in PROVED and found.kind in PROVED
+        holds = known and PROVED.index(claim.kind) < PROVED.index(found.kind)
+        (better if holds else differing).append("kind")
+    return {"certificate": name, "agrees": not differing, "differing": differing, "better": better, **pairs}
 
 
 def _print(report: dict[str, Any]) -> None:
@@ -163,6 +176,7 @@ def _print(report: dict[str, Any]) -> None:
     rows = []
     for name in (*NAMES, "kind"):
         cells = [c if isinstance(c, str) else number(c, 12) for c in report[name].values()]
-        rows.append((name, *cells, "DIFFERS" if name in report["differing"] else "agrees"))
+        verdict = "DIFFERS" if name in report["differing"] else "is better" if name in report["better"] else "agrees"
+        rows.append((name, *cells, verdict))
     print_table((report["certificate"], "claimed", "recomputed", ""), rows)
     result("agrees" if report["agrees"] else f"DOES NOT AGREE: {', '.join(report['differing'])}")
