@@ -31,6 +31,11 @@ class Deadline:
         """Whether there are none."""
         return self.left == 0
 
+    @property
+    def half(self) -> float | None:
+        """What one of several searches may take."""
+        return None if self.left is None else self.left / 2
+
     def part(self, share: float) -> Deadline:
         """A share of what is left."""
         return Deadline(None if self.left is None else share * self.left, self)

@@ -20,7 +20,7 @@ from convexgan.sample_certificate import read_sample_game, rest
 from convexgan.sample_methods import METHODS, Call, choose_method
 from convexgan.solution import Solution, Status, unsolved
 
-SEARCH_TIME = 0.5  # share of the time limit; what is proved in it, the certificate has to prove again
+SEARCH_TIME = 0.6  # share of the time limit; the certificate has to prove again what one search has proved
 
 
 def solve_sample_game(

@@ -87,8 +87,8 @@ def solve(
         Against ReLU neurons: the relative gap at which the game of particles anywhere may stop; by default ``tol``
         where it is the game itself, 0.01 where it only bounds another.
     time_limit : float, optional
-        Seconds, for programs and for searches against ReLU neurons: what they have proved by then holds. Half of it is
-        the search's, the rest is for proving its answer.
+        Seconds, for programs and for searches against ReLU neurons: what they have proved by then holds. Three
+        fifths are the search's, the rest is for proving its answer.
     max_neurons : int, optional
         Width of the discriminator. The generator and its value do not depend on it; whether a saddle exists does.
     rng : seed or Generator, optional

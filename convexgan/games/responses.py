@@ -28,7 +28,7 @@ def discriminator_response(
     """
     if isinstance(game.activation, ReLU):
         if deadline is not None:
-            search["time_limit"] = deadline.left
+            search["time_limit"] = deadline.half
         best = separate_relu(game.activation, *signed_law(game, points, weights), game.bias, **search)
         if deadline is not None and best.stats.get("interrupted"):
             deadline.end()

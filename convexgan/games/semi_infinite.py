@@ -230,7 +230,7 @@ class _Program:
     def _peak(self, f: Convex, g: Convex, max_cones: int) -> Peak:
         """The maximum of f - g."""
         try:
-            return maximize_difference(f, g, len(self.mean), max_cones=max_cones, time_limit=self.deadline.left)
+            return maximize_difference(f, g, len(self.mean), max_cones=max_cones, time_limit=self.deadline.half)
         except KeyboardInterrupt:
             self.deadline.end()
             return maximize_difference(f, g, len(self.mean), time_limit=0)
