@@ -211,6 +211,14 @@ def test_pruned_cones_count_in_the_bound(monkeypatch: pytest.MonkeyPatch) -> Non
         assert found.status == "optimal" and found.upper_bound * (1 - gap) <= found.value * (1 + 1e-12)
 
 
+def test_a_search_ends_where_cones_are_as_narrow_as_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, weights = game(4, 30)
+    best = maximize(rows, weights)
+    monkeypatch.setattr(search_module, "FINEST", 0.2)
+    found = maximize(rows, weights)
+    assert found.status == "stopped" and found.upper_bound >= best.value > 0.9 * found.value
+
+
 def test_the_majorant_search_agrees_with_the_plain_one(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, weights = game(4, 60)
     plain = maximize(rows, weights)

@@ -73,11 +73,10 @@ def halved(rays: Array, metric: Array) -> tuple[Array, Indices, Indices, Array]:
     """
     count, p, _ = rays.shape
     full = metric + max(FLAT * float(np.trace(metric)), 1e-300) * np.eye(p)
-    every, products = np.arange(count), rays @ full @ np.swapaxes(rays, 1, 2)
-    squares = np.diagonal(products, axis1=1, axis2=2)
-    lengths = squares[:, :, None] + squares[:, None, :] - 2 * products
-    lengths[:, np.arange(p), np.arange(p)] = -np.inf
-    i, j = np.divmod(np.argmax(lengths.reshape(count, p * p), axis=1), p)
+    every, (first, second) = np.arange(count), np.triu_indices(p, 1)
+    edges = (rays[:, first] - rays[:, second]) @ np.linalg.cholesky(full)
+    longest = np.argmax(np.einsum("kep,kep->ke", edges, edges), axis=1)
+    i, j = first[longest], second[longest]
     fresh = (rays[every, i] + rays[every, j]) / 2
     children = np.repeat(rays, 2, axis=0)
     children[2 * every, i] = children[2 * every + 1, j] = fresh

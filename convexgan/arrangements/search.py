@@ -25,6 +25,7 @@ CONES_DIM = 16  # beyond it cones prune nothing: the majorant's bound is all
 ASCENTS = 50
 STARTS = 20  # random directions from which the value is sought where cones are of no use
 LEAST_GAP = 1e-10
+FINEST = 1e-13  # width of cones that are cut no more
 ROUNDING = 1e-15  # share of the rows' total length that counts as zero
 
 
@@ -130,7 +131,8 @@ class Search:
             heapq.heappush(self._queue, (-cones.bound, next(self._ticket), cones))
 
     def _prune(self, cones: Cones) -> Cones:
-        live = cones.bounds > self.cutoff
+        wide = np.ptp(cones.rays, axis=1).max(axis=1) > FINEST
+        live = (cones.bounds > self.cutoff) & wide
         if live.all():
             return cones
         self._left = max(self._left, float(cones.bounds[~live].max()))
