@@ -18,8 +18,8 @@ algebra, imports) another 0.45. The aim is not reached.
 The number of pictures is the variable PICTURES (50000 by default). ROWS names what is measured, separated by commas:
 "growth" is a tenth, two fifths and all of it at 64 pixels, "sizes" two fifths at 32 and 128 pixels, and "dask" two
 fifths at 64 pixels by clusters of one and two workers, whose start is counted (all three by default). Pictures and rows
-that are finished are kept in the folder FOLDER and belong to the table whatever ROWS is, so that an interrupted run goes
-on; seconds of all processors are the fairer measure on a busy machine.
+that are finished are kept in the folder FOLDER and belong to the table whatever ROWS is: an interrupted run goes on.
+Seconds of all processors are the fairer measure on a busy machine.
 
 Example: PICTURES=50000 FOLDER=/data/celeba-scale ROWS=growth python -m benchmarks.celeba_scale
 """

@@ -154,7 +154,7 @@ def small_files(size: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("size", "file"), [(2_000, ".bin"), (40_000, "pass-8 px, pass 1.npz"), (300_000, "16.json")], ids=str
+    ("size", "file"), [(2_000, ".bin"), (40_000, "pass-8 px, pass 1.npz"), (650_000, "model.npz")], ids=str
 )
 def test_a_full_disk_is_an_error_that_names_the_file_and_the_run_can_go_on(photos, tmp_path, size, file):
     whole, out = tmp_path / "whole", tmp_path / "run"
