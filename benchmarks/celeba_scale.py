@@ -2,18 +2,18 @@
 
 The limits are measured in the same run: decoding alone, with as many processes and nothing written, and the cheaper of
 a complete second moment (n d^2 multiplications at the rate of a symmetric product) and four products with blocks of 200
-vectors (at their rate, pictures converted before). Stages of 32 pixels and below are decomposed completely, those above
-are iterated.
+vectors (at their rate, pictures converted before). Stages of 16 pixels and below are decomposed completely, 32 are
+iterated in memory, and those above in passes.
 
 Aims: at most 1.3 times the limits for 50,000 pictures of 64 pixels; memory that does not grow with their number and
 stays below the 2 GB asked for (3 GB at 128 pixels); time linear in their number; certified eigenvalues at every stage.
 
-Seen at 10,000 on a busy machine when the complement was searched afterwards, with bounds from Chebyshev polynomials:
-eight passes, 17 seconds of a processor whatever the number and 1.7 times the limit for each picture, so some 2.2 times
-the limit at 50,000. Since then it is searched in the passes that seek eigenvectors, with a sharper bound. Predicted
-now: four passes and some 910 vectors (the limit has 800), at 50,000 1.8 times the limit: 1.35 times for each picture,
-and for 15 seconds of a processor whatever the number (complete decompositions at 32 pixels, certificates, Krylov
-algebra, imports) another 0.45. The aim is not reached.
+Seen at 10,000 on a busy machine when the complement was searched afterwards, with bounds from Chebyshev polynomials, and
+32 pixels were decomposed completely: eight passes, 28 seconds of a processor, 4.2 times the limit. Seen since it is
+searched in the passes that seek eigenvectors, and 32 pixels are iterated in memory: four passes and some 910 to 1000
+vectors (the limit has 800), 21.5 seconds, 3.1 times the limit; 11 seconds whatever the number (imports, certificates,
+Krylov algebra) and 1.05 ms a picture, of which 0.36 decode, beside the limit's 0.69. Predicted for 50,000: 64 seconds,
+1.85 times the limit. The aim is not reached.
 
 The number of pictures is the variable PICTURES (50000 by default). ROWS names what is measured, separated by commas:
 "growth" is a tenth, two fifths and all of it at 64 pixels, "sizes" two fifths at 32 and 128 pixels, and "dask" two

@@ -32,6 +32,7 @@ PROBES = 48  # random vectors that search the complement
 DEGREES = 10  # how often they are multiplied at most
 MAX_PASSES = 60
 GAP = 0.5  # where the complement is expected to end, relative to the last wanted eigenvalue
+SHOWN = 0.7  # and where it can be shown to end without many passes more
 
 
 def leading_pairs(
@@ -92,7 +93,7 @@ def leading_pairs(
         error = pairs.known(bound, width).error(count)
         if error <= limit:
             return Subspace(space.basis @ pairs.turn[:, :kept], pairs.known(bound, kept), attempts * FAILURE)
-        converged = pairs.known(GAP * last, width).error(count) <= limit
+        converged = pairs.known(SHOWN * last, width).error(count) <= limit
         enough = pairs.known(theta, width).error(count) <= limit if converged else theta < last
         block = block[:, :0] if converged else space.directions(pairs, (count + width) // 2, limit)
         if not enough or search.exhausted:  # what was found in the complement belongs to the subspace
