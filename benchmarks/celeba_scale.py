@@ -8,8 +8,8 @@ iterated in memory, and those above in passes.
 Aims: at most 1.3 times the limits for 50,000 pictures of 64 pixels; memory that does not grow with their number and
 stays below the 2 GB asked for (3 GB at 128 pixels); time linear in their number; certified eigenvalues at every stage.
 
-Seen at 10,000 on a busy machine when the complement was searched afterwards, with bounds from Chebyshev polynomials, and
-32 pixels were decomposed completely: eight passes, 28 seconds of a processor, 4.2 times the limit. Seen since it is
+Seen at 10,000 on a busy machine when the complement was searched afterwards, with bounds from Chebyshev polynomials,
+and 32 pixels were decomposed completely: eight passes, 28 seconds of a processor, 4.2 times the limit. Seen since it is
 searched in the passes that seek eigenvectors, and 32 pixels are iterated in memory: four passes and some 910 to 1000
 vectors (the limit has 800), 21.5 seconds, 3.1 times the limit; 11 seconds whatever the number (imports, certificates,
 Krylov algebra) and 1.05 ms a picture, of which 0.36 decode, beside the limit's 0.69. Predicted for 50,000: 64 seconds,
