@@ -11,9 +11,9 @@ stays below the 2 GB asked for (3 GB at 128 pixels); time linear in their number
 Seen at 10,000 on a busy machine when the complement was searched afterwards, with bounds from Chebyshev polynomials,
 and 32 pixels were decomposed completely: eight passes, 28 seconds of a processor, 4.2 times the limit. Seen since it is
 searched in the passes that seek eigenvectors, and 32 pixels are iterated in memory: four passes and some 910 to 1000
-vectors (the limit has 800), 21.5 seconds, 3.1 times the limit; 11 seconds whatever the number (imports, certificates,
-Krylov algebra) and 1.05 ms a picture, of which 0.36 decode, beside the limit's 0.69. Predicted for 50,000: 64 seconds,
-1.85 times the limit. The aim is not reached.
+vectors (the limit has 800), 21.8 seconds, 2.9 times the limit; 11 to 13 seconds whatever the number (imports,
+certificates, Krylov algebra) and 0.9 to 1.05 ms a picture, of which 0.36 decode, beside the limit's 0.72. Predicted for
+50,000: 58 to 64 seconds, 1.6 to 1.8 times the limit. The aim is not reached.
 
 The number of pictures is the variable PICTURES (50000 by default). ROWS names what is measured, separated by commas:
 "growth" is a tenth, two fifths and all of it at 64 pixels, "sizes" two fifths at 32 and 128 pixels, and "dask" two
