@@ -2,25 +2,26 @@
 
 The limits are measured in the same run: decoding alone, with as many processes and nothing written, and the cheaper of
 a complete second moment (n d^2 multiplications at the rate of a symmetric product) and four products with blocks of 200
-vectors (at their rate, pictures converted before). Stages of 32 pixels and below are decomposed completely, those above
-are iterated.
+vectors (at their rate, pictures converted before). Stages of 16 pixels and below are decomposed completely, 32 are
+iterated in memory, and those above in passes.
 
 Aims: at most 1.3 times the limits for 50,000 pictures of 64 pixels; memory that does not grow with their number and
 stays below the 2 GB asked for (3 GB at 128 pixels); time linear in their number; certified eigenvalues at every stage.
-Predicted before eigenvectors of the coarser stage were interpolated: a ratio of 1.2 to 1.3 at 50,000. Seen then: ten
-passes, 1.5 times the limit for each picture. Predicted with it: seven or eight passes, some 900 vectors rather than the
-limit's 800, so 1.3 to 1.5 times the limit for each picture, and 15 seconds of a processor for what does not depend on
-their number (complete decompositions, certificates, imports), which is a fifth of the limit at 50,000.
 
-Seen at 10,000, on a machine shared by six, one thread of BLAS: eight passes, 17 seconds of a processor whatever the
-number and 1.7 times the limit for each picture (decoding is twice as fast as was assumed), so some 2.2 times the limit
-at 50,000: the aim is not reached. The row of 128 pixels had 2 GB, of which it used 2.04; the estimate was raised since.
+Seen at 10,000 on a busy machine when the complement was searched afterwards, with bounds from Chebyshev polynomials,
+and 32 pixels were decomposed completely: eight passes, 28 seconds of a processor, 4.2 times the limit. Seen since it is
+searched in the passes that seek eigenvectors, and 32 pixels are iterated in memory: four passes and some 910 to 1000
+vectors (the limit has 800), 21.8 seconds, 2.9 times the limit; 11 to 13 seconds whatever the number (imports,
+certificates, Krylov algebra) and 0.9 to 1.05 ms a picture, of which 0.36 decode, beside the limit's 0.72. Predicted for
+50,000: 58 to 64 seconds, 1.6 to 1.8 times the limit. The aim is not reached.
 
-The number of pictures is the variable PICTURES (50000 by default): the table has a tenth, two fifths and all of it at
-64 pixels, and two fifths at 32 and 128. Pictures and rows that are finished are kept in the folder FOLDER, so that an
-interrupted run goes on; seconds of all processors are the fairer measure on a busy machine.
+The number of pictures is the variable PICTURES (50000 by default). ROWS names what is measured, separated by commas:
+"growth" is a tenth, two fifths and all of it at 64 pixels, "sizes" two fifths at 32 and 128 pixels, and "dask" two
+fifths at 64 pixels by clusters of one and two workers, whose start is counted (all three by default). Pictures and rows
+that are finished are kept in the folder FOLDER and belong to the table whatever ROWS is: an interrupted run goes on.
+Seconds of all processors are the fairer measure on a busy machine.
 
-Example: PICTURES=50000 FOLDER=/data/celeba-scale python -m benchmarks.celeba_scale
+Example: PICTURES=50000 FOLDER=/data/celeba-scale ROWS=growth python -m benchmarks.celeba_scale
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,6 +58,17 @@ class Cost(NamedTuple):
 
     wall: float
     cpu: float
+
+
+class Run(NamedTuple):
+    """Which pictures, and how many workers of a Dask cluster, if there is one."""
+
+    count: int
+    size: int
+    dask: int = 0
+
+    def __str__(self) -> str:
+        return "-".join(map(str, self))
 
 
 def decode_only(listing: Listing, size: int, start: int, stop: int) -> float:
@@ -99,18 +112,29 @@ def products(size: int, rows: int = 1024) -> Cost:
     return min(moment, blocks)
 
 
-def fit(celeba: Path, out: Path, count: int, size: int, workers: int) -> tuple[Cost, dict[str, Any]]:
+@contextmanager
+def cluster(workers: int) -> Iterator[str]:
+    """The address of a Dask scheduler with so many workers, which have ended when their time is taken."""
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0") as started:
+        yield started.scheduler_address
+
+
+def fit(celeba: Path, out: Path, run: Run, workers: int) -> tuple[Cost, dict[str, Any]]:
     """The whole command, and its report."""
-    command = [sys.executable, "-m", "convexgan", "fit", str(celeba), "--out", str(out), "--count", str(count)]
-    command += ["--size", str(size), "--memory", MEMORY[size], "--workers", str(workers), "--json"]
+    command = [sys.executable, "-m", "convexgan", "fit", str(celeba), "--out", str(out), "--count", str(run.count)]
+    command += ["--size", str(run.size), "--memory", MEMORY[run.size], "--workers", str(workers), "--json"]
     start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+    with cluster(run.dask) if run.dask else nullcontext() as address:
+        command += ["--dask", address] if address else []
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
     return Cost(time.perf_counter() - start, cpu), json.loads(done.stdout)
 
 
-def row(count: int, size: int, whole: Cost, report: dict[str, Any], limit: Cost) -> list[Any]:
+def row(run: Run, whole: Cost, report: dict[str, Any], limit: Cost) -> list[Any]:
     """A run beside its limits."""
     phases = {phase["name"]: phase["seconds"] for phase in report["phases"]}
     passes = [seconds for name, seconds in phases.items() if name not in ("reading pictures", "moments")]
@@ -120,24 +144,44 @@ def row(count: int, size: int, whole: Cost, report: dict[str, Any], limit: Cost)
     known = phases["reading pictures"], phases["moments"], sum(passes)
     walls, cpus = ((a, b, a / b) for a, b in zip(whole, limit, strict=True))
     memory = report["memory"]["own"] / 1e6
-    return [count, size, *known, len(passes), whole.wall - sum(known), *walls, *cpus, memory, kinds, worst]
+    return [*run, *known, len(passes), whole.wall - sum(known), *walls, *cpus, memory, kinds, worst]
 
 
-def measured(folder: Path, celeba: Path, count: int, size: int, workers: int) -> list[Any]:
+def measured(folder: Path, celeba: Path, run: Run, workers: int) -> list[Any]:
     """A row of the table, from the folder if it was finished before."""
-    kept = folder / f"row-{count}-{size}.json"
+    kept = folder / f"row-{run}.json"
     if kept.exists():
         return list(json.loads(kept.read_text()))
-    limit = [count * (a + b) for a, b in zip(decoding(find(celeba), size, workers), products(size), strict=True)]
-    out = folder / f"run-{count}-{size}"
+    limit = [
+        run.count * (a + b) for a, b in zip(decoding(find(celeba), run.size, workers), products(run.size), strict=True)
+    ]
+    out = folder / f"run-{run}"
     shutil.rmtree(out, ignore_errors=True)  # half of a run would be measured otherwise
-    cells = row(count, size, *fit(celeba, out, count, size, workers), Cost(*limit))
+    cells = row(run, *fit(celeba, out, run, workers), Cost(*limit))
     kept.write_text(json.dumps(cells))
     shutil.rmtree(out)
     return cells
 
 
-COLUMNS = ["pictures", "pixels", "decode and cache s", "first pass s", "iterating s", "passes", "rest s"]
+def chosen(total: int, names: str, folder: Path) -> list[Run]:
+    """The runs of these names, and those that the folder has already."""
+    part = 2 * total // 5
+    known = {"growth": [Run(count, 64) for count in (total // 10, part, total)]}
+    known |= {"sizes": [Run(part, 32), Run(part, 128)], "dask": [Run(part, 64, 1), Run(part, 64, 2)]}
+    wanted = [run for name in names.split(",") for run in known[name]]
+    return [run for runs in known.values() for run in runs if run in wanted or (folder / f"row-{run}.json").exists()]
+
+
+COLUMNS = [
+    "pictures",
+    "pixels",
+    "Dask workers",
+    "decode and cache s",
+    "first pass s",
+    "iterating s",
+    "passes",
+    "rest s",
+]
 COLUMNS += ["whole s", "limit s", "ratio", "whole processor s", "limit processor s", "ratio in processor s"]
 COLUMNS += ["peak MB", "kinds", "eigenvalue error / beta"]
 
@@ -147,16 +191,14 @@ def main() -> None:
     options = parse(__doc__)
     total = 600 if options.quick else int(os.environ.get("PICTURES", 50_000))
     workers = os.cpu_count() or 1
-    part = 2 * total // 5
-    runs = [(total, 16)] if options.quick else [(total // 10, 64), (part, 64), (total, 64), (part, 32), (part, 128)]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary if options.quick else os.environ.get("FOLDER", temporary))
         celeba = folder / f"celeba-{total}"
         if not (celeba / "list_eval_partition.txt").exists():  # written last
             write_celeba(celeba, total, workers=workers)
-        rows = []
-        for count, size in runs:
-            rows.append(measured(folder, celeba, count, size, workers))
+        names, rows = os.environ.get("ROWS", "growth,sizes,dask"), []
+        for run in [Run(total, 16)] if options.quick else chosen(total, names, folder):
+            rows.append(measured(folder, celeba, run, workers))
             print(rows[-1], flush=True)
     write("celeba_scale", COLUMNS, rows, __doc__ or "", options.quick)
 

@@ -2,14 +2,16 @@
 
 One multiplication is one pass over the data. A warm start and its residuals span the subspace (a block Krylov space as
 long as nothing has converged); Rayleigh and Ritz give the pairs, `Enclosure` the error that the residuals can hide.
-That no eigenvector was missed is proved with fresh random vectors in the complement: the chance that all of them are
-nearly orthogonal to a large eigenvector is known, and matters less each time they are multiplied.
+That no eigenvector was missed is proved with random vectors in the complement of the first block, which are multiplied
+along in the same passes: the chance that all of them are nearly orthogonal to a large eigenvector is known, and matters
+less each time.
 
 References
 ----------
-B. N. Parlett, The Symmetric Eigenvalue Problem, 1998, chapters 10 to 13. J. Kuczynski and H. Wozniakowski, Estimating
-the largest eigenvalue by the power and Lanczos algorithms with a random start, SIAM J. Matrix Anal. Appl. 13, 1992,
-for a single random vector.
+B. N. Parlett, The Symmetric Eigenvalue Problem, 1998, chapters 10 to 13. The largest mass that a measure with given
+moments can have at a point: N. I. Akhiezer, The Classical Moment Problem, 1965, chapter 2; the Lanczos recurrence of
+whole blocks: K. Jbilou, A. Messaoudi and H. Sadok, Global FOM and GMRES algorithms for matrix equations, Appl. Numer.
+Math. 31, 1999.
 """
 
 from __future__ import annotations
@@ -26,10 +28,11 @@ from convexgan.subspace import Enclosure, Subspace
 Array = NDArray[np.float64]
 Product = Callable[[Array], Array]
 FAILURE = 1e-10  # probability that a bound on the complement fails
-PROBES = 32  # random vectors that search the complement
-PROBE_PASSES = 8
+PROBES = 48  # random vectors that search the complement
+DEGREES = 10  # how often they are multiplied at most
 MAX_PASSES = 60
 GAP = 0.5  # where the complement is expected to end, relative to the last wanted eigenvalue
+SHOWN = 0.7  # and where it can be shown to end without many passes more
 
 
 def leading_pairs(
@@ -74,94 +77,114 @@ def leading_pairs(
     width = min(width, len(start))
     kept = width if kept is None else kept
     space, attempts, error = _Space(len(start), columns), 0, np.inf
+    search: Complement | None = None
     block = orthonormal(start)
     missing = max(width - block.shape[1], 0)
     block = np.hstack([block, orthonormal(rng.standard_normal((len(start), missing)), block)])
     for _ in range(MAX_PASSES):
-        space.append(block, product(block))
+        if space.make_room(block.shape[1]) or search is None:
+            search, attempts = Complement(rng, space.basis, block), attempts + 1
+        image = product(np.hstack([block, search.block]))
+        space.append(block, image[:, : block.shape[1]])
+        search.add(space.basis, image[:, block.shape[1] :])
         pairs = space.pairs()
-        limit = tol * float(pairs.values[0])
-        error = pairs.known(GAP * float(pairs.values[count - 1]), width).error(count)
+        limit, last = tol * float(pairs.values[0]), float(pairs.values[count - 1])
+        bound, theta = search.bound()
+        error = pairs.known(bound, width).error(count)
         if error <= limit:
-            attempts += 1
-            probes = _Space(len(start), PROBE_PASSES * PROBES)
-
-            def enough(rest: float, pairs: _Pairs = pairs, limit: float = limit) -> bool:
-                return pairs.known(rest, width).error(count) <= limit
-
-            rest = bound_complement(product, space.basis, probes, rng, enough)
-            error = pairs.known(rest, width).error(count)
-            if error <= limit:
-                return Subspace(space.basis @ pairs.turn[:, :kept], pairs.known(rest, kept), attempts * FAILURE)
-            space.append(probes.basis, probes.image)  # what was found in the complement belongs to the subspace
-            pairs = space.pairs()
-        block = space.directions(pairs, width, limit)
+            return Subspace(space.basis @ pairs.turn[:, :kept], pairs.known(bound, kept), attempts * FAILURE)
+        converged = pairs.known(SHOWN * last, width).error(count) <= limit
+        enough = pairs.known(theta, width).error(count) <= limit if converged else theta < last
+        block = block[:, :0] if converged else space.directions(pairs, (count + width) // 2, limit)
+        if not enough or search.exhausted:  # what was found in the complement belongs to the subspace
+            block, search = np.hstack([block, orthonormal(search.last, space.basis, block)]), None
     raise SolverError(
         f"eigenvalues are known to {error / limit * tol:.1e} of the largest after {MAX_PASSES} passes, not to {tol:g}: "
         "allow more memory, or ask for another rank, where eigenvalues lie farther apart."
     )
 
 
-def bound_complement(
-    product: Product, basis: Array, probes: _Space, rng: np.random.Generator, enough: Callable[[float], bool]
-) -> float:
-    """An upper bound on S on the complement of a basis, which fails with probability `FAILURE`.
+class Complement:
+    """An upper bound on C = PSP, P the projector on the complement of a basis, which fails with a known probability.
 
-    With C = PSP on the D-dimensional complement and p Gaussian vectors G in it, let u be the top eigenvector and z =
-    f(C) G c, c along G'u: u'Gc has the law chi_p, and what is orthogonal chi_(D - 1), independently. With theta
-    the largest Ritz value on the Krylov space of degree q, theta >= z'Cz / z'z for f the Chebyshev polynomial of
-    degree q on [0, theta], hence T_q(2 g - 1)^2 (g - 1) <= chi^2_(D - 1) / chi^2_p for g = |C| / theta.
+    Let G be `PROBES` Gaussian vectors in the complement and mu the measure with tr G'f(C)G = integral of f. Its mass at
+    the largest eigenvalue, with eigenvector u, is at least |u'G|^2 and hence at least chi, the `FAILURE` quantile of
+    the chi-squared law. With p_0, ..., p_q orthonormal polynomials of mu, the mass at t is at most
+
+        1 / (p_0(t)^2 + ... + p_q(t)^2),
+
+    since h = sum p_j(t) p_j has integral h^2 = h(t) >= mass h(t)^2. Beyond theta, the largest zero of p_q, this falls:
+    so the eigenvalue ends where it is chi. Each multiplication of the block gives one polynomial more.
+
+    The bound holds for the complement of every larger basis. A coarser bound, from the largest Ritz value and Chebyshev
+    polynomials, needs two passes more on pictures.
 
     Parameters
     ----------
-    product : callable
-    basis : (d, m) array
-        Orthonormal columns.
-    probes : _Space
-        Empty; receives the Krylov space.
     rng : Generator
-        Independent of the basis.
-    enough : callable
-        Whether a bound is small enough.
+        Independent of the bases.
+    bases : (d, m) arrays
+        Orthonormal columns of the basis.
     """
-    dim, used = basis.shape
-    if used == dim:
-        return 0.0
-    block = orthonormal(rng.standard_normal((dim, min(PROBES, dim - used))), basis)
-    ratio = _ratio(block.shape[1], dim - used)
-    for degree in range(PROBE_PASSES):
-        probes.append(block, product(block))
-        theta = max(float(probes.pairs().values[0]), 0.0)
-        bound = theta * growth(degree, ratio)
-        block = orthonormal(probes.image[:, -block.shape[1] :], basis, probes.basis)
-        if block.shape[1] == 0:  # the Krylov space is invariant, and almost surely misses no eigenvalue of C
-            return theta * (1 + 1e-9)
-        if enough(bound) or not enough(theta):
-            break
-    return bound
+
+    def __init__(self, rng: np.random.Generator, *bases: Array) -> None:
+        dim, self.used = len(bases[0]), sum(basis.shape[1] for basis in bases)
+        self.block = np.zeros((dim, 0)) if self.used == dim else rng.standard_normal((dim, PROBES))
+        for basis in bases:
+            self.block = self.block - basis @ (basis.T @ self.block)
+        self._size = float(np.linalg.norm(self.block))
+        self.block = self.block / max(self._size, 1e-300)
+        self.last = self._before = np.zeros_like(self.block)
+        self._alpha: list[float] = []  # of the recurrence t p_j = beta_j p_{j-1} + alpha_j p_j + beta_{j+1} p_{j+1}
+        self._beta: list[float] = []
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the block is not to be multiplied any more."""
+        return self.block.shape[1] == 0 or len(self._alpha) == DEGREES
+
+    def add(self, basis: Array, image: Array) -> None:
+        """Continue from S @ block; the basis begins with those given at first."""
+        if self.block.shape[1] == 0:
+            return
+        used = basis[:, : self.used]
+        image = image - used @ (used.T @ image)
+        self._alpha.append(float(np.sum(image * self.block)))
+        image = image - self._alpha[-1] * self.block - (self._beta[-1] if self._beta else 0.0) * self._before
+        self._beta.append(float(np.linalg.norm(image)))
+        self.last = self._before = self.block
+        if self._beta[-1] <= 1e-6 * max(self._alpha):  # what is left is rounding: mu has no more points than that
+            self.block = image[:, :0]
+            return
+        image = image / self._beta[-1]
+        self.last = self.block = image - used @ (used.T @ image)
+
+    def bound(self) -> tuple[float, float]:
+        """The upper bound, and theta, where it tends to."""
+        from scipy.special import gammaincinv  # here: it takes long to import
+
+        if not self._alpha:  # the basis is complete
+            return 0.0, 0.0
+        chi = 2 * float(gammaincinv(PROBES / 2, FAILURE))
+        theta = max(float(np.linalg.eigvalsh(_tridiagonal(self._alpha, self._beta[:-1]))[-1]), 0.0)
+        low, high = theta, max(theta, self._alpha[0] + self._beta[0] * self._size / np.sqrt(chi))  # p_1^2 is enough
+        while high - low > 1e-6 * high:
+            middle = (low + high) / 2
+            low, high = (middle, high) if self._inverse_mass(middle) < 1 / chi else (low, middle)
+        return high, theta
+
+    def _inverse_mass(self, t: float) -> float:
+        """p_0(t)^2 + ... + p_q(t)^2."""
+        before, now, total, last = 0.0, 1 / self._size, self._size**-2, 0.0
+        for alpha, beta in zip(self._alpha, self._beta, strict=True):
+            before, now = now, ((t - alpha) * now - last * before) / max(beta, 1e-300)
+            total, last = total + now * now, beta
+        return total
 
 
-def _ratio(probes: int, dim: int) -> float:
-    """What chi^2_(dim - 1) / chi^2_probes exceeds with probability `FAILURE`."""
-    from scipy.special import betaincinv  # here: it takes long to import
-
-    share = float(betaincinv(probes / 2, (dim - 1) / 2, FAILURE)) if dim > 1 else 1.0
-    return (1 - share) / share
-
-
-def growth(degree: int, ratio: float) -> float:
-    """The g >= 1 with T_degree(2 g - 1)^2 (g - 1) = ratio."""
-    from scipy.optimize import brentq  # here: it takes long to import
-
-    if ratio <= 0:
-        return 1.0
-
-    def excess(log_g: float) -> float:  # in g - 1 = exp(log_g), logarithms against overflow
-        angle = degree * np.arccosh(1 + 2 * np.exp(log_g))
-        return float(2 * (angle + np.log1p(np.exp(-2 * angle)) - np.log(2)) + log_g - np.log(ratio))
-
-    top = float(np.log(ratio))
-    return 1 + float(np.exp(brentq(excess, -40 - abs(top), top)))
+def _tridiagonal(diagonal: list[float], beside: list[float]) -> Array:
+    """The symmetric matrix."""
+    return np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1)
 
 
 def orthonormal(block: Array, *bases: Array) -> Array:
@@ -206,12 +229,17 @@ class _Space:
     def image(self) -> Array:
         return self._image[:, : len(self._inner)]
 
+    def make_room(self, columns: int) -> bool:
+        """Give up all but the leading half of the Ritz vectors if so many columns do not fit; whether that was so."""
+        room = self._basis.shape[1]
+        if len(self._inner) + columns <= room:
+            return False
+        self._shrink(min(room // 2, room - columns))
+        return True
+
     def append(self, block: Array, image: Array) -> None:
-        """Add orthonormal columns; if there is no room, all but the leading half of the Ritz vectors are given up."""
-        used, room = len(self._inner), self._basis.shape[1]
-        if used + block.shape[1] > room:
-            self._shrink(min(room // 2, room - block.shape[1]))
-            used = len(self._inner)
+        """Add orthonormal columns, for which there is room."""
+        used = len(self._inner)
         grown = slice(used, used + block.shape[1])
         self._basis[:, grown], self._image[:, grown] = block, image
         q, sq = self._basis[:, : grown.stop], self._image[:, : grown.stop]

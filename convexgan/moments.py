@@ -145,6 +145,13 @@ class Moments:
         law.subspace = subspace
         return law
 
+    def restricted(self, subspace: Subspace) -> Moments:
+        """These moments, of whose spectrum only certified leading eigenpairs are looked at, see `on_subspace`."""
+        out = self._copy()
+        out.subspace = subspace
+        out._cache["spectrum"] = Spectrum(np.maximum(subspace.enclosure.values, 0.0), subspace.vectors)
+        return out
+
     def update(self, rows: Any, weights: Any = None, *, name: str = "rows") -> Moments:
         """Add rows in place and return the object."""
         if self.count is None:
@@ -162,7 +169,7 @@ class Moments:
             self._accumulate(rows, w, name)
         self.count += len(rows)
         self.total += float(len(rows) if w is None else w.sum())
-        self._cache = {}
+        self._cache, self.subspace = {}, None
         return self
 
     def _densify(self, first: NDArray[Any]) -> None:
@@ -269,6 +276,11 @@ class Moments:
                 second += shifts.T @ shifts[::-1]
                 self._cache["second"] = mirror_lower(second)
         return self._cache["second"]  # type: ignore[no-any-return]
+
+    def times(self, vectors: Array) -> Array:
+        """The second moment times the columns of a (d, w) array."""
+        matrix = self.factor
+        return self.second @ vectors if matrix is None else matrix.T @ (matrix @ vectors)
 
     @property
     def trace(self) -> float:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -153,7 +154,7 @@ def small_files(size: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("size", "file"), [(2_000, ".bin"), (40_000, "pass-8 px, pass 1.npz"), (300_000, "16.json")], ids=str
+    ("size", "file"), [(2_000, ".bin"), (40_000, "pass-8 px, pass 1.npz"), (650_000, "model.npz")], ids=str
 )
 def test_a_full_disk_is_an_error_that_names_the_file_and_the_run_can_go_on(photos, tmp_path, size, file):
     whole, out = tmp_path / "whole", tmp_path / "run"
@@ -183,6 +184,18 @@ def test_pictures_that_vanish_change_or_decay_are_errors_that_name_the_repair(ph
     assert "is not found" in error(*again, "--resume")
 
 
+def test_passes_of_a_processor_and_of_a_device_are_not_mixed(photos, tmp_path, monkeypatch):
+    whole, out = tmp_path / "whole", tmp_path / "run"
+    run("fit", photos, "--out", whole, *OPTIONS, "--workers", 1, "--device", "cpu")
+    with monkeypatch.context() as patched:
+        patched.setattr(cg.ProgressiveConvexGAN, "save", mock.Mock(side_effect=OSError("killed")))
+        run("fit", photos, "--out", out, *OPTIONS, "--workers", 1, code=2)
+    assert (out / "journal/pass-16 px, pass 2.npz").exists()
+    run("fit", photos, "--out", out, *OPTIONS, "--workers", 1, "--device", "cpu", "--resume")
+    same = contents(out) == contents(whole)
+    assert same
+
+
 def test_all_options_at_once_on_celeba_from_an_archive(tmp_path):
     celeba, out = write_celeba(tmp_path / "celeba", 40), tmp_path / "run"
     shutil.make_archive(str(celeba / "img_align_celeba"), "zip", celeba, "img_align_celeba")
@@ -195,6 +208,7 @@ def test_all_options_at_once_on_celeba_from_an_archive(tmp_path):
     assert [phase["name"] for phase in report["phases"]] == ["reading pictures", "moments"]
     assert all(phase["seconds"] > 0 and phase["per_second"] > 0 for phase in report["phases"])
     assert 10**7 < report["memory"]["own"] < 10**11
+    assert sum(phase["seconds"] for phase in report["phases"]) < report["seconds"] < 600
     run("verify", out, celeba)  # the same pictures, chosen again from the report
     run("evaluate", out, celeba, "--resamples", 2)
     attributes = (celeba / "list_attr_celeba.txt").read_text()

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import betainc, betaincinv
+from scipy.special import gammaincinv
+from scipy.stats import chi2
 
 import convexgan as cg
 from convexgan import krylov
-from convexgan.krylov import bound_complement, growth, leading_pairs, orthonormal
+from convexgan.krylov import Complement, leading_pairs, orthonormal
 from convexgan.moments import Moments
 from convexgan.subspace import Enclosure, Subspace
 
@@ -106,39 +107,88 @@ def test_leading_pairs_are_those_of_a_complete_decomposition(spectrum, start):
 
 
 def test_few_columns_mean_more_passes_and_the_same_answer():
-    S, _ = matrix(SPECTRA["slow"](300))
+    S, _ = matrix(SPECTRA["slow"](500))
     passes = []
-    for columns in (92, 280):
+    for columns in (60 + krylov.PROBES, 450):
         calls = []
         product = lambda Q, calls=calls: calls.append(Q.shape[1]) or S @ Q  # noqa: E731
-        guess = np.zeros((300, 0))
+        guess = np.zeros((500, 0))
         found = leading_pairs(product, guess, 20, width=30, columns=columns, rng=np.random.default_rng(0))
-        assert np.abs(found.enclosure.values[:20] - SPECTRA["slow"](300)[:20]).max() < 1e-7
+        assert np.abs(found.enclosure.values[:20] - SPECTRA["slow"](500)[:20]).max() < 1e-7
         passes.append(len(calls))
     assert passes[0] > passes[1]
 
 
+def searched(S: np.ndarray, basis: np.ndarray, times: int, rng: np.random.Generator) -> Complement:
+    """A search of the complement after so many multiplications."""
+    search = Complement(rng, basis)
+    for _ in range(times):
+        search.add(basis, S @ search.block)
+    return search
+
+
 @pytest.mark.parametrize("probes", [1, 3])
 def test_the_bound_on_the_complement_fails_as_often_as_it_says(monkeypatch, probes):
-    """For a rank-one complement, one probe and one multiplication the probability is exact; more probes do better."""
+    """For a complement of rank one and one multiplication the probability is exact."""
     monkeypatch.setattr(krylov, "FAILURE", 0.2)
     monkeypatch.setattr(krylov, "PROBES", probes)
     d, rng = 12, np.random.default_rng(0)
     S, basis = np.diag(np.eye(1, d)[0]), np.eye(d)[:, -2:]
-    bounds = [
-        bound_complement(lambda Q: S @ Q, basis, krylov._Space(d, 9), rng, lambda rest: True) for _ in range(3000)
-    ]
-    # the largest Ritz value has a beta law, of which the bound takes the lower fifth (for one probe)
-    expected = betainc(probes / 2, (10 - probes) / 2, betaincinv(probes / 2, 9 / 2, 0.2))
-    assert np.mean(np.array(bounds) < 1) == pytest.approx(expected, abs=0.025)
-    assert expected == pytest.approx(0.2) if probes == 1 else expected < 0.2
+    bounds = [searched(S, basis, 1, rng).bound()[0] for _ in range(3000)]
+    assert np.mean(np.array(bounds) < 1) == pytest.approx(0.2, abs=0.025)
 
 
-@pytest.mark.parametrize("degree", [0, 1, 3, 7])
-@pytest.mark.parametrize("ratio", [1e-3, 1.0, 4e4, 1e9])
-def test_growth_solves_its_equation(degree, ratio):
-    g = growth(degree, ratio)
-    assert np.cosh(degree * np.arccosh(2 * g - 1)) ** 2 * (g - 1) == pytest.approx(ratio, rel=1e-6)
+@given(st.integers(0, 10**6), st.integers(2, 40), st.integers(0, 3), st.integers(1, 6), st.sampled_from([0.1, 1, 4]))
+def test_the_complement_ends_between_theta_and_the_bound(seed, d, m, times, decay):
+    rng = np.random.default_rng(seed)
+    S, _ = matrix(rng.exponential(size=d) * np.arange(1, d + 1.0) ** -decay, seed)
+    basis = np.linalg.qr(rng.standard_normal((d, min(m, d - 1))))[0]
+    search = searched(S, basis, times, rng)
+    bound, theta = search.bound()
+    P = np.eye(d) - basis @ basis.T
+    truth = np.linalg.eigvalsh(P @ S @ P)[-1]
+    assert theta * (1 - 1e-9) <= truth <= bound * (1 + 1e-9)
+    P = P - np.outer(P[0], P[0]) / max(P[0, 0], 1e-300)  # the bound is one for larger bases too
+    assert np.linalg.eigvalsh(P @ S @ P)[-1] <= bound * (1 + 1e-9) + 1e-12
+
+
+def test_the_bound_is_where_the_largest_mass_that_moments_allow_is_too_small():
+    """The mass at t is at most 1 / v'H^-1 v, H the Hankel matrix of the moments and v the powers of t."""
+    d, times, rng = 30, 3, np.random.default_rng(0)
+    S, _ = matrix(np.arange(1, d + 1) ** -0.7)
+    search = Complement(rng, np.zeros((d, 0)))
+    G = search.block * search._size
+    moments = [np.sum(G * (np.linalg.matrix_power(S, j) @ G)) for j in range(2 * times + 1)]
+    for _ in range(times):
+        search.add(np.zeros((d, 0)), S @ search.block)
+    bound, theta = search.bound()
+    hankel = np.array([[moments[i + j] for j in range(times + 1)] for i in range(times + 1)])
+    for t in (0.1, theta, bound, 2 * bound):
+        powers = t ** np.arange(times + 1)
+        assert search._inverse_mass(t) == pytest.approx(powers @ np.linalg.solve(hankel, powers), rel=1e-6)
+    chi = 2 * gammaincinv(krylov.PROBES / 2, krylov.FAILURE)
+    assert chi2.cdf(chi, krylov.PROBES) == pytest.approx(krylov.FAILURE)
+    assert search._inverse_mass(bound) * chi == pytest.approx(1, rel=1e-4)
+
+
+def test_nothing_lies_beyond_a_whole_basis_and_little_beyond_an_invariant_one():
+    S, vectors = matrix(np.where(np.arange(20) < 5, 3.0, 0.0))
+    rng = np.random.default_rng(0)
+    assert searched(S, vectors, 2, rng).bound() == (0.0, 0.0)
+    assert searched(S, vectors[:, :5], 2, rng).bound()[0] < 1e-12
+    assert searched(S, vectors[:, :2], 3, rng).bound()[0] == pytest.approx(3, rel=1e-5)  # one eigenvalue and zero
+
+
+@pytest.mark.parametrize("hidden", [1.0, 0.5])
+def test_a_large_eigenvalue_far_from_the_start_is_found(hidden):
+    """The start is invariant, so its residuals say nothing of what it lacks; only the random vectors do."""
+    values = np.append(np.linspace(1, 0.1, 60), np.full(180, 1e-6))
+    S, vectors = matrix(values)
+    lacking = int(np.argmin(np.abs(values[:60] - hidden)))
+    start = np.delete(vectors[:, :61], lacking, axis=1)
+    rng = np.random.default_rng(0)
+    found = leading_pairs(lambda Q: S @ Q, start, 40, width=60, columns=200, rng=rng)
+    np.testing.assert_allclose(found.enclosure.values[:40], values[:40], atol=1e-7)
 
 
 def test_orthonormal_drops_what_depends():
@@ -157,7 +207,9 @@ def test_what_cannot_be_reached_is_said(monkeypatch):
     monkeypatch.setattr(krylov, "MAX_PASSES", 3)
     S, _ = matrix(SPECTRA["slow"](300))
     with pytest.raises(cg.SolverError, match=r"known to .* of the largest after 3 passes, not to 1e-07"):
-        leading_pairs(lambda Q: S @ Q, np.zeros((300, 0)), 20, width=22, columns=80, rng=np.random.default_rng(0))
+        leading_pairs(
+            lambda Q: S @ Q, np.zeros((300, 0)), 20, width=22, columns=44 + krylov.PROBES, rng=np.random.default_rng(0)
+        )
 
 
 def test_certificates_on_a_subspace_hold_on_the_whole_space():

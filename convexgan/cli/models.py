@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -74,6 +75,7 @@ def fit(
     from convexgan.progressive.device import check_device
     from convexgan.progressive.passes import Journal, as_pictures
 
+    begun = time.perf_counter()
     settings: dict[str, Any] = {
         "ranks": numbers(ranks, "--ranks", int),
         "betas": numbers(betas, "--betas", float),
@@ -97,13 +99,16 @@ def fit(
         place = out / "cache" if cache is None else cache
         pictures = decoded(found, size, crop, place, phases, strict=strict, workers=many)
         images = pictures.images if isinstance(pictures, ImageSet) else pictures
-        key = hashlib.sha256(to_json([__version__, about, as_pictures(images).fingerprint]).encode()).hexdigest()
+        how_added = [dask is not None, device]  # sums in another order end with other bits: none are mixed
+        started = [__version__, about, as_pictures(images).fingerprint, how_added]
+        key = hashlib.sha256(to_json(started).encode()).hexdigest()
         journal = Journal(out / "journal", key)
         with nullcontext() if dask is None else connect(dask) as client:
             how: dict[str, Any] = {"journal": journal, "phases": phases, "client": client, "device": device}
             model, stages = fit_run(out, images, settings, memory=limit, **how)
         save_sheet(model.sample(64, seed), out / "samples.png")
-        content = {"stages": stages, "phases": [clock.record() for clock in phases.clocks], "memory": peak_memory()}
+        content: dict[str, Any] = {"stages": stages, "phases": [clock.record() for clock in phases.clocks]}
+        content |= {"seconds": time.perf_counter() - begun, "memory": peak_memory()}
         report = write_report(out, pictures, about, content)
         journal.clear()
     if as_json:

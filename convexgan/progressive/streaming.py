@@ -1,12 +1,13 @@
 """Second moments at every resolution, from as few passes over the pictures as the memory allows.
 
 Box averages are linear, so a level's second moment S gives that of each coarser one, A S A', without looking at the
-pictures again. One pass accumulates it at the finest level where it can be decomposed completely; above, every pass
-multiplies it by a block of vectors, starting from the level below.
+pictures again. One pass accumulates it at the finest level where it fits; above, every pass multiplies it by a block of
+vectors, starting from the level below. Small ones are decomposed completely; larger ones are multiplied by blocks too.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,9 @@ from convexgan.progressive.sums import FirstPass, Product, detail, shrink
 from convexgan.subspace import Subspace
 
 Array = NDArray[np.float64]
-COMPLETE = 4096  # rows or columns, whichever are fewer, up to which decompositions are complete: seconds, not minutes
+COMPLETE = 4096  # rows or columns, whichever are fewer, up to which a moment is accumulated as a whole
+DECOMPOSED = 1024  # and up to which it is decomposed completely; what is larger, to `CLOSELY`
+CLOSELY = 1e-10  # of the largest eigenvalue
 BASE_BYTES = 400 * 2**20  # the interpreter, its libraries, and one block of pictures in several forms
 
 
@@ -84,36 +87,51 @@ class StageMoments:
         guess : (w, d) array, optional
             Rows near the leading eigenvectors.
         """
-        base = self._first.moments
-        if base is not None and size <= self.complete[-1]:
-            sample = base.mapped(lambda rows: self._game(shrink(rows, self.complete[-1], size, self.channels), size))
-            data = sample.centered()
-            if size == self.complete[-1]:
-                self._leading = size, data.spectrum
-            return sample.mean, data
-        mean = shrink(self._first.mean[None, :], self.sizes[-1], size, self.channels)
-        known = self._leading_pairs(size, mean, rank, beta, guess)
-        return self._game(mean, size)[0], Moments.on_subspace(known)
+        guess = np.zeros((0, size * size * self.channels)) if guess is None else guess
+        if self._first.moments is None or size > self.complete[-1]:
+            mean = shrink(self._first.mean[None, :], self.sizes[-1], size, self.channels)
+            known = self._leading_pairs(size, lambda name: _Passes(self, size, mean, name), rank, beta, guess)
+            return self._game(mean, size)[0], Moments.on_subspace(known)
+        sample = self._mapped(size, lambda rows: self._game(rows, size))
+        data = sample.centered()
+        if self._is_decomposed(size):
+            self._leading = size, data.spectrum
+        else:
+            data = data.restricted(self._leading_pairs(size, lambda name: data.times, rank, beta, guess, closely=True))
+        return sample.mean, data
+
+    def _mapped(self, size: int, linear: Callable[[NDArray[Any]], NDArray[Any]] = lambda rows: rows) -> Moments:
+        """The uncentred moments of a linear map of the pictures at a size that was accumulated."""
+        base, finest = self._first.moments, self.complete[-1]
+        if base is None:
+            raise ValueError(f"no moments are accumulated at {size} pixels.")
+        return base.mapped(lambda rows: linear(shrink(rows, finest, size, self.channels)))
 
     def _leading_pairs(
-        self, size: int, mean: Array, rank: int | None, beta: float | None, guess: Array | None
+        self,
+        size: int,
+        product: Callable[[str], Callable[[Array], Array]],
+        rank: int | None,
+        beta: float | None,
+        guess: Array,
+        closely: bool = False,
     ) -> Subspace:
         """Certified leading eigenpairs; all those above beta where no rank is given."""
-        dim, attempt = mean.shape[1], 0
+        dim, attempt = guess.shape[1], 0
         count = 1 + (rank if rank is not None else self._expected_above(size, float(beta or 0.0)))
         start = self._start(size, dim, self._widths(size, dim, count)[0])
         while True:
             width, columns = self._widths(size, dim, count)
-            rows = start[:width] if guess is None else np.vstack([guess, start[:width]])
             name = f"{size} px" if attempt == 0 else f"{size} px, wider"
             known = leading_pairs(
-                _Passes(self, size, mean, name),
-                rows.T,
+                product(name),
+                np.vstack([guess, start[:width]]).T,
                 min(count, dim),
                 width=width,
                 columns=columns,
                 rng=np.random.default_rng(size),
-                kept=None if guess is None else columns,
+                tol=CLOSELY if closely else 1e-7,
+                kept=columns if closely or len(guess) else None,
             )
             last = float(known.enclosure.values[min(count, dim) - 1])
             if beta is None or last <= beta or count >= dim:
@@ -123,30 +141,33 @@ class StageMoments:
 
     def _start(self, size: int, dim: int, width: int) -> Array:
         """Leading eigenvectors of a coarser level's moment, interpolated, as rows; none with skip connections."""
-        if self.skip and size != self.sizes[0]:
+        known = None if self.skip and size != self.sizes[0] else self._leading or self._coarse()
+        if known is None:
             return np.zeros((0, dim))
-        if self._leading is None and self._first.moments is not None:
-            self._leading = self.complete[-1], self._first.moments.centered().spectrum
-        if self._leading is None:
-            return np.zeros((0, dim))
-        coarse, known = self._leading
+        coarse, spectrum = known
         used = slice(0, 2 * width)
-        parts = np.array_split((known.vectors[:, used] * np.sqrt(known.values[used])).T, 1 + width // 32)
+        parts = np.array_split((spectrum.vectors[:, used] * np.sqrt(spectrum.values[used])).T, 1 + width // 32)
         rows = np.concatenate([_interpolated(part, coarse, size, self.channels) for part in parts])
         turn = np.linalg.eigh(rows @ rows.T)[1]  # what was interpolated is neither orthogonal nor in order
         return np.asarray(turn.T[: -1 - width : -1] @ rows)
 
+    def _coarse(self) -> tuple[int, Spectrum] | None:
+        """The finest size at which pictures are decomposed completely, if there is one, and their spectrum."""
+        sizes = [size for size in self.complete if self._is_decomposed(size)]
+        return (sizes[-1], self._mapped(sizes[-1]).centered().spectrum) if sizes else None
+
     def _expected_above(self, size: int, beta: float) -> int:
-        """A guess at how many eigenvalues exceed beta, from the level below: sums over more pixels are larger."""
-        if self._first.moments is None:
+        """A guess at how many eigenvalues exceed beta, from a coarser level: sums over more pixels are larger."""
+        known = self._coarse()
+        if known is None:
             return 8
-        values = self._first.moments.centered().spectrum.values * (size / self.complete[-1]) ** 2
-        return 8 + int(np.count_nonzero(values > beta))
+        coarse, spectrum = known
+        return 8 + int(np.count_nonzero(spectrum.values * (size / coarse) ** 2 > beta))
 
     def _widths(self, size: int, dim: int, count: int) -> tuple[int, int]:
         """How many vectors are sought for so many wanted, and how many fit in memory with as many images."""
-        for share in (2, 4):  # many more save passes, fewer save memory
-            width = min(count + max(10, count // share), dim)
+        for share in (2 / 3, 1 / 4):  # many more save passes, fewer save memory
+            width = min(count + max(10, int(share * count)), dim)
             temporary = 8 * dim * (7 * width + 2 * PROBES)  # as measured
             columns = (self.memory - BASE_BYTES - temporary) // (16 * dim)
             least = min(2 * width + PROBES, dim)
@@ -159,11 +180,15 @@ class StageMoments:
         )
 
     def _is_complete(self, size: int) -> bool:
-        """Whether rows or second moment at a size are few and small enough to be decomposed completely."""
+        """Whether rows or second moment at a size are few and small enough for a moment to be formed."""
         dim = size * size * self.channels
         fewer = min(dim, len(self.pictures))
         copies = 8 if fewer == dim else 11  # as measured: of the moment, or of the rows
         return fewer <= COMPLETE and copies * 8 * fewer * dim <= self.memory - BASE_BYTES
+
+    def _is_decomposed(self, size: int) -> bool:
+        """Whether a moment that was accumulated is decomposed completely."""
+        return min(size * size * self.channels, len(self.pictures)) <= DECOMPOSED
 
     def coarser(self, size: int) -> int | None:
         """The size whose upsampling is not part of a stage's game, with skip connections."""

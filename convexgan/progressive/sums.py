@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 
 
 class FirstPass:
-    """The mean at the finest size, and moments at the finest that is decomposed completely."""
+    """The mean at the finest size, and moments at the finest at which they are formed."""
 
     def __init__(self, finest: int, base: int | None, channels: int) -> None:
         self.finest, self.base, self.channels = finest, base, channels
