@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -17,7 +18,8 @@ import pytest
 import torch
 from PIL import Image
 
-from convexgan.torch import Objective, ProgressiveGenerator, Training
+from convexgan.progressive import ProgressiveConvexGAN
+from convexgan.torch import Objective, ProgressiveGenerator, Training, quadratic_discriminator
 from tests.documents import ROOT
 from tests.test_cli import refused, run
 
@@ -107,7 +109,7 @@ def test_samples_metrics_and_interpolations_of_it(base: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("model", ["run", "warm"])
-def test_exports_are_the_generator(base: Path, tmp_path: Path, model: str) -> None:
+def test_exports_are_the_generator(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str) -> None:
     run("export", base / model, "--out", tmp_path / "g.safetensors")
     G = ProgressiveGenerator.load(tmp_path / "g.safetensors")
     described = json.loads((tmp_path / "g.json").read_text())
@@ -116,7 +118,13 @@ def test_exports_are_the_generator(base: Path, tmp_path: Path, model: str) -> No
     assert "end it in .onnx" in refused("export", base / model, "--out", tmp_path / "g.pt")
     if model == "run":
         return  # the way to ONNX is the same, and takes seconds
+    told: list[str] = []
+    logger, listener = logging.getLogger("torch.onnx"), logging.Handler()
+    monkeypatch.setattr(listener, "emit", lambda record: told.append(record.getMessage()))
+    logger.addHandler(listener)
     run("export", base / model, "--out", tmp_path / "g.onnx")
+    logger.removeHandler(listener)
+    assert not told and logger.level == logging.NOTSET
     session = onnxruntime.InferenceSession(tmp_path / "g.onnx", providers=["CPUExecutionProvider"])
     for n in (1, 7):
         Z = torch.randn(n, G.latent_dim)
@@ -187,6 +195,42 @@ def test_every_option_reaches_the_training(base: Path, tmp_path: Path, monkeypat
     assert wanted.items() <= seen.items()
 
 
+def test_other_losses_and_the_certified_discriminators(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from convexgan.cli import growing
+
+    def grow(*given: object, **options: object) -> list[Training]:
+        seen.append((given[2], options["discriminator"](8)))
+        return list(run_all(*given, **options))
+
+    seen: list[tuple[Objective, torch.nn.Module]] = []
+    run_all = growing.grow
+    monkeypatch.setattr(growing, "grow", grow)
+    call = ["train", base / "pictures.npy", "--progressive", "--warm-start", base / "run", "--loss", "wasserstein"]
+    done = run(*call, "--discriminator", "quadratic", "--out", tmp_path / "t", *QUICK)
+    assert done.stdout.count("finished") == 2
+    ((objective, D),) = seen
+    assert objective == Objective(generator_penalty=0.0, gradient_penalty=10.0)
+    model = ProgressiveConvexGAN.load(base / "run" / "model.npz")
+    pictures = torch.from_numpy(np.load(base / "pictures.npy")[:5, None]) / 127.5 - 1
+    certified = quadratic_discriminator(model.stages_[-1], pictures=True)
+    assert torch.equal(D(pictures), certified(pictures)) and model.stages_[-1].size == 8
+
+
+def test_the_curve_looks_at_pictures_from_all_of_a_sorted_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from convexgan.cli import growing
+
+    monkeypatch.setattr(growing, "MEASURED", 40)
+    images = np.arange(200, dtype=np.uint8)[:, None, None].repeat(4, axis=1).repeat(4, axis=2)
+    seen = [growing.Watch(tmp_path, images, "pixels", seed, (4,), 1).real.rows[:, 0] for seed in (0, 0, 1)]
+    levels = np.round((seen[0] + 1) * 127.5)
+    assert len(set(levels)) == 40 and levels.min() < 20 and levels.max() > 180
+    assert np.array_equal(seen[0], seen[1]) and not np.array_equal(seen[0], seen[2])
+
+
 def test_a_killed_run_continues_bit_for_bit(base: Path, tmp_path: Path) -> None:
     call = [str(x) for x in ("train", base / "pictures.npy", "--progressive", "--warm-start", base / "run", *QUICK[2:])]
     call += ["--steps", "10", "--out"]
@@ -210,14 +254,19 @@ def test_a_killed_run_continues_bit_for_bit(base: Path, tmp_path: Path) -> None:
     ("data", "options", "words"),
     [
         ("few.npy", [], "7 pictures: pass at least 8"),
-        ("large.npy", ["--warm-start", "run", "--size", 16], "16 x 16 pixels, grey, the generator makes 8 x 8"),
+        ("large.npy", ["--warm-start", "run", "--size", 16], "--size 16 is not that of --warm-start run, 8: leave"),
+        ("pictures.npy", ["--warm-start", "run", "--size", 4], "--size 4 is not that of --warm-start run, 8: leave"),
         ("colour.npy", ["--warm-start", "run"], "8 x 8 pixels, colour, the generator makes 8 x 8 pixels, grey"),
-        ("pictures.npy", ["--warm-start", "warm"], "convexgan fit"),
+        ("pictures.npy", ["--warm-start", "warm"], "--warm-start warm was trained: pass the RUN of `convexgan fit`"),
         ("pictures.npy", ["--warm-start", "nowhere"], "convexgan fit"),
         ("pictures.npy", ["--beta", 1], "--beta is for training without --progressive"),
-        ("pictures.npy", ["--batch", 10**13], "pass a smaller one, batch=5000000000000 say; the checkpoint"),
+        ("pictures.npy", ["--batch", 10**13], "pass a smaller one, batch=5000000000000 say; the same call"),
         ("pictures.npy", ["--batch", 0], "batch must be an integer >= 1"),
         ("pictures.npy", ["--width", 0], "width must be an integer >= 1"),
+        ("pictures.npy", ["--loss", "classic"], "unknown --loss 'classic': choose one of 'relativistic', 'wass"),
+        ("pictures.npy", ["--loss", "wasserstein", "--r1", 1], "--r1 is the penalty of --loss relativistic"),
+        ("pictures.npy", ["--discriminator", "relu"], "unknown --discriminator 'relu': choose one of 'convol"),
+        ("pictures.npy", ["--discriminator", "quadratic"], "of a closed form: pass --warm-start RUN"),
         ("pictures.npy", ["--fade", -1], "fade"),
         ("pictures.npy", ["--fade", 2], "fade must be a share of the steps, at most 1, got 2"),
         ("pictures.npy", ["--extractor", "pixles"], "Did you mean 'pixels'"),

@@ -11,13 +11,16 @@ import csv
 import io
 import os
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
+from convexgan._checks import check_choice
 from convexgan._files import write_bytes
 from convexgan.cli.console import Phases, note
 from convexgan.cli.models import save_sheet
@@ -28,15 +31,27 @@ from convexgan.metrics import Features, features
 from convexgan.metrics.blocks import Bootstrap
 from convexgan.metrics.extractors import as_extractor
 from convexgan.metrics.frechet import frechet
+from convexgan.progressive import ProgressiveConvexGAN
 from convexgan.progressive.model import default_ranks
 from convexgan.progressive.passes import as_pictures
 from convexgan.progressive.pyramid import default_sizes
-from convexgan.torch import ConvolutionalDiscriminator, GrowingStage, Outcome, ProgressiveGenerator, grow
+from convexgan.torch import (
+    ConvolutionalDiscriminator,
+    GrowingStage,
+    Objective,
+    Outcome,
+    ProgressiveGenerator,
+    Training,
+    grow,
+    quadratic_discriminator,
+)
 from convexgan.torch.growing import R3GAN
 from convexgan.torch.pictures import as_bytes
 
 MEASURED = 2000  # pictures that are compared with as many real ones, at most
 SHOWN = 36
+STEEPNESS = 10.0  # the weight of the gradient penalty: Gulrajani et al., 2017, arXiv 1704.00028, section 4
+LOSSES, DISCRIMINATORS = ("relativistic", "wasserstein"), ("convolutional", "quadratic")
 COLUMNS = ("size", "step", "steps", "frechet", "low", "high", "floor")
 
 
@@ -47,11 +62,11 @@ class Watch:
     ----------
     folder : Path
     images : Cache, or (n, h, h) or (n, h, h, 3) array
-        Real pictures, of which the first `MEASURED` are compared with as many generated ones.
+        Real pictures, of which `MEASURED` drawn at random are compared with as many generated ones.
     extractor : str
         See `frechet_distance`; coarse pictures are enlarged for it.
     seed : int
-        Of the latents.
+        Of the pictures and latents drawn.
     sizes, steps : tuple of int and int
         The resolutions, and the steps at each.
     """
@@ -61,7 +76,8 @@ class Watch:
     ) -> None:
         self.folder, self.seed, self.sizes, self.steps = folder, seed, sizes, steps
         source, self.extractor = as_pictures(images), as_extractor(extractor)
-        self.real: Features = features(source.take(np.arange(min(len(source), MEASURED))), self.extractor)
+        drawn = np.random.default_rng(seed).permutation(len(source))[:MEASURED]  # a folder may be sorted
+        self.real: Features = features(source.take(np.sort(drawn)), self.extractor)
         self.rows: dict[tuple[str, str], dict[str, Any]] = {}
         if self.file.exists():  # of the part of the run that was interrupted
             with self.file.open(newline="", encoding="utf-8") as file:
@@ -119,12 +135,17 @@ def grow_run(out: Path, about: dict[str, Any], batch: int, every: int, progress:
     ----------
     out : Path
     about : dict
-        data, size, warm_start and settings: fade, old_rate, flip, rate, steps, width, decay, r1, extractor, seed,
-        mixed_precision.
+        data, size, warm_start and settings: loss, discriminator, fade, old_rate, flip, rate, steps, width, decay, r1,
+        extractor, seed, mixed_precision.
     batch, every : int
     progress : bool
     """
-    chosen = Selection() if about["warm_start"] is None else selection_of(Path(about["warm_start"]))
+    use, start = about["settings"], about["warm_start"]
+    objective = _objective(use)
+    model = None if start is None else _closed_form(Path(start), about["size"])
+    if check_choice(use["discriminator"], "--discriminator", DISCRIMINATORS) == "quadratic" and model is None:
+        raise ValueError("--discriminator quadratic is the certified one of a closed form: pass --warm-start RUN.")
+    chosen = Selection() if start is None else selection_of(Path(start))
     about |= {"selection": asdict(chosen), "every": every}
     anew = _barely_begun(out)
     report = prepare(out, about, resume=not anew, parts=("checkpoints", "samples"))
@@ -133,13 +154,10 @@ def grow_run(out: Path, about: dict[str, Any], batch: int, every: int, progress:
     if report is not None:
         note(f"{out} is complete already; for more steps, take another folder")
         return report
-    use = about["settings"]
     torch.manual_seed(use["seed"])
-    model = None if about["warm_start"] is None else load_model(Path(about["warm_start"]))
-    size = about["size"] if model is None or about["size"] is not None else model.stages_[-1].size
-    pictures = decoded(
-        locate(about["data"], size, chosen), size, chosen.crop, out / "cache", Phases(), workers=_cores()
-    )
+    size = about["size"] if model is None else model.stages_[-1].size
+    found, phases = locate(about["data"], size, chosen), Phases()
+    pictures = decoded(found, size, chosen.crop, out / "cache", phases, workers=os.cpu_count() or 1)
     images = pictures.images if isinstance(pictures, ImageSet) else pictures
     generator = _generator(model, pictures, use["width"])
     extractor = use["extractor"] or f"pixels={min(16, generator.sizes[-1])}"
@@ -147,9 +165,9 @@ def grow_run(out: Path, about: dict[str, Any], batch: int, every: int, progress:
     runs = grow(
         generator,
         images,
-        replace(R3GAN, r1=use["r1"], r2=use["r1"]),
+        objective,
         warm=model is not None,
-        discriminator=lambda size: ConvolutionalDiscriminator(size, generator.channels, width=use["width"]),
+        discriminator=partial(_discriminator, model, use, generator.channels),
         **{name: use[name] for name in ("steps", "fade", "old_rate", "flip", "mixed_precision")},
         rates=(use["rate"], use["rate"]),
         folder=out / "checkpoints",
@@ -168,24 +186,50 @@ def grow_run(out: Path, about: dict[str, Any], batch: int, every: int, progress:
         watch.plot()
     except ModuleNotFoundError as error:
         note(f"no curve.png: {error}")
-    for size, run in zip(generator.sizes, runs, strict=False):
+    return write_report(out, pictures, about, {"stages": _stages(generator, runs), "generator": generator.shape()})
+
+
+def _objective(use: dict[str, Any]) -> Objective:
+    """What is played for."""
+    if check_choice(use["loss"], "--loss", LOSSES) == "relativistic":
+        return replace(R3GAN, r1=use["r1"], r2=use["r1"])
+    return Objective(generator_penalty=0.0, gradient_penalty=STEEPNESS)
+
+
+def _closed_form(run: Path, size: int | None) -> ProgressiveConvexGAN:
+    """The model to start at, of the size asked for if one is."""
+    if (run / "generator.safetensors").exists():
+        raise ValueError(f"--warm-start {run} was trained: pass the RUN of `convexgan fit` that it started from.")
+    model = load_model(run)
+    if size not in (None, model.stages_[-1].size):
+        raise ValueError(
+            f"--size {size} is not that of --warm-start {run}, {model.stages_[-1].size}: leave --size out, or pass "
+            f"what `convexgan fit --size {size}` makes."
+        )
+    return model
+
+
+def _discriminator(model: ProgressiveConvexGAN | None, use: dict[str, Any], channels: int, size: int) -> nn.Module:
+    """The discriminator of a resolution."""
+    if use["discriminator"] == "convolutional" or model is None:
+        return ConvolutionalDiscriminator(size, channels, width=use["width"])
+    return quadratic_discriminator(next(s for s in model.stages_ if s.size == size), pictures=True)
+
+
+def _stages(generator: ProgressiveGenerator, runs: list[Training]) -> list[dict[str, Any]]:
+    """What became of each resolution; what exploded is announced."""
+    found = []
+    for size, run in zip(generator.sizes, runs, strict=False):  # fewer runs if one exploded
+        found.append({"size": size, "outcome": run.outcome.value, "steps": run.steps, **run.history[-1]})
         if run.outcome is Outcome.DIVERGED:
             note(f"{size} x {size}: {run.outcome.sentence}")
-    stages = [
-        {"size": size, "outcome": run.outcome.value, "steps": run.steps, **run.history[-1]}
-        for size, run in zip(generator.sizes, runs, strict=False)
-    ]
-    return write_report(out, pictures, about, {"stages": stages, "generator": generator.shape()})
+    return found
 
 
 def _barely_begun(out: Path) -> bool:
     """Whether a run in the folder ended before it left anything to go on with: then it may be another one's."""
     checkpoints = out / "checkpoints"
     return checkpoints.is_dir() and not any(checkpoints.iterdir()) and not (out / "generator.safetensors").exists()
-
-
-def _cores() -> int:
-    return os.cpu_count() or 1
 
 
 def _generator(model: Any, pictures: ImageSet | Cache, width: int) -> ProgressiveGenerator:

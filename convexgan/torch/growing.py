@@ -169,7 +169,10 @@ def _source(generator: ProgressiveGenerator, images: Any, size: int, flip: bool)
     found, made = (whole.size, whole.channels), (generator.sizes[-1], generator.channels)
     if found != made:
         says = [f"{edge} x {edge} pixels, {'colour' if channels == 3 else 'grey'}" for edge, channels in (found, made)]
-        raise ValueError(f"the pictures are {says[0]}, the generator makes {says[1]}: bring them to one size and mode.")
+        raise ValueError(
+            f"images are {says[0]}, the generator makes {says[1]}: bring images to its size and mode, or start at a "
+            "generator for such pictures."
+        )
     generator.stage_parameters(size)  # raises if there is no such resolution
     return PictureSource(whole.pictures, size, flip=flip)
 

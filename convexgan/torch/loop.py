@@ -194,7 +194,7 @@ class Loop:
     def _smaller(self, path: Any) -> str:
         """What to do where memory was not enough."""
         size = self.batches.size or len(self.batches.data)
-        kept = "" if path is None else f"; the checkpoint {path} can be continued with it"
+        kept = "" if path is None else "; the same call with it goes on from the last checkpoint"
         return f"memory is not enough for batches of {size}: pass a smaller one, batch={max(size // 2, 1)} say{kept}."
 
     @cached_property
