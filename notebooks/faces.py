@@ -28,7 +28,7 @@ import torch
 import convexgan as cg
 from convexgan.datasets import load
 from convexgan.metrics import evaluate, features
-from convexgan.plotting import contact_sheet, stage_sheet
+from convexgan.plotting import stage_sheet
 from convexgan.torch import ConvolutionalDiscriminator, Objective, ProgressiveGenerator, grow
 
 QUICK = bool(os.environ.get("QUICK"))
@@ -104,9 +104,9 @@ cold = ProgressiveGenerator(warm.sizes, 1, ranks, noises, width=WIDTH)
 objective = Objective(generator_penalty=0.0, loss="relativistic", r1=0.1, r2=0.1)
 
 
-def follow(G: ProgressiveGenerator, sizes: list[int], before: float) -> tuple[list, list]:
+def follow(G: ProgressiveGenerator, sizes: list[int], before: float, **how: object) -> tuple[list, dict]:
     """(seconds, distance) on the way, and eight pictures each time."""
-    curve, sheets, spent, mark = [], [], before, time.process_time()
+    curve, sheets, spent, mark = [], {}, before, time.process_time()
 
     def look(step, stage, D):
         nonlocal spent, mark
@@ -115,17 +115,18 @@ def follow(G: ProgressiveGenerator, sizes: list[int], before: float) -> tuple[li
             drawn = G.sample_stages(N, 1)[G.sizes.index(stage.size)]
             drawn = drawn.repeat(SIZE // stage.size, axis=1).repeat(SIZE // stage.size, axis=2)
             curve.append([spent, distance(drawn)])
-            sheets.append(drawn[:8])
+            sheets[f"step {step}" if stage.size == SIZE else f"{stage.size} px"] = drawn[:8]
         mark = time.process_time()
 
-    D = {"discriminator": lambda size: ConvolutionalDiscriminator(size, 1, width=WIDTH // 2)}
-    grow(
-        G, train, objective, warm=G is warm, sizes=sizes, steps=STEPS, batch=16, every=STEPS // 4, callbacks=[look], **D
-    )
+    how |= {"discriminator": lambda size: ConvolutionalDiscriminator(size, 1, width=WIDTH // 2), "callbacks": [look]}
+    grow(G, train, objective, warm=G is warm, sizes=sizes, steps=STEPS, batch=16, every=STEPS // 4, **how)
     return curve, sheets
 
 
-curves = {"warm": follow(warm, [SIZE], seconds), "cold": follow(cold, list(cold.sizes), 0.0)}
+curves = {
+    "warm": follow(warm, [SIZE], seconds, rates=(1e-4, 1e-3), old_rate=0.1),
+    "cold": follow(cold, list(cold.sizes), 0.0, rates=(1e-3, 1e-3)),
+}
 
 # %%
 figure, panel = plt.subplots(figsize=(6, 4), layout="constrained")
@@ -141,10 +142,10 @@ plt.show()
 # The cold start on its way (a row for each coarser resolution, then five for the finest), and the warm one.
 
 # %%
-contact_sheet(np.concatenate(curves["cold"][1]), 8, scale=64 // SIZE)
+stage_sheet([*curves["cold"][1].values()], [*curves["cold"][1]], scale=64 // SIZE)
 
 # %%
-contact_sheet(np.concatenate(curves["warm"][1]), 8, scale=64 // SIZE)
+stage_sheet([*curves["warm"][1].values()], [*curves["warm"][1]], scale=64 // SIZE)
 
 # %% [markdown]
 # The benchmark `faces` does this with three seeds, colour pictures, the published baseline and models of scikit-learn.

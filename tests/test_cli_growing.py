@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+import safetensors
 import torch
 from PIL import Image
 
-from convexgan.progressive import ProgressiveConvexGAN
-from convexgan.torch import Objective, ProgressiveGenerator, Training, quadratic_discriminator
+from convexgan.torch import Objective, ProgressiveGenerator, Training
+from convexgan.torch.growing import R3GAN
 from tests.documents import ROOT
 from tests.test_cli import refused, run
 
@@ -195,27 +196,17 @@ def test_every_option_reaches_the_training(base: Path, tmp_path: Path, monkeypat
     assert wanted.items() <= seen.items()
 
 
-def test_other_losses_and_the_certified_discriminators(
-    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from convexgan.cli import growing
-
-    def grow(*given: object, **options: object) -> list[Training]:
-        seen.append((given[2], options["discriminator"](8)))
-        return list(run_all(*given, **options))
-
-    seen: list[tuple[Objective, torch.nn.Module]] = []
-    run_all = growing.grow
-    monkeypatch.setattr(growing, "grow", grow)
-    call = ["train", base / "pictures.npy", "--progressive", "--warm-start", base / "run", "--loss", "wasserstein"]
-    done = run(*call, "--discriminator", "quadratic", "--out", tmp_path / "t", *QUICK)
-    assert done.stdout.count("finished") == 2
-    ((objective, D),) = seen
-    assert objective == Objective(generator_penalty=0.0, gradient_penalty=10.0)
-    model = ProgressiveConvexGAN.load(base / "run" / "model.npz")
-    pictures = torch.from_numpy(np.load(base / "pictures.npy")[:5, None]) / 127.5 - 1
-    certified = quadratic_discriminator(model.stages_[-1], pictures=True)
-    assert torch.equal(D(pictures), certified(pictures)) and model.stages_[-1].size == 8
+def test_the_loss_of_wgan_gp(base: Path, tmp_path: Path) -> None:
+    call = ["train", base / "pictures.npy", "--progressive", *QUICK]
+    run(*call, "--loss", "wasserstein", "--out", tmp_path / "t")
+    run(*call, "--out", tmp_path / "relativistic")
+    objectives = []
+    for folder in (tmp_path / "t", tmp_path / "relativistic"):
+        with safetensors.safe_open(folder / "checkpoints" / "8.safetensors", framework="np") as file:
+            objectives.append(Objective(**json.loads(file.metadata()["convexgan"])["settings"]["objective"]))
+    assert objectives == [Objective(generator_penalty=0.0, gradient_penalty=10.0), R3GAN]
+    curves = [[row["frechet"] for row in rows(folder)] for folder in (tmp_path / "t", tmp_path / "relativistic")]
+    assert curves[0][0] == curves[1][0] and curves[0][-1] != curves[1][-1]
 
 
 def test_the_curve_looks_at_pictures_from_all_of_a_sorted_folder(
@@ -265,8 +256,6 @@ def test_a_killed_run_continues_bit_for_bit(base: Path, tmp_path: Path) -> None:
         ("pictures.npy", ["--width", 0], "width must be an integer >= 1"),
         ("pictures.npy", ["--loss", "classic"], "unknown --loss 'classic': choose one of 'relativistic', 'wass"),
         ("pictures.npy", ["--loss", "wasserstein", "--r1", 1], "--r1 is the penalty of --loss relativistic"),
-        ("pictures.npy", ["--discriminator", "relu"], "unknown --discriminator 'relu': choose one of 'convol"),
-        ("pictures.npy", ["--discriminator", "quadratic"], "of a closed form: pass --warm-start RUN"),
         ("pictures.npy", ["--fade", -1], "fade"),
         ("pictures.npy", ["--fade", 2], "fade must be a share of the steps, at most 1, got 2"),
         ("pictures.npy", ["--extractor", "pixles"], "Did you mean 'pixels'"),

@@ -11,14 +11,12 @@ import csv
 import io
 import os
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from convexgan._checks import check_choice
 from convexgan._files import write_bytes
@@ -43,7 +41,6 @@ from convexgan.torch import (
     ProgressiveGenerator,
     Training,
     grow,
-    quadratic_discriminator,
 )
 from convexgan.torch.growing import R3GAN
 from convexgan.torch.pictures import as_bytes
@@ -51,7 +48,7 @@ from convexgan.torch.pictures import as_bytes
 MEASURED = 2000  # pictures that are compared with as many real ones, at most
 SHOWN = 36
 STEEPNESS = 10.0  # the weight of the gradient penalty: Gulrajani et al., 2017, arXiv 1704.00028, section 4
-LOSSES, DISCRIMINATORS = ("relativistic", "wasserstein"), ("convolutional", "quadratic")
+LOSSES = ("relativistic", "wasserstein")
 COLUMNS = ("size", "step", "steps", "frechet", "low", "high", "floor")
 
 
@@ -135,16 +132,14 @@ def grow_run(out: Path, about: dict[str, Any], batch: int, every: int, progress:
     ----------
     out : Path
     about : dict
-        data, size, warm_start and settings: loss, discriminator, fade, old_rate, flip, rate, steps, width, decay, r1,
-        extractor, seed, mixed_precision.
+        data, size, warm_start and settings: loss, fade, old_rate, flip, rate, steps, width, decay, r1, extractor,
+        seed, mixed_precision.
     batch, every : int
     progress : bool
     """
     use, start = about["settings"], about["warm_start"]
     objective = _objective(use)
     model = None if start is None else _closed_form(Path(start), about["size"])
-    if check_choice(use["discriminator"], "--discriminator", DISCRIMINATORS) == "quadratic" and model is None:
-        raise ValueError("--discriminator quadratic is the certified one of a closed form: pass --warm-start RUN.")
     chosen = Selection() if start is None else selection_of(Path(start))
     about |= {"selection": asdict(chosen), "every": every}
     anew = _barely_begun(out)
@@ -167,7 +162,7 @@ def grow_run(out: Path, about: dict[str, Any], batch: int, every: int, progress:
         images,
         objective,
         warm=model is not None,
-        discriminator=partial(_discriminator, model, use, generator.channels),
+        discriminator=lambda size: ConvolutionalDiscriminator(size, generator.channels, width=use["width"]),
         **{name: use[name] for name in ("steps", "fade", "old_rate", "flip", "mixed_precision")},
         rates=(use["rate"], use["rate"]),
         folder=out / "checkpoints",
@@ -207,13 +202,6 @@ def _closed_form(run: Path, size: int | None) -> ProgressiveConvexGAN:
             f"what `convexgan fit --size {size}` makes."
         )
     return model
-
-
-def _discriminator(model: ProgressiveConvexGAN | None, use: dict[str, Any], channels: int, size: int) -> nn.Module:
-    """The discriminator of a resolution."""
-    if use["discriminator"] == "convolutional" or model is None:
-        return ConvolutionalDiscriminator(size, channels, width=use["width"])
-    return quadratic_discriminator(next(s for s in model.stages_ if s.size == size), pictures=True)
 
 
 def _stages(generator: ProgressiveGenerator, runs: list[Training]) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ GROWN = "With --progressive"
 GROWN_ONLY = ("warm_start", "loss", "fade", "old_rate", "r1", "decay", "flip", "mixed_precision", "extractor")
 FLAT_ONLY = (
     "method",
+    "discriminator",
     "generator",
     "beta",
     "lam",
@@ -43,13 +44,7 @@ def train(
             "or exact: against the exact discriminator."
         ),
     ] = "alternating",
-    discriminator: Annotated[
-        str | None,
-        typer.Option(
-            help="linear, quadratic (default), polynomial or relu; with --progressive convolutional (default), or "
-            "quadratic: the certified ones of --warm-start."
-        ),
-    ] = None,
+    discriminator: Annotated[str, typer.Option(help="linear, quadratic, polynomial or relu.")] = "quadratic",
     generator: Annotated[str, typer.Option(help="linear, or relu: two layers.")] = "linear",
     beta: Annotated[float | None, typer.Option(help="Penalty on the discriminator's norm.")] = None,
     lam: Annotated[float | None, typer.Option(help="Instead of beta: a bound on it; needed by --method exact.")] = None,
@@ -118,8 +113,8 @@ def train(
     """
     _check_options(context, progressive)
     if progressive:
-        settings: dict[str, Any] = {"loss": loss, "discriminator": discriminator or "convolutional"}
-        settings |= {"fade": fade, "old_rate": old_rate, "flip": flip, "rate": rate, "steps": steps, "r1": r1}
+        settings: dict[str, Any] = {"fade": fade, "old_rate": old_rate, "flip": flip, "rate": rate, "steps": steps}
+        settings |= {"loss": loss, "r1": r1}
         settings |= {"width": 32 if width is None else width, "decay": decay, "extractor": extractor, "seed": seed}
         settings["mixed_precision"] = mixed_precision
         _grow(out, {"data": data, "size": size, "warm_start": warm_start, "settings": settings}, batch, every, as_json)
@@ -127,7 +122,7 @@ def train(
     check_budget(beta, lam)
     how: dict[str, Any] = {"method": method, "optimizer": optimizer, "rates": rate, "steps": steps, "every": every}
     how |= {"batch": 256 if batch is None else batch, "gap": gap, "rng": seed}
-    game: dict[str, Any] = {"discriminator": discriminator or "quadratic", "generator": generator, "beta": beta}
+    game: dict[str, Any] = {"discriminator": discriminator, "generator": generator, "beta": beta}
     game |= {"lam": lam, "generator_penalty": generator_penalty, "latent_dim": latent_dim}
     game["width"] = check_count(64 if width is None else width, "--width")
     _descend(out, _rows(data, size), game, how, as_json)
