@@ -184,9 +184,7 @@ else:
         label = rf"$\lambda={lam}$: lone points {'freeze' if frozen else 'run'}"
         (line,) = panel.loglog(found.setting.widths, middle, "o-", label=label)
         panel.fill_between(found.setting.widths, low, high, alpha=0.15, color=line.get_color())
-    panel.set(
-        xlabel="bandwidth", ylabel="W2 to the modes after training", title="medians, 80 %; at least 1e-6 is shown"
-    )
+    panel.set(xlabel="bandwidth", ylabel="W2 to the modes after training", title="medians, 80 %; below 1e-6 as 1e-6")
     panel.legend()
     plt.show()
 
