@@ -112,7 +112,8 @@ def inception(path: PathLike) -> Extractor:
         _read_weights(path)  # torch-fidelity unpickles whatever the file holds: here it is shown to be weights only
         metric = FrechetInceptionDistance(2048, feature_extractor_weights_path=str(path))
     except ModuleNotFoundError as error:
-        repair = "inception needs torchmetrics and torch-fidelity: pip install 'convexgan[metrics]' torch-fidelity."
+        missing = error.name or "torch-fidelity"  # torchmetrics misses that without saying its name
+        repair = f"inception needs {missing}: pip install 'convexgan[metrics]' torch-fidelity."
         raise ModuleNotFoundError(repair, name=error.name) from None
     digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()[: len(INCEPTION_SHA256)]
     name = INCEPTION if digest == INCEPTION_SHA256 else f"inception-v3 with weights {digest}"
