@@ -82,6 +82,18 @@ def test_what_was_refused_before_the_first_checkpoint_does_not_stand_in_the_way(
     assert "was started with settings steps = 0" in refused(*call)
 
 
+def test_a_training_that_has_not_ended_is_told_and_not_overwritten(base: Path, tmp_path: Path) -> None:
+    (tmp_path / "begun" / "checkpoints").mkdir(parents=True)
+    unfinished = json.loads((base / "warm" / "report.json").read_text()) | {"state": "unfinished"}
+    (tmp_path / "begun" / "report.json").write_text(json.dumps(unfinished))
+    for call in (["sample", "--out", tmp_path / "a.png"], ["evaluate", base / "pictures.npy"]):
+        said = refused(call[0], tmp_path / "begun", *call[1:])
+        assert "begun is a training that has not ended: the same `convexgan train` again" in said
+    for folder in (tmp_path / "begun", base / "warm"):
+        assert "holds a training, which would be lost" in refused("fit", base / "pictures.npy", "--out", folder)
+        assert json.loads((folder / "report.json").read_text())["about"] == unfinished["about"]
+
+
 def test_divergence_is_told(base: Path, tmp_path: Path) -> None:
     call = ["train", base / "pictures.npy", "--progressive", "--out", tmp_path / "cold", *QUICK]
     done = run(*call, "--rate", 1e9)
@@ -248,7 +260,7 @@ def test_a_killed_run_continues_bit_for_bit(base: Path, tmp_path: Path) -> None:
         ("large.npy", ["--warm-start", "run", "--size", 16], "--size 16 is not that of --warm-start run, 8: leave"),
         ("pictures.npy", ["--warm-start", "run", "--size", 4], "--size 4 is not that of --warm-start run, 8: leave"),
         ("colour.npy", ["--warm-start", "run"], "8 x 8 pixels, colour, the generator makes 8 x 8 pixels, grey"),
-        ("pictures.npy", ["--warm-start", "warm"], "--warm-start warm was trained: pass the RUN of `convexgan fit`"),
+        ("pictures.npy", ["--warm-start", "warm"], "--warm-start warm is a training: pass the RUN of `convexgan fit`"),
         ("pictures.npy", ["--warm-start", "nowhere"], "convexgan fit"),
         ("pictures.npy", ["--beta", 1], "--beta is for training without --progressive"),
         ("pictures.npy", ["--batch", 10**13], "pass a smaller one, batch=5000000000000 say; the same call"),
@@ -259,7 +271,9 @@ def test_a_killed_run_continues_bit_for_bit(base: Path, tmp_path: Path) -> None:
         ("pictures.npy", ["--fade", -1], "fade"),
         ("pictures.npy", ["--fade", 2], "fade must be a share of the steps, at most 1, got 2"),
         ("pictures.npy", ["--extractor", "pixles"], "Did you mean 'pixels'"),
+        ("pictures.npy", ["--extractor", "pixels=16"], "'pixels=16' for pictures of 8 pixels: choose among"),
         ("pictures.npy", ["--out", "."], "not a RUN folder"),
+        ("pictures.npy", ["--out", "run"], "run holds a closed form, which would be lost: choose another folder"),
     ],
     ids=lambda value: str(value),
 )

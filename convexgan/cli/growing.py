@@ -23,7 +23,7 @@ from convexgan._files import write_bytes
 from convexgan.cli.console import Phases, note
 from convexgan.cli.models import save_sheet
 from convexgan.cli.pictures import Selection, decoded, locate
-from convexgan.cli.runs import load_model, prepare, selection_of, write_report
+from convexgan.cli.runs import is_training, load_model, prepare, selection_of, write_report
 from convexgan.datasets import Cache, ImageSet
 from convexgan.metrics import Features, features
 from convexgan.metrics.blocks import Bootstrap
@@ -193,8 +193,8 @@ def _objective(use: dict[str, Any]) -> Objective:
 
 def _closed_form(run: Path, size: int | None) -> ProgressiveConvexGAN:
     """The model to start at, of the size asked for if one is."""
-    if (run / "generator.safetensors").exists():
-        raise ValueError(f"--warm-start {run} was trained: pass the RUN of `convexgan fit` that it started from.")
+    if is_training(run):
+        raise ValueError(f"--warm-start {run} is a training: pass the RUN of `convexgan fit` that it started from.")
     model = load_model(run)
     if size not in (None, model.stages_[-1].size):
         raise ValueError(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from convexgan._checks import check_choice, check_count
 from convexgan.metrics._nets import PathLike, channels_first, find_file, onnx_session, rgb_bytes, with_output
 from convexgan.metrics.pictures import Extractor
-from convexgan.progressive.pyramid import box_pyramid
+from convexgan.progressive.pyramid import box_pyramid, halvings
 
 INCEPTION = "inception-2015-12-05"  # the network that FID and KID are defined with
 INCEPTION_SHA256 = "6726825d"  # of pt_inception-2015-12-05-6726825d.pth, as torch-fidelity publishes it
@@ -29,7 +29,10 @@ def pixels(size: int | None = None) -> Extractor:
         check_count(size, "size")
 
     def flatten(images: NDArray[Any]) -> NDArray[Any]:
-        level = box_pyramid(images, [size or images.shape[1]])[size or images.shape[1]]
+        edge = images.shape[1]
+        if size is not None and size not in halvings(edge):
+            raise ValueError(f"extractor 'pixels={size}' for pictures of {edge} pixels: choose among {halvings(edge)}.")
+        (level,) = box_pyramid(images, [size or edge]).values()
         return level.reshape(len(level), -1)
 
     return Extractor("pixels" if size is None else f"pixels-{size}", flatten)
