@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import logging
 import os
@@ -18,7 +19,10 @@ import pytest
 import safetensors
 import torch
 from PIL import Image
+from rich.console import Console
+from rich.progress import Progress
 
+from convexgan.cli.console import note
 from convexgan.torch import Objective, ProgressiveGenerator, Training
 from convexgan.torch.growing import R3GAN
 from tests.documents import ROOT
@@ -251,6 +255,14 @@ def test_a_killed_run_continues_bit_for_bit(base: Path, tmp_path: Path) -> None:
         assert (killed / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     sheets = [sorted(path.name for path in (folder / "samples").iterdir()) for folder in (killed, tmp_path / "whole")]
     assert sheets[0] == sheets[1]
+
+
+def test_what_is_told_stands_above_a_progress_bar() -> None:
+    screen = io.StringIO()
+    with Progress(console=Console(file=screen, force_terminal=True, width=80)) as bar:
+        bar.add_task("steps")
+        note("seen")
+    assert "seen\n" in screen.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ def test_large_pictures_are_monitored_by_few():
 
 
 def run_of(G, warm, **options):
-    options = {"steps": 3, "batch": 8, "every": 3, "discriminator": small, "rates": (1e-2, 1e-2)} | options
+    options = {"steps": 3, "batch": 8, "every": 3, "discriminator": small, "rates": 1e-2} | options
     return grow(G, GREY, warm=warm, **options)
 
 
@@ -365,6 +365,9 @@ def test_pictures_that_do_not_fit_are_refused():
         grow(G, [*GREY, np.zeros((16, 16, 3), np.uint8)], warm=True)
     with pytest.raises(ValueError, match="size 32 is none of"):
         grow(G, GREY, warm=True, sizes=[32])
+    for sizes in ([8, 4], [4, 4], []):
+        with pytest.raises(ValueError, match=r"sizes .* must increase"):
+            grow(G, GREY, warm=False, sizes=sizes)
     with pytest.raises(ValueError, match="old_rate must be"):
         grow(G, GREY, warm=True, old_rate=-1)
     with pytest.raises(ValueError, match="fade"):

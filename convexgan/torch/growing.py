@@ -18,6 +18,7 @@ from convexgan.torch.pictures import PictureSource
 from convexgan.torch.progressive import ConvolutionalDiscriminator, ProgressiveGenerator
 from convexgan.torch.training import train
 from convexgan.updates import adam
+from convexgan.updates.game import pair
 
 R3GAN = Objective(generator_penalty=0.0, loss="relativistic", r1=1.0, r2=1.0)
 ADAM = partial(adam, betas=(0.0, 0.99))
@@ -72,7 +73,7 @@ def grow(
     fade: float = 0.0,
     old_rate: float = 1.0,
     flip: bool = False,
-    rates: tuple[float, float] = (1e-3, 1e-3),
+    rates: float | tuple[float, float] = 1e-3,
     folder: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> list[Training]:
@@ -102,7 +103,7 @@ def grow(
         The rate of layers that were trained or solved before, relative to that of new ones; 0 freezes them.
     flip : bool
         Mirror real pictures at random.
-    rates : pair
+    rates : float or pair
         Step sizes of generator and discriminator.
     folder : path, optional
         Of checkpoints, SIZE.safetensors. The same call continues from them.
@@ -129,6 +130,9 @@ def grow(
     [3, 3]
     """
     sizes = generator.sizes if sizes is None else tuple(sizes)
+    if not sizes or list(sizes) != sorted(set(sizes)):
+        raise ValueError(f"sizes {sizes} must increase: name each resolution to train at once, coarsest first.")
+    rates = pair(rates)
     make = discriminator or (lambda size: ConvolutionalDiscriminator(size, generator.channels))
     check_number(old_rate, "old_rate")
     if check_number(fade, "fade") > 1:
