@@ -19,7 +19,7 @@ from convexgan.cli.pictures import Data, Size, read_images
 
 SHOWN = 64  # samples written
 GROWN = "With --progressive"
-GROWN_ONLY = ("warm_start", "fade", "old_rate", "r1", "decay", "flip", "mixed_precision", "extractor")
+GROWN_ONLY = ("warm_start", "fade", "old_rate", "head_start", "r1", "decay", "flip", "mixed_precision", "extractor")
 FLAT_ONLY = (
     "method",
     "discriminator",
@@ -76,8 +76,14 @@ def train(
         float, typer.Option(help="Share of the steps in which a resolution fades in.", rich_help_panel=GROWN)
     ] = 0.0,
     old_rate: Annotated[
-        float, typer.Option(help="Relative rate of layers trained or solved before; 0 freezes.", rich_help_panel=GROWN)
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            help="Relative rate of layers trained (1) or solved (0.2) before; 0 freezes.", rich_help_panel=GROWN
+        ),
+    ] = None,
+    head_start: Annotated[
+        int, typer.Option(help="Steps of a warm start's discriminators alone.", rich_help_panel=GROWN)
+    ] = 200,
     r1: Annotated[
         float, typer.Option(help="Penalty on slopes at real and generated pictures.", rich_help_panel=GROWN)
     ] = 1.0,
@@ -99,8 +105,8 @@ def train(
     Example: convexgan train digits --method optimistic --rate 0.01 --lam 1.5 --out run --gap 0.01
 
     With --progressive a deep generator of pictures is trained by the loss of R3GAN, from the closed form or from noise.
-    FOLDER gets sheets of the same latents over time, a curve of the Frechet distance, and what `convexgan sample`,
-    `evaluate` and `export` take.
+    FOLDER gets sheets of the same latents over time, a curve of the Frechet distance, and the generator that was best
+    by it, which `convexgan sample`, `evaluate` and `export` take.
 
     Example: convexgan train faces/ --progressive --warm-start run --out run2
     """
@@ -109,6 +115,7 @@ def train(
         settings: dict[str, Any] = {
             "fade": fade,
             "old_rate": old_rate,
+            "head_start": head_start,
             "flip": flip,
             "rate": rate,
             "steps": steps,
