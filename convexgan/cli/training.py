@@ -86,7 +86,7 @@ def train(
     ] = 200,
     r1: Annotated[
         float, typer.Option(help="Penalty on slopes at real and generated pictures.", rich_help_panel=GROWN)
-    ] = 1.0,
+    ] = 0.1,
     decay: Annotated[float, typer.Option(help="Of the average of weights.", rich_help_panel=GROWN)] = 0.999,
     flip: Annotated[bool, typer.Option("--flip", help="Mirror pictures at random.", rich_help_panel=GROWN)] = False,
     mixed_precision: Annotated[

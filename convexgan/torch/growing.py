@@ -19,7 +19,7 @@ from convexgan.torch.progressive import ConvolutionalDiscriminator, ProgressiveG
 from convexgan.torch.training import train
 from convexgan.updates import adam
 
-R3GAN = Objective(generator_penalty=0.0, loss="relativistic", r1=1.0, r2=1.0)
+R3GAN = Objective(generator_penalty=0.0, loss="relativistic", r1=0.1, r2=0.1)
 ADAM = partial(adam, betas=(0.0, 0.99))
 OLD_RATE = 0.2  # of a closed form; benchmarks/faces.py tells what others do
 
@@ -86,7 +86,7 @@ def grow(
     images : (n, h, h) or (n, h, h, 3) array, or Cache
         uint8, or floats in [-1, 1], at the generator's finest resolution.
     objective : Objective
-        By default that of R3GAN: relativistic pairing with both penalties on slopes.
+        By default that of R3GAN: relativistic pairing with both penalties on slopes, 0.1 each.
     warm : bool
         Whether the linear stages are a closed form (`ProgressiveGenerator.from_model`). Then they stay as they are, but
         for the last resolution, where they are trained as old layers. Otherwise each is trained at its resolution, and
