@@ -23,12 +23,13 @@ from rich.console import Console
 from rich.progress import Progress
 
 from convexgan.cli.console import note
-from convexgan.torch import Objective, ProgressiveGenerator, Training
+from convexgan.cli.growing import Watch
+from convexgan.torch import GrowingStage, Objective, PictureSource, ProgressiveGenerator, Training
 from convexgan.torch.growing import R3GAN
 from tests.documents import ROOT
 from tests.test_cli import refused, run
 
-QUICK = ["--steps", 4, "--every", 2, "--batch", 8, "--width", 4]
+QUICK = ["--steps", 4, "--every", 2, "--batch", 8, "--width", 4, "--head-start", 2]
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +187,8 @@ def test_every_option_reaches_the_training(base: Path, tmp_path: Path, monkeypat
     seen: dict[str, object] = {}
     monkeypatch.setattr("convexgan.cli.growing.grow", grow)
     options = {"steps": 7, "every": 3, "batch": 5, "width": 6, "fade": 0.25, "old-rate": 0.5, "rate": 0.03, "r1": 2.5}
-    pairs = [part for name, value in (options | {"decay": 0.9, "seed": 4}).items() for part in (f"--{name}", value)]
+    options |= {"head-start": 9, "decay": 0.9, "seed": 4}
+    pairs = [part for name, value in options.items() for part in (f"--{name}", value)]
     call = [
         "train",
         base / "pictures.npy",
@@ -205,6 +207,7 @@ def test_every_option_reaches_the_training(base: Path, tmp_path: Path, monkeypat
         "widths": (6, 6),
         "fade": 0.25,
         "old_rate": 0.5,
+        "head_start": 9,
         "rates": (0.03, 0.03),
         "r1": 2.5,
     }
@@ -238,20 +241,47 @@ def test_the_curve_looks_at_pictures_from_all_of_a_sorted_folder(
     assert np.array_equal(seen[0], seen[1]) and not np.array_equal(seen[0], seen[2])
 
 
-def test_a_killed_run_continues_bit_for_bit(base: Path, tmp_path: Path) -> None:
+def test_the_best_generator_is_the_result_and_the_last_one_is_beside_it(base: Path, tmp_path: Path) -> None:
+    out = tmp_path / "t"
+    run(
+        "train",
+        base / "pictures.npy",
+        "--progressive",
+        "--warm-start",
+        base / "run",
+        "--out",
+        out,
+        "--rate",
+        0.3,
+        *QUICK,
+    )
+    curve = {int(row["step"]): float(row["frechet"]) for row in rows(out) if row["size"] == "8"}
+    best = min(curve, key=lambda step: curve[step])
+    assert list(curve) == [0, 2, 4] and best < 4
+    assert json.loads((out / "report.json").read_text())["best"] == {"step": best, "frechet": curve[best]}
+    (tmp_path / "samples").mkdir()
+    watch = Watch(tmp_path, np.load(base / "pictures.npy"), "pixels=8", 0, (4, 8), 4)
+    for name, step in (("generator", best), ("last", 4)):
+        G = ProgressiveGenerator.load(out / f"{name}.safetensors")
+        stage = GrowingStage(G, 8, PictureSource(np.load(base / "pictures.npy")), 0, True)
+        assert watch(0, stage, None)["frechet"] == pytest.approx(curve[step], rel=1e-4)
+
+
+@pytest.mark.parametrize("stage", ["8-alone", "8"])
+def test_a_killed_run_continues_bit_for_bit(base: Path, tmp_path: Path, stage: str) -> None:
     call = [str(x) for x in ("train", base / "pictures.npy", "--progressive", "--warm-start", base / "run", *QUICK[2:])]
     call += ["--steps", "10", "--out"]
     killed = tmp_path / "killed"
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen([sys.executable, "-m", "convexgan", *call, killed], env=environment)
-    while not (killed / "checkpoints" / "8.safetensors").exists() and process.poll() is None:
+    while not (killed / "checkpoints" / f"{stage}.safetensors").exists() and process.poll() is None:
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert json.loads((killed / "report.json").read_text())["state"] == "unfinished"
     run(*call, killed)
     run(*call, tmp_path / "whole")
-    for name in ("generator.safetensors", "history.csv"):
+    for name in ("generator.safetensors", "last.safetensors", "history.csv"):
         assert (killed / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     sheets = [sorted(path.name for path in (folder / "samples").iterdir()) for folder in (killed, tmp_path / "whole")]
     assert sheets[0] == sheets[1]

@@ -1,8 +1,8 @@
 """Folders of progressive training: checkpoints, sheets of the same latents over time, a curve of quality.
 
 report.json marks the folder and is complete last, as in RUN folders of `convexgan fit`. generator.safetensors is the
-result, history.csv and curve.png are the quality over time, samples/ holds the sheets, checkpoints/ what a killed run
-needs to go on.
+result, the generator that was best at the finest resolution; last.safetensors is what became of it. history.csv and
+curve.png are the quality over time, samples/ holds the sheets, checkpoints/ what a killed run needs to go on.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from convexgan._files import write_bytes
 from convexgan.cli.console import Phases, note
 from convexgan.cli.models import save_sheet
 from convexgan.cli.pictures import Selection, decoded, locate
-from convexgan.cli.runs import is_training, load_model, prepare, selection_of, write_report
+from convexgan.cli.runs import is_training, load_model, prepare, read_report, selection_of, write_report
 from convexgan.datasets import Cache, ImageSet
 from convexgan.metrics import Features, features
 from convexgan.metrics.blocks import Bootstrap
@@ -53,7 +53,7 @@ COLUMNS = ("size", "step", "steps", "frechet", "low", "high", "floor")
 
 
 class Watch:
-    """Looks at a growing generator: a sheet of the same latents, and a Frechet distance in a CSV file.
+    """Looks at a growing generator: a sheet of the same latents, and a Frechet distance in a CSV file; keeps the best.
 
     Parameters
     ----------
@@ -95,9 +95,19 @@ class Watch:
         numbers = found.value, found.low, found.high, found.floor
         row = dict(zip(COLUMNS, (stage.size, step, total, *(f"{x:.6g}" for x in numbers)), strict=True))
         self.rows[str(stage.size), str(step)] = row
+        if self.best() is row:
+            stage.generator.save(self.folder / "generator.safetensors")
         self._write()
         note(f"  {stage.size} x {stage.size}, step {step}: {found.metric} {found.value:.4g} (floor {found.floor:.4g})")
         return {"frechet": found.value}
+
+    def best(self) -> dict[str, Any] | None:
+        """The row of the least distance at the finest resolution, the first of equals; None before there is any."""
+        finest = [row for row in self._sorted() if int(row["size"]) == self.sizes[-1]]
+        return min(finest, key=lambda row: float(row["frechet"]), default=None)
+
+    def _sorted(self) -> list[dict[str, Any]]:
+        return sorted(self.rows.values(), key=lambda row: int(row["steps"]))
 
     def _draw(self, stage: GrowingStage) -> NDArray[np.uint8]:
         random, like = torch.Generator().manual_seed(self.seed), next(stage.parameters())
@@ -108,14 +118,14 @@ class Watch:
         text = io.StringIO()
         table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
         table.writeheader()
-        table.writerows(sorted(self.rows.values(), key=lambda row: int(row["steps"])))
+        table.writerows(self._sorted())
         write_bytes(self.file, text.getvalue().encode())
 
     def plot(self) -> None:
         """Draw the curve."""
         from convexgan.plotting import band_plot
 
-        rows = sorted(self.rows.values(), key=lambda row: int(row["steps"]))
+        rows = self._sorted()
         bands = [[float(row[name]) for name in ("frechet", "low", "high")] for row in rows]
         floor = {"real against real": [float(row["floor"]) for row in rows]}
         marks = {f"{size} px": i * self.steps + 1.0 for i, size in enumerate(self.sizes)}
@@ -132,8 +142,8 @@ def grow_run(out: Path, about: dict[str, Any], batch: int, every: int, progress:
     ----------
     out : Path
     about : dict
-        data, size, warm_start and settings: loss, fade, old_rate, flip, rate, steps, width, decay, r1, extractor,
-        seed, mixed_precision.
+        data, size, warm_start and settings: loss, fade, old_rate, head_start, flip, rate, steps, width, decay, r1,
+        extractor, seed, mixed_precision.
     batch, every : int
     progress : bool
     """
@@ -145,7 +155,8 @@ def grow_run(out: Path, about: dict[str, Any], batch: int, every: int, progress:
     anew = _barely_begun(out)
     report = prepare(out, about, resume=not anew, parts=("checkpoints", "samples"))
     if anew:
-        (out / "history.csv").unlink(missing_ok=True)
+        for name in ("history.csv", "generator.safetensors"):
+            (out / name).unlink(missing_ok=True)
     if report is not None:
         note(f"{out} is complete already; for more steps, take another folder")
         return report
@@ -163,7 +174,7 @@ def grow_run(out: Path, about: dict[str, Any], batch: int, every: int, progress:
         objective,
         warm=model is not None,
         discriminator=lambda size: ConvolutionalDiscriminator(size, generator.channels, width=use["width"]),
-        **{name: use[name] for name in ("steps", "fade", "old_rate", "flip", "mixed_precision")},
+        **{name: use[name] for name in ("steps", "fade", "old_rate", "head_start", "flip", "mixed_precision")},
         rates=(use["rate"], use["rate"]),
         folder=out / "checkpoints",
         averaged=use["decay"],
@@ -175,13 +186,20 @@ def grow_run(out: Path, about: dict[str, Any], batch: int, every: int, progress:
     )
     if runs[-1].outcome is Outcome.INTERRUPTED:
         raise KeyboardInterrupt
-    generator.cpu().save(out / "generator.safetensors")
-    save_sheet(generator.sample(64, use["seed"]), out / "samples.png")
+    generator.cpu().save(out / "last.safetensors")
+    best = watch.best()
+    if best is None:  # it diverged at a coarser resolution
+        generator.save(out / "generator.safetensors")
+    else:
+        note(f"generator.safetensors is the best of the looks at {best['size']} x {best['size']}, step {best['step']}")
+    save_sheet(ProgressiveGenerator.load(out / "generator.safetensors").sample(64, use["seed"]), out / "samples.png")
     try:
         watch.plot()
     except ModuleNotFoundError as error:
         note(f"no curve.png: {error}")
-    return write_report(out, pictures, about, {"stages": _stages(generator, runs), "generator": generator.shape()})
+    kept = None if best is None else {"step": int(best["step"]), "frechet": float(best["frechet"])}
+    content = {"stages": _stages(generator, runs), "best": kept, "generator": generator.shape()}
+    return write_report(out, pictures, about, content)
 
 
 def _objective(use: dict[str, Any]) -> Objective:
@@ -217,7 +235,7 @@ def _stages(generator: ProgressiveGenerator, runs: list[Training]) -> list[dict[
 def _barely_begun(out: Path) -> bool:
     """Whether a run in the folder ended before it left anything to go on with: then it may be another one's."""
     checkpoints = out / "checkpoints"
-    return checkpoints.is_dir() and not any(checkpoints.iterdir()) and not (out / "generator.safetensors").exists()
+    return checkpoints.is_dir() and not any(checkpoints.iterdir()) and read_report(out).get("state") != "complete"
 
 
 def _generator(model: Any, pictures: ImageSet | Cache, width: int) -> ProgressiveGenerator:

@@ -19,7 +19,18 @@ from convexgan.cli.pictures import Data, Size, read_images
 
 SHOWN = 64  # samples written
 GROWN = "With --progressive"
-GROWN_ONLY = ("warm_start", "loss", "fade", "old_rate", "r1", "decay", "flip", "mixed_precision", "extractor")
+GROWN_ONLY = (
+    "warm_start",
+    "loss",
+    "fade",
+    "old_rate",
+    "head_start",
+    "r1",
+    "decay",
+    "flip",
+    "mixed_precision",
+    "extractor",
+)
 FLAT_ONLY = (
     "method",
     "discriminator",
@@ -83,11 +94,17 @@ def train(
         float, typer.Option(help="Share of the steps in which a resolution fades in.", rich_help_panel=GROWN)
     ] = 0.0,
     old_rate: Annotated[
-        float, typer.Option(help="Relative rate of layers trained or solved before; 0 freezes.", rich_help_panel=GROWN)
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            help="Relative rate of layers trained (1) or solved (0.2) before; 0 freezes.", rich_help_panel=GROWN
+        ),
+    ] = None,
+    head_start: Annotated[
+        int, typer.Option(help="Steps of a warm start's discriminators alone.", rich_help_panel=GROWN)
+    ] = 200,
     r1: Annotated[
         float, typer.Option(help="Penalty on slopes at real and generated pictures.", rich_help_panel=GROWN)
-    ] = 1.0,
+    ] = 0.1,
     decay: Annotated[float, typer.Option(help="Of the average of weights.", rich_help_panel=GROWN)] = 0.999,
     flip: Annotated[bool, typer.Option("--flip", help="Mirror pictures at random.", rich_help_panel=GROWN)] = False,
     mixed_precision: Annotated[
@@ -106,15 +123,15 @@ def train(
     Example: convexgan train digits --method optimistic --rate 0.01 --lam 1.5 --out run --gap 0.01
 
     With --progressive a deep generator of pictures is trained by the loss of R3GAN, from the closed form or from noise.
-    FOLDER gets sheets of the same latents over time, a curve of the Frechet distance, and what `convexgan sample`,
-    `evaluate` and `export` take.
+    FOLDER gets sheets of the same latents over time, a curve of the Frechet distance, and the generator that was best
+    by it, which `convexgan sample`, `evaluate` and `export` take.
 
     Example: convexgan train faces/ --progressive --warm-start run --out run2
     """
     _check_options(context, progressive)
     if progressive:
         settings: dict[str, Any] = {"fade": fade, "old_rate": old_rate, "flip": flip, "rate": rate, "steps": steps}
-        settings |= {"loss": loss, "r1": r1}
+        settings |= {"head_start": head_start, "loss": loss, "r1": r1}
         settings |= {"width": 32 if width is None else width, "decay": decay, "extractor": extractor, "seed": seed}
         settings["mixed_precision"] = mixed_precision
         _grow(out, {"data": data, "size": size, "warm_start": warm_start, "settings": settings}, batch, every, as_json)
