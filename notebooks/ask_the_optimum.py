@@ -163,7 +163,7 @@ for smoothing in (0.0, 0.01, 0.05):
 history = histories["extragradient"]
 panel.semilogy([row["step"] for row in history], [row["gap"] for row in history], "k:", label="extragradient")
 panel.set(xlabel="steps", ylabel="certified gap")
-panel.legend(loc="upper right")
+panel.legend(loc="upper right", fontsize="small", ncols=4)
 plt.show()
 
 # %% [markdown]
