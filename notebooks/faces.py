@@ -136,7 +136,7 @@ panel.legend()
 plt.show()
 
 # %% [markdown]
-# In these few steps the warm start keeps what it had; it is better than the cold one's best before its first step.
+# These few steps do not help the warm start, which is better than the cold one's best before its first step.
 #
 # The cold start on its way (a row for each coarser resolution, then five for the finest), and the warm one.
 
