@@ -10,10 +10,11 @@ out), and 18,000 of 20,000 synthetic colour faces, which a DCGAN has drawn, whos
 * PCA-Gaussian, factor analysis (of the same rank as the closed form's finest stage) and a mixture of 10 Gaussians of
   the leading 50 principal coordinates, by scikit-learn, on at most 4,000 pictures.
 * published GDA: the baseline of `progressive_gda`, with its steps cut to SHARE of the published ones unless --full.
-* cold, warm: one and the same `ProgressiveGenerator` and convolutional discriminator, relativistic loss with R1 and R2,
-  Adam, averaged generator. Cold grows from noise, 4 pixels upwards. Warm starts at the closed form (whose seconds
-  count) and trains the finest resolution only. Both take as many steps there.
-* what was tried to make warm better: other layers, rates and a discriminator trained alone first.
+* cold, warm: one and the same `ProgressiveGenerator` and convolutional discriminator, by the defaults of `grow`. Cold
+  grows from noise, 4 pixels upwards. Warm starts at the closed form and trains the finest resolution only, its linear
+  stages at 0.2 of the rate, after 200 steps of the discriminator alone (the seconds of both count). Both take as many
+  steps there. "best" is what `convexgan train --progressive` keeps, if it is asked to look at the judge.
+* what was tried beside it: four times the steps, all layers at one rate without a head start, frozen linear stages.
 
 Predicted: cold needs more than this budget to come near the closed form; warm never fails where cold does, and needs at
 most half of cold's time to cold's best quality. A run fails if it diverges, or ends at more than twice its best FD.
@@ -54,15 +55,8 @@ from convexgan.datasets import load, orl
 from convexgan.metrics import Features, Report, evaluate, features
 from convexgan.plotting import contact_sheet, save_image
 from convexgan.progressive.pyramid import box_pyramid, to_uint8
-from convexgan.torch import (
-    ConvolutionalDiscriminator,
-    Objective,
-    Outcome,
-    PictureSource,
-    ProgressiveGenerator,
-    grow,
-    train,
-)
+from convexgan.torch import ConvolutionalDiscriminator, Outcome, ProgressiveGenerator, grow
+from convexgan.torch.growing import OLD_RATE
 
 Pictures = NDArray[np.uint8]
 FAKES, SHOWN, FEW, SHARE = 500, 8, 4000, 0.05
@@ -260,38 +254,26 @@ class Variant:
     Attributes
     ----------
     warm : bool
-        Start at the closed form.
-    grown : bool
-        Train the coarser resolutions first.
-    linear : float
-        Rate of linear stages relative to that of convolutions (warm only).
-    rate : float
-        Of the discriminator.
-    slow : float
-        The generator's rate relative to that.
-    slopes : float
-        The weight of R1 and R2.
-    alone : int
-        Steps of the discriminator alone before the others.
+        Start at the closed form and train the finest resolution only; otherwise grow from noise.
+    old_rate : float
+        Rate of the closed form's linear stages relative to that of convolutions.
+    head_start : int
+        Steps of the discriminator alone.
+    times : int
+        How many times the budget's steps are taken.
     """
 
     warm: bool
-    grown: bool = False
-    linear: float = 1.0
-    rate: float = 1e-3
-    slow: float = 1.0
-    slopes: float = 0.1
-    alone: int = 0
+    old_rate: float = 1.0
+    head_start: int = 0
+    times: int = 1
 
 
-VARIANTS = {"cold": Variant(False, grown=True), "warm": Variant(True)}
+VARIANTS = {"cold": Variant(False), "warm": Variant(True, OLD_RATE, 200)}
 TRIED = {
-    "warm, tenth rate, linear stages a hundredth, discriminator alone first": Variant(
-        True, linear=0.1, slow=0.1, alone=100
-    ),
-    "warm, linear stages frozen": Variant(True, linear=0.0),
-    "warm, tenth rate": Variant(True, slow=0.1),
-    "warm, all resolutions": Variant(True, grown=True),
+    "warm, four times the steps": Variant(True, OLD_RATE, 200, 4),
+    "warm, all layers at one rate, no head start": Variant(True),
+    "warm, linear stages frozen": Variant(True, 0.0, 200),
 }
 
 
@@ -305,28 +287,25 @@ def trained(task: Task, method: str, variant: Variant, budget: Budget, seed: int
         G, before = ProgressiveGenerator(G.sizes, G.channels, ranks, noises, width=budget.width), 0.0
     G.to(budget.device)
     watch = Watch(task, method, seed)
-    objective = Objective(generator_penalty=0.0, loss="relativistic", r1=variant.slopes, r2=variant.slopes)
-    sizes = G.sizes if variant.grown else G.sizes[-1:]
+    sizes, steps = G.sizes[-1:] if variant.warm else G.sizes, variant.times * budget.steps
+    if variant.warm:  # this generator is there before the discriminator's head start
+        watch.look(0, before, sampled(G, task.size, seed))
     clock = Clock()
 
     def see(step: int, stage: Any, _D: nn.Module) -> None:
         seconds = clock.pause()
-        if stage.size == task.size or step == budget.steps:
-            done = budget.steps * sizes.index(stage.size) + step
+        if step == steps or (stage.size == task.size and (step or not variant.warm)):
+            done = steps * sizes.index(stage.size) + step
             watch.look(done, before + seconds, enlarged(sampled(G, stage.size, seed), task.size))
         clock.resume()
 
-    def prepared(size: int) -> nn.Module:
-        D = ConvolutionalDiscriminator(size, G.channels, width=budget.discriminator).to(budget.device)
-        if variant.alone:
-            source, rates = PictureSource(task.train, size), (0.0, variant.rate)
-            train(G, D, source, None, objective, optimizer="adam", rates=rates, steps=variant.alone, batch=budget.batch)
-        return D
+    def discriminator(size: int) -> nn.Module:
+        return ConvolutionalDiscriminator(size, G.channels, width=budget.discriminator)
 
-    options: dict[str, Any] = {"steps": budget.steps, "batch": budget.batch, "every": budget.steps // budget.looks}
-    options |= {"rates": (variant.slow * variant.rate, variant.rate), "averaged": 0.99, "rng": seed, "callbacks": [see]}
-    options |= {"sizes": sizes, "old_rate": variant.linear, "discriminator": prepared}
-    last = grow(G, task.train, objective, warm=variant.warm, **options)[-1]
+    options = {name: value for name, value in vars(variant).items() if name != "times"}
+    options |= {"steps": steps, "batch": budget.batch, "every": steps // budget.looks, "averaged": 0.99, "rng": seed}
+    options |= {"callbacks": [see], "sizes": sizes, "discriminator": discriminator}
+    last = grow(G, task.train, **options)[-1]
     if last.outcome is Outcome.INTERRUPTED:
         raise KeyboardInterrupt
     distances = [row[2] for row in watch.curve]

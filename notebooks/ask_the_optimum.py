@@ -92,7 +92,7 @@ print(found)
 figure, panel = plt.subplots(figsize=(7, 3), layout="constrained")
 for name in ("value", "payoff", "bound"):
     panel.plot([row["step"] for row in run.history], [row[name] for row in run.history], label=name)
-panel.set(xlabel="steps", ylim=(0, 3 * optimum.value))
+panel.set(xlabel="steps", ylim=(0, 2 * optimum.value))
 panel.legend()
 plt.show()
 print(f"gap in the end {found.gap:.1%}, of the discriminator {found.discriminator_gap:.1%}")
@@ -123,7 +123,7 @@ for name, history in histories.items():
     steps = [row["step"] for row in history]
     panels[0].plot(steps, [row["payoff"] for row in history], label=name)
     panels[1].semilogy(steps, [row["gap"] for row in history], label=name)
-panels[0].set(xlabel="steps", ylabel="loss", ylim=(0, 3 * optimum.value))
+panels[0].set(xlabel="steps", ylabel="loss", ylim=(0, 2 * optimum.value))
 panels[1].set(xlabel="steps", ylabel="certified gap")
 panels[1].legend(fontsize="small")
 plt.show()
@@ -163,7 +163,7 @@ for smoothing in (0.0, 0.01, 0.05):
 history = histories["extragradient"]
 panel.semilogy([row["step"] for row in history], [row["gap"] for row in history], "k:", label="extragradient")
 panel.set(xlabel="steps", ylabel="certified gap")
-panel.legend()
+panel.legend(loc="upper right", fontsize="small", ncols=4)
 plt.show()
 
 # %% [markdown]

@@ -101,7 +101,7 @@ for method in METHODS:
     seen = [measure_gda(game, size, method, steps=1500 if QUICK else 6000) for size in runs]
     panel.plot(runs, seen, "o", color=line.get_color(), fillstyle="none")
 panel.axhline(1.0, color="gray", linestyle=":")
-panel.set(xlabel="step size", ylabel="factor per step", ylim=(0.975, 1.05), title="quadratic discriminator")
+panel.set(xlabel="step size", ylabel="factor per step", ylim=(0.975, 1.05), title="predicted (line), measured (o)")
 panel.legend()
 plt.show()
 
@@ -184,7 +184,7 @@ else:
         label = rf"$\lambda={lam}$: lone points {'freeze' if frozen else 'run'}"
         (line,) = panel.loglog(found.setting.widths, middle, "o-", label=label)
         panel.fill_between(found.setting.widths, low, high, alpha=0.15, color=line.get_color())
-    panel.set(xlabel="bandwidth", ylabel="W2 to the modes after training")
+    panel.set(xlabel="bandwidth", ylabel="W2 to the modes after training", title="medians, 80 %; below 1e-6 as 1e-6")
     panel.legend()
     plt.show()
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -14,14 +16,20 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+import safetensors
 import torch
 from PIL import Image
+from rich.console import Console
+from rich.progress import Progress
 
-from convexgan.torch import Objective, ProgressiveGenerator, Training
+from convexgan.cli.console import note
+from convexgan.cli.growing import Watch
+from convexgan.torch import GrowingStage, Objective, PictureSource, ProgressiveGenerator, Training
+from convexgan.torch.growing import R3GAN
 from tests.documents import ROOT
 from tests.test_cli import refused, run
 
-QUICK = ["--steps", 4, "--every", 2, "--batch", 8, "--width", 4]
+QUICK = ["--steps", 4, "--every", 2, "--batch", 8, "--width", 4, "--head-start", 2]
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +87,18 @@ def test_what_was_refused_before_the_first_checkpoint_does_not_stand_in_the_way(
     assert "was started with settings steps = 0" in refused(*call)
 
 
+def test_a_training_that_has_not_ended_is_told_and_not_overwritten(base: Path, tmp_path: Path) -> None:
+    (tmp_path / "begun" / "checkpoints").mkdir(parents=True)
+    unfinished = json.loads((base / "warm" / "report.json").read_text()) | {"state": "unfinished"}
+    (tmp_path / "begun" / "report.json").write_text(json.dumps(unfinished))
+    for call in (["sample", "--out", tmp_path / "a.png"], ["evaluate", base / "pictures.npy"]):
+        said = refused(call[0], tmp_path / "begun", *call[1:])
+        assert "begun is a training that has not ended: the same `convexgan train` again" in said
+    for folder in (tmp_path / "begun", base / "warm"):
+        assert "holds a training, which would be lost" in refused("fit", base / "pictures.npy", "--out", folder)
+        assert json.loads((folder / "report.json").read_text())["about"] == unfinished["about"]
+
+
 def test_divergence_is_told(base: Path, tmp_path: Path) -> None:
     call = ["train", base / "pictures.npy", "--progressive", "--out", tmp_path / "cold", *QUICK]
     done = run(*call, "--rate", 1e9)
@@ -107,7 +127,7 @@ def test_samples_metrics_and_interpolations_of_it(base: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("model", ["run", "warm"])
-def test_exports_are_the_generator(base: Path, tmp_path: Path, model: str) -> None:
+def test_exports_are_the_generator(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str) -> None:
     run("export", base / model, "--out", tmp_path / "g.safetensors")
     G = ProgressiveGenerator.load(tmp_path / "g.safetensors")
     described = json.loads((tmp_path / "g.json").read_text())
@@ -116,7 +136,13 @@ def test_exports_are_the_generator(base: Path, tmp_path: Path, model: str) -> No
     assert "end it in .onnx" in refused("export", base / model, "--out", tmp_path / "g.pt")
     if model == "run":
         return  # the way to ONNX is the same, and takes seconds
+    told: list[str] = []
+    logger, listener = logging.getLogger("torch.onnx"), logging.Handler()
+    monkeypatch.setattr(listener, "emit", lambda record: told.append(record.getMessage()))
+    logger.addHandler(listener)
     run("export", base / model, "--out", tmp_path / "g.onnx")
+    logger.removeHandler(listener)
+    assert not told and logger.level == logging.NOTSET
     session = onnxruntime.InferenceSession(tmp_path / "g.onnx", providers=["CPUExecutionProvider"])
     for n in (1, 7):
         Z = torch.randn(n, G.latent_dim)
@@ -161,7 +187,8 @@ def test_every_option_reaches_the_training(base: Path, tmp_path: Path, monkeypat
     seen: dict[str, object] = {}
     monkeypatch.setattr("convexgan.cli.growing.grow", grow)
     options = {"steps": 7, "every": 3, "batch": 5, "width": 6, "fade": 0.25, "old-rate": 0.5, "rate": 0.03, "r1": 2.5}
-    pairs = [part for name, value in (options | {"decay": 0.9, "seed": 4}).items() for part in (f"--{name}", value)]
+    options |= {"head-start": 9, "decay": 0.9, "seed": 4}
+    pairs = [part for name, value in options.items() for part in (f"--{name}", value)]
     call = [
         "train",
         base / "pictures.npy",
@@ -180,6 +207,7 @@ def test_every_option_reaches_the_training(base: Path, tmp_path: Path, monkeypat
         "widths": (6, 6),
         "fade": 0.25,
         "old_rate": 0.5,
+        "head_start": 9,
         "rates": (0.03, 0.03),
         "r1": 2.5,
     }
@@ -187,41 +215,107 @@ def test_every_option_reaches_the_training(base: Path, tmp_path: Path, monkeypat
     assert wanted.items() <= seen.items()
 
 
-def test_a_killed_run_continues_bit_for_bit(base: Path, tmp_path: Path) -> None:
+def test_the_loss_of_wgan_gp(base: Path, tmp_path: Path) -> None:
+    call = ["train", base / "pictures.npy", "--progressive", *QUICK]
+    run(*call, "--loss", "wasserstein", "--out", tmp_path / "t")
+    run(*call, "--out", tmp_path / "relativistic")
+    objectives = []
+    for folder in (tmp_path / "t", tmp_path / "relativistic"):
+        with safetensors.safe_open(folder / "checkpoints" / "8.safetensors", framework="np") as file:
+            objectives.append(Objective(**json.loads(file.metadata()["convexgan"])["settings"]["objective"]))
+    assert objectives == [Objective(generator_penalty=0.0, gradient_penalty=10.0), R3GAN]
+    curves = [[row["frechet"] for row in rows(folder)] for folder in (tmp_path / "t", tmp_path / "relativistic")]
+    assert curves[0][0] == curves[1][0] and curves[0][-1] != curves[1][-1]
+
+
+def test_the_curve_looks_at_pictures_from_all_of_a_sorted_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from convexgan.cli import growing
+
+    monkeypatch.setattr(growing, "MEASURED", 40)
+    images = np.arange(200, dtype=np.uint8)[:, None, None].repeat(4, axis=1).repeat(4, axis=2)
+    seen = [growing.Watch(tmp_path, images, "pixels", seed, (4,), 1).real.rows[:, 0] for seed in (0, 0, 1)]
+    levels = np.round((seen[0] + 1) * 127.5)
+    assert len(set(levels)) == 40 and levels.min() < 20 and levels.max() > 180
+    assert np.array_equal(seen[0], seen[1]) and not np.array_equal(seen[0], seen[2])
+
+
+def test_the_best_generator_is_the_result_and_the_last_one_is_beside_it(base: Path, tmp_path: Path) -> None:
+    out = tmp_path / "t"
+    run(
+        "train",
+        base / "pictures.npy",
+        "--progressive",
+        "--warm-start",
+        base / "run",
+        "--out",
+        out,
+        "--rate",
+        0.3,
+        *QUICK,
+    )
+    curve = {int(row["step"]): float(row["frechet"]) for row in rows(out) if row["size"] == "8"}
+    best = min(curve, key=lambda step: curve[step])
+    assert list(curve) == [0, 2, 4] and best < 4
+    assert json.loads((out / "report.json").read_text())["best"] == {"step": best, "frechet": curve[best]}
+    (tmp_path / "samples").mkdir()
+    watch = Watch(tmp_path, np.load(base / "pictures.npy"), "pixels=8", 0, (4, 8), 4)
+    for name, step in (("generator", best), ("last", 4)):
+        G = ProgressiveGenerator.load(out / f"{name}.safetensors")
+        stage = GrowingStage(G, 8, PictureSource(np.load(base / "pictures.npy")), 0, True)
+        assert watch(0, stage, None)["frechet"] == pytest.approx(curve[step], rel=1e-4)
+
+
+@pytest.mark.parametrize("stage", ["8-alone", "8"])
+def test_a_killed_run_continues_bit_for_bit(base: Path, tmp_path: Path, stage: str) -> None:
     call = [str(x) for x in ("train", base / "pictures.npy", "--progressive", "--warm-start", base / "run", *QUICK[2:])]
     call += ["--steps", "10", "--out"]
     killed = tmp_path / "killed"
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen([sys.executable, "-m", "convexgan", *call, killed], env=environment)
-    while not (killed / "checkpoints" / "8.safetensors").exists() and process.poll() is None:
+    while not (killed / "checkpoints" / f"{stage}.safetensors").exists() and process.poll() is None:
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert json.loads((killed / "report.json").read_text())["state"] == "unfinished"
     run(*call, killed)
     run(*call, tmp_path / "whole")
-    for name in ("generator.safetensors", "history.csv"):
+    for name in ("generator.safetensors", "last.safetensors", "history.csv"):
         assert (killed / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     sheets = [sorted(path.name for path in (folder / "samples").iterdir()) for folder in (killed, tmp_path / "whole")]
     assert sheets[0] == sheets[1]
+
+
+def test_what_is_told_stands_above_a_progress_bar() -> None:
+    screen = io.StringIO()
+    with Progress(console=Console(file=screen, force_terminal=True, width=80)) as bar:
+        bar.add_task("steps")
+        note("seen")
+    assert "seen\n" in screen.getvalue()
 
 
 @pytest.mark.parametrize(
     ("data", "options", "words"),
     [
         ("few.npy", [], "7 pictures: pass at least 8"),
-        ("large.npy", ["--warm-start", "run", "--size", 16], "16 x 16 pixels, grey, the generator makes 8 x 8"),
+        ("large.npy", ["--warm-start", "run", "--size", 16], "--size 16 is not that of --warm-start run, 8: leave"),
+        ("pictures.npy", ["--warm-start", "run", "--size", 4], "--size 4 is not that of --warm-start run, 8: leave"),
         ("colour.npy", ["--warm-start", "run"], "8 x 8 pixels, colour, the generator makes 8 x 8 pixels, grey"),
-        ("pictures.npy", ["--warm-start", "warm"], "convexgan fit"),
+        ("pictures.npy", ["--warm-start", "warm"], "--warm-start warm is a training: pass the RUN of `convexgan fit`"),
         ("pictures.npy", ["--warm-start", "nowhere"], "convexgan fit"),
         ("pictures.npy", ["--beta", 1], "--beta is for training without --progressive"),
-        ("pictures.npy", ["--batch", 10**13], "pass a smaller one, batch=5000000000000 say; the checkpoint"),
+        ("pictures.npy", ["--batch", 10**13], "pass a smaller one, batch=5000000000000 say; the same call"),
         ("pictures.npy", ["--batch", 0], "batch must be an integer >= 1"),
         ("pictures.npy", ["--width", 0], "width must be an integer >= 1"),
+        ("pictures.npy", ["--loss", "classic"], "unknown --loss 'classic': choose one of 'relativistic', 'wass"),
+        ("pictures.npy", ["--loss", "wasserstein", "--r1", 1], "--r1 is the penalty of --loss relativistic"),
         ("pictures.npy", ["--fade", -1], "fade"),
         ("pictures.npy", ["--fade", 2], "fade must be a share of the steps, at most 1, got 2"),
         ("pictures.npy", ["--extractor", "pixles"], "Did you mean 'pixels'"),
+        ("pictures.npy", ["--extractor", "pixels=16"], "'pixels=16' for pictures of 8 pixels: choose among"),
         ("pictures.npy", ["--out", "."], "not a RUN folder"),
+        ("pictures.npy", ["--out", "run"], "run holds a closed form, which would be lost: choose another folder"),
     ],
     ids=lambda value: str(value),
 )

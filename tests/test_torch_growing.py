@@ -19,6 +19,7 @@ from convexgan.plotting import save_image
 from convexgan.progressive.pyramid import box_pyramid
 from convexgan.torch import (
     ConvolutionalDiscriminator,
+    GrowingStage,
     LinearGenerator,
     Objective,
     PictureSource,
@@ -142,7 +143,7 @@ def test_large_pictures_are_monitored_by_few():
 
 
 def run_of(G, warm, **options):
-    options = {"steps": 3, "batch": 8, "every": 3, "discriminator": small, "rates": (1e-2, 1e-2)} | options
+    options = {"steps": 3, "batch": 8, "every": 3, "discriminator": small, "rates": 1e-2, "head_start": 2} | options
     return grow(G, GREY, warm=warm, **options)
 
 
@@ -208,6 +209,38 @@ def test_old_layers_have_a_rate_of_their_own(warm):
         assert full.any() and still.any() is not old
         assert torch.allclose(half, full / 2 if old else full, rtol=1e-9, atol=1e-15)
         assert not still.any() if old else torch.equal(still, full)
+
+
+@pytest.mark.parametrize(("warm", "rate"), [(True, 0.2), (False, 1.0)], ids=["warm", "cold"])
+def test_the_layers_of_a_closed_form_are_slow_unless_told_otherwise(warm, rate):
+    ends = []
+    for options in ({}, {"old_rate": rate}, {"old_rate": 0.5}):
+        G = warm_generator() if warm else cold_generator()
+        run_of(G, warm, sizes=[4, 8], **options)
+        ends.append(torch.cat([p.flatten() for p in copies(G)]))
+    assert torch.equal(ends[0], ends[1]) and not torch.equal(ends[0], ends[2])
+
+
+def fixed(size):
+    torch.manual_seed(7)
+    return small(size).double()
+
+
+def test_the_discriminator_of_a_warm_start_learns_alone_first():
+    """Exactly as in a plain run against the closed form, at every resolution; that of a cold start does not."""
+    for warm, G in ((True, warm_generator()), (False, cold_generator())):
+        source, D = PictureSource(GREY, 4), fixed(4)
+        stage = GrowingStage(G, 4, source, 0, warm)
+        train(stage, D, source, None, R3GAN, optimizer=ADAM, rates=(0.0, 1e-2), batch=8, steps=2)
+        starts, before = [], copies(G.linear)
+
+        def look(step, stage, D, starts=starts, G=G, before=before):
+            starts.append((stage.size, step, copies(D), all(unchanged(G.linear, before))))
+
+        run_of(G, warm, sizes=[4, 8], discriminator=fixed, callbacks=[look], fade=0.5)
+        assert [start[:2] for start in starts] == [(4, 0), (4, 3), (8, 0), (8, 3)]
+        assert starts[0][3] and all(unchanged(D if warm else fixed(4), starts[0][2]))
+        assert all(unchanged(fixed(8), starts[2][2])) is not warm
 
 
 def test_a_rate_for_each_parameter():
@@ -334,8 +367,8 @@ class Failing:
 
 @pytest.mark.parametrize("kind", ["gpu", "cpu"])
 def test_without_memory_a_smaller_batch_is_named_and_continues_the_run(kind, tmp_path):
-    options = {"steps": 7, "every": 2, "sizes": [4], "optimizer": "sgd", "folder": tmp_path}
-    with pytest.raises(MemoryError, match=r"batches of 8: pass a smaller one, batch=4 say; the checkpoint .*4\.saf"):
+    options = {"steps": 7, "every": 2, "sizes": [4], "optimizer": "sgd", "folder": tmp_path, "head_start": 0}
+    with pytest.raises(MemoryError, match="batches of 8: pass a smaller one, batch=4 say; the same call with it"):
         run_of(warm_generator(), True, batch=8, method=Failing(kind), **options)
     failing = Failing(kind)
     failing.left = 99
@@ -365,6 +398,9 @@ def test_pictures_that_do_not_fit_are_refused():
         grow(G, [*GREY, np.zeros((16, 16, 3), np.uint8)], warm=True)
     with pytest.raises(ValueError, match="size 32 is none of"):
         grow(G, GREY, warm=True, sizes=[32])
+    for sizes in ([8, 4], [4, 4], []):
+        with pytest.raises(ValueError, match=r"sizes .* must increase"):
+            grow(G, GREY, warm=False, sizes=sizes)
     with pytest.raises(ValueError, match="old_rate must be"):
         grow(G, GREY, warm=True, old_rate=-1)
     with pytest.raises(ValueError, match="fade"):

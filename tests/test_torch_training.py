@@ -81,6 +81,32 @@ def test_gradients_of_the_game_are_those_of_its_payoff(objective):
     assert game.last.item() == pytest.approx(payoff(*state.x, *state.y).item())
 
 
+class Tied(nn.Module):
+    """A discriminator of two layers with one matrix of weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(3, 3), nn.Linear(3, 3)
+        self.second.weight = self.first.weight
+
+    def forward(self, X):
+        return self.second(self.first(X)).sum(dim=1)
+
+
+def test_shared_weights_move_together():
+    torch.manual_seed(0)
+    G, D, X, Z = LinearGenerator(2, 3).double(), Tied().double(), draw(6, 3), draw(6, 2, seed=1)
+    G2, D2 = copy.deepcopy((G, D))
+    train(G, D, X, Z, Objective(clip=1e9, generator_penalty=0.0), rates=0.1, steps=3, method="simultaneous")
+    ends, parts = [*G.parameters(), *D.parameters()], [*G2.parameters(), *D2.parameters()]
+    for _ in range(3):
+        slopes = torch.autograd.grad(D2(X).mean() - D2(G2(Z)).mean(), parts)
+        with torch.no_grad():
+            for part, slope, rate in zip(parts, slopes, (-0.1, 0.1, 0.1, 0.1), strict=True):
+                part += rate * slope
+    assert all(torch.allclose(end, part, atol=1e-13) for end, part in zip(ends, parts, strict=True))
+
+
 @pytest.mark.parametrize("method", ["simultaneous", "alternating"])
 def test_the_relativistic_pairing_loss_with_both_penalties(method):
     """Against a loop of our own, where the slopes of quadratic neurons, 2 sum_j v_j (u_j . x) u_j, are a formula."""

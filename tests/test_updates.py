@@ -253,8 +253,9 @@ def test_consensus_descends_the_squared_gradients(seed, weight):
     assert state.y == pytest.approx(game.y + a * (game.grad_y(game.x, game.y) - weight * pull_y), abs=1e-5, rel=1e-5)
 
 
-def test_adam_against_its_algorithm_written_once_more():
-    gradients, b1, b2, eps = np.random.default_rng(0).standard_normal((7, 3)), 0.5, 0.9, 1e-8
+@pytest.mark.parametrize("b1", [0.0, 0.5])
+def test_adam_against_its_algorithm_written_once_more(b1):
+    gradients, b2, eps = np.random.default_rng(0).standard_normal((7, 3)), 0.9, 1e-8
     memory, m, v = None, np.zeros(3), np.zeros(3)
     for t, g in enumerate(gradients, start=1):
         direction, memory = adam(g, memory, betas=(b1, b2))

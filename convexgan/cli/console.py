@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -32,8 +33,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 def note(text: str) -> None:
-    """Print a line to standard error."""
-    typer.echo(text, err=True)
+    """Print a line to standard error, above a progress bar if one is shown there (typer.echo writes into it)."""
+    sys.stderr.write(f"{text}\n")
 
 
 def result(text: str) -> None:
@@ -113,9 +114,10 @@ def phase(name: str) -> Iterator[Clock]:
 
 
 class Phases:
-    """Phases over pictures, with rate and time left on standard error; what they took is kept for a report."""
+    """Phases over pictures, with rate and time left on standard error; when they began and what they took is kept."""
 
     def __init__(self) -> None:
+        self.begun = time.perf_counter()
         self.clocks: list[Clock] = []
 
     @contextmanager

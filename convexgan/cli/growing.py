@@ -1,8 +1,8 @@
 """Folders of progressive training: checkpoints, sheets of the same latents over time, a curve of quality.
 
 report.json marks the folder and is complete last, as in RUN folders of `convexgan fit`. generator.safetensors is the
-result, history.csv and curve.png are the quality over time, samples/ holds the sheets, checkpoints/ what a killed run
-needs to go on.
+result, the generator that was best at the finest resolution; last.safetensors is what became of it. history.csv and
+curve.png are the quality over time, samples/ holds the sheets, checkpoints/ what a killed run needs to go on.
 """
 
 from __future__ import annotations
@@ -18,40 +18,52 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from convexgan._checks import check_choice
 from convexgan._files import write_bytes
 from convexgan.cli.console import Phases, note
 from convexgan.cli.models import save_sheet
 from convexgan.cli.pictures import Selection, decoded, locate
-from convexgan.cli.runs import load_model, prepare, selection_of, write_report
+from convexgan.cli.runs import is_training, load_model, prepare, read_report, selection_of, write_report
 from convexgan.datasets import Cache, ImageSet
 from convexgan.metrics import Features, features
 from convexgan.metrics.blocks import Bootstrap
 from convexgan.metrics.extractors import as_extractor
 from convexgan.metrics.frechet import frechet
+from convexgan.progressive import ProgressiveConvexGAN
 from convexgan.progressive.model import default_ranks
 from convexgan.progressive.passes import as_pictures
 from convexgan.progressive.pyramid import default_sizes
-from convexgan.torch import ConvolutionalDiscriminator, GrowingStage, Outcome, ProgressiveGenerator, grow
+from convexgan.torch import (
+    ConvolutionalDiscriminator,
+    GrowingStage,
+    Objective,
+    Outcome,
+    ProgressiveGenerator,
+    Training,
+    grow,
+)
 from convexgan.torch.growing import R3GAN
 from convexgan.torch.pictures import as_bytes
 
 MEASURED = 2000  # pictures that are compared with as many real ones, at most
 SHOWN = 36
+STEEPNESS = 10.0  # the weight of the gradient penalty: Gulrajani et al., 2017, arXiv 1704.00028, section 4
+LOSSES = ("relativistic", "wasserstein")
 COLUMNS = ("size", "step", "steps", "frechet", "low", "high", "floor")
 
 
 class Watch:
-    """Looks at a growing generator: a sheet of the same latents, and a Frechet distance in a CSV file.
+    """Looks at a growing generator: a sheet of the same latents, and a Frechet distance in a CSV file; keeps the best.
 
     Parameters
     ----------
     folder : Path
     images : Cache, or (n, h, h) or (n, h, h, 3) array
-        Real pictures, of which the first `MEASURED` are compared with as many generated ones.
+        Real pictures, of which `MEASURED` drawn at random are compared with as many generated ones.
     extractor : str
         See `frechet_distance`; coarse pictures are enlarged for it.
     seed : int
-        Of the latents.
+        Of the pictures and latents drawn.
     sizes, steps : tuple of int and int
         The resolutions, and the steps at each.
     """
@@ -61,7 +73,8 @@ class Watch:
     ) -> None:
         self.folder, self.seed, self.sizes, self.steps = folder, seed, sizes, steps
         source, self.extractor = as_pictures(images), as_extractor(extractor)
-        self.real: Features = features(source.take(np.arange(min(len(source), MEASURED))), self.extractor)
+        drawn = np.random.default_rng(seed).permutation(len(source))[:MEASURED]  # a folder may be sorted
+        self.real: Features = features(source.take(np.sort(drawn)), self.extractor)
         self.rows: dict[tuple[str, str], dict[str, Any]] = {}
         if self.file.exists():  # of the part of the run that was interrupted
             with self.file.open(newline="", encoding="utf-8") as file:
@@ -82,9 +95,19 @@ class Watch:
         numbers = found.value, found.low, found.high, found.floor
         row = dict(zip(COLUMNS, (stage.size, step, total, *(f"{x:.6g}" for x in numbers)), strict=True))
         self.rows[str(stage.size), str(step)] = row
+        if self.best() is row:
+            stage.generator.save(self.folder / "generator.safetensors")
         self._write()
         note(f"  {stage.size} x {stage.size}, step {step}: {found.metric} {found.value:.4g} (floor {found.floor:.4g})")
         return {"frechet": found.value}
+
+    def best(self) -> dict[str, Any] | None:
+        """The row of the least distance at the finest resolution, the first of equals; None before there is any."""
+        finest = [row for row in self._sorted() if int(row["size"]) == self.sizes[-1]]
+        return min(finest, key=lambda row: float(row["frechet"]), default=None)
+
+    def _sorted(self) -> list[dict[str, Any]]:
+        return sorted(self.rows.values(), key=lambda row: int(row["steps"]))
 
     def _draw(self, stage: GrowingStage) -> NDArray[np.uint8]:
         random, like = torch.Generator().manual_seed(self.seed), next(stage.parameters())
@@ -95,14 +118,14 @@ class Watch:
         text = io.StringIO()
         table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
         table.writeheader()
-        table.writerows(sorted(self.rows.values(), key=lambda row: int(row["steps"])))
+        table.writerows(self._sorted())
         write_bytes(self.file, text.getvalue().encode())
 
     def plot(self) -> None:
         """Draw the curve."""
         from convexgan.plotting import band_plot
 
-        rows = sorted(self.rows.values(), key=lambda row: int(row["steps"]))
+        rows = self._sorted()
         bands = [[float(row[name]) for name in ("frechet", "low", "high")] for row in rows]
         floor = {"real against real": [float(row["floor"]) for row in rows]}
         marks = {f"{size} px": i * self.steps + 1.0 for i, size in enumerate(self.sizes)}
@@ -119,27 +142,28 @@ def grow_run(out: Path, about: dict[str, Any], batch: int, every: int, progress:
     ----------
     out : Path
     about : dict
-        data, size, warm_start and settings: fade, old_rate, flip, rate, steps, width, decay, r1, extractor, seed,
-        mixed_precision.
+        data, size, warm_start and settings: loss, fade, old_rate, head_start, flip, rate, steps, width, decay, r1,
+        extractor, seed, mixed_precision.
     batch, every : int
     progress : bool
     """
-    chosen = Selection() if about["warm_start"] is None else selection_of(Path(about["warm_start"]))
+    use, start = about["settings"], about["warm_start"]
+    objective = _objective(use)
+    model = None if start is None else _closed_form(Path(start), about["size"])
+    chosen = Selection() if start is None else selection_of(Path(start))
     about |= {"selection": asdict(chosen), "every": every}
     anew = _barely_begun(out)
     report = prepare(out, about, resume=not anew, parts=("checkpoints", "samples"))
     if anew:
-        (out / "history.csv").unlink(missing_ok=True)
+        for name in ("history.csv", "generator.safetensors"):
+            (out / name).unlink(missing_ok=True)
     if report is not None:
         note(f"{out} is complete already; for more steps, take another folder")
         return report
-    use = about["settings"]
     torch.manual_seed(use["seed"])
-    model = None if about["warm_start"] is None else load_model(Path(about["warm_start"]))
-    size = about["size"] if model is None or about["size"] is not None else model.stages_[-1].size
-    pictures = decoded(
-        locate(about["data"], size, chosen), size, chosen.crop, out / "cache", Phases(), workers=_cores()
-    )
+    size = about["size"] if model is None else model.stages_[-1].size
+    found, phases = locate(about["data"], size, chosen), Phases()
+    pictures = decoded(found, size, chosen.crop, out / "cache", phases, workers=os.cpu_count() or 1)
     images = pictures.images if isinstance(pictures, ImageSet) else pictures
     generator = _generator(model, pictures, use["width"])
     extractor = use["extractor"] or f"pixels={min(16, generator.sizes[-1])}"
@@ -147,10 +171,10 @@ def grow_run(out: Path, about: dict[str, Any], batch: int, every: int, progress:
     runs = grow(
         generator,
         images,
-        replace(R3GAN, r1=use["r1"], r2=use["r1"]),
+        objective,
         warm=model is not None,
         discriminator=lambda size: ConvolutionalDiscriminator(size, generator.channels, width=use["width"]),
-        **{name: use[name] for name in ("steps", "fade", "old_rate", "flip", "mixed_precision")},
+        **{name: use[name] for name in ("steps", "fade", "old_rate", "head_start", "flip", "mixed_precision")},
         rates=(use["rate"], use["rate"]),
         folder=out / "checkpoints",
         averaged=use["decay"],
@@ -162,30 +186,56 @@ def grow_run(out: Path, about: dict[str, Any], batch: int, every: int, progress:
     )
     if runs[-1].outcome is Outcome.INTERRUPTED:
         raise KeyboardInterrupt
-    generator.cpu().save(out / "generator.safetensors")
-    save_sheet(generator.sample(64, use["seed"]), out / "samples.png")
+    generator.cpu().save(out / "last.safetensors")
+    best = watch.best()
+    if best is None:  # it diverged at a coarser resolution
+        generator.save(out / "generator.safetensors")
+    else:
+        note(f"generator.safetensors is the best of the looks at {best['size']} x {best['size']}, step {best['step']}")
+    save_sheet(ProgressiveGenerator.load(out / "generator.safetensors").sample(64, use["seed"]), out / "samples.png")
     try:
         watch.plot()
     except ModuleNotFoundError as error:
         note(f"no curve.png: {error}")
-    for size, run in zip(generator.sizes, runs, strict=False):
+    kept = None if best is None else {"step": int(best["step"]), "frechet": float(best["frechet"])}
+    content = {"stages": _stages(generator, runs), "best": kept, "generator": generator.shape()}
+    return write_report(out, pictures, about, content)
+
+
+def _objective(use: dict[str, Any]) -> Objective:
+    """What is played for."""
+    if check_choice(use["loss"], "--loss", LOSSES) == "relativistic":
+        return replace(R3GAN, r1=use["r1"], r2=use["r1"])
+    return Objective(generator_penalty=0.0, gradient_penalty=STEEPNESS)
+
+
+def _closed_form(run: Path, size: int | None) -> ProgressiveConvexGAN:
+    """The model to start at, of the size asked for if one is."""
+    if is_training(run):
+        raise ValueError(f"--warm-start {run} is a training: pass the RUN of `convexgan fit` that it started from.")
+    model = load_model(run)
+    if size not in (None, model.stages_[-1].size):
+        raise ValueError(
+            f"--size {size} is not that of --warm-start {run}, {model.stages_[-1].size}: leave --size out, or pass "
+            f"what `convexgan fit --size {size}` makes."
+        )
+    return model
+
+
+def _stages(generator: ProgressiveGenerator, runs: list[Training]) -> list[dict[str, Any]]:
+    """What became of each resolution; what exploded is announced."""
+    found = []
+    for size, run in zip(generator.sizes, runs, strict=False):  # fewer runs if one exploded
+        found.append({"size": size, "outcome": run.outcome.value, "steps": run.steps, **run.history[-1]})
         if run.outcome is Outcome.DIVERGED:
             note(f"{size} x {size}: {run.outcome.sentence}")
-    stages = [
-        {"size": size, "outcome": run.outcome.value, "steps": run.steps, **run.history[-1]}
-        for size, run in zip(generator.sizes, runs, strict=False)
-    ]
-    return write_report(out, pictures, about, {"stages": stages, "generator": generator.shape()})
+    return found
 
 
 def _barely_begun(out: Path) -> bool:
     """Whether a run in the folder ended before it left anything to go on with: then it may be another one's."""
     checkpoints = out / "checkpoints"
-    return checkpoints.is_dir() and not any(checkpoints.iterdir()) and not (out / "generator.safetensors").exists()
-
-
-def _cores() -> int:
-    return os.cpu_count() or 1
+    return checkpoints.is_dir() and not any(checkpoints.iterdir()) and read_report(out).get("state") != "complete"
 
 
 def _generator(model: Any, pictures: ImageSet | Cache, width: int) -> ProgressiveGenerator:

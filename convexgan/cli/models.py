@@ -21,7 +21,7 @@ from convexgan._files import write_npz
 from convexgan.cli.arrays import write_rows, write_text
 from convexgan.cli.console import Json, Phases, Seed, number, phase, print_json, print_table, result, to_json
 from convexgan.cli.pictures import CacheFolder, Data, Memory, Selection, Size, decoded, locate, read_images
-from convexgan.datasets import ImageSet
+from convexgan.datasets import Cache, ImageSet
 from convexgan.discrepancy import HeldOut
 
 if TYPE_CHECKING:
@@ -70,12 +70,9 @@ def fit(
 
     Stages can be checked later: convexgan verify run faces/
     """
-    from convexgan.cli.runs import COLUMNS, fit_run, peak_memory, prepare, stage_rows, write_report
-    from convexgan.progressive.cluster import connect
+    from convexgan.cli.runs import prepare
     from convexgan.progressive.device import check_device
-    from convexgan.progressive.passes import Journal, as_pictures
 
-    begun = time.perf_counter()
     settings: dict[str, Any] = {
         "ranks": numbers(ranks, "--ranks", int),
         "betas": numbers(betas, "--betas", float),
@@ -86,6 +83,7 @@ def fit(
         "skip": skip,
         "random_state": seed,
     }
+    phases = Phases()
     if device is not None:
         check_device(device)  # before pictures are read, which may take long
     chosen = Selection(tuple(having or ()), tuple(lacking or ()), split, count, crop)
@@ -94,26 +92,44 @@ def fit(
     found = locate(data, size, chosen)
     report = prepare(out, about, resume=resume)
     if report is None:
-        phases = Phases()
         many = min(os.cpu_count() or 1, max(1, (limit - DECODER) // DECODER)) if workers is None else workers
         place = out / "cache" if cache is None else cache
         pictures = decoded(found, size, crop, place, phases, strict=strict, workers=many)
-        images = pictures.images if isinstance(pictures, ImageSet) else pictures
-        how_added = [dask is not None, device]  # sums in another order end with other bits: none are mixed
-        started = [__version__, about, as_pictures(images).fingerprint, how_added]
-        key = hashlib.sha256(to_json(started).encode()).hexdigest()
-        journal = Journal(out / "journal", key)
-        with nullcontext() if dask is None else connect(dask) as client:
-            how: dict[str, Any] = {"journal": journal, "phases": phases, "client": client, "device": device}
-            model, stages = fit_run(out, images, settings, memory=limit, **how)
-        save_sheet(model.sample(64, seed), out / "samples.png")
-        content: dict[str, Any] = {"stages": stages, "phases": [clock.record() for clock in phases.clocks]}
-        content |= {"seconds": time.perf_counter() - begun, "memory": peak_memory()}
-        report = write_report(out, pictures, about, content)
-        journal.clear()
+        report = _fitted(out, pictures, about, phases, dask, device)
     if as_json:
         print_json(report)
-        return
+    else:
+        _print_fit(out, report)
+
+
+def _fitted(
+    out: Path, pictures: ImageSet | Cache, about: dict[str, Any], phases: Phases, dask: str | None, device: str | None
+) -> dict[str, Any]:
+    """Fit, or go on where the folder's journal ends; the complete report."""
+    from convexgan.cli.runs import fit_run, peak_memory, write_report
+    from convexgan.progressive.cluster import connect
+    from convexgan.progressive.passes import Journal, as_pictures
+
+    images = pictures.images if isinstance(pictures, ImageSet) else pictures
+    how_added = [dask is not None, device]  # sums in another order end with other bits: none are mixed
+    started = [__version__, about, as_pictures(images).fingerprint, how_added]
+    key = hashlib.sha256(to_json(started).encode()).hexdigest()
+    journal = Journal(out / "journal", key)
+    with nullcontext() if dask is None else connect(dask) as client:
+        how: dict[str, Any] = {"journal": journal, "phases": phases, "client": client, "device": device}
+        model, stages = fit_run(out, images, about["settings"], memory=about["memory"], **how)
+    save_sheet(model.sample(64, about["settings"]["random_state"]), out / "samples.png")
+    content: dict[str, Any] = {"stages": stages, "phases": [clock.record() for clock in phases.clocks]}
+    content |= {"seconds": time.perf_counter() - phases.begun, "memory": peak_memory()}
+    report = write_report(out, pictures, about, content)
+    journal.clear()
+    return report
+
+
+def _print_fit(out: Path, report: dict[str, Any]) -> None:
+    """The tables of stages and phases."""
+    from convexgan.cli.runs import COLUMNS, stage_rows
+
     try:
         tables = stage_rows(report["stages"]), phase_rows(report["phases"])
         peak = number(report["memory"]["own"] / 1e9, 3)

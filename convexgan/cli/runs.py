@@ -54,6 +54,9 @@ def prepare(
     about = json.loads(to_json(about))
     if folder.is_dir() and any(folder.iterdir()):
         earlier = read_report(folder)
+        if is_training(folder) != ("checkpoints" in parts):
+            kind = "a training" if is_training(folder) else "a closed form"
+            raise ValueError(f"{folder} holds {kind}, which would be lost: choose another folder for --out.")
         if resume:
             return _resumed(folder, about, earlier)
         for part, pattern in (("certificates", "*.json"), ("stages", "*.npz"), ("journal", "pass-*.npz")):
@@ -65,6 +68,11 @@ def prepare(
     # until the run is complete; an interrupted one can so be resumed, or written again
     write_text(folder / "report.json", to_json({"format": FORMAT, "version": 1, "state": "unfinished", "about": about}))
     return None
+
+
+def is_training(folder: Path) -> bool:
+    """Whether the folder was made by `convexgan train --progressive`, complete or not."""
+    return (folder / "checkpoints").is_dir()
 
 
 def _resumed(folder: Path, about: dict[str, Any], earlier: dict[str, Any]) -> dict[str, Any] | None:
@@ -127,6 +135,8 @@ def load_trained(run: Path) -> ProgressiveGenerator | None:
 def load_model(run: Path) -> ProgressiveConvexGAN:
     """The model in a RUN folder made by `convexgan fit`."""
     path = run / "model.npz" if run.is_dir() else run
+    if not path.exists() and is_training(run):
+        raise ValueError(f"{run} is a training that has not ended: the same `convexgan train` again goes on with it.")
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist: make it with `convexgan fit DATA --out {run}`.")
     return ProgressiveConvexGAN.load(path)

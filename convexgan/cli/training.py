@@ -19,7 +19,18 @@ from convexgan.cli.pictures import Data, Size, read_images
 
 SHOWN = 64  # samples written
 GROWN = "With --progressive"
-GROWN_ONLY = ("warm_start", "fade", "old_rate", "r1", "decay", "flip", "mixed_precision", "extractor")
+GROWN_ONLY = (
+    "warm_start",
+    "loss",
+    "fade",
+    "old_rate",
+    "head_start",
+    "r1",
+    "decay",
+    "flip",
+    "mixed_precision",
+    "extractor",
+)
 FLAT_ONLY = (
     "method",
     "discriminator",
@@ -72,15 +83,28 @@ def train(
         Path | None,
         typer.Option(metavar="RUN", help="Start at the closed form of `convexgan fit`.", rich_help_panel=GROWN),
     ] = None,
+    loss: Annotated[
+        str,
+        typer.Option(
+            help="relativistic with the penalties --r1 (R3GAN), or wasserstein with gradient penalty 10 (WGAN-GP).",
+            rich_help_panel=GROWN,
+        ),
+    ] = "relativistic",
     fade: Annotated[
         float, typer.Option(help="Share of the steps in which a resolution fades in.", rich_help_panel=GROWN)
     ] = 0.0,
     old_rate: Annotated[
-        float, typer.Option(help="Relative rate of layers trained or solved before; 0 freezes.", rich_help_panel=GROWN)
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            help="Relative rate of layers trained (1) or solved (0.2) before; 0 freezes.", rich_help_panel=GROWN
+        ),
+    ] = None,
+    head_start: Annotated[
+        int, typer.Option(help="Steps of a warm start's discriminators alone.", rich_help_panel=GROWN)
+    ] = 200,
     r1: Annotated[
         float, typer.Option(help="Penalty on slopes at real and generated pictures.", rich_help_panel=GROWN)
-    ] = 1.0,
+    ] = 0.1,
     decay: Annotated[float, typer.Option(help="Of the average of weights.", rich_help_panel=GROWN)] = 0.999,
     flip: Annotated[bool, typer.Option("--flip", help="Mirror pictures at random.", rich_help_panel=GROWN)] = False,
     mixed_precision: Annotated[
@@ -99,67 +123,55 @@ def train(
     Example: convexgan train digits --method optimistic --rate 0.01 --lam 1.5 --out run --gap 0.01
 
     With --progressive a deep generator of pictures is trained by the loss of R3GAN, from the closed form or from noise.
-    FOLDER gets sheets of the same latents over time, a curve of the Frechet distance, and what `convexgan sample`,
-    `evaluate` and `export` take.
+    FOLDER gets sheets of the same latents over time, a curve of the Frechet distance, and the generator that was best
+    by it, which `convexgan sample`, `evaluate` and `export` take.
 
     Example: convexgan train faces/ --progressive --warm-start run --out run2
     """
     _check_options(context, progressive)
     if progressive:
-        settings: dict[str, Any] = {
-            "fade": fade,
-            "old_rate": old_rate,
-            "flip": flip,
-            "rate": rate,
-            "steps": steps,
-            "r1": r1,
-        }
+        settings: dict[str, Any] = {"fade": fade, "old_rate": old_rate, "flip": flip, "rate": rate, "steps": steps}
+        settings |= {"head_start": head_start, "loss": loss, "r1": r1}
         settings |= {"width": 32 if width is None else width, "decay": decay, "extractor": extractor, "seed": seed}
         settings["mixed_precision"] = mixed_precision
         _grow(out, {"data": data, "size": size, "warm_start": warm_start, "settings": settings}, batch, every, as_json)
         return
-    width, batch = 64 if width is None else width, 256 if batch is None else batch
+    check_budget(beta, lam)
+    how: dict[str, Any] = {"method": method, "optimizer": optimizer, "rates": rate, "steps": steps, "every": every}
+    how |= {"batch": 256 if batch is None else batch, "gap": gap, "rng": seed}
+    game: dict[str, Any] = {"discriminator": discriminator, "generator": generator, "beta": beta}
+    game |= {"lam": lam, "generator_penalty": generator_penalty, "latent_dim": latent_dim}
+    game["width"] = check_count(64 if width is None else width, "--width")
+    _descend(out, _rows(data, size), game, how, as_json)
+
+
+def _descend(
+    out: Path,
+    found: tuple[NDArray[np.float32], tuple[int, ...]],
+    game: dict[str, Any],
+    how: dict[str, Any],
+    as_json: bool,
+) -> None:
+    """Train on rows and say what became of it; pictures are centred first."""
     import torch
 
-    from convexgan import torch as gan
+    from convexgan.torch import train
     from convexgan.torch.training import TRANSFORMED
 
-    check_budget(beta, lam)
-    rows, shape = _rows(data, size)
-    exact = check_choice(generator, "generator", ("linear", "relu")) and method == "exact"
-    if exact and lam is None:
-        raise ValueError("--method exact needs --lam, the norm of the discriminator.")
-    method = "simultaneous" if exact else method
+    rows, shape = found
     centre = rows.mean(axis=0) if shape else np.zeros(rows.shape[1], rows.dtype)
-    torch.manual_seed(seed)
-    G = (
-        gan.LinearGenerator(latent_dim, rows.shape[1], bias=True)
-        if generator == "linear"
-        else gan.TwoLayerGenerator(latent_dim, rows.shape[1], width)
-    )
-    D: Any = gan.TwoLayerDiscriminator(rows.shape[1], check_count(width, "--width"), discriminator)
-    if exact:
-        D = gan.ExactDiscriminatorLoss(rows - centre, discriminator, lam or 0.0)
-    objective = gan.Objective(None if exact else beta, None if exact else lam, generator_penalty)
+    torch.manual_seed(how["rng"])
+    G, D, objective = _players(rows - centre, exact=how["method"] == "exact", **game)
+    if how["method"] == "exact":
+        how["method"] = "simultaneous"
+    if how["optimizer"] is None:
+        how["optimizer"] = "adam" if how["method"] in TRANSFORMED else "sgd"
     out.mkdir(parents=True, exist_ok=True)
-    done = gan.train(
-        G,
-        D,
-        rows - centre,
-        objective=objective,
-        method=method,
-        optimizer=optimizer or ("adam" if method in TRANSFORMED else "sgd"),
-        rates=rate,
-        steps=steps,
-        batch=batch,
-        gap=gap,
-        every=every,
-        checkpoint=out / "checkpoint.safetensors",
-        rng=seed,
-        progress=sys.stderr.isatty(),
-    )
+    path, progress = out / "checkpoint.safetensors", sys.stderr.isatty()
+    done = train(G, D, rows - centre, objective=objective, checkpoint=path, progress=progress, **how)
     with torch.no_grad():
-        drawn = G(torch.randn(SHOWN, latent_dim, generator=torch.Generator().manual_seed(seed))).numpy() + centre
+        latents = torch.randn(SHOWN, G.latent_dim, generator=torch.Generator().manual_seed(how["rng"]))
+        drawn = G(latents).numpy() + centre
     _write(out, drawn, shape, done.history)
     if as_json:
         print_json({"outcome": done.outcome.value, "steps": done.steps, **done.history[-1]})
@@ -169,16 +181,44 @@ def train(
             result(str(done.audit))
 
 
+def _players(
+    rows: NDArray[np.float32],
+    *,
+    exact: bool,
+    generator: str,
+    discriminator: str,
+    beta: float | None,
+    lam: float | None,
+    generator_penalty: float,
+    latent_dim: int,
+    width: int,
+) -> tuple[Any, Any, Any]:
+    """The generator, the discriminator and what they play for."""
+    from convexgan import torch as gan
+
+    dim = rows.shape[1]
+    if check_choice(generator, "generator", ("linear", "relu")) == "linear":
+        G: Any = gan.LinearGenerator(latent_dim, dim, bias=True)
+    else:
+        G = gan.TwoLayerGenerator(latent_dim, dim, width)
+    if not exact:
+        D = gan.TwoLayerDiscriminator(dim, width, discriminator)
+        return G, D, gan.Objective(beta, lam, generator_penalty)
+    if lam is None:
+        raise ValueError("--method exact needs --lam, the norm of the discriminator.")
+    return G, gan.ExactDiscriminatorLoss(rows, discriminator, lam), gan.Objective(generator_penalty=generator_penalty)
+
+
 def _check_options(context: typer.Context, progressive: bool) -> None:
-    """Raise if an option was given that the kind of training does not have."""
-    for name in context.params:
+    """Raise if an option was given that the kind of training, or its loss, does not have."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    for name in given:
         if name in (FLAT_ONLY if progressive else GROWN_ONLY):
-            source = context.get_parameter_source(name)
-            if source is not None and source.name == "COMMANDLINE":
-                kind = "without" if progressive else "with"
-                raise ValueError(
-                    f"--{name.replace('_', '-')} is for training {kind} --progressive: change one of both."
-                )
+            kind = "without" if progressive else "with"
+            raise ValueError(f"--{name.replace('_', '-')} is for training {kind} --progressive: change one of both.")
+    if "r1" in given and context.params["loss"] != "relativistic":
+        raise ValueError("--r1 is the penalty of --loss relativistic: leave one of both out.")
 
 
 def _grow(out: Path, about: dict[str, Any], batch: int | None, every: int, as_json: bool) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from convexgan._checks import check_choice, check_count
 from convexgan.metrics._nets import PathLike, channels_first, find_file, onnx_session, rgb_bytes, with_output
 from convexgan.metrics.pictures import Extractor
-from convexgan.progressive.pyramid import box_pyramid
+from convexgan.progressive.pyramid import box_pyramid, halvings
 
 INCEPTION = "inception-2015-12-05"  # the network that FID and KID are defined with
 INCEPTION_SHA256 = "6726825d"  # of pt_inception-2015-12-05-6726825d.pth, as torch-fidelity publishes it
@@ -29,7 +29,10 @@ def pixels(size: int | None = None) -> Extractor:
         check_count(size, "size")
 
     def flatten(images: NDArray[Any]) -> NDArray[Any]:
-        level = box_pyramid(images, [size or images.shape[1]])[size or images.shape[1]]
+        edge = images.shape[1]
+        if size is not None and size not in halvings(edge):
+            raise ValueError(f"extractor 'pixels={size}' for pictures of {edge} pixels: choose among {halvings(edge)}.")
+        (level,) = box_pyramid(images, [size or edge]).values()
         return level.reshape(len(level), -1)
 
     return Extractor("pixels" if size is None else f"pixels-{size}", flatten)
@@ -112,7 +115,8 @@ def inception(path: PathLike) -> Extractor:
         _read_weights(path)  # torch-fidelity unpickles whatever the file holds: here it is shown to be weights only
         metric = FrechetInceptionDistance(2048, feature_extractor_weights_path=str(path))
     except ModuleNotFoundError as error:
-        repair = "inception needs torchmetrics and torch-fidelity: pip install 'convexgan[metrics]' torch-fidelity."
+        missing = error.name or "torch-fidelity"  # torchmetrics misses that without saying its name
+        repair = f"inception needs {missing}: pip install 'convexgan[metrics]' torch-fidelity."
         raise ModuleNotFoundError(repair, name=error.name) from None
     digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()[: len(INCEPTION_SHA256)]
     name = INCEPTION if digest == INCEPTION_SHA256 else f"inception-v3 with weights {digest}"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 
 import torch
@@ -27,8 +30,8 @@ def export_onnx(generator: ProgressiveGenerator, path: str | os.PathLike[str]) -
             raise ModuleNotFoundError(f"writing ONNX needs {name}: pip install 'convexgan[onnx]'.", name=name)
     like = next(generator.parameters())
     latents = torch.zeros(2, generator.latent_dim, dtype=like.dtype, device=like.device)
-    with warnings.catch_warnings():  # torch warns of its own deprecated functions
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(), _errors_only("torch.onnx"):
+        warnings.simplefilter("ignore")  # torch warns of its own deprecated functions
         program = torch.onnx.export(
             generator,
             (latents,),
@@ -39,3 +42,15 @@ def export_onnx(generator: ProgressiveGenerator, path: str | os.PathLike[str]) -
             dynamo=True,
         )
     write_bytes(path, program.model_proto.SerializeToString())  # type: ignore[union-attr]
+
+
+@contextmanager
+def _errors_only(name: str) -> Iterator[None]:
+    """Let a logger speak of errors only, and of what it spoke before afterwards."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

@@ -11,16 +11,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from convexgan._checks import check_number
+from convexgan._checks import check_count, check_number
 from convexgan.torch.loop import Outcome, Training
 from convexgan.torch.objective import Objective
 from convexgan.torch.pictures import PictureSource
 from convexgan.torch.progressive import ConvolutionalDiscriminator, ProgressiveGenerator
 from convexgan.torch.training import train
 from convexgan.updates import adam
+from convexgan.updates.game import pair
 
-R3GAN = Objective(generator_penalty=0.0, loss="relativistic", r1=1.0, r2=1.0)
+R3GAN = Objective(generator_penalty=0.0, loss="relativistic", r1=0.1, r2=0.1)
 ADAM = partial(adam, betas=(0.0, 0.99))
+OLD_RATE = 0.2  # of a closed form; benchmarks/faces.py tells what others do
 
 
 class GrowingStage(nn.Module):
@@ -70,9 +72,10 @@ def grow(
     sizes: Sequence[int] | None = None,
     steps: int = 1000,
     fade: float = 0.0,
-    old_rate: float = 1.0,
+    old_rate: float | None = None,
+    head_start: int = 200,
     flip: bool = False,
-    rates: tuple[float, float] = (1e-3, 1e-3),
+    rates: float | tuple[float, float] = 1e-3,
     folder: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> list[Training]:
@@ -84,7 +87,7 @@ def grow(
     images : (n, h, h) or (n, h, h, 3) array, or Cache
         uint8, or floats in [-1, 1], at the generator's finest resolution.
     objective : Objective
-        By default that of R3GAN: relativistic pairing with both penalties on slopes.
+        By default that of R3GAN: relativistic pairing with both penalties on slopes, 0.1 each.
     warm : bool
         Whether the linear stages are a closed form (`ProgressiveGenerator.from_model`). Then they stay as they are, but
         for the last resolution, where they are trained as old layers. Otherwise each is trained at its resolution, and
@@ -98,14 +101,19 @@ def grow(
     fade : float
         The share of the steps over which a new resolution fades in, in generated and real pictures (Karras et al.,
         2018, arXiv 1710.10196, section 2); 0 for none.
-    old_rate : float
-        The rate of layers that were trained or solved before, relative to that of new ones; 0 freezes them.
+    old_rate : float, optional
+        The rate of layers that were trained or solved before, relative to that of new ones; 0 freezes them. By default
+        0.2 where ``warm``, because a step of Adam has the same length for every entry, and those of a closed form are
+        small: at rate 1 it is lost in noise. Otherwise 1.
+    head_start : int
+        Steps that the discriminator of a resolution takes alone where ``warm``: an untrained one would lead the
+        generator away from the closed form.
     flip : bool
         Mirror real pictures at random.
-    rates : pair
+    rates : float or pair
         Step sizes of generator and discriminator.
     folder : path, optional
-        Of checkpoints, SIZE.safetensors. The same call continues from them.
+        Of checkpoints, SIZE.safetensors and, of head starts, SIZE-alone.safetensors. The same call continues from them.
     **options
         As for `train`; otherwise alternating steps of Adam with betas (0, 0.99), batches of 64, and an exponential
         average of the generator with decay 0.999.
@@ -129,8 +137,12 @@ def grow(
     [3, 3]
     """
     sizes = generator.sizes if sizes is None else tuple(sizes)
+    if not sizes or list(sizes) != sorted(set(sizes)):
+        raise ValueError(f"sizes {sizes} must increase: name each resolution to train at once, coarsest first.")
+    rates = pair(rates)
     make = discriminator or (lambda size: ConvolutionalDiscriminator(size, generator.channels))
-    check_number(old_rate, "old_rate")
+    old_rate = (OLD_RATE if warm else 1.0) if old_rate is None else check_number(old_rate, "old_rate")
+    head_start = check_count(head_start, "head_start", 0) if warm else 0
     if check_number(fade, "fade") > 1:
         raise ValueError(f"fade must be a share of the steps, at most 1, got {fade!r}.")
     settings: dict[str, Any] = {"optimizer": ADAM, "batch": 64, "averaged": 0.999}
@@ -142,25 +154,42 @@ def grow(
             if i and not warm:
                 _enlarge(generator, sizes[i - 1], size)
             stage = GrowingStage(generator, size, sources[size], int(fade * steps) if i else 0, warm)
-            shares = _freeze(stage, _shares(generator, sizes[:i], size, warm, size == sizes[-1], old_rate))
-            settings["rates"] = tuple(rates[0] * share for share in shares), rates[1]
-            path = None if folder is None else Path(folder) / f"{size}.safetensors"
-            runs.append(train(*_placed(stage, make(size)), sources[size], checkpoint=path, **settings))
-            if runs[-1].outcome not in (Outcome.FINISHED, Outcome.OPTIMAL):
+            against = _placed(stage, make(size))
+            settings["rates"] = 0.0, rates[1]
+            run = _alone(stage, against, head_start, _file(folder, f"{size}-alone"), settings)
+            if run.outcome is Outcome.FINISHED:
+                shares = _freeze(stage, _shares(generator, sizes[:i], size, warm, size == sizes[-1], old_rate))
+                settings["rates"] = tuple(rates[0] * share for share in shares), rates[1]
+                run = train(stage, against, stage.source, checkpoint=_file(folder, str(size)), **settings)
+            runs.append(run)
+            if run.outcome not in (Outcome.FINISHED, Outcome.OPTIMAL):
                 break
     finally:
         generator.requires_grad_()
     return runs
 
 
-def _placed(stage: GrowingStage, discriminator: nn.Module) -> tuple[nn.Module, nn.Module]:
-    """Both players on the generator's device in its precision, laid out for convolutions on a GPU."""
+def _alone(
+    stage: GrowingStage, discriminator: nn.Module, steps: int, path: Path | None, settings: dict[str, Any]
+) -> Training:
+    """Steps of the discriminator against the generator as it is, with all its detail."""
+    whole = GrowingStage(stage.generator, stage.size, stage.source, 0, stage.warm).requires_grad_(False)
+    first = settings | {"steps": steps, "averaged": False, "gap": None, "callbacks": ()}
+    return train(whole, discriminator, stage.source, checkpoint=path, **first)
+
+
+def _file(folder: str | os.PathLike[str] | None, name: str) -> Path | None:
+    return None if folder is None else Path(folder) / f"{name}.safetensors"
+
+
+def _placed(stage: GrowingStage, discriminator: nn.Module) -> nn.Module:
+    """The discriminator on the generator's device in its precision, both laid out for convolutions on a GPU."""
     like = next(stage.parameters())
     discriminator.to(like.device, like.dtype)
     if like.is_cuda:
         for player in (stage, discriminator):
             player.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return stage, discriminator
+    return discriminator
 
 
 def _source(generator: ProgressiveGenerator, images: Any, size: int, flip: bool) -> PictureSource:
@@ -169,7 +198,10 @@ def _source(generator: ProgressiveGenerator, images: Any, size: int, flip: bool)
     found, made = (whole.size, whole.channels), (generator.sizes[-1], generator.channels)
     if found != made:
         says = [f"{edge} x {edge} pixels, {'colour' if channels == 3 else 'grey'}" for edge, channels in (found, made)]
-        raise ValueError(f"the pictures are {says[0]}, the generator makes {says[1]}: bring them to one size and mode.")
+        raise ValueError(
+            f"images are {says[0]}, the generator makes {says[1]}: bring images to its size and mode, or start at a "
+            "generator for such pictures."
+        )
     generator.stage_parameters(size)  # raises if there is no such resolution
     return PictureSource(whole.pictures, size, flip=flip)
 

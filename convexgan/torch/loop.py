@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.utils import get_total_norm
 
 from convexgan.discriminators import ReLU
 from convexgan.moments import Moments
@@ -194,7 +195,7 @@ class Loop:
     def _smaller(self, path: Any) -> str:
         """What to do where memory was not enough."""
         size = self.batches.size or len(self.batches.data)
-        kept = "" if path is None else f"; the checkpoint {path} can be continued with it"
+        kept = "" if path is None else "; the same call with it goes on from the last checkpoint"
         return f"memory is not enough for batches of {size}: pass a smaller one, batch={max(size // 2, 1)} say{kept}."
 
     @cached_property
@@ -245,8 +246,7 @@ def _exhausted(error: RuntimeError) -> bool:
 
 def norm(state: State) -> float:
     """The Euclidean norm of both players."""
-    parts = [part.square().sum(dtype=torch.float64) for part in (*state.x, *state.y)]
-    return float(torch.stack(parts).sum().sqrt()) if parts else 0.0
+    return float(get_total_norm((*state.x, *state.y)))
 
 
 @contextmanager

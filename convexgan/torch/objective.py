@@ -225,6 +225,8 @@ class ModuleGame(DifferentiableGame):
             [f"{player}.{name}" for name, p in module.named_parameters() if p.requires_grad]
             for player, module in modules.items()
         )
+        counts = [len([*payoff.named_parameters(remove_duplicate=found)]) for found in (False, True)]
+        self._tied = counts[0] > counts[1]  # looking for tied weights at every step takes time
         objective = payoff.objective
         self.zero_sum = objective.zero_sum
         self._project = None
@@ -255,7 +257,7 @@ class ModuleGame(DifferentiableGame):
     def _call(self, x: tuple[Tensor, ...], y: tuple[Tensor, ...], arguments: tuple[Any, ...]) -> Tensor:
         parameters = dict(zip([*self.names_x, *self.names_y], [*x, *y], strict=True))
         with torch.autocast(arguments[0].device.type, torch.bfloat16, enabled=self.mixed_precision):
-            found: Tensor = functional_call(self.payoff, parameters, arguments)
+            found: Tensor = functional_call(self.payoff, parameters, arguments, tie_weights=self._tied)
         return found
 
     @torch.enable_grad()

@@ -31,7 +31,7 @@ def adam(
     decay_m, decay_v = betas
     zero = each(lambda part: 0 * part, gradient) if memory is None else None
     m, v, count = memory if memory is not None else (zero, zero, 0)
-    m = each(lambda old, part: decay_m * old + (1 - decay_m) * part, m, gradient)
+    m = each(lambda old, part: decay_m * old + (1 - decay_m) * part, m, gradient) if decay_m else gradient
     v = each(lambda old, part: decay_v * old + (1 - decay_v) * part * part, v, gradient)
     count += 1
     scale_m, scale_v = 1 / (1 - decay_m**count), 1 / (1 - decay_v**count)

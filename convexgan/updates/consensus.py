@@ -9,6 +9,7 @@ def consensus(game: DifferentiableGame, state: State, rates: Rates, weight: floa
     """Simultaneous steps in which both players also descend weight * |gradients|^2 / 2.
 
     On the bilinear game xy a step of a multiplies the distance to the saddle by sqrt((1 - a weight)^2 + a^2).
+    If the maximiser has a penalty of its own, see `unrolled`, how that depends on x is left out.
 
     Parameters
     ----------

@@ -9,7 +9,9 @@ def unrolled(game: DifferentiableGame, state: State, rates: Rates, depth: int) -
     """The minimiser descends f(x, y_k(x)), where y_k is `depth` ascent steps ahead of y; y takes one step.
 
     The gradient is exact, through all the steps ahead: reverse accumulation over `vjp`. The game must be zero-sum,
-    both gradients those of one f. The steps ahead are not projected.
+    both gradients those of one f: if the maximiser has a penalty of its own (in `convexgan.torch` on slopes at
+    generated samples, `r2` and `gradient_penalty`), how that depends on x is left out, and the gradient is not exact.
+    The steps ahead are not projected.
 
     Parameters
     ----------
