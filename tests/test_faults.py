@@ -219,6 +219,7 @@ def test_all_options_at_once_on_celeba_from_an_archive(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((9, 8, 8), np.uint8))
     assert "are for CelebA" in error("fit", tmp_path / "a.npy", "--out", tmp_path / "other", "--with", "Young")
     assert "--memory must be" in error("fit", celeba, "--out", tmp_path / "other", "--memory", "much")
+    assert "must be at least 0.42 GB, got 0.1 GB" in error("fit", celeba, "--out", tmp_path / "o", "--memory", "100MB")
 
 
 def test_a_claim_may_not_promise_more_than_a_referee_finds(photos, tmp_path):

@@ -72,6 +72,7 @@ def fit(
     """
     from convexgan.cli.runs import prepare
     from convexgan.progressive.device import check_device
+    from convexgan.progressive.streaming import BASE_BYTES
 
     settings: dict[str, Any] = {
         "ranks": numbers(ranks, "--ranks", int),
@@ -88,6 +89,8 @@ def fit(
         check_device(device)  # before pictures are read, which may take long
     chosen = Selection(tuple(having or ()), tuple(lacking or ()), split, count, crop)
     limit = physical_memory() // 2 if memory is None else check_bytes(memory, "--memory")
+    if limit < BASE_BYTES:  # here, before pictures are decoded
+        raise ValueError(f"--memory must be at least {BASE_BYTES / 1e9:.2g} GB, got {limit / 1e9:.2g} GB.")
     about = {"data": data, "size": size, "selection": asdict(chosen), "settings": settings, "memory": limit}
     found = locate(data, size, chosen)
     report = prepare(out, about, resume=resume)
