@@ -101,7 +101,7 @@ def train(
     ] = None,
     head_start: Annotated[
         int, typer.Option(help="Steps of a warm start's discriminators alone.", rich_help_panel=GROWN)
-    ] = 200,
+    ] = 400,
     r1: Annotated[
         float, typer.Option(help="Penalty on slopes at real and generated pictures.", rich_help_panel=GROWN)
     ] = 0.1,

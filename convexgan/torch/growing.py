@@ -73,7 +73,7 @@ def grow(
     steps: int = 1000,
     fade: float = 0.0,
     old_rate: float | None = None,
-    head_start: int = 200,
+    head_start: int = 400,
     flip: bool = False,
     rates: float | tuple[float, float] = 1e-3,
     folder: str | os.PathLike[str] | None = None,
