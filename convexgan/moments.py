@@ -152,6 +152,13 @@ class Moments:
         out._cache["spectrum"] = Spectrum(np.maximum(subspace.enclosure.values, 0.0), subspace.vectors)
         return out
 
+    def check_whole(self) -> None:
+        """Raise where the second moment is known on a subspace only, and so says nothing of other directions."""
+        if self.subspace is not None and self.count is None:
+            raise ValueError(
+                "a second moment that is known on a subspace only bounds quadratic neurons without bias: pass the rows."
+            )
+
     def update(self, rows: Any, weights: Any = None, *, name: str = "rows") -> Moments:
         """Add rows in place and return the object."""
         if self.count is None:
@@ -352,6 +359,7 @@ class Moments:
 
     def with_ones(self) -> Moments:
         """The moments of the rows [x, 1], (d + 1) columns."""
+        self.check_whole()
         mean = np.append(self.mean, 1.0)
         if self.count is not None and self.factor is not None:
             out = Moments(self.dim + 1)
@@ -359,7 +367,7 @@ class Moments:
                 out.update(np.column_stack([rows, np.ones(len(rows), rows.dtype)]), w)
             out.eps = self.eps
             return out
-        if not self.mean.any():  # uncorrelated with the constant, which comes last among equals
+        if self.subspace is None and not self.mean.any():  # uncorrelated with the constant, last among equals
             values = np.append(self.spectrum.values, 1.0)
             vectors = np.zeros((self.dim + 1, len(values)))
             vectors[:-1, :-1], vectors[-1, -1] = self.spectrum.vectors, 1.0

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import gammaincinv
-from scipy.stats import chi2
+from scipy.stats import binom, chi2
 
 import convexgan as cg
 from convexgan import krylov
@@ -138,6 +138,26 @@ def test_the_bound_on_the_complement_fails_as_often_as_it_says(monkeypatch, prob
     assert np.mean(np.array(bounds) < 1) == pytest.approx(0.2, abs=0.025)
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("rest", [0.0, 1e-9, 0.5, 0.999])
+@pytest.mark.parametrize("size", [1.0, 1e8])
+def test_looking_after_every_pass_does_not_make_it_fail_more_often(monkeypatch, kind, rest, size):
+    """One event, that the vectors hardly see the eigenvector, decides over the bounds of all passes."""
+    monkeypatch.setattr(krylov, "FAILURE", 0.05)
+    monkeypatch.setattr(krylov, "PROBES", 4)
+    d, used, rng = 30, 2, np.random.default_rng(0)
+    values = np.append(size, rest * rng.random(d - 1))
+    S, vectors = matrix(np.append(100 * size * np.ones(used), values))
+    basis, failures, times = vectors[:, :used], 0, 600
+    for _ in range(times):
+        search, least = Complement(rng, basis), np.inf
+        while not search.exhausted:
+            search.add(basis, (S.astype(kind) @ search.block.astype(kind)).astype(float))
+            least = min(least, search.bound()[0])
+        failures += least < size * (1 - 1e-4)
+    assert failures <= binom.ppf(1 - 1e-6, times, 0.05)
+
+
 @given(st.integers(0, 10**6), st.integers(2, 40), st.integers(0, 3), st.integers(1, 6), st.sampled_from([0.1, 1, 4]))
 def test_the_complement_ends_between_theta_and_the_bound(seed, d, m, times, decay):
     rng = np.random.default_rng(seed)
@@ -236,6 +256,19 @@ def test_certificates_on_a_subspace_hold_on_the_whole_space():
     for narrow in (12, 6):  # a generator that is not optimal, or does not even lie in the subspace
         F = rng.standard_normal((narrow, 120)) * 0.1
         assert np.linalg.norm(data.second - F.T @ F, 2) <= pairs.distance(F)
+
+
+def test_a_subspace_proves_nothing_of_biases_and_linear_terms():
+    """What is not restricted to quadratic neurons without bias reads the whole moment, or says that there is none."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((400, 60)) * np.arange(1, 61) ** -0.2
+    data = Moments.from_array(X).centered()
+    pairs = leading_pairs(data.times, np.zeros((60, 0)), 6, width=10, columns=60, rng=rng)
+    whole, known = data.with_ones().spectrum.values, data.restricted(pairs).with_ones()
+    np.testing.assert_allclose(known.spectrum.values, whole, atol=1e-12)
+    for options in ({"discriminator": "quadratic", "bias": "penalized"}, {"discriminator": "polynomial"}):
+        with pytest.raises(ValueError, match="known on a subspace only"):
+            cg.solve(Moments.on_subspace(pairs), cg.GaussianLatent(12), beta=whole[9] / 2, **options)
 
 
 def test_linear_maps_of_moments_are_moments_of_mapped_rows():

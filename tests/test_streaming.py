@@ -12,6 +12,7 @@ import pytest
 
 import convexgan as cg
 from benchmarks._pictures import power_law
+from convexgan import krylov
 from convexgan._checks import check_bytes
 from convexgan.moments import Moments
 from convexgan.progressive import passes, streaming
@@ -142,6 +143,38 @@ def test_coarse_moments_are_those_of_coarse_pictures(monkeypatch, skip, decompos
         assert (data.subspace is None) == (min(size * size * 3, len(IMAGES)) <= decomposed)
         grown = data.update(rows[:1])  # of which nothing is known on a subspace
         assert grown.subspace is None and len(grown.spectrum.values) == min(size * size * 3, len(IMAGES) + 1)
+
+
+def test_every_attempt_draws_anew_and_has_passes_of_its_own(iterating, monkeypatch, tmp_path):
+    """The next start depends on the vectors of the last attempt, which so prove nothing about what it lacks."""
+    states: list[str] = []
+
+    def spied(*args: Any, **options: Any) -> Any:
+        states.append(str(options["rng"].bit_generator.state))
+        return krylov.leading_pairs(*args, **options)
+
+    monkeypatch.setattr(streaming, "leading_pairs", spied)
+    monkeypatch.setattr(StageMoments, "_expected_above", lambda self, size, beta: 0)
+    model = cg.ProgressiveConvexGAN(sizes=[16], betas=[0.2])
+    whole = saved(model.fit(IMAGES), tmp_path / "whole.npz")
+    assert len(set(states)) == len(states) >= 4
+    assert model.stages_[0].certificate.failure >= len(states) * krylov.FAILURE
+    model.fit(IMAGES, journal=Journal(tmp_path / "journal", "key"))
+    assert saved(model, tmp_path / "recorded.npz") == whole
+
+
+@pytest.mark.parametrize("level", ["COMPLETE", "DECOMPOSED"])
+def test_no_guess_hides_an_eigenvector_behind_vectors_that_its_author_foresaw(monkeypatch, level):
+    monkeypatch.setattr(streaming, level, 5)
+    rng = np.random.default_rng(0)
+    images = (0.02 * rng.standard_normal((1000, 60)) @ rng.standard_normal((60, 768))).reshape(-1, 16, 16, 3)
+    images /= np.abs(images).max()
+    (rows,) = games(images, [16], False)
+    truth, vectors = np.linalg.eigh(rows.T @ rows / len(rows))
+    foreseen = np.random.default_rng(16).standard_normal((768, krylov.PROBES))
+    guess = np.hstack([vectors[:, -60:-1], foreseen]).T  # all but the largest
+    _, data = StageMoments(ArrayPictures(images), [16]).at(16, rank=20, guess=guess)
+    np.testing.assert_allclose(data.spectrum.values[:21], truth[:-22:-1], rtol=0, atol=2e-7 * truth[-1])
 
 
 def test_a_cache_and_an_array_give_the_same_model(tmp_path, monkeypatch):

@@ -89,6 +89,7 @@ def difference_eigh(X: Moments, Y: Moments) -> tuple[Array, Array]:
 
 def _reduced_difference(X: Moments, Y: Moments) -> tuple[Array, Array] | None:
     """X.second - Y.second restricted to the span of the rows (plus means and one null vector), and its basis."""
+    X.check_whole()
     if X.factor is None or Y.factor is None or len(X.factor) + len(Y.factor) + 4 > X.dim:
         return None
     # one more direction represents the null space: an eigenvalue 0 the maximum may need

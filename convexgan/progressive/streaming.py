@@ -8,6 +8,7 @@ vectors, starting from the level below. Small ones are decomposed completely; la
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,7 @@ class StageMoments:
         rank, beta : int and float, of which one is None
             Which eigenvalues are needed where not all are computed: the first rank + 1, or all down to beta.
         guess : (w, d) array, optional
-            Rows near the leading eigenvectors.
+            Rows near the leading eigenvectors; the search for what they lack then draws anew each time.
         """
         guess = np.zeros((0, size * size * self.channels)) if guess is None else guess
         if self._first.moments is None or size > self.complete[-1]:
@@ -117,26 +118,28 @@ class StageMoments:
         closely: bool = False,
     ) -> Subspace:
         """Certified leading eigenpairs; all those above beta where no rank is given."""
-        dim, attempt = guess.shape[1], 0
+        dim, attempt, failure = guess.shape[1], 0, 0.0
+        rng = np.random.default_rng(None if len(guess) else size)  # who made a guess could know the vectors of a seed
         count = 1 + (rank if rank is not None else self._expected_above(size, float(beta or 0.0)))
         start = self._start(size, dim, self._widths(size, dim, count)[0])
         while True:
             width, columns = self._widths(size, dim, count)
-            name = f"{size} px" if attempt == 0 else f"{size} px, wider"
+            name = f"{size} px" if attempt == 0 else f"{size} px, wider {attempt}"
             known = leading_pairs(
                 product(name),
                 np.vstack([guess, start[:width]]).T,
                 min(count, dim),
                 width=width,
                 columns=columns,
-                rng=np.random.default_rng(size),
+                rng=rng,
                 tol=CLOSELY if closely else 1e-7,
                 kept=columns if closely or len(guess) else None,
             )
+            failure += known.failure  # any of the attempts could have been the last
             last = float(known.enclosure.values[min(count, dim) - 1])
             if beta is None or last <= beta or count >= dim:
                 self._leading = size, Moments.on_subspace(known).spectrum
-                return known
+                return replace(known, failure=failure)
             start, count, attempt = known.vectors.T, 2 * count, attempt + 1
 
     def _start(self, size: int, dim: int, width: int) -> Array:
