@@ -41,9 +41,9 @@ def make_gaussian_certificate(
     basis = row_space(np.vstack([game.data, factor, mean]), game.data.shape[1])
     sample, law = Sample(game.data @ basis), Gaussian(factor @ basis, mean @ basis)
     pairs = ((sample, law), (law, sample))
-    limit = None if time_limit is None else time_limit / 2
-    found = max(maximize_difference(f, g, basis.shape[1], time_limit=limit).upper_bound for f, g in pairs)
-    nothing = discriminator_response(game, np.zeros((1, len(mean))), np.ones(1), time_limit=limit).value
+    most, little = (None, None) if time_limit is None else (0.4 * time_limit, 0.1 * time_limit)
+    found = max(maximize_difference(f, g, basis.shape[1], time_limit=most).upper_bound for f, g in pairs)
+    nothing = discriminator_response(game, np.zeros((1, len(mean))), np.ones(1), time_limit=little).value
     cost = game.penalty * float(np.sum(factor**2) + mean @ mean)
     centred = is_centred(game.data)
     up = critic.outer > 0
@@ -52,7 +52,7 @@ def make_gaussian_certificate(
     if centred or not biased:
         others = [(guaranteed(game, rising, spreads[up]), "the generator's best response to the rising neurons")]
         others += [] if game.beta is None else [(dual_bound(game, critic), DUAL)]
-    max_min = generator_response(game, critic) if biased else guaranteed(game, critic, spreads)
+    max_min = generator_response(game, critic, little) if biased else guaranteed(game, critic, spreads)
     settings = settings_of(game) | {"latent": "gaussian", "generator_bias": biased}
     evidence = Evidence(settings, {"factor": factor, "mean": mean, "spreads": spreads} | arrays_of(critic))
     unproved: Kind = "restricted" if biased and not centred else "bounded"

@@ -74,6 +74,7 @@ def solve_sample_game(
     try:
         certificate = answer.certify(time_limit=rest(whole, time_limit) if status is Status.STOPPED else None)
     except KeyboardInterrupt:
+        whole.end()
         status, certificate = Status.STOPPED, answer.certify(time_limit=rest(whole, time_limit))
     critic = replace(answer.critic, outer=answer.critic.outer * (game.value_scale / game.rows))
     if certificate.kind == "infeasible" and status is Status.OPTIMAL:

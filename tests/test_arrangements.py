@@ -189,6 +189,19 @@ def test_cut_cones_cover_their_parent_and_are_bounded(p: int, seed: int, decades
     assert bound[0] >= (inside @ slope / length).max() - 1e-9 * np.linalg.norm(y)
 
 
+@pytest.mark.parametrize("p", [2, 3, 5])
+@pytest.mark.parametrize("decades", [0, 5, 8])
+def test_bounds_hold_on_cones_so_narrow_that_they_have_no_inverse(p: int, decades: int) -> None:
+    rng, turn = np.random.default_rng(0), rotation(p, 1)
+    metric = turn @ np.diag(10.0 ** -np.linspace(0, 2 * decades, p)) @ turn.T
+    rays, slope = np.eye(p)[None], rng.standard_normal(p)
+    while np.ptp(rays, axis=1).max() > 1e-13:
+        rays = halved(rays, metric)[0]
+        attained = (rays @ slope / np.linalg.norm(rays, axis=2)).max(axis=1)
+        assert (cone_bounds(rays, rays @ slope)[0] >= attained - 1e-14).all()
+        rays = rays[rng.integers(2)][None]
+
+
 @pytest.mark.parametrize("weakest", [1e-2, 1e-4])
 def test_directions_in_which_little_happens_cost_little(weakest: float) -> None:
     rows, weights = game(3, 60)

@@ -332,6 +332,8 @@ def test_a_search_that_was_stopped_claims_less_than_its_referee_finds(budget: di
         assert name in compare("", promised, found)["differing"]
     if "beta" in budget:  # what a generator costs is no search
         assert compare("", replace(found, value=1.01 * found.value), found)["differing"] == ["value"]
+    huge = replace(found, value=np.inf, ipm=np.inf, violation=-1.0, bound=9.0, max_min=9.0)  # no unit for the others
+    assert set(compare("", huge, found)["differing"]) >= {"violation", "bound", "max_min"}
     assert found.kind == "bounded"
     for kind, holds in {"infeasible": True, "saddle": False, "stationary": False}.items():
         assert compare("", replace(found, kind=kind), found)["agrees"] == holds

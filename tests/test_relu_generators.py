@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.optimize import brute
 
 import convexgan as cg
-from convexgan import sample_certificate
+from convexgan import gaussian_certificate, sample_certificate
 from convexgan._deadline import Deadline
 from convexgan.arrangements import maximize_difference
 from convexgan.arrangements.search import Search
@@ -317,7 +317,8 @@ def test_interrupts_of_gaussian_searches_leave_a_law_and_a_bound(call, monkeypat
     assert all(options["time_limit"] == 0 for options in calls[call:])
 
 
-def test_an_interrupted_certificate_is_computed_in_a_second(monkeypatch):
+@pytest.mark.parametrize("time_limit", [None, 100.0])
+def test_an_interrupted_certificate_is_computed_in_a_second(time_limit, monkeypatch):
     X, real, limits = sample(2, 8, 2), sample_certificate.generator_response, []
 
     def interrupted(game, critic, time_limit=None):
@@ -327,9 +328,26 @@ def test_an_interrupted_certificate_is_computed_in_a_second(monkeypatch):
         return real(game, critic, time_limit)
 
     monkeypatch.setattr(sample_certificate, "generator_response", interrupted)
-    sol = relu_game(X, generator="free", beta=0.4)
+    sol = relu_game(X, generator="free", beta=0.4, time_limit=time_limit)
     assert sol.status == "stopped" and sol.certificate.bound > 0
     assert limits[0] is None and 0 < limits[1] <= 1
+
+
+def test_the_searches_of_a_gaussian_certificate_share_its_time(monkeypatch):
+    X, limits = sample(2, 20, 2) + 1, []
+
+    def recorded(real):
+        def search(*args, **options):
+            limits.append(options.get("time_limit") or args[-1])
+            return real(*args, **options)
+
+        return search
+
+    certificate = relu_game(X, cg.GaussianLatent(2), generator=Linear(bias=True), beta=0.3).certificate
+    for name in ("maximize_difference", "discriminator_response", "generator_response"):
+        monkeypatch.setattr(gaussian_certificate, name, recorded(getattr(gaussian_certificate, name)))
+    cg.verify(certificate, X, time_limit=10.0)
+    assert len(limits) == 4 and sum(limits) == pytest.approx(10)
 
 
 def test_deadlines(monkeypatch):

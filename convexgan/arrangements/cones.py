@@ -49,8 +49,8 @@ def cone_bounds(rays: Array, heights: Array) -> tuple[Array, Array]:
         Of any lengths.
     heights : (K, p) array
     """
-    columns = np.swapaxes(np.linalg.inv(rays), 1, 2).copy()  # columns[:, j] . r_k = 1 if j == k else 0
-    lengths = np.einsum("kjp,kjp->kj", columns, columns)
+    columns = np.swapaxes(_inverses(rays), 1, 2).copy()  # columns[:, j] . r_k = 1 if j == k else 0
+    lengths = np.maximum(np.einsum("kjp,kjp->kj", columns, columns), 1e-300)
     y = np.einsum("kj,kjp->kp", heights, columns)
     slack = np.zeros_like(heights)
     for _ in range(SWEEPS):
@@ -61,7 +61,19 @@ def cone_bounds(rays: Array, heights: Array) -> tuple[Array, Array]:
             y += move[:, None] * column
     nearness = np.einsum("kp,kjp->kj", centres(rays), rays)  # another such y is along the centre: long cones need it
     ahead = np.divide(heights, nearness, out=np.full_like(heights, np.inf), where=nearness > 0)
-    return np.minimum(np.linalg.norm(y, axis=1), np.maximum(ahead.max(axis=1), 0)), y
+    # in narrow cones rounding leaves y . r_j below heights_j, by so much; v . r_j >= 1 for a v of length reach
+    missing = np.maximum(heights - np.einsum("kp,kjp->kj", y, rays), 0).max(axis=1)
+    least, wide = nearness.min(axis=1), np.linalg.norm(columns.sum(axis=1), axis=1)
+    reach = np.divide(1, least, out=wide, where=least > 0)
+    return np.minimum(np.linalg.norm(y, axis=1) + missing * reach, np.maximum(ahead.max(axis=1), 0)), y
+
+
+def _inverses(rays: Array) -> Array:
+    """Those of the matrices, (K, p, p), or what comes near where there is none."""
+    try:
+        return np.linalg.inv(rays)
+    except np.linalg.LinAlgError:
+        return np.linalg.pinv(rays)
 
 
 def halved(rays: Array, metric: Array) -> tuple[Array, Indices, Indices, Array]:

@@ -73,9 +73,9 @@ def maximize_difference(
         rays, bounds = rays[live], bounds[live]
         order = np.argsort(-bounds)
         picked, rest = order[:CHUNK], order[CHUNK:]
-        children = halved(rays[picked], metric)[0]
-        if not len(children):
+        if not len(picked):
             break
+        children = halved(rays[picked], metric)[0]
         more, middles, gains = _bounded(f, g, children)
         more = np.minimum(more, np.repeat(bounds[picked], 2))
         rays, bounds = np.concatenate([rays[rest], children]), np.concatenate([bounds[rest], more])

@@ -148,7 +148,7 @@ def compare(name: str, claim: Certificate, found: Certificate) -> dict[str, Any]
     priced = claim.evidence is not None and claim.evidence.settings.get("lam") is not None
     above_value = {"value": 1} if priced else {}
     modest = dict.fromkeys(FROM_ABOVE, 1) | dict.fromkeys(FROM_BELOW, -1) | above_value
-    value, ipm = (max(abs(getattr(c, n)) for c in (claim, found)) for n in ("value", "ipm"))
+    value, ipm = abs(found.value), found.ipm  # not those of the claim, in whose units any bound would be near
     if found.relative_violation > 0:
         ipm = max(ipm, found.violation / found.relative_violation)
     unit = {"value": value, "bound": value, "max_min": value, "ipm": ipm, "violation": ipm}
