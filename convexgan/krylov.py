@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._threads import one_thread
 from convexgan.exceptions import SolverError
 from convexgan.subspace import Enclosure, Subspace
 
@@ -193,7 +194,9 @@ def orthonormal(block: Array, *bases: Array) -> Array:
     for _ in range(4):  # each round loses digits where columns are nearly dependent, and the next restores them
         for basis in bases:
             block = block - basis @ (basis.T @ block)
-        values, vectors = np.linalg.eigh(block.T @ block)
+        inner = block.T @ block
+        with one_thread():
+            values, vectors = np.linalg.eigh(inner)
         kept = values > 1e-13
         block = block @ (vectors[:, kept] / np.sqrt(values[kept]))
         if kept.all() and values.min(initial=1.0) > 0.99:
@@ -247,6 +250,7 @@ class _Space:
         squares = sq.T @ image
         self._squares = _bordered(self._squares, squares, squares.T)
 
+    @one_thread()
     def pairs(self) -> _Pairs:
         """Rayleigh and Ritz."""
         values, turn = np.linalg.eigh((self._inner + self._inner.T) / 2)

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._threads import one_thread
+
 Array = NDArray[np.float64]
 
 
@@ -36,12 +38,14 @@ class Enclosure:
     coupling: Array
     rest: float
 
+    @one_thread()
     def error(self, count: int) -> float:
         """A bound on how far the first ``count`` eigenvalues of S lie above ``values``."""
         t = self._margin(float(self.values[count - 1]))
         above = np.linalg.eigvalsh(np.diag(self.values) + self._over(t))[::-1][:count]
         return float((np.maximum(above, self.rest + t) - self.values[:count]).max())
 
+    @one_thread()
     def top(self, corner: Array) -> float:
         """An upper bound on the largest eigenvalue of [[corner, R'], [R, C]], corner symmetric (b, b)."""
         t = self._margin(float(np.linalg.eigvalsh(corner)[-1]))

@@ -71,9 +71,9 @@ def cone_bounds(rays: Array, heights: Array) -> tuple[Array, Array]:
 def _inverses(rays: Array) -> Array:
     """Those of the matrices, (K, p, p), or what comes near where there is none."""
     try:
-        return np.linalg.inv(rays)
+        return np.asarray(np.linalg.inv(rays))
     except np.linalg.LinAlgError:
-        return np.linalg.pinv(rays)
+        return np.asarray(np.linalg.pinv(rays))
 
 
 def halved(rays: Array, metric: Array) -> tuple[Array, Indices, Indices, Array]:
