@@ -171,7 +171,7 @@ class StageMoments:
         """How many vectors are sought for so many wanted, and how many fit in memory with as many images."""
         for share in (2 / 3, 1 / 4):  # many more save passes, fewer save memory
             width = min(count + max(10, int(share * count)), dim)
-            temporary = 8 * dim * (7 * width + 2 * PROBES)  # as measured
+            temporary = 8 * dim * (8 * width + 2 * PROBES)  # as measured
             columns = (self.memory - BASE_BYTES - temporary) // (16 * dim)
             least = min(2 * width + PROBES, dim)
             if columns >= least:
