@@ -12,7 +12,7 @@ demo: .venv/.demo
 	$(BIN)/convexgan demo
 
 test: .venv/.test
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto $(ARGS)
 
 lint: .venv/.test
 	$(BIN)/ruff check .

@@ -20,7 +20,8 @@ faces.
   first to reach the target counts, else the least gap, and the search for it costs nothing. To 8 pixels.
 
 Seen: the published baseline ends at the gap of the generator that makes the mean picture only. Its penalty outweighs a
-discriminator of slope 1, as 200 / d * |y| = 1 already at |y| = d / 200. Without that penalty it ends about there too, but for colour at 16 pixels.
+discriminator of slope 1, as 200 / d * |y| = 1 already at |y| = d / 200. Without that penalty it ends about there too,
+but for colour at 16 pixels.
 
 Predicted: batches of 16 stay far from 1e-3 (their second moments are wrong by more); without noise some method arrives,
 at more than 50 times the closed form's time.
