@@ -23,8 +23,12 @@ class Deadline:
     @property
     def left(self) -> float | None:
         """Seconds, None without a limit."""
-        at = min(self._at, math.inf if self._within is None else self._within._at)
-        return None if at == math.inf else max(at - time.monotonic(), 0.0)
+        end = self._end
+        return None if end == math.inf else max(end - time.monotonic(), 0.0)
+
+    @property
+    def _end(self) -> float:
+        return self._at if self._within is None else min(self._at, self._within._end)
 
     @property
     def over(self) -> bool:

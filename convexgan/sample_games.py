@@ -72,11 +72,14 @@ def solve_sample_game(
     stats = answer.stats | {"solve_seconds": time.perf_counter() - start}
     status = Status(stats.pop("status"))
     try:
-        certificate = answer.certify(time_limit=rest(whole, time_limit) if status is Status.STOPPED else None)
+        limited = status is Status.STOPPED or time_limit is not None
+        certificate = answer.certify(time_limit=rest(whole, time_limit) if limited else None)
     except KeyboardInterrupt:
         whole.end()
         status, certificate = Status.STOPPED, answer.certify(time_limit=rest(whole, time_limit))
     critic = replace(answer.critic, outer=answer.critic.outer * (game.value_scale / game.rows))
+    if certificate.kind == "infeasible" and status is Status.OPTIMAL and time_limit is not None:
+        status = Status.STOPPED  # what the search proved, the certificate had no time to prove
     if certificate.kind == "infeasible" and status is Status.OPTIMAL:
         status = Status.FAILED
         stats["message"] = f"the answer violates the constraint by {certificate.relative_violation:.2g} relative."

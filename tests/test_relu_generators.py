@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cvxpy as cp
 import numpy as np
 import pytest
@@ -330,7 +332,7 @@ def test_an_interrupted_certificate_is_computed_in_a_second(time_limit, monkeypa
     monkeypatch.setattr(sample_certificate, "generator_response", interrupted)
     sol = relu_game(X, generator="free", beta=0.4, time_limit=time_limit)
     assert sol.status == "stopped" and sol.certificate.bound > 0
-    assert limits[0] is None and 0 < limits[1] <= 1
+    assert (limits[0] is None) == (time_limit is None) and 0 < limits[1] <= 1
 
 
 def test_the_searches_of_a_gaussian_certificate_share_its_time(monkeypatch):
@@ -350,6 +352,23 @@ def test_the_searches_of_a_gaussian_certificate_share_its_time(monkeypatch):
     assert len(limits) == 4 and sum(limits) == pytest.approx(10)
 
 
+def test_a_limit_holds_for_the_certificate_of_a_search_that_ended_in_time(monkeypatch):
+    X, real, limits = sample(2, 8, 2), sample_certificate.discriminator_response, []
+
+    def watched(*args, **options):
+        limits.append(options["time_limit"])
+        found = real(*args, **options)
+        return replace(found, upper_bound=found.upper_bound + 1)  # as if there was no time to prove more
+
+    assert relu_game(X, generator="free", beta=0.4, time_limit=100).status == "optimal"
+    monkeypatch.setattr(sample_certificate, "discriminator_response", watched)
+    sol = relu_game(X, generator="free", beta=0.4, time_limit=100)
+    assert sol.status == "stopped" and sol.certificate.kind == "infeasible"
+    assert limits and all(0 < limit <= 100 for limit in limits)
+    with pytest.raises(cg.SolverError):
+        relu_game(X, generator="free", beta=0.4)
+
+
 def test_deadlines(monkeypatch):
     now = [5.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
@@ -363,6 +382,10 @@ def test_deadlines(monkeypatch):
     for outer in (Deadline(), Deadline(10.0)):
         outer.part(0.5).part(0.5).end()
         assert outer.over and outer.left == 0
+    whole = Deadline()
+    inner = whole.part(0.5).part(0.5)
+    whole.end()
+    assert inner.over
 
 
 @pytest.mark.parametrize("Z", [np.random.default_rng(5).standard_normal((9, 2)), cg.GaussianLatent(2)])
