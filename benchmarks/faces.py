@@ -51,7 +51,7 @@ from benchmarks._faces import faces, use_tools
 from benchmarks._records import BUILD, forget, recall
 from benchmarks._report import RESULTS, write
 from benchmarks.progressive_gda import STEPS as PUBLISHED_STEPS
-from benchmarks.progressive_gda import Clock, Law, published_stage
+from benchmarks.progressive_gda import PUBLISHED, Clock, Law, published_stage
 from convexgan.datasets import load, orl
 from convexgan.metrics import Features, Report, evaluate, features
 from convexgan.plotting import contact_sheet, save_image
@@ -238,7 +238,7 @@ def published(task: Task, budget: Budget, seed: int) -> dict[str, Any]:
 def stage_laws(rows: NDArray[Any], before: Law | None, steps: int, seed: int) -> list[tuple[int, float, Law]]:
     """(step, seconds, law) on the way through one stage."""
     seen: list[tuple[int, float, Law]] = []
-    published_stage(rows, before, steps, seed, lambda *row: seen.append(row))
+    published_stage(rows, before, PUBLISHED["published"], steps, seed, lambda *row: seen.append(row))
     return seen
 
 
