@@ -50,8 +50,8 @@ import convexgan as cg
 from benchmarks._faces import faces, use_tools
 from benchmarks._records import BUILD, forget, recall
 from benchmarks._report import RESULTS, write
-from benchmarks.progressive_gda import STEPS as PUBLISHED_STEPS
 from benchmarks.progressive_gda import PUBLISHED, Clock, Law, published_stage
+from benchmarks.progressive_gda import STEPS as PUBLISHED_STEPS
 from convexgan.datasets import load, orl
 from convexgan.metrics import Features, Report, evaluate, features
 from convexgan.plotting import contact_sheet, save_image
