@@ -11,11 +11,11 @@ stays below the 2 GB asked for (3 GB at 128 pixels); time linear in their number
 Seen at 10,000 on a busy machine when the complement was searched afterwards, with bounds from Chebyshev polynomials,
 and 32 pixels were decomposed completely: eight passes, 28 seconds of a processor, 4.2 times the limit. Seen since it is
 searched in the passes that seek eigenvectors, and 32 pixels are iterated in memory: four passes and some 910 to 1000
-vectors (the limit has 800), 21.8 seconds, 2.9 times the limit; 11 to 13 seconds whatever the number (imports,
-certificates, Krylov algebra) and 0.9 to 1.05 ms a picture, of which 0.36 decode, beside the limit's 0.72. Predicted for
-50,000: 58 to 64 seconds, 1.6 to 1.8 times the limit; seen: 65 and 1.7. The aim is not reached: without the 12 seconds
-that do not grow it would be 1.4, as the first pass adds up the moment of 32 pixels too and four passes take a
-fifth more vectors.
+vectors (the limit has 800). Predicted for 50,000: 58 to 64 seconds, 1.6 to 1.8 times the limit; seen: 65 and 67, 1.7
+and 2.1 times (the limit itself was 38 and 33 in two runs): 13 seconds whatever the number (imports, certificates,
+Krylov algebra) and 1.09 ms a picture beside the limit's .65. The aim is not reached, nor without those 13 seconds: the
+first pass adds up the moment of 32 pixels too, and four passes take a fifth more vectors. All 202,599 are the 50,000
+four times, in links; they were timed once.
 
 The number of pictures is the variable PICTURES (50000 by default). ROWS names what is measured, separated by commas:
 "growth" is a tenth, two fifths and all of it at 64 pixels, "sizes" two fifths at 32 and 128 pixels, and "dask" two
