@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._deadline import Deadline
 from convexgan.arrangements.reduce import Arrangement, reduce_rows
 from convexgan.arrangements.zonotope import maximize_concave
 
@@ -22,12 +21,12 @@ def local_maxima(rows: Array, weights: Array, starts: Array, time_limit: float |
     The concave-convex procedure, 2003.
     """
     arrangement = reduce_rows(rows, weights)
-    deadline = np.inf if time_limit is None else time.monotonic() + time_limit
+    deadline = Deadline(time_limit)
     found = [
         ascend(side, u / np.linalg.norm(u))
         for side in (arrangement, arrangement.negated())
         for u in starts @ arrangement.basis
-        if u.any() and time.monotonic() < deadline
+        if u.any() and not deadline.over
     ]
     U = np.array([u for u, _ in found]).reshape(len(found), arrangement.dim) @ arrangement.basis.T
     values = np.array([value for _, value in found])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from convexgan._deadline import Deadline
 
 Array = NDArray[np.float64]
 CHUNK = 512  # boxes bounded together
@@ -147,13 +148,13 @@ def minimize_rectified(
     time_limit : float, optional
         Seconds; 0 gives a valid bound at once.
     """
-    deadline = np.inf if time_limit is None else time.monotonic() + time_limit
+    deadline = Deadline(time_limit)
     f, zero = _Function(rows, shifts, weights), np.zeros((1, rows.shape[1]))
     found = [zero if start is None else np.vstack([start, zero])]
     best, settled, count = float(f(found[0]).min()), np.inf, 1
     low, high = f.root()
     boxes, _ = f.bound(low[None, :], high[None, :], np.zeros((1, len(f.losses[0]))))
-    while len(boxes.bounds) and count < max_boxes and time.monotonic() < deadline:
+    while len(boxes.bounds) and count < max_boxes and not deadline.over:
         picked = np.argsort(boxes.bounds)[:CHUNK]
         parents = boxes.take(picked)
         children, y = f.bound(*parents.halved(), np.repeat(parents.shares, 2, axis=0))

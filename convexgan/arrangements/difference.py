@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._deadline import Deadline
 from convexgan.arrangements.cones import centres, cone_bounds, fan, halved
 
 Array = NDArray[np.float64]
@@ -61,13 +61,13 @@ def maximize_difference(
     """
     if dim == 0:
         return Peak(0.0, 0.0, np.zeros((0, 0)), np.zeros(0), True)
-    deadline = np.inf if time_limit is None else time.monotonic() + time_limit
+    deadline = Deadline(time_limit)
     rays, metric = fan(dim), f.metric + g.metric
     scale = max(float(np.abs(f.values(rays.reshape(-1, dim))).max()), 1e-300)
     bounds, middles, gains = _bounded(f, g, rays)
     tried, found, settled, count = [middles], [gains], 0.0, len(rays)
     best = max(float(gains.max()), 0.0)
-    while len(rays) and count < max_cones and time.monotonic() <= deadline:
+    while len(rays) and count < max_cones and not deadline.over:
         live = bounds > best + ACCURACY * scale
         settled = max(settled, float(bounds[~live].max(initial=0.0)))
         rays, bounds = rays[live], bounds[live]

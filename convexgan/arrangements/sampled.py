@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._deadline import Deadline
 from convexgan.arrangements.enumeration import cover_bound
 from convexgan.arrangements.reduce import Arrangement
 from convexgan.arrangements.zonotope import maximize_concave
@@ -42,7 +41,7 @@ def sampled_maximum(
     stats : dict
         ``cells_found`` and ``coverage``, their share of Cover's bound.
     """
-    deadline = np.inf if time_limit is None else time.monotonic() + time_limit
+    deadline = Deadline(time_limit)
     rng, tried = np.random.default_rng(rng), []
     found: set[bytes] = set()
     for _ in range(DRAWS // BATCH):
@@ -51,10 +50,10 @@ def sampled_maximum(
         found.update(row.tobytes() for row in np.packbits(active.T, axis=1))
         gradients = arrangement.linear + (active.T * arrangement.signs) @ arrangement.rows
         tried.append(_best(arrangement, np.vstack([U, gradients, -gradients])))
-        if time.monotonic() > deadline:
+        if deadline.over:
             break
     starts = np.vstack(tried)
-    refined = [_ascend(arrangement, u) for u in starts[:REFINED]] if time.monotonic() < deadline else []
+    refined = [_ascend(arrangement, u) for u in starts[:REFINED]] if not deadline.over else []
     u = _best(arrangement, np.vstack([starts, *refined]))[0]
     bound = cover_bound(len(arrangement.rows), arrangement.dim)
     return u, {"cells_found": len(found), "coverage": len(found) / bound}

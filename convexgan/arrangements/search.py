@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import time
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._deadline import Deadline
 from convexgan._progress import Report
 from convexgan.arrangements.ascents import ascend
 from convexgan.arrangements.cones import Cones, quadratic_bounds
@@ -73,25 +73,25 @@ class Search:
 
     def run(self, time_limit: float | None = None, max_nodes: int | None = None) -> str:
         """Search; "optimal" if the gap was reached, else "stopped", or "interrupted" by Ctrl-C."""
-        deadline = np.inf if time_limit is None else time.monotonic() + time_limit
+        deadline = Deadline(time_limit)
         nodes = np.inf if max_nodes is None else max_nodes
         try:
             return self._run(deadline, nodes)
         except KeyboardInterrupt:
             return "interrupted"
 
-    def _run(self, deadline: float, max_nodes: float) -> str:
+    def _run(self, deadline: Deadline, max_nodes: float) -> str:
         p = self.sides[1.0].dim
         for sign, side in self.sides.items():
-            if p >= MAJORANT_DIM and time.monotonic() < deadline:
+            if p >= MAJORANT_DIM and not deadline.over:
                 self._relax(sign, deadline)
-            if p <= CONES_DIM and time.monotonic() < deadline and self.nodes < max_nodes:
+            if p <= CONES_DIM and not deadline.over and self.nodes < max_nodes:
                 self._push(self._bound(Cones.cover(sign, side, self._caps[sign])))
                 self._cut.add(sign)
         if p > CONES_DIM:
             self._wander(deadline)
         while self.upper_bound > self.cutoff:
-            if not self._queue or time.monotonic() > deadline or self.nodes >= max_nodes:
+            if not self._queue or deadline.over or self.nodes >= max_nodes:
                 return "stopped"
             self._expand(self._queue[0][2])
             heapq.heappop(self._queue)
@@ -99,21 +99,21 @@ class Search:
                 self._progress(self.value, self.upper_bound, self.nodes)
         return "optimal"
 
-    def _relax(self, sign: float, deadline: float) -> None:
+    def _relax(self, sign: float, deadline: Deadline) -> None:
         side = self.sides[sign]
         for quadratic, bound, u in majorants(side):
             if bound <= self._caps[sign] or sign not in self._majorants:
                 self._caps[sign], self._majorants[sign] = min(bound, self._caps[sign]), quadratic
             self._ascend(sign, u)
-            if bound <= self.cutoff or time.monotonic() > deadline:
+            if bound <= self.cutoff or deadline.over:
                 return
             if self._progress:
                 self._progress(self.value, self.upper_bound, self.nodes)
 
-    def _wander(self, deadline: float) -> None:
+    def _wander(self, deadline: Deadline) -> None:
         for u in np.random.default_rng(0).standard_normal((STARTS, len(self.direction))):
             for sign, side in self.sides.items():
-                if self.upper_bound <= self.cutoff or time.monotonic() > deadline:
+                if self.upper_bound <= self.cutoff or deadline.over:
                     return
                 self._offer(sign, ascend(side, u / np.linalg.norm(u))[0])
             if self._progress:
