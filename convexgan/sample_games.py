@@ -78,13 +78,13 @@ def solve_sample_game(
         whole.end()
         status, certificate = Status.STOPPED, answer.certify(time_limit=rest(whole, time_limit))
     critic = replace(answer.critic, outer=answer.critic.outer * (game.value_scale / game.rows))
-    if certificate.kind == "infeasible" and status is Status.OPTIMAL and time_limit is not None:
-        status = Status.STOPPED  # what the search proved, the certificate had no time to prove
     if certificate.kind == "infeasible" and status is Status.OPTIMAL:
-        status = Status.FAILED
-        stats["message"] = f"the answer violates the constraint by {certificate.relative_violation:.2g} relative."
-        if throw:
-            raise SolverError(stats["message"])
+        status = Status.STOPPED  # within a limit the certificate may have had no time to prove what the search proved
+        if time_limit is None:
+            status = Status.FAILED
+            stats["message"] = f"the answer violates the constraint by {certificate.relative_violation:.2g} relative."
+            if throw:
+                raise SolverError(stats["message"])
     return Solution(certificate.value, status, method, answer.generator, critic, certificate, stats)
 
 

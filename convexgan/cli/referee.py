@@ -19,8 +19,8 @@ from convexgan.discriminators import ReLU
 
 NAMES = ("value", "bound", "gap", "ipm", "violation", "relative_violation", "max_min")
 BOUNDS = ("ipm", "violation")  # upper bounds, where eigenvalues come from an iteration
-FROM_ABOVE = ("gap", "ipm", "violation", "relative_violation")  # what searches against ReLU neurons prove;
-FROM_BELOW = ("bound", "max_min")
+# the sign of a claim less what a search against ReLU neurons proves where less is claimed than proved
+MODEST = dict.fromkeys(("gap", "ipm", "violation", "relative_violation"), 1) | dict.fromkeys(("bound", "max_min"), -1)
 PROVED = ("infeasible", "bounded", "minimax", "saddle")  # kinds that prove more and more
 TOLERANCE = 1e-6
 RELU_SECONDS = 10.0
@@ -144,10 +144,9 @@ def compare(name: str, claim: Certificate, found: Certificate) -> dict[str, Any]
     may lie above what is found by the eigenvalue error it says it allows for, and below by the referee's own. Against
     ReLU neurons, where limits end searches, a claim holds if no more is claimed than is found.
     """
-    searched = claim.evidence is not None and claim.evidence.settings.get("activation") == ReLU.name
-    priced = claim.evidence is not None and claim.evidence.settings.get("lam") is not None
-    above_value = {"value": 1} if priced else {}
-    modest = dict.fromkeys(FROM_ABOVE, 1) | dict.fromkeys(FROM_BELOW, -1) | above_value
+    game = {} if claim.evidence is None else claim.evidence.settings
+    searched = game.get("activation") == ReLU.name
+    modest = MODEST | ({} if game.get("lam") is None else {"value": 1})  # priced, it contains the ipm
     value, ipm = abs(found.value), found.ipm  # not those of the claim, in whose units any bound would be near
     if found.relative_violation > 0:
         ipm = max(ipm, found.violation / found.relative_violation)
