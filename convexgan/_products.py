@@ -13,6 +13,23 @@ Array = NDArray[np.float64]
 LARGEST = 1e150
 
 
+class Space:
+    """Memory for an array that is made again and again: fresh pages cost several times as much as filling them."""
+
+    def __init__(self) -> None:
+        self._kept: NDArray[Any] = np.empty(0)
+
+    def __reduce__(self) -> tuple[type[Space], tuple[()]]:
+        return Space, ()  # nobody needs what is in it
+
+    def of(self, shape: tuple[int, ...], kind: np.dtype[Any]) -> NDArray[Any]:
+        """An array of this shape and type, whose entries are left to the caller."""
+        size = int(np.prod(shape))
+        if self._kept.size < size or self._kept.dtype != kind:
+            self._kept = np.empty(size, kind)
+        return self._kept[:size].reshape(shape)
+
+
 def centred_products(
     rows: NDArray[Any], w: Array | None, pilot: Array, space: NDArray[np.float32], name: str
 ) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:

@@ -236,6 +236,8 @@ def test_a_claim_may_not_promise_more_than_a_referee_finds(photos, tmp_path):
     assert compare("", with_ipm(claim.ipm * 1.01, claim.ipm), claim)["agrees"]  # too pessimistic, and says so
     assert compare("", with_ipm(claim.ipm * 1.01, 0.0), claim)["differing"] == ["ipm"]
     assert compare("", with_ipm(claim.ipm * 0.99, claim.ipm), claim)["differing"] == ["ipm"]
+    shown = run("verify", tmp_path / "run", photos).stdout
+    assert "probability that these are wrong" in shown and "e-10" in shown
 
 
 # Progress

@@ -21,6 +21,7 @@ from convexgan.progressive.histogram import Quantiles
 from convexgan.progressive.passes import ArrayPictures, Journal, run_pass
 from convexgan.progressive.pyramid import box_pyramid, box_sums, interpolate, pool, upsample
 from convexgan.progressive.streaming import StageMoments
+from convexgan.progressive.sums import Product
 
 IMAGES = power_law(500, 16)
 RANKS = [8, 20, 30]
@@ -284,6 +285,18 @@ def test_journals_of_other_pictures_or_settings_are_not_read(tmp_path):
     (tmp_path / "pass-count.npz").write_bytes(b"damaged")
     with pytest.raises(ValueError, match=r"pass-count\.npz is damaged .* delete it"):
         Journal(tmp_path, "one").read("count", Quantiles(16, 3))
+
+
+def test_a_recorded_product_with_other_vectors_is_not_read(tmp_path):
+    pictures, rng = ArrayPictures(IMAGES), np.random.default_rng(0)
+    mean, vectors = np.zeros(768), rng.standard_normal((768, 2))
+    for turned in (vectors, vectors[:, ::-1]):  # as eigenvectors of a double eigenvalue may come out the next time
+        total = Product(turned, 16, mean, None, 3)
+        run_pass(pictures, "16 px, pass 1", total, Journal(tmp_path, "key"))
+        rows = IMAGES.reshape(len(IMAGES), -1) / 127.5 - 1
+        np.testing.assert_allclose(total.total, rows.T @ (rows @ turned), rtol=1e-4, atol=1e-3)
+    again = Product(vectors[:, ::-1], 16, mean, None, 3)
+    assert Journal(tmp_path, "key").read("16 px, pass 1", again) == pictures.parts
 
 
 # Pieces

@@ -163,6 +163,7 @@ def compare(name: str, claim: Certificate, found: Certificate) -> dict[str, Any]
             holds = searched and modest.get(field, 0) * (a - b) > 0
             (better if holds else differing).append(field)
     pairs["kind"] = {"claimed": claim.kind, "recomputed": found.kind}
+    pairs["failure"] = {"claimed": claim.failure, "recomputed": found.failure}  # of drawn vectors: nothing to agree on
     if claim.kind != found.kind:
         known = searched and claim.kind in PROVED and found.kind in PROVED
         holds = known and PROVED.index(claim.kind) < PROVED.index(found.kind)
@@ -177,5 +178,7 @@ def _print(report: dict[str, Any]) -> None:
         cells = [c if isinstance(c, str) else number(c, 12) for c in report[name].values()]
         verdict = "DIFFERS" if name in report["differing"] else "is better" if name in report["better"] else "agrees"
         rows.append((name, *cells, verdict))
+    if any(report["failure"].values()):
+        rows.append(("probability that these are wrong", *map(number, report["failure"].values()), ""))
     print_table((report["certificate"], "claimed", "recomputed", ""), rows)
     result("agrees" if report["agrees"] else f"DOES NOT AGREE: {', '.join(report['differing'])}")

@@ -35,6 +35,11 @@ class Quantiles:
         self.values = [np.zeros(0)] * channels
         self.counts = [np.zeros(0, dtype=np.int64)] * channels
 
+    @property
+    def key(self) -> str:
+        """The size and channels."""
+        return f"{self.size} {self.channels}"
+
     def update(self, block: NDArray[Any]) -> None:
         """Add pictures."""
         scale, offset = unit(block.dtype, (block.shape[1] // self.size) ** 2)

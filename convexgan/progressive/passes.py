@@ -95,6 +95,10 @@ def as_pictures(images: Any) -> Pictures:
 class Accumulator(Protocol):
     """What a pass computes: grown by blocks, added to others, and turned into arrays and back."""
 
+    @property
+    def key(self) -> str:
+        """Of what it was given: the state of one with another key is none of its own."""
+
     def update(self, block: NDArray[Any]) -> None: ...
 
     def empty(self) -> Any:
@@ -118,7 +122,8 @@ class Journal:
     folder : path
         Made if it does not exist.
     key : str
-        Of pictures and settings; what was written under another key is ignored.
+        Of pictures and settings; what was written under another key is ignored, and so is a product with other vectors
+        (on another machine, or with more threads, the last bits of eigenvectors differ, and a pair may be turned).
     seconds : float
         Between two records of an unfinished pass.
     """
@@ -133,7 +138,7 @@ class Journal:
         path = self._path(name)
         try:
             with open_npz(path) as file:
-                if str(file["key"]) != self.key:
+                if str(file["key"]) != self._key(accumulator):
                     return 0
                 accumulator.restore(file)
                 return int(file["blocks"])
@@ -144,7 +149,7 @@ class Journal:
 
     def write(self, name: str, accumulator: Accumulator, blocks: int) -> None:
         """Record the state of a pass after so many blocks."""
-        write_npz(self._path(name), accumulator.state() | {"key": np.array(self.key), "blocks": blocks})
+        write_npz(self._path(name), accumulator.state() | {"key": np.array(self._key(accumulator)), "blocks": blocks})
 
     def clear(self) -> None:
         """Remove everything that was recorded, and the folder if nothing else is in it."""
@@ -152,6 +157,9 @@ class Journal:
             path.unlink()
         if not any(self.folder.iterdir()):
             self.folder.rmdir()
+
+    def _key(self, accumulator: Accumulator) -> str:
+        return f"{self.key} {accumulator.key}"
 
     def _path(self, name: str) -> Path:
         return self.folder / f"pass-{name}.npz"

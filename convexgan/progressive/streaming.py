@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -144,7 +145,7 @@ class StageMoments:
 
     def _start(self, size: int, dim: int, width: int) -> Array:
         """Leading eigenvectors of a coarser level's moment, interpolated, as rows; none with skip connections."""
-        known = None if self.skip and size != self.sizes[0] else self._leading or self._coarse()
+        known = None if self.skip and size != self.sizes[0] else self._leading or self._coarse
         if known is None:
             return np.zeros((0, dim))
         coarse, spectrum = known
@@ -154,6 +155,7 @@ class StageMoments:
         turn = np.linalg.eigh(rows @ rows.T)[1]  # what was interpolated is neither orthogonal nor in order
         return np.asarray(turn.T[: -1 - width : -1] @ rows)
 
+    @cached_property
     def _coarse(self) -> tuple[int, Spectrum] | None:
         """The finest size at which pictures are decomposed completely, if there is one, and their spectrum."""
         sizes = [size for size in self.complete if self._is_decomposed(size)]
@@ -161,7 +163,7 @@ class StageMoments:
 
     def _expected_above(self, size: int, beta: float) -> int:
         """A guess at how many eigenvalues exceed beta, from a coarser level: sums over more pixels are larger."""
-        known = self._coarse()
+        known = self._coarse
         if known is None:
             return 8
         coarse, spectrum = known

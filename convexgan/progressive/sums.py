@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._products import Space
 from convexgan.moments import Moments
 from convexgan.progressive.pyramid import box_pyramid, box_sums, pool, unit, upsample
 
@@ -21,6 +24,11 @@ class FirstPass:
         self.finest, self.base, self.channels = finest, base, channels
         self.count, self.total = 0, np.zeros(finest * finest * channels)
         self.moments = None if base is None else Moments(base * base * channels)
+
+    @property
+    def key(self) -> str:
+        """The sizes and channels."""
+        return f"{self.finest} {self.base} {self.channels}"
 
     @property
     def mean(self) -> Array:
@@ -70,16 +78,28 @@ class Product:
     def __init__(self, vectors: Array, size: int, mean: Array, coarser: int | None, channels: int) -> None:
         self.given = vectors, size, mean, coarser, channels
         self.total = np.zeros(vectors.shape)
+        self._rows, self._vectors = Space(), vectors
+
+    @cached_property
+    def key(self) -> str:
+        """A hash of the vectors and the mean, to the last bit."""
+        vectors, size, mean, coarser, channels = self.given
+        digest = hashlib.sha256(repr((vectors.shape, size, coarser, channels)).encode())
+        for array in (vectors, mean):
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
 
     def update(self, block: NDArray[Any]) -> None:
         """Add pictures."""
-        vectors, size, mean, coarser, channels = self.given
+        _, size, mean, coarser, channels = self.given
         kind = np.dtype(np.float64 if block.dtype == np.float64 else np.float32)
         scale, offset = unit(block.dtype, (block.shape[1] // size) ** 2)
         sums = box_sums(block, size).reshape(len(block), -1)
         shift = ((mean + offset) * scale).astype(kind)
-        rows = detail(np.subtract(sums, shift, dtype=kind), size, coarser, channels)  # not scaled to [-1, 1] yet
-        products = rows.T @ (rows @ vectors.astype(kind))
+        centred = np.subtract(sums, shift, out=self._rows.of(sums.shape, kind), dtype=kind)  # not scaled to [-1, 1] yet
+        rows = detail(centred, size, coarser, channels)
+        self._vectors = self._vectors.astype(kind, copy=False)
+        products = rows.T @ (rows @ self._vectors)
         self.total += products / kind.type(scale**2)
 
     def empty(self) -> Product:
