@@ -16,7 +16,7 @@ from convexgan import krylov
 from convexgan._checks import check_bytes
 from convexgan.moments import Moments
 from convexgan.progressive import passes, streaming
-from convexgan.progressive.device import DeviceFirstPass
+from convexgan.progressive.device import DeviceFirstPass, DeviceProduct
 from convexgan.progressive.histogram import Quantiles
 from convexgan.progressive.passes import ArrayPictures, Journal, run_pass
 from convexgan.progressive.pyramid import box_pyramid, box_sums, interpolate, pool, upsample
@@ -383,16 +383,27 @@ def test_devices_that_are_not_there_or_imprecise_are_refused():
             torch.set_float32_matmul_precision("highest")
 
 
-def test_a_pass_on_a_device_ends_with_the_same_bits_wherever_it_was_recorded():
-    whole, broken = (DeviceFirstPass(16, 8, 3, "cpu") for _ in range(2))
+@pytest.mark.parametrize("kind", ["first", "product"])
+def test_a_pass_on_a_device_ends_with_the_same_bits_wherever_it_was_recorded(kind):
+    vectors = np.random.default_rng(0).standard_normal((768, 4))
+    given = (vectors, 16, np.zeros(768), None, 3)
+    whole, broken = (
+        DeviceFirstPass(16, 8, 3, "cpu") if kind == "first" else DeviceProduct(*given, device="cpu") for _ in range(2)
+    )
     for block in np.array_split(IMAGES, 5):
         whole.update(block)
         broken.update(block)
-        state = {name: np.asarray(value) for name, value in broken.state().items()}
+        state = {name: np.array(value) for name, value in broken.state().items()}
+        broken.update(block)  # what is seen after a record is not part of it
         broken = broken.empty()
         broken.restore(state)
     for sums in (whole, broken):
         sums.finish()
+    if kind == "product":
+        rows = IMAGES.reshape(len(IMAGES), -1) / 127.5 - 1
+        np.testing.assert_allclose(whole.total, rows.T @ (rows @ vectors), rtol=1e-4, atol=1e-2)
+        assert np.array_equal(broken.total, whole.total)
+        return
     assert broken.count == whole.count == len(IMAGES)
     assert np.array_equal(broken.mean, whole.mean)
     assert np.array_equal(broken.moments.second, whole.moments.second)

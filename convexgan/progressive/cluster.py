@@ -79,6 +79,7 @@ def _sum(pictures: Any, empty: Any, start: int, stop: int) -> tuple[Any, int]:
     for block in islice(pictures.blocks(start), stop - start):
         part.update(block)
         seen += len(block)
+    part.finish()
     return part, seen
 
 

@@ -102,7 +102,7 @@ class DeviceProduct(Product):
     def __init__(self, *given: Any, device: str) -> None:
         super().__init__(*given)
         self.device = device
-        self._there: list[Any] = []  # vectors and mean on the device
+        self._there: list[Any] = []  # vectors, mean and total on the device
 
     def update(self, block: NDArray[Any]) -> None:
         """Add pictures."""
@@ -112,11 +112,21 @@ class DeviceProduct(Product):
         rows = _averages(block, size, self.device)
         if not self._there:
             self._there = [torch.from_numpy(array).to(self.device, rows.dtype) for array in (vectors, mean)]
+            self._there.append(torch.from_numpy(self.total).to(self.device))
         rows -= self._there[1]
         if coarser is not None:  # what is left of pictures without the averages over boxes
             boxes = rows.reshape(len(rows), coarser, size // coarser, coarser, size // coarser, channels)
             rows = (boxes - boxes.mean(dim=(2, 4), keepdim=True)).reshape(rows.shape)
-        self.total += (rows.T @ (rows @ self._there[0])).double().cpu().numpy()
+        self._there[2] += (rows.T @ (rows @ self._there[0])).double()
+
+    def finish(self) -> None:
+        """Bring the total back."""
+        if self._there:
+            self.total, self._there = self._there[2].cpu().numpy(), []
+
+    def state(self) -> dict[str, Any]:
+        """Arrays for a journal."""
+        return {"total": self._there[2].cpu().numpy()} if self._there else super().state()
 
     def empty(self) -> Product:
         """The same before any picture."""

@@ -48,6 +48,9 @@ class Quantiles:
             values, counts = _count(sums[:, c])
             self._merge(c, values / scale - offset, counts)
 
+    def finish(self) -> None:
+        """Everything is here."""
+
     def empty(self) -> Quantiles:
         """The same before any picture."""
         return Quantiles(self.size, self.channels)

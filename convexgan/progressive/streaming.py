@@ -74,7 +74,6 @@ class StageMoments:
         first = sizes[-1], self.complete[-1] if self.complete else None, self.channels
         self._first = FirstPass(*first) if self.device is None else DeviceFirstPass(*first, self.device)
         run_pass(pictures, "moments", self._first, *self.how)
-        self._first.finish()
 
     def at(
         self, size: int, *, rank: int | None = None, beta: float | None = None, guess: Array | None = None

@@ -46,7 +46,7 @@ class FirstPass:
             self.total += sums / scale - offset * len(block)
 
     def finish(self) -> None:
-        """Nothing is left to do once all pictures were added."""
+        """Everything is here."""
 
     def empty(self) -> FirstPass:
         """The same before any picture."""
@@ -54,7 +54,6 @@ class FirstPass:
 
     def add(self, other: FirstPass) -> None:
         """Add what another has seen."""
-        other.finish()
         self.count, self.total = self.count + other.count, self.total + other.total
         if self.moments is not None and other.moments is not None:
             self.moments = self.moments + other.moments
@@ -101,6 +100,9 @@ class Product:
         self._vectors = self._vectors.astype(kind, copy=False)
         products = rows.T @ (rows @ self._vectors)
         self.total += products / kind.type(scale**2)
+
+    def finish(self) -> None:
+        """Everything is here."""
 
     def empty(self) -> Product:
         """The same before any picture."""
