@@ -417,11 +417,8 @@ def test_features_of_real_pictures_are_kept_and_read_the_next_time(cache: Cache,
         assert evaluate(cache, fake, metrics, counted(seen), keep=folder, **FAST) == expected
         assert sum(seen) == looked and len(list(folder.iterdir())) == 1
     images = np.concatenate(list(cache.blocks()))
-    for other, look in (
-        (images[:39], counted(seen)),
-        (images, counted(seen, digest="2")),
-        (images, counted(seen, "b")),
-    ):
+    others = (images[:39], counted(seen)), (cache, counted(seen, digest="2")), (cache, counted(seen, "b"))
+    for other, look in others:
         seen.clear()
         evaluate(other, fake, ["kernel"], look, keep=folder, **FAST)
         assert sum(seen) == len(other) + 30
