@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 T = TypeVar("T")
+# where torch has no class of its own: memory on the CPU, a GPU that is full before anything is on it, and cuBLAS
+EXHAUSTED = ("DefaultCPUAllocator", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
 def as_rows(X: Any, name: str) -> NDArray[Any]:
@@ -122,6 +124,17 @@ def check_memory(dim: int, name: str) -> None:
 def physical_memory() -> int:
     """Bytes of memory in this machine."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def is_exhausted(error: BaseException) -> bool:
+    """Whether the system, numpy or torch says that memory was not enough; the package's own errors say what to do."""
+    if isinstance(error, MemoryError):
+        return type(error) is not MemoryError or not error.args
+    if not isinstance(error, RuntimeError):
+        return False
+    known = type(error).__name__ == "OutOfMemoryError"  # of torch, which is not imported for this
+    inner = error.__cause__ is not None and is_exhausted(error.__cause__)  # torch.onnx wraps whatever it meets
+    return known or inner or any(sign in str(error) for sign in EXHAUSTED)
 
 
 def check_bytes(value: Any, name: str) -> int:

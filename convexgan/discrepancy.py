@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,6 +34,7 @@ from convexgan.moments import Moments
 from convexgan.problem import Activation
 
 Array = NDArray[np.float64]
+DRAWS_BYTES = 256 * 2**20  # of the moments of bootstrap draws that are added up in one reading of the rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,23 +208,52 @@ def held_out(
         Of the interval, in (0, 1).
     rng : seed or Generator
     """
-    rows, activation = as_rows(X, "X"), as_moment_discriminator(discriminator)
+    rows, fake = as_rows(X, "X"), Moments.from_array(generated, name="generated")
+    check_columns(rows, fake.dim, "X", "generated")
+    check_finite(rows, "X")
+    chunks = [rows.astype(np.float64)]
+    return held_out_chunks(lambda: chunks, fake, discriminator, resamples=resamples, level=level, rng=rng)
+
+
+def held_out_chunks(
+    chunks: Callable[[], Iterable[Array]],
+    fake: Moments,
+    discriminator: str | Activation = "quadratic",
+    *,
+    resamples: int,
+    level: float,
+    rng: int | np.random.Generator | None,
+) -> HeldOut:
+    """The same on rows (n_i, d) that are read chunk by chunk, anew for every few draws: no (n, d) array is made."""
+    a, b, _ = as_moment_discriminator(discriminator).coefficients
     check_count(resamples, "resamples")
     if not 0 < level < 1:
         raise ValueError(f"level must lie strictly between 0 and 1, got {level!r}.")
-    fake = Moments.from_array(generated, name="generated")
-    check_columns(rows, fake.dim, "X", "generated")
-    check_finite(rows, "X")
-    a, b, _ = activation.coefficients
-    rows, fake = _rotate(rows.astype(np.float64), fake)
-    sample = Moments.from_array(rows)
+    n = sum(map(len, chunks()))
+    if n < fake.dim:
+        rows, fake = _rotate(np.concatenate(list(chunks())), fake)
+        chunks = partial(list, [rows])
+    (sample,) = _weighted(chunks, np.ones((1, n)), fake.dim)
     value = separation(sample, fake, a, b)
-    draw = np.random.default_rng(rng)
-    # resampling rows is weighting them by multinomial counts
-    counts = draw.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), size=resamples)
-    moved = [separation(Moments.from_array(rows, weights=c), sample, a, b) for c in counts]
+    draw, moved = np.random.default_rng(rng), []
+    together = max(1, DRAWS_BYTES // (8 * (n + fake.dim * min(n, fake.dim))))
+    for done in range(0, resamples, together):
+        # resampling rows is weighting them by multinomial counts
+        counts = draw.multinomial(n, np.full(n, 1 / n), size=min(together, resamples - done))
+        moved += [separation(drawn, sample, a, b) for drawn in _weighted(chunks, counts, fake.dim)]
     reach = float(np.quantile(moved, level))
     return HeldOut(value, max(value - reach, 0.0), value + reach, level)
+
+
+def _weighted(chunks: Callable[[], Iterable[Array]], weights: NDArray[Any], dim: int) -> list[Moments]:
+    """The moments of all rows under each of (k, n) weights."""
+    found, start = [Moments(dim) for _ in weights], 0
+    for rows in chunks():
+        for moments, w in zip(found, weights[:, start : start + len(rows)], strict=True):
+            if w.any():
+                moments.update(rows, w)
+        start += len(rows)
+    return found
 
 
 def _rotate(rows: Array, fake: Moments) -> tuple[Array, Moments]:

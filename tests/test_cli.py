@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 import convexgan as cg
-from convexgan.cli import app
+from convexgan.cli import app, models
 from convexgan.cli.referee import compare
 from convexgan.plotting import save_image
 from convexgan.progressive import ProgressiveConvexGAN
@@ -417,6 +417,77 @@ def test_evaluate_measures_new_pictures(fitted: Path) -> None:
     assert "nowhere.onnx does not exist" in refused(*options, "--metrics", "faces=nowhere.onnx")
     np.save(fitted / "five.npy", np.load(fitted / "few.npy")[:20])
     assert "20 pictures for 64 features" in run(*options[:2], fitted / "five.npy", "--metrics", "frechet").stdout
+
+
+def test_evaluate_decodes_once_and_keeps_the_features_of_real_pictures(
+    fitted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from PIL import Image
+
+    from convexgan.metrics import extractors
+
+    seen: list[int] = []
+
+    def counted(size: int) -> extractors.Extractor:
+        known = pixels(size)
+        return replace(known, function=lambda images: seen.append(len(images)) or known.function(images))
+
+    pixels = extractors.pixels
+    monkeypatch.setattr(extractors, "pixels", counted)
+    (tmp_path / "photos").mkdir()
+    for i, picture in enumerate(np.load(fitted / "few.npy")[:40]):
+        save_image(Image.fromarray(picture), tmp_path / "photos" / f"{i:02}.png")
+    run("fit", tmp_path / "photos", "--out", tmp_path / "run", "--size", 8)
+    decoded = {path: path.stat().st_mtime_ns for path in (tmp_path / "run/cache").rglob("*.bin")}
+    call = ["evaluate", tmp_path / "run", tmp_path / "photos", "--metrics", "frechet", "--extractor", "pixels=4"]
+    first = run(*call, "--resamples", 3).stdout
+    assert sum(seen) == 80 and len(list((tmp_path / "run/cache").glob("pixels-4-*.npz"))) == 1
+    seen.clear()
+    assert run(*call, "--resamples", 3).stdout == first and sum(seen) == 40  # the new pictures only
+    run(*call, "--resamples", 3, "--cache", tmp_path / "shared")
+    assert {path.name for path in (tmp_path / "shared").iterdir()} == {
+        path.name for path in (tmp_path / "run/cache").iterdir()
+    }
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run/cache").rglob("*.bin")} == decoded
+    (kept,) = (tmp_path / "run/cache").glob("pixels-4-*.npz")
+    kept.write_bytes(b"damaged")
+    assert run(*call, "--resamples", 3).stdout == first
+    seen.clear()
+    (tmp_path / "photos/00.png").unlink()
+    run(*call, "--resamples", 3)
+    assert sum(seen) == 78  # other pictures, other features
+
+
+def test_evaluate_draws_new_pictures_in_blocks(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = ProgressiveConvexGAN.load(fitted / "run/model.npz")
+    drawn = models.Drawn(model, 50, 3)
+    assert np.array_equal(*(np.concatenate(list(drawn.blocks())) for _ in range(2)))
+    assert np.array_equal(next(drawn.blocks()), model.sample(50, 3))
+    monkeypatch.setattr(models, "DRAWN", 20)
+    blocks = list(drawn.blocks())
+    assert [len(block) for block in blocks] == [20, 20, 10] and np.array_equal(blocks[0], model.sample(20, 3))
+    assert len({block[:10].tobytes() for block in blocks}) == 3
+
+
+def test_evaluate_shows_grey_pictures_to_a_model_in_colour(tmp_path: Path) -> None:
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "colour.npy", rng.integers(0, 256, (30, 8, 8, 3), dtype=np.uint8))
+    grey = rng.integers(0, 256, (20, 8, 8), dtype=np.uint8)
+    np.save(tmp_path / "grey.npy", grey)
+    np.save(tmp_path / "same.npy", np.repeat(grey[..., None], 3, axis=3))
+    (tmp_path / "photos").mkdir()
+    for i, picture in enumerate(grey):
+        save_image(Image.fromarray(picture), tmp_path / "photos" / f"{i:02}.png")
+    run("fit", tmp_path / "colour.npy", "--out", tmp_path / "run")
+    options = ["--metrics", "kernel,sliced", "--resamples", 3]
+    one, *others = (
+        run("evaluate", tmp_path / "run", tmp_path / n, *options).stdout for n in ("same.npy", "grey.npy", "photos")
+    )
+    assert others == [one, one]
+    run("fit", tmp_path / "grey.npy", "--out", tmp_path / "other")
+    assert "grey" in refused("evaluate", tmp_path / "other", tmp_path / "same.npy")
 
 
 def test_evaluate_on_the_fitted_pictures_gives_beta(fitted: Path) -> None:

@@ -21,11 +21,15 @@ import torch
 from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
+from typer.testing import CliRunner
 
+from convexgan._checks import is_exhausted
+from convexgan.cli import app
 from convexgan.cli.console import note
 from convexgan.cli.growing import Watch
 from convexgan.torch import GrowingStage, Objective, PictureSource, ProgressiveGenerator, Training
 from convexgan.torch.growing import R3GAN
+from convexgan.torch.progressive import LinearStage
 from tests.documents import ROOT
 from tests.test_cli import refused, run
 
@@ -330,3 +334,74 @@ def test_options_of_the_other_kind_of_training_are_refused(base: Path) -> None:
     for option in (["--warm-start", base / "run"], ["--fade", 0.5], ["--flip"]):
         words = f"{option[0]} is for training with --progressive"
         assert words in refused("train", base / "pictures.npy", "--beta", 1, "--out", base / "flat", *option)
+
+
+# -- without memory ------------------------------------------------------------------------------------------------
+
+
+def exhausted(kind: str) -> None:
+    """Raise what torch does where memory is not enough: on the CPU, on a GPU, and on one that is full already."""
+    if kind == "full":
+        raise RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported")
+    if kind == "gpu":
+        raise torch.OutOfMemoryError(
+            "CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has a total capacity of 9 GiB."
+        )
+    raise NOT_ENOUGH.value
+
+
+with pytest.raises(RuntimeError) as NOT_ENOUGH:
+    torch.empty(10**15)
+AMOUNTS = {"cpu": " for 4000000000000000 bytes more", "gpu": " for 20.00 MiB more", "full": ""}
+
+
+@pytest.mark.parametrize("kind", AMOUNTS)
+def test_without_memory_every_command_says_what_to_do(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    calls = {
+        "draw fewer with -n": ["sample", base / "warm", "--out", tmp_path / "a.png"],
+        "pass fewer pictures": ["evaluate", base / "warm", base / "pictures.npy", "--cache", tmp_path],
+        "pass less data": ["export", base / "warm", "--out", tmp_path / "a.onnx"],
+    }
+    with monkeypatch.context() as patched:
+        patched.setattr(LinearStage, "forward", lambda *_: exhausted(kind))
+        for repair, call in calls.items():
+            assert f"error: memory is not enough{AMOUNTS[kind]}: {repair}" in refused(*call)
+    call = ["train", base / "pictures.npy", "--progressive", "--out", tmp_path / "cold", *QUICK]
+    with monkeypatch.context() as patched:
+        patched.setattr(ProgressiveGenerator, "to", lambda *_: exhausted(kind))
+        assert f"error: memory is not enough{AMOUNTS[kind]}: pass a smaller --batch" in refused(*call)
+    with monkeypatch.context() as patched:
+        patched.setattr(ProgressiveGenerator, "stages", lambda *_: exhausted(kind))
+        assert "memory is not enough for batches of 8: pass a smaller one, batch=4 say; the same call" in refused(*call)
+    run(*call, "--batch", 4)
+
+
+@pytest.mark.parametrize(
+    ("error", "exhausted"),
+    [
+        (MemoryError(), True),
+        (MemoryError("batches of 8: pass a smaller one"), False),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("CUDA error: device-side assert triggered"), False),
+        (ValueError("the players do not fit: CUDA error: out of memory"), False),
+    ],
+    ids=str,
+)
+def test_what_says_that_memory_is_not_enough(error: Exception, exhausted: bool) -> None:
+    assert is_exhausted(error) is exhausted
+
+
+def test_an_error_that_nobody_foresaw_is_shown_as_it_is(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr(LinearStage, "forward", fail)
+    with pytest.raises(RuntimeError, match="out of luck"):
+        CliRunner().invoke(app, ["sample", str(base / "warm"), "--out", "a.png"], catch_exceptions=False)
+
+
+def test_what_is_too_much_for_numpy_is_told_too(base: Path) -> None:
+    said = refused("sample", base / "run", "-n", 10**14, "--out", "a.png")
+    assert "error: memory is not enough for 2.84 PiB more: draw fewer with -n" in said

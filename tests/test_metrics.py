@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from scipy.linalg import sqrtm
 from scipy.spatial.distance import cdist
 from scipy.stats import wasserstein_distance
 
 import convexgan as cg
-from convexgan.datasets import load
+from convexgan._files import read_model, write_model
+from convexgan.datasets import Cache, build_cache, find, load
+from convexgan.datasets import cache as cache_file
 from convexgan.metrics import (
     Extractor,
     Features,
@@ -29,12 +32,14 @@ from convexgan.metrics import (
     kernel_distance,
     nearest_neighbours,
     precision_recall,
+    reference,
     sliced_wasserstein,
 )
 from convexgan.metrics import kernel as kernel_file
 from convexgan.metrics.blocks import Bootstrap, measure, measure_share, split
 from convexgan.metrics.frechet import distance, merged
 from convexgan.metrics.sliced import DIRECTIONS, Slices, laplacian, projections
+from convexgan.plotting import save_image
 
 GIVEN = Extractor("given", lambda images: images.reshape(len(images), -1))
 FAST: dict[str, Any] = {"resamples": 4}
@@ -375,6 +380,85 @@ def test_streamed_moments_do_not_grow_with_the_pictures(monkeypatch: pytest.Monk
     blocks, shape = frechet_file.block_moments(chunks, extractors.pixels(), "real", rng)
     assert shape == (2, 2) and sum(block.count or 0 for block in blocks) == 2000
     assert all(block.factor is None for block in blocks)  # (d, d) matrices, no rows
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cache:
+    """A cache of 40 pictures in blocks of 16."""
+    (tmp_path / "photos").mkdir()
+    for i, picture in enumerate(pictures(40)):
+        save_image(Image.fromarray(picture), tmp_path / "photos" / f"{i:02}.png")
+    monkeypatch.setattr(cache_file, "SHARD_PICTURES", 16)
+    return build_cache(find(tmp_path / "photos"), tmp_path / "cache", 8)
+
+
+def counted(seen: list[int], name: str = "own", digest: str | None = "1") -> Extractor:
+    """Pixels, noting how many pictures were looked at."""
+
+    def look(images: np.ndarray) -> np.ndarray:
+        seen.append(len(images))
+        return images.reshape(len(images), -1)
+
+    return Extractor(name, look, digest)
+
+
+def test_a_cache_is_measured_block_by_block_like_its_pictures(cache: Cache) -> None:
+    fake = pictures(30, seed=1)
+    assert cache.parts == 3
+    assert evaluate(cache, fake, **FAST) == evaluate(np.concatenate(list(cache.blocks())), fake, **FAST)
+
+
+def test_features_of_real_pictures_are_kept_and_read_the_next_time(cache: Cache, tmp_path: Path) -> None:
+    seen: list[int] = []
+    fake, folder, metrics = pictures(30, seed=1), tmp_path / "kept", ["frechet", "kernel", "sliced"]
+    expected = evaluate(cache, fake, metrics, counted([]), **FAST)
+    for looked in (70, 30, 30):
+        seen.clear()
+        assert evaluate(cache, fake, metrics, counted(seen), keep=folder, **FAST) == expected
+        assert sum(seen) == looked and len(list(folder.iterdir())) == 1
+    images = np.concatenate(list(cache.blocks()))
+    others = (images[:39], counted(seen)), (cache, counted(seen, digest="2")), (cache, counted(seen, "b"))
+    for other, look in others:
+        seen.clear()
+        evaluate(other, fake, ["kernel"], look, keep=folder, **FAST)
+        assert sum(seen) == len(other) + 30
+    assert len(list(folder.iterdir())) == 4
+    seen.clear()
+    evaluate(cache, fake, ["kernel"], counted(seen, digest=None), keep=folder, **FAST)  # which net it is nobody knows
+    assert sum(seen) == 70 and len(list(folder.iterdir())) == 4
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "foreign", "another", "rows", "nan", "no rows"])
+def test_kept_features_that_are_damaged_or_of_others_are_computed_again(tmp_path: Path, damage: str) -> None:
+    real, fake, folder = pictures(20), pictures(20, seed=1), tmp_path / "kept"
+    expected = evaluate(real, fake, ["kernel"], keep=folder, **FAST)
+    (path,) = folder.iterdir()
+    settings, arrays = read_model(path, "reference features")
+    rows = arrays["rows"].copy()
+    assert (rows == features(real).rows).all()
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-400])
+    elif damage == "empty":
+        path.write_bytes(b"")
+    elif damage == "foreign":
+        cg.Moments.from_array(rows).save(path)
+    elif damage == "another":  # a file under a wrong name
+        write_model(path, "reference features", {"key": settings["key"][::-1]}, {"rows": rows + 1})
+    elif damage == "no rows":
+        write_model(path, "reference features", settings, {"numbers": rows + 1})
+    else:
+        rows[3] = np.nan
+        write_model(path, "reference features", settings, {"rows": rows[:10] if damage == "rows" else rows})
+    assert evaluate(real, fake, ["kernel"], keep=folder, **FAST) == expected
+    assert (read_model(path, "reference features")[1]["rows"] == features(real).rows).all()
+
+
+def test_features_beyond_half_a_gigabyte_are_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = pictures(20)
+    for limit, kept in ((20 * 64 * 4 - 1, 0), (20 * 64 * 4, 1)):
+        monkeypatch.setattr(reference, "LARGEST", limit)
+        evaluate(real, pictures(20, seed=1), ["kernel"], keep=tmp_path, **FAST)
+        assert len(list(tmp_path.iterdir())) == kept
 
 
 def test_features_stand_for_their_pictures_and_survive_a_file(tmp_path: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 import convexgan as cg
+from convexgan import discrepancy
 from convexgan.datasets import digits
 from convexgan.progressive.coupling import in_order, transport
 from convexgan.progressive.histogram import apply_map, learn_map
@@ -125,6 +128,60 @@ def test_a_held_out_draw_satisfies_the_constraint_with_exact_moments():
         S = covariance(real)
         error = np.linalg.norm(S - covariance(pictures), 2) - stage.beta
         assert error < 4 * np.linalg.norm(S, 2) * np.sqrt(15 / 100_000)
+
+
+class Blocks:
+    """Pictures in blocks of 70, drawn anew each time they are read."""
+
+    shape = (8, 8)
+
+    def __init__(self, n):
+        self.n = n
+
+    def __len__(self):
+        return self.n
+
+    def blocks(self):
+        for start in range(0, self.n, 70):
+            rng = np.random.default_rng(start)
+            yield rng.integers(0, 256, (min(70, self.n - start), 8, 8), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("n", [40, 72, 500])  # less than the dimension; a last block of two, mostly not drawn
+@pytest.mark.parametrize("skip", [False, True])
+@pytest.mark.parametrize("together", [1, 20_000, 2**28])
+def test_held_out_pictures_are_read_block_by_block(n, skip, together, monkeypatch):
+    monkeypatch.setattr(discrepancy, "DRAWS_BYTES", together)
+    model = cg.ProgressiveConvexGAN(ranks=[5, 12], skip=skip).fit(DIGITS)
+    blocks, rows = Blocks(n), []
+    for size, level in box_pyramid(np.concatenate(list(blocks.blocks()))).items():
+        rows.append(level.reshape(n, -1).astype(np.float64))
+        if skip and size == 8:
+            rows[-1] -= upsample(rows[0], 4, 1)
+    for stage, X, found in zip(model.stages_, rows, model.held_out(blocks, resamples=9), strict=True):
+        law = cg.Moments.of_law(np.zeros(stage.size**2), stage.detail)
+        expected = cg.held_out(X - stage.detail_mean, law, resamples=9)
+        assert (found.value, found.low, found.high) == pytest.approx(
+            (expected.value, expected.low, expected.high), rel=1e-10
+        )
+        draw, uniform, S = np.random.default_rng(0), np.full(n, 1 / n), stage.detail.T @ stage.detail
+        centred = X - stage.detail_mean
+        weights = [uniform, *(draw.multinomial(n, uniform) / n for _ in range(9))]
+        whole, *moved = ((centred.T * w) @ centred for w in weights)
+        value = np.linalg.norm(whole - S, 2)
+        reach = np.quantile([np.linalg.norm(other - whole, 2) for other in moved], 0.95)
+        assert (found.value, found.high) == pytest.approx((value, value + reach), rel=1e-9)
+
+
+def test_held_out_memory_does_not_grow_with_the_pictures():
+    model = cg.ProgressiveConvexGAN(ranks=[5, 12]).fit(DIGITS)
+    tracemalloc.start()
+    try:
+        model.held_out(Blocks(20_000), resamples=2)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 20_000 * 64 * 8 / 4  # a quarter of the rows
 
 
 def test_held_out_pictures_of_the_same_law_are_close():

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 import convexgan as cg
 from convexgan.datasets import build_cache, find
@@ -22,6 +23,7 @@ from convexgan.torch import (
     GrowingStage,
     LinearGenerator,
     Objective,
+    Outcome,
     PictureSource,
     ProgressiveGenerator,
     TwoLayerDiscriminator,
@@ -405,6 +407,34 @@ def test_pictures_that_do_not_fit_are_refused():
         grow(G, GREY, warm=True, old_rate=-1)
     with pytest.raises(ValueError, match="fade"):
         grow(G, GREY, warm=True, fade=-0.5)
+
+
+@pytest.mark.parametrize("generator", [None, LinearGenerator(3, 16), "faces"], ids=str)
+def test_other_generators_are_refused(generator):
+    with pytest.raises(ValueError, match=rf"generator is a {type(generator).__name__}: pass a ProgressiveGenerator"):
+        grow(generator, GREY, warm=True)
+
+
+@pytest.mark.parametrize(
+    ("discriminator", "said"),
+    [
+        (ConvolutionalDiscriminator(4), "discriminator is a module: pass a function"),
+        (lambda size: None, r"discriminator\(4\) is a NoneType: return a module"),
+        (lambda size: ConvolutionalDiscriminator(8), r"takes pictures \(1, 8, 8\), got \(1, 4, 4\)"),
+        (lambda size: ConvolutionalDiscriminator(size, 3), r"takes pictures \(3, 4, 4\), got \(1, 4, 4\)"),
+        (lambda size: TwoLayerDiscriminator(9, 2, "quadratic"), "takes samples of 9 numbers"),
+        (lambda size: nn.Sequential(nn.Flatten(), nn.Linear(17, 1)), "players do not fit data of shape"),
+        (lambda size: nn.Sequential(nn.Flatten(), nn.Linear(16, 2)), "one number each is needed"),
+    ],
+)
+def test_discriminators_that_do_not_fit_are_refused(discriminator, said):
+    with pytest.raises(ValueError, match=said):
+        grow(cold_generator(), GREY, warm=False, discriminator=discriminator, steps=1, batch=8)
+
+
+def test_a_compiled_generator_grows():
+    (run,) = run_of(torch.compile(cold_generator(), backend="eager"), False, sizes=[4])
+    assert run.outcome is Outcome.FINISHED
 
 
 def test_interpolation_runs_from_latent_to_latent():

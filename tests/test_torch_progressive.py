@@ -108,6 +108,27 @@ def test_bad_arguments():
         ConvolutionalDiscriminator(8, 1)(torch.zeros(2, 1, 4, 4))
 
 
+@pytest.mark.parametrize(
+    ("Z", "found"),
+    [
+        (torch.zeros(3, 7), r"shape \(3, 7\)"),
+        (torch.zeros(3, 9), r"shape \(3, 9\)"),
+        (torch.zeros(8), r"shape \(8,\)"),
+        (torch.zeros(2, 8, 1), r"shape \(2, 8, 1\)"),
+        (np.zeros((3, 8)), "type ndarray"),
+    ],
+    ids=["narrow", "wide", "flat", "deep", "array"],
+)
+def test_latents_that_do_not_fit_are_refused(Z, found):
+    G = ProgressiveGenerator([4, 8], 1, [3, 5], [3, 5], width=4)
+    for call in (G, G.stages, lambda Z: G(Z, 4)):
+        with pytest.raises(ValueError, match=rf"Z has {found}: pass a tensor of latents \(n, 8\)"):
+            call(Z)
+    assert G(torch.zeros(0, 8)).shape == (0, 1, 8, 8)
+    with pytest.raises(ValueError, match="size '8' is none of this generator's"):
+        G(torch.zeros(3, 8), "8")
+
+
 def test_the_quadratic_discriminator_is_the_certified_one():
     model = fitted(COLOR)
     rows = box_pyramid(COLOR)[8].reshape(60, -1).astype(np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 import typer.core
 
 from convexgan import __version__
+from convexgan._checks import is_exhausted
 from convexgan.cli import demo, games, info, models, referee, training
 from convexgan.cli.console import note
 from convexgan.cli.studies import studies
@@ -16,6 +18,12 @@ from convexgan.exceptions import ConvexGANError
 
 FAILED, INTERRUPTED = 2, 130
 EXPECTED = (ValueError, OSError, ConvexGANError, ModuleNotFoundError, MemoryError)
+LESS = {  # what to do where memory is not enough
+    "fit": "pass a lower --memory or --size; or free some, or leave --device out, and go on with --resume",
+    "sample": "draw fewer with -n",
+    "evaluate": "pass fewer pictures, or look at them with fewer features, --extractor pixels=16 say",
+    "train": "pass a smaller --batch, with which the same call goes on from the last checkpoint, or --size",
+}
 
 
 class Commands(typer.core.TyperGroup):
@@ -27,8 +35,13 @@ class Commands(typer.core.TyperGroup):
             return super().invoke(ctx)
         except BrokenPipeError:
             raise  # the reader of a pipe left: nobody is there to be told
-        except EXPECTED as error:
-            note(f"error: {_sentence(error)}")
+        except (*EXPECTED, RuntimeError) as error:
+            if is_exhausted(error):
+                note(f"error: {_less(error, LESS.get(ctx.invoked_subcommand, 'pass less data'))}")
+            elif isinstance(error, EXPECTED):
+                note(f"error: {_sentence(error)}")
+            else:
+                raise
             raise typer.Exit(FAILED) from None
         except KeyboardInterrupt:
             note("interrupted")
@@ -40,6 +53,12 @@ def _sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def _less(error: BaseException, repair: str) -> str:
+    """That memory is not enough, how much more was asked for, and what to do."""
+    asked = re.search(r"allocate (\d[\d.]* \w+)", str(error))
+    return f"memory is not enough{f' for {asked[1]} more' if asked else ''}: {repair}."
 
 
 app = typer.Typer(

@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,13 +21,15 @@ from convexgan._checks import check_bytes, check_count, physical_memory
 from convexgan._files import write_npz
 from convexgan.cli.arrays import write_rows, write_text
 from convexgan.cli.console import Json, Phases, Seed, number, phase, print_json, print_table, result, to_json
-from convexgan.cli.pictures import CacheFolder, Data, Memory, Selection, Size, decoded, locate, read_images
+from convexgan.cli.pictures import CacheFolder, Data, Memory, Selection, Size, decoded, locate
 from convexgan.datasets import Cache, ImageSet
 from convexgan.discrepancy import HeldOut
 
 if TYPE_CHECKING:
     from convexgan.metrics import Report
+    from convexgan.progressive.passes import Pictures
 
+DRAWN = 1024  # pictures drawn at a time
 Run = Annotated[
     Path, typer.Argument(metavar="RUN", help="A folder made by `convexgan fit`, `demo` or `train --progressive`.")
 ]
@@ -256,6 +259,7 @@ def evaluate(
         str, typer.Option(help="pixels[=SIZE], age256[=FILE], efficientnet-lite0[=FILE], inception=FILE.")
     ] = "pixels",
     resamples: Annotated[int, typer.Option(help="Bootstrap draws.")] = 100,
+    cache: CacheFolder = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -265,6 +269,9 @@ def evaluate(
     With --metrics, as many new pictures are compared with the given ones, beside a real-against-real floor. What
     `convexgan train --progressive` made has no certificates: there are only metrics, frechet unless others are named.
 
+    Pictures are read block by block from the cache, which also keeps what the extractor makes of them: another call, or
+    another run with the same --cache, neither decodes nor looks at them again.
+
     Example: convexgan evaluate run new_faces/ --metrics frechet,kernel --extractor pixels=16
     """
     from convexgan.cli.runs import load_model, load_trained, selection_of
@@ -272,15 +279,14 @@ def evaluate(
     trained = load_trained(run)
     model: Any = trained or load_model(run)
     size, color = (model.sizes[-1], model.channels == 3) if trained else (model.stages_[-1].size, model.color_)
-    images = read_images(data, size, selection_of(run).crop).images
-    if color and images.ndim == 3:  # a folder without colour reads as grey
-        images = np.repeat(images[..., None], 3, axis=3)
+    crop, place = selection_of(run).crop, (run if run.is_dir() else run.parent) / "cache" if cache is None else cache
+    pictures = _real(data, size, color, crop, place)
     metrics = "frechet" if trained and metrics is None else metrics
-    measured = quality(model, images, metrics, extractor, resamples, seed) if metrics is not None else None
-    content: dict[str, Any] = {"pictures": len(images)}
+    measured = quality(model, pictures, metrics, extractor, resamples, seed, place) if metrics is not None else None
+    content: dict[str, Any] = {"pictures": len(pictures)}
     if not trained:
         with phase("evaluating"):
-            content["stages"] = evaluation(model, model.held_out(images, resamples=resamples, rng=seed))
+            content["stages"] = evaluation(model, model.held_out(pictures, resamples=resamples, rng=seed))
     if measured is not None:
         content["metrics"] = json.loads(measured.to_json())
     if as_json:
@@ -292,6 +298,20 @@ def evaluate(
         print_table(measured.columns, [r.cells() for r in measured.results], "new pictures (95 % bootstrap interval)")
         for line in measured.notes:
             result(line)
+
+
+def _real(data: str, size: int, color: bool, crop: str, cache: Path) -> Pictures:
+    """The pictures to compare with, read block by block; grey ones with three channels for a model in colour."""
+    from convexgan.progressive.passes import as_pictures
+
+    how: dict[str, Any] = {"color": True if color else None, "workers": os.cpu_count() or 1}
+    found = decoded(locate(data, size, Selection(crop=crop)), size, crop, cache, Phases(), **how)
+    if isinstance(found, Cache):
+        return found
+    images = found.images
+    if color and images.ndim == 3:
+        images = np.broadcast_to(images[..., None], (*images.shape, 3))
+    return as_pictures(images)
 
 
 def export(
@@ -320,13 +340,31 @@ def export(
     result(str(out))
 
 
-def quality(model: Any, images: NDArray[np.uint8], metrics: str, extractor: str, resamples: int, seed: int) -> Report:
+@dataclass(frozen=True)
+class Drawn:
+    """New pictures of a model, drawn block by block, the same whenever they are looked at."""
+
+    model: Any
+    count: int
+    seed: int
+
+    def blocks(self) -> Iterator[NDArray[np.uint8]]:
+        """The first block is that of the seed."""
+        starts = range(0, self.count, DRAWN)
+        seeds = [self.seed, *np.random.SeedSequence(self.seed).generate_state(len(starts) - 1).tolist()]
+        for start, seed in zip(starts, seeds, strict=True):
+            yield self.model.sample(min(DRAWN, self.count - start), seed)
+
+
+def quality(
+    model: Any, pictures: Pictures, metrics: str, extractor: str, resamples: int, seed: int, cache: Path
+) -> Report:
     """The metrics of as many new pictures as are given."""
     from convexgan.metrics import evaluate as compare
 
-    drawn = model.sample(len(images), seed)
+    drawn, how = Drawn(model, len(pictures), seed), {"resamples": resamples, "rng": seed}
     with phase("measuring new pictures"):
-        return compare(images, drawn, metrics.split(","), extractor, resamples=resamples, rng=seed)
+        return compare(pictures, drawn, metrics.split(","), extractor, keep=cache, **how)
 
 
 EVALUATION = ("size", "rank", "beta", "ipm", "low", "high")

@@ -61,12 +61,13 @@ def decoded(
     *,
     strict: bool = False,
     workers: int = 1,
+    color: bool | None = None,
 ) -> ImageSet | Cache:
     """The pictures, decoded into the cache where that has not been done."""
     if isinstance(found, Listing):
         with phases("reading pictures", len(found)) as advance:
-            options: dict[str, Any] = {"crop": crop, "strict": strict, "workers": workers, "advance": advance}
-            return announce(build_cache(found, cache, size or DEFAULT_SIZE, **options))
+            options: dict[str, Any] = {"color": color, "crop": crop, "strict": strict, "workers": workers}
+            return announce(build_cache(found, cache, size or DEFAULT_SIZE, advance=advance, **options))
     return announce(found)
 
 

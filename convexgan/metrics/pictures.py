@@ -29,10 +29,13 @@ class Extractor:
         What it is, in every result computed with it.
     function : callable
         From pictures (n, h, h) or (n, h, h, 3), floats in [-1, 1], to features (n, d).
+    digest : str, optional
+        Tells it from others of its name, the hash of its weights say; without it no features are kept on disk.
     """
 
     name: str
     function: Callable[[NDArray[Any]], NDArray[Any]]
+    digest: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +76,8 @@ def picture_chunks(images: Any, name: str) -> Iterator[NDArray[Any]]:
 
     Parameters
     ----------
-    images : (n, h, h) or (n, h, h, 3) array or tensor, or an iterable of such arrays
-        uint8, or floats in [-1, 1]. Of an iterable, one array at a time is in memory.
+    images : (n, h, h) or (n, h, h, 3) array or tensor, an iterable of such arrays, or Pictures
+        uint8, or floats in [-1, 1]. Of an iterable or Pictures, one array at a time is in memory.
     name : str
         What error messages call them.
     """
@@ -91,6 +94,8 @@ def picture_chunks(images: Any, name: str) -> Iterator[NDArray[Any]]:
 def _iterated(images: Any, name: str) -> Iterable[Any]:
     if isinstance(images, Features):
         raise ValueError(f"{name} holds features: this metric needs the pictures themselves.")
+    if hasattr(images, "blocks"):
+        return images.blocks()  # type: ignore[no-any-return]
     if isinstance(images, str | bytes) or not isinstance(images, Iterable):
         raise ValueError(f"{name} must be pictures, an array (n, h, h[, 3]), got {type(images).__name__}.")
     return images

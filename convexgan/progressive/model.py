@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -14,14 +15,14 @@ from sklearn.base import BaseEstimator
 from convexgan._checks import as_rows, check_bytes, check_choice, check_count, check_number
 from convexgan._files import DAMAGE, read_model, write_model
 from convexgan.certificate import Certificate, Evidence
-from convexgan.discrepancy import HeldOut, held_out, ipm
+from convexgan.discrepancy import HeldOut, held_out_chunks, ipm
 from convexgan.moments import Moments
 from convexgan.progressive.histogram import Quantiles, apply_map, check_map, learn_map
-from convexgan.progressive.passes import Journal, Phase, as_pictures, run_pass, silent
+from convexgan.progressive.passes import Journal, Phase, Pictures, as_pictures, run_pass, silent
 from convexgan.progressive.pyramid import box_pyramid, check_sizes, default_sizes, to_uint8
 from convexgan.progressive.stages import Coupling, Latents, Stage, solve_stage
 from convexgan.progressive.streaming import StageMoments
-from convexgan.progressive.sums import enlarge
+from convexgan.progressive.sums import detail, enlarge
 
 Array = NDArray[np.float64]
 PUBLISHED_RANKS = {4: 20, 8: 30, 16: 40, 32: 100, 64: 175}
@@ -265,28 +266,38 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
     def held_out(
         self, images: Any, *, resamples: int = 100, level: float = 0.95, rng: int | np.random.Generator | None = 0
     ) -> list[HeldOut]:
-        """The ipm of each stage's game on pictures it has not seen, with a bootstrap interval."""
-        rows, results, last = self._rows(images), [], None
-        for stage in self._fitted():
-            part = rows[stage.size]
-            if self.skip and last is not None:
-                part = part - self._enlarge(rows[last.size], last.size, stage.size)
-            results.append(held_out(part - stage.detail_mean, stage.law, resamples=resamples, level=level, rng=rng))
-            last = stage
-        return results
+        """The ipm of each stage's game on pictures it has not seen, with a bootstrap interval.
+
+        Parameters
+        ----------
+        images : (n, h, h) or (n, h, h, 3) array, or Cache
+            Read block by block, anew for every few of the draws; memory is that of second moments, not of n pictures.
+        resamples, level, rng
+            As in `convexgan.held_out`.
+        """
+        pictures, stages = as_pictures(images), self._fitted()
+        self._check_shape((len(pictures), *pictures.shape))
+        how: dict[str, Any] = {"resamples": resamples, "level": level, "rng": rng}
+        before = [None, *stages[:-1]] if self.skip else [None] * len(stages)
+        return [
+            held_out_chunks(partial(_stage_rows, pictures, stage, coarser), stage.law, **how)
+            for stage, coarser in zip(stages, before, strict=True)
+        ]
 
     def _rows(self, images: Any) -> dict[int, Array]:
         """Flattened float64 pictures at every size."""
-        stages = self._fitted()
         given = np.asarray(images)
-        finest = stages[-1].size
-        if given.shape[1:] != ((finest, finest, self.channels_) if self.color_ else (finest, finest)):
+        self._check_shape(given.shape)
+        pyramid = box_pyramid(given, [stage.size for stage in self._fitted()])
+        return {size: level.reshape(len(level), -1).astype(np.float64) for size, level in pyramid.items()}
+
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
+        finest = self._fitted()[-1].size
+        if shape[1:] != ((finest, finest, self.channels_) if self.color_ else (finest, finest)):
             raise ValueError(
-                f"images has shape {given.shape}: this model was fitted on {finest} x {finest} pixels"
+                f"images has shape {shape}: this model was fitted on {finest} x {finest} pixels"
                 f"{' in colour' if self.color_ else ', grey'}."
             )
-        pyramid = box_pyramid(given, [stage.size for stage in stages])
-        return {size: level.reshape(len(level), -1).astype(np.float64) for size, level in pyramid.items()}
 
     # -- files ---------------------------------------------------------------------------------------------------
 
@@ -331,6 +342,13 @@ def default_ranks(sizes: Sequence[int], channels: int, n: int) -> list[int]:
     """The ranks of stages on n pictures unless others are asked for."""
     wanted = [PUBLISHED_RANKS.get(size, 20 if size < 4 else FINEST_RANK) for size in sizes]
     return [min(rank, _most(size, channels, n)) for rank, size in zip(wanted, sizes, strict=True)]
+
+
+def _stage_rows(pictures: Pictures, stage: Stage, coarser: Stage | None) -> Iterator[Array]:
+    """Blocks (n, d) of what a stage's game is played on: centred pictures, or what enlarging coarser ones lacks."""
+    for block in pictures.blocks():
+        rows = box_pyramid(block, [stage.size])[stage.size].reshape(len(block), -1).astype(np.float64)
+        yield detail(rows, stage.size, None if coarser is None else coarser.size, stage.channels) - stage.detail_mean
 
 
 def _most(size: int, channels: int, n: int) -> int:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from convexgan._checks import check_count, check_number
 from convexgan.torch.loop import Outcome, Training
+from convexgan.torch.modules import uncompiled
 from convexgan.torch.objective import Objective
 from convexgan.torch.pictures import PictureSource
 from convexgan.torch.progressive import ConvolutionalDiscriminator, ProgressiveGenerator
@@ -93,7 +94,8 @@ def grow(
         for the last resolution, where they are trained as old layers. Otherwise each is trained at its resolution, and
         starts at what the coarser one has become.
     discriminator : callable, optional
-        From a size to a module; by default a `ConvolutionalDiscriminator`.
+        From a size to a module that scores pictures (n, channels, size, size); by default a
+        `ConvolutionalDiscriminator`.
     sizes : sequence of int, optional
         The resolutions to train at; by default all.
     steps : int
@@ -123,6 +125,12 @@ def grow(
     list of Training
         One for each resolution, the last shorter if it diverged or was interrupted.
 
+    Raises
+    ------
+    ValueError
+        The generator is none, the images are not of its size and mode, or a discriminator is no module that scores
+        pictures of its size; the latter when that resolution is reached.
+
     References
     ----------
     Karras et al., Progressive Growing of GANs, 2018, arXiv 1710.10196.
@@ -136,6 +144,15 @@ def grow(
     >>> [run.steps for run in grow(G, images, warm=True, steps=3, batch=16)]
     [3, 3]
     """
+    if not isinstance(uncompiled(generator), ProgressiveGenerator):
+        raise ValueError(
+            f"generator is a {type(generator).__name__}: pass a ProgressiveGenerator; `train` trains other players."
+        )
+    if isinstance(discriminator, nn.Module):
+        raise ValueError(
+            "discriminator is a module: pass a function from a size to a new one, "
+            "lambda size: ConvolutionalDiscriminator(size, generator.channels) say."
+        )
     sizes = generator.sizes if sizes is None else tuple(sizes)
     if not sizes or list(sizes) != sorted(set(sizes)):
         raise ValueError(f"sizes {sizes} must increase: name each resolution to train at once, coarsest first.")
@@ -154,7 +171,12 @@ def grow(
             if i and not warm:
                 _enlarge(generator, sizes[i - 1], size)
             stage = GrowingStage(generator, size, sources[size], int(fade * steps) if i else 0, warm)
-            against = _placed(stage, make(size))
+            against = make(size)
+            if not isinstance(against, nn.Module):
+                raise ValueError(
+                    f"discriminator({size}) is a {type(against).__name__}: return a module that scores pictures."
+                )
+            _place(stage, against)
             settings["rates"] = 0.0, rates[1]
             run = _alone(stage, against, head_start, _file(folder, f"{size}-alone"), settings)
             if run.outcome is Outcome.FINISHED:
@@ -182,14 +204,13 @@ def _file(folder: str | os.PathLike[str] | None, name: str) -> Path | None:
     return None if folder is None else Path(folder) / f"{name}.safetensors"
 
 
-def _placed(stage: GrowingStage, discriminator: nn.Module) -> nn.Module:
-    """The discriminator on the generator's device in its precision, both laid out for convolutions on a GPU."""
+def _place(stage: GrowingStage, discriminator: nn.Module) -> None:
+    """Put the discriminator on the generator's device in its precision, both laid out for convolutions on a GPU."""
     like = next(stage.parameters())
     discriminator.to(like.device, like.dtype)
     if like.is_cuda:
         for player in (stage, discriminator):
             player.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return discriminator
 
 
 def _source(generator: ProgressiveGenerator, images: Any, size: int, flip: bool) -> PictureSource:

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from torch.nn.utils import get_total_norm
 
+from convexgan._checks import is_exhausted
 from convexgan.discriminators import ReLU
 from convexgan.moments import Moments
 from convexgan.torch import checkpoint as files
@@ -121,7 +122,7 @@ class Loop:
         except KeyboardInterrupt:
             outcome = Outcome.INTERRUPTED
         except RuntimeError as error:
-            if not _exhausted(error):
+            if not is_exhausted(error):
                 raise
             raise MemoryError(self._smaller(path)) from error
         self._load()
@@ -157,7 +158,7 @@ class Loop:
             with monitoring(payoff):
                 value = float(payoff(*self.watched))
         except RuntimeError as error:
-            if _exhausted(error):
+            if is_exhausted(error):
                 raise
             real, latents = (tuple(part.shape) for part in self.watched[:2])
             raise ValueError(
@@ -237,11 +238,6 @@ class Loop:
         files.restore_random_states(states)
         self.count, self.history = content["count"], list(content["history"])
         self.seconds = self.history[-1]["seconds"]
-
-
-def _exhausted(error: RuntimeError) -> bool:
-    """Whether memory was not enough, on a GPU or (where it has no class of its own) on the CPU."""
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def norm(state: State) -> float:

@@ -176,6 +176,9 @@ class ProgressiveGenerator(nn.Module):
     def stages(self, Z: Tensor, finest: int | None = None) -> list[Tensor]:
         """The pictures (n, channels, h, h) of latents (n, latent_dim) at every resolution up to ``finest``."""
         count = len(self.sizes) if finest is None else self.sizes.index(self._known(finest)) + 1
+        if not isinstance(Z, Tensor) or Z.ndim != 2 or Z.shape[1] != self.latent_dim:
+            found = f"shape {tuple(Z.shape)}" if isinstance(Z, Tensor) else f"type {type(Z).__name__}"
+            raise ValueError(f"Z has {found}: pass a tensor of latents (n, {self.latent_dim}), from torch.randn say.")
         noises = torch.split(Z, self._noises(), dim=1)
         code, pictures = Z[:, :0], []
         added, features = None, None
@@ -209,7 +212,7 @@ class ProgressiveGenerator(nn.Module):
 
     def _known(self, size: int) -> int:
         if size not in self.sizes:
-            raise ValueError(f"size {size} is none of this generator's, {self.sizes}.")
+            raise ValueError(f"size {size!r} is none of this generator's, {self.sizes}: pass one of them.")
         return size
 
     @torch.no_grad()
