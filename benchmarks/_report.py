@@ -44,7 +44,7 @@ def write(
     quick: bool,
     figure: Figure | None = None,
 ) -> None:
-    """Print the table, and unless quick write NAME.md, NAME.csv and with a figure NAME.png."""
+    """Print the table, and unless quick write NAME.csv, with a figure NAME.png, and NAME.md, which shows the latter."""
     cells = [[f"{value:.4g}" if isinstance(value, float) else str(value) for value in row] for row in rows]
     table = [columns, ["---"] * len(columns), *cells]
     body = "\n".join("| " + " | ".join(row) + " |" for row in table)
@@ -55,9 +55,10 @@ def write(
     machine = (
         f"{os.cpu_count()} cores, Python {platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__}"
     )
-    picture = f"![{name}]({name}.png)\n\n" if figure else ""
+    drawn = RESULTS / f"{name}.png"
     if figure:
-        figure.savefig(RESULTS / f"{name}.png", dpi=120)
+        figure.savefig(drawn, dpi=120)
+    picture = f"![{name}]({name}.png)\n\n" if drawn.exists() else ""
     (RESULTS / f"{name}.md").write_text(f"# {name}\n\n{text.strip()}\n\n{picture}{body}\n\nMachine: {machine}.\n")
     with (RESULTS / f"{name}.csv").open("w", newline="") as file:
         csv.writer(file).writerows([columns, *rows])

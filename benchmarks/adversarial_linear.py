@@ -151,9 +151,9 @@ def main() -> None:
         print(method, k, flush=True)
     columns = ["steps", "k", "weight", "free", "iterations (error)", "iterations (gap)", "final error / exact"]
     columns += ["final gap", "rate, predicted", "rate, measured"]
-    write("adversarial_linear", columns, rows, __doc__ or "", options.quick)
     if shown and not options.quick:
         figure(rows, *shown)
+    write("adversarial_linear", columns, rows, __doc__ or "", options.quick)
 
 
 if __name__ == "__main__":

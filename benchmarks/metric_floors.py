@@ -127,9 +127,9 @@ def main() -> None:
         sets |= {"ORL faces, grey": orl(64).images, "synthetic colour faces": faces(32, 2000)}
     rows = [row for name, images in sets.items() for row in measured(name, images)]
     columns = ["pictures", "n", "metric", "extractor", "floor", *KINDS, "real, closed form, noise in order"]
-    write("metric_floors", columns, rows, __doc__ or "", options.quick)
     if not options.quick:
         curves(faces(32), [125, 250, 500, 1000, 2000, 4000])
+    write("metric_floors", columns, rows, __doc__ or "", options.quick)
 
 
 if __name__ == "__main__":

@@ -310,9 +310,9 @@ def main() -> None:
     columns = ["data", "network", "k", "pairs", "weight", "final distance", "iterations to target", "speed-up"]
     columns += ["distance on the way, ratio", "final distance, ratio", "misfit"]
     about = f"{__doc__}\nReal against real: {text}. torch {torch.__version__}."
-    write("pseudo_supervised_gans", columns, table(found), about, options.quick)
     if not options.quick:
         figure(found, {name: floor[0] for name, floor in floors.items()})
+    write("pseudo_supervised_gans", columns, table(found), about, options.quick)
 
 
 if __name__ == "__main__":
