@@ -11,6 +11,8 @@ from convexgan._checks import check_finite
 
 Array = NDArray[np.float64]
 LARGEST = 1e150
+NARROW = 64  # columns up to which double precision costs no more than looking at the rows
+SHORT = 4096  # rows whose products are added up in single precision
 
 
 class Space:
@@ -33,11 +35,14 @@ class Space:
 def centred_products(
     rows: NDArray[Any], w: Array | None, pilot: Array, space: NDArray[np.float32], name: str
 ) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
-    """The lower triangle of (d, d) products and (d,) sums of rows minus the pilot, in float32 where they allow it."""
-    if rows.dtype != np.float64 and w is None:
+    """The lower triangle of (d, d) products and (d,) sums of rows minus the pilot.
+
+    Products of wide rows that are not float64 are float32, of at most `SHORT` rows; their sums are float64.
+    """
+    if rows.dtype != np.float64 and w is None and rows.shape[1] > NARROW:
         with np.errstate(all="ignore"):
             centred = np.subtract(rows, pilot.astype(np.float32), out=space, dtype=np.float32)
-            product, total = _gram_and_sum(centred, np.ones(len(rows), np.float32))
+            product, total = _gram(centred), np.add.reduce(centred, axis=0, dtype=np.float64)
         squares = product.diagonal()
         # NaN, infinite and overflowing rows show in the squares, and so do rows small enough to underflow
         if np.isfinite(squares).all() and (squares.max() > 1e-28 * len(rows) or not centred.any()):
@@ -45,20 +50,17 @@ def centred_products(
     check_size(rows, name)
     centred = np.subtract(rows, pilot, dtype=np.float64)
     if w is None:
-        return _gram_and_sum(centred, np.ones(len(rows)))
+        return _gram(centred), centred.sum(axis=0)
     root = np.sqrt(w)
     centred *= root[:, None]
-    return _gram_and_sum(centred, root)
+    return _gram(centred), root @ centred
 
 
-def _gram_and_sum(
-    rows: NDArray[np.floating[Any]], w: NDArray[np.floating[Any]]
-) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
-    """The lower triangle of ``rows.T @ rows`` (numpy would mirror it, element by element) and ``w @ rows``."""
+def _gram(rows: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """The lower triangle of ``rows.T @ rows``: numpy would mirror it, element by element."""
     from scipy.linalg import get_blas_funcs
 
-    syrk, gemv = get_blas_funcs(("syrk", "gemv"), (rows,))
-    return syrk(1.0, rows.T).T, gemv(1.0, rows.T, w)
+    return np.asarray(get_blas_funcs("syrk", (rows,))(1.0, rows.T).T)
 
 
 def mirror_lower(matrix: Array, block: int = 256) -> Array:

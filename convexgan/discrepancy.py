@@ -19,6 +19,7 @@ from convexgan._checks import (
     check_number,
 )
 from convexgan._progress import Report, shown
+from convexgan.arrangements.maximum import EXACT
 from convexgan.canonical import check_bias
 from convexgan.discriminators import (
     ReLU,
@@ -46,9 +47,9 @@ class IPM:
     value : float
         |mean s(Xu) - mean s(Yu)| at ``direction``.
     upper_bound : float
-        A proved upper bound on the maximum over all unit u.
+        A proved upper bound on the maximum over all unit u, with what rounding may have changed.
     exact : bool
-        Whether both agree up to rounding.
+        Whether both agree to 1e-9 of the value.
     direction : (d,) array
         The unit vector u (its last entry is the bias under ``bias="penalized"``: then (d + 1,)).
     sign : float
@@ -146,11 +147,13 @@ def _moment_ipm(activation: Activation, X: Any, Y: Any, bias: str, weights_x: An
         raise ValueError(f"X has {real.dim} columns and Y has {fake.dim}: both must describe the same features.")
     a, b, _ = activation.coefficients
     augmented = bias == "penalized" and a != 0
-    best = separate(real.with_ones(), fake.with_ones(), a, b) if augmented else separate(real, fake, a, b)
+    pair = (real.with_ones(), fake.with_ones()) if augmented else (real, fake)
+    best = separate(*pair, a, b)
     neuron = best.direction[None, : real.dim]
     critic = TwoLayerDiscriminator(neuron, np.array([best.sign]), activation, best.direction[real.dim :])
-    exact = best.upper_bound - best.value <= 1e-9 * max(best.value, abs(a) * real.noise(), 1e-300)
-    return IPM(best.value, best.upper_bound, bool(exact), best.direction, best.sign, "optimal", {}, critic)
+    bound = best.upper_bound + sum(moments.rounding(a, b) for moments in pair)
+    exact = bound - best.value <= EXACT * best.value
+    return IPM(best.value, bound, bool(exact), best.direction, best.sign, "optimal", {}, critic)
 
 
 def _relu_ipm(activation: ReLU, rows: Array, weights: Array, bias: str, **search: Any) -> IPM:

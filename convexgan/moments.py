@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from convexgan._checks import as_rows, check_columns, check_count, check_memory, check_weights
 from convexgan._files import open_npz, write_npz
-from convexgan._products import centred_products, check_size, mirror_lower
+from convexgan._products import NARROW, SHORT, centred_products, check_size, mirror_lower
 from convexgan.subspace import Subspace
 
 Array = NDArray[np.float64]
-SINGLE = float(np.finfo(np.float32).eps)
+SINGLE, DOUBLE = (float(np.finfo(kind).eps) for kind in (np.float32, np.float64))
 CHUNK_BYTES = 32 * 2**20
 
 
@@ -48,9 +48,9 @@ class Spectrum:
 class Moments:
     """Count, mean and (uncentred) second moment of rows, additive over chunks and machines.
 
-    float64 rows are multiplied in float64. float32 and uint8 rows are multiplied in float32, chunk by chunk
-    around a pilot mean, and summed in float64. As long as there are no more rows than columns the rows
-    themselves are kept, so that a few large pictures never form a (d, d) matrix.
+    Rows are multiplied in float64, but float32 and uint8 rows of more than 64 columns in float32, a few thousand at a
+    time around a pilot mean, and those products summed in float64. As long as there are no more rows than columns the
+    rows themselves are kept, so that a few large pictures never form a (d, d) matrix.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class Moments:
         self.dim = dim
         self.count: int | None = 0
         self.total = 0.0
-        self.eps = float(np.finfo(np.float64).eps)
+        self.eps = DOUBLE
         self.subspace: Subspace | None = None
         self._rows: list[tuple[NDArray[Any], Array | None]] | None = []
         self._pilot: Array = np.zeros(dim)
@@ -184,7 +184,7 @@ class Moments:
         if self._rows is None:
             return
         check_memory(self.dim, "X")
-        kept, self._rows = self._rows, None
+        kept, self._rows, self.eps = self._rows, None, DOUBLE
         with np.errstate(all="ignore"):  # what is not finite is found with the products
             pilot = (kept[0][0] if kept else first[:1024]).mean(axis=0, dtype=np.float64)
             # representable in float32, so that float32 and float64 chunks subtract exactly the same number
@@ -196,7 +196,8 @@ class Moments:
 
     def _accumulate(self, rows: NDArray[Any], w: Array | None, name: str) -> None:
         """Add the products of rows around the pilot, chunk by chunk; nothing is added if a chunk is refused."""
-        pieces = -(-len(rows) // max(CHUNK_BYTES // (4 * self.dim), 4 * self.dim))
+        single = rows.dtype != np.float64 and w is None and self.dim > NARROW
+        pieces = -(-len(rows) // (SHORT if single else max(CHUNK_BYTES // (4 * self.dim), 4 * self.dim)))
         gram: NDArray[np.floating[Any]] | float = 0.0
         linear = np.zeros(self.dim)
         space = np.empty((-(-len(rows) // pieces), self.dim), np.float32)  # fresh pages for every piece cost a tenth
@@ -207,7 +208,7 @@ class Moments:
             linear += total
         self._gram += gram
         self._linear += linear
-        if rows.dtype != np.float64:
+        if single:
             self.eps = SINGLE
 
     def merge(self, other: Moments) -> Moments:
@@ -314,6 +315,11 @@ class Moments:
         if self.factor is not None and self.count is not None:  # noise of singular values, squared
             return top * float(self.eps * max(self.factor.shape)) ** 2
         return top * 4 * self.eps * max(self.dim, math.sqrt(self.count or 0))
+
+    def rounding(self, a: float, b: float) -> float:
+        """What rounding of the sums may have changed of the mean of a t^2 + b t, t along any unit vector."""
+        eps, size = DOUBLE if self._rows is not None else self.eps, math.sqrt(max(self.trace, 0.0))
+        return 8 * eps * size * (abs(a) * size + abs(b))
 
     def rank(self) -> int:
         """The numerical rank of the second moment."""

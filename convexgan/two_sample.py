@@ -108,15 +108,16 @@ def two_sample_test(
         "method": method,
         "rng": int(draw.integers(2**31)),
     }
-    value = ipm(X, Y, **options).value
     relabelled = (draw.permutation(shares) for _ in range(permutations))
     if isinstance(activation, ReLU) and columns <= 2 and bias != "free":
-        null = _swept(activation, rows if bias == "none" else np.column_stack([rows, np.ones(len(rows))]), relabelled)
+        points = rows if bias == "none" else np.column_stack([rows, np.ones(len(rows))])
+        value, null = float(_swept(activation, points, iter([shares]))[0]), _swept(activation, points, relabelled)
     else:
+        value = ipm(X, Y, **options).value
         null = np.array(
             [ipm(rows[w > 0], rows[w < 0], **options).value for w in _tracked(relabelled, permutations, progress)]
         )
-    beaten = int(np.count_nonzero(null >= value * (1 - 1e-12)))
+    beaten = int(np.count_nonzero(null >= value - _rounding(activation, rows, shares)))
     witness, difference, error = _held_out_witness(X, Y, options, draw)
     p_value = (1 + beaten) / (1 + permutations)
     return TwoSampleTest(value, p_value, permutations, method == "auto", witness, difference, error, null)
@@ -128,6 +129,15 @@ def _sample(X: Any, name: str) -> Array:
     if len(rows) < 2:
         raise ValueError(f"{name} has one row: a test needs at least two in each sample.")
     return rows.astype(np.float64)
+
+
+def _rounding(activation: Activation | ReLU, rows: Array, shares: Array) -> float:
+    """By how much statistics may differ that are equal in exact arithmetic."""
+    sizes = np.abs(rows).sum(axis=1) + 1  # the bias counts as one
+    if not isinstance(activation, ReLU):
+        a, b, _ = activation.coefficients
+        sizes = abs(a) * sizes**2 + abs(b) * sizes
+    return float(64 * np.finfo(float).eps * np.abs(shares) @ sizes)
 
 
 def _swept(activation: ReLU, rows: Array, weights: Iterator[Array]) -> Array:

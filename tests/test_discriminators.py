@@ -172,6 +172,25 @@ def test_equal_second_moments_leave_the_means(seed):
     assert found.exact
 
 
+@pytest.mark.parametrize("name", ["linear", "quadratic", "polynomial"])
+@pytest.mark.parametrize(
+    ("n", "d", "offset", "kind"), [(300_000, 2, 0, "f4"), (20_000, 80, 3, "f4"), (900, 3, 1e7, "f8")]
+)
+def test_the_bound_holds_whatever_was_rounded(name, n, d, offset, kind):
+    """Samples that differ little beside their size, against sums in extended precision around a common centre."""
+    rng = np.random.default_rng(0)
+    X = (rng.standard_normal((n, d)) + offset).astype(kind)
+    Y = (X + 1e-3 * rng.standard_normal((n, d))).astype(kind)
+    found, (a, b) = cg.ipm(X, Y, name), ACTIVATIONS[name]
+    u = found.direction.astype(np.longdouble)
+    t, s = X @ u, Y @ u
+    seen = abs(float((a * (t - s) * (t + s) + b * (t - s)).mean()))
+    assert seen <= found.upper_bound
+    assert found.exact == (found.upper_bound - found.value <= 1e-9 * found.value)
+    if found.exact:
+        assert found.value == pytest.approx(seen, rel=1e-9)
+
+
 @pytest.mark.parametrize("name", ACTIVATIONS)
 @pytest.mark.parametrize("seed", range(3))
 def test_thin_and_dense_moments_agree(name, seed):

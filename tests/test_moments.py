@@ -94,13 +94,21 @@ def test_chunks_and_merges_in_any_order_give_the_same(sizes, weighted, d):
         assert_moments(part, chunk, v)  # merging changed no argument
 
 
-def test_chunks_of_mixed_precision_merge():
-    A, B = sample((40, 3)) + 50, (sample((40, 3), 1) + 60).astype(np.float32)
+@pytest.mark.parametrize(("d", "kind", "rtol"), [(3, np.float64, 1e-13), (70, np.float32, 1e-6)])
+def test_chunks_of_mixed_precision_merge(d, kind, rtol):
+    A, B = sample((90, d)) + 50, (sample((90, d), 1) + 60).astype(np.float32)
     both = np.vstack([A, B.astype(float)])
     for merged in (Moments.from_array(A) + Moments.from_array(B), Moments.from_array(B) + Moments.from_array(A)):
-        assert_moments(merged, both, rtol=1e-6)
-        assert merged.eps == np.finfo(np.float32).eps
-    assert_moments(Moments.from_chunks([A, B]), both, rtol=1e-6)
+        assert_moments(merged, both, rtol=rtol)
+        assert merged.eps == np.finfo(kind).eps  # narrow rows cost no more in double precision
+    assert_moments(Moments.from_chunks([A, B]), both, rtol=rtol)
+
+
+def test_many_single_rows_lose_no_digits():
+    rng = np.random.default_rng(0)
+    narrow = rng.standard_normal((200_000, 2)).astype(np.float32)
+    narrow[0] = 1e5  # beside which single precision would not see the others
+    assert_moments(Moments.from_array(narrow), narrow.astype(float), rtol=1e-13)
 
 
 def test_many_rows_cross_the_chunk_boundary(monkeypatch):

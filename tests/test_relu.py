@@ -122,6 +122,50 @@ def test_equal_samples():
     assert found.value < 1e-15 and found.exact and np.linalg.norm(found.direction) == pytest.approx(1)
 
 
+def nearly_parallel(kind):
+    """Samples whose differences are small beside what they share, and directions that see them."""
+    rng = np.random.default_rng(0)
+    X, Y = rng.standard_normal((2, 300, 2))
+    if kind == "clock":  # nanoseconds beside a unit column
+        return np.column_stack([np.full(300, 1.6e18), X[:, 0]]), np.column_stack([np.full(300, 1.6e18), Y[:, 0] + 2])
+    if kind == "tiny":
+        return tuple(np.column_stack([1e-13 * s, np.ones(300)]) for s in (X[:, 0], 1.5 * Y[:, 0]))
+    return float(kind) + X, float(kind) + 1.5 * Y
+
+
+@pytest.mark.parametrize("kind", ["clock", "tiny", "1e6", "1e11", "1e13"])
+def test_what_is_merged_or_dropped_is_part_of_the_bound(kind):
+    X, Y = nearly_parallel(kind)
+    found = cg.ipm(X, Y, time_limit=2)
+    plane = np.linalg.svd(np.vstack([X, Y]), full_matrices=False)[2][1:]  # across what both share
+    around = plane + np.linspace(-3, 3, 2001)[:, None] / np.abs(X).max() * plane[:, ::-1] * [1, -1]
+    U = np.vstack([around, -around, np.eye(X.shape[1])])
+    U /= np.linalg.norm(U, axis=1)[:, None]
+    seen = np.abs(np.maximum(X @ U.T, 0).mean(0) - np.maximum(Y @ U.T, 0).mean(0)).max()
+    assert seen <= found.upper_bound * (1 + 1e-9)
+    assert found.exact == (found.status == "optimal" and found.upper_bound - found.value <= 1e-9 * found.value)
+    if kind in ("clock", "1e11", "1e13"):
+        assert not found.exact
+    if kind == "1e6":
+        assert found.upper_bound <= found.value * (1 + 1e-8)
+
+
+def test_a_common_offset_costs_a_free_bias_nothing():
+    X, Y = pair(1, d=1)
+    near, far = cg.ipm(X, Y, bias="free"), cg.ipm(X + 2.0**30, Y + 2.0**30, bias="free")
+    assert far.exact and far.value == pytest.approx(near.value, rel=1e-6)  # the rows themselves are rounded
+    assert far.witness(X + 2.0**30).mean() - far.witness(Y + 2.0**30).mean() == pytest.approx(far.value, rel=1e-6)
+
+
+@pytest.mark.parametrize("discriminator", ["relu", "linear", "quadratic"])
+@pytest.mark.parametrize("offset", [0.0, 1e5])
+def test_ties_are_ties_however_they_are_rounded(discriminator, offset):
+    """Six rows split into halves in ten ways, so no p-value is much below a tenth."""
+    for seed in range(30):
+        rows = offset + np.random.default_rng(seed).standard_normal((6, 1))
+        assert cg.two_sample_test(rows[:3], rows[3:], discriminator, permutations=199, rng=seed).p_value > 0.05
+
+
 def test_limits_leave_valid_bounds():
     X, Y = pair(0, n=40, m=40, d=4)
     full = cg.ipm(X, Y)

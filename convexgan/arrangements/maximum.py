@@ -120,7 +120,8 @@ def maximize(
         u = sweep(arrangement) if method == "sweep" else enumerated_maximum(arrangement)
         bound, status = abs(arrangement.value(u)), "optimal"
     stats["seconds"] = time.perf_counter() - start
-    return _maximum(rows, weights, arrangement.basis @ u, bound * row_scale * weight_scale, status, method, stats)
+    bound = (bound * (1 + ROUNDING) + arrangement.slack) * row_scale * weight_scale
+    return _maximum(rows, weights, arrangement.basis @ u, bound, status, method, stats)
 
 
 def _in_units(progress: Report | None, unit: float) -> Report | None:
@@ -152,8 +153,11 @@ def _maximum(
     """The record, its value evaluated from the data."""
     length = float(np.linalg.norm(u))
     u = u / length if length > 0 else np.eye(1, rows.shape[1])[0]
-    m = float(weights @ np.maximum(rows @ u, 0))
+    seen = np.maximum(rows @ u, 0)
+    m = float(weights @ seen)
     value = abs(m)
-    bound = max(bound * (1 + ROUNDING), value)
+    if value > bound:  # by rounding of the evaluation
+        value = max(value - float(np.finfo(float).eps * (np.abs(weights) @ seen)), 0.0)
+        bound = max(bound, value)
     exact = method != "sampled" and status == "optimal" and bound - value <= EXACT * value
     return Maximum(value, bound, exact, u, 1.0 if m >= 0 else -1.0, status, method, stats)

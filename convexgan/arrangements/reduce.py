@@ -27,12 +27,16 @@ class Arrangement:
         Where antiparallel rows were merged: max(-t, 0) = max(t, 0) - t.
     basis : (d, p) array
         Orthonormal columns; u in R^p stands for ``basis @ u`` in R^d.
+    slack : float
+        How far the sum over the rows as they were given may lie from this one anywhere on the unit ball: rows that
+        were taken for parallel, directions that were taken for none, and rounding.
     """
 
     plus: Array
     minus: Array
     linear: Array
     basis: Array
+    slack: float = 0.0
 
     @property
     def dim(self) -> int:
@@ -51,7 +55,7 @@ class Arrangement:
 
     def negated(self) -> Arrangement:
         """The arrangement of -m."""
-        return Arrangement(self.minus, self.plus, -self.linear, self.basis)
+        return Arrangement(self.minus, self.plus, -self.linear, self.basis, self.slack)
 
     def values(self, U: Array) -> Array:
         """m at each row of U, (k,)."""
@@ -89,7 +93,8 @@ def reduce_rows(rows: Array, weights: Array) -> Arrangement:
     """The normal form of m(u) = sum_i weights_i max(rows_i . u, 0).
 
     Rows of zero weight or zero length go; the rest is expressed in an orthonormal basis of its span (singular
-    values below max(N, d) eps of the largest count as zero); parallel rows become one, whose weight may cancel.
+    values below max(N, d) eps of the largest count as zero); parallel rows become one, whose weight may cancel
+    (weights that cancel to 1e-14 count as having cancelled: 0.1 + 0.2 - 0.3). ``slack`` says what else was changed.
 
     Parameters
     ----------
@@ -101,17 +106,22 @@ def reduce_rows(rows: Array, weights: Array) -> Arrangement:
     kept = mass != 0
     units, mass = rows[kept] / np.linalg.norm(rows[kept], axis=1)[:, None], mass[kept]
     basis = row_space(units * np.abs(mass)[:, None], rows.shape[1])
-    units = units @ basis
+    given, units = units, units @ basis
     first, line, turned = lines(units)
     oriented = np.where(turned[first, None], -units[first], units[first])
+    moved = given - np.where(turned, -1.0, 1.0)[:, None] * (oriented @ basis.T)[line]
+    slack = float(np.abs(mass) @ np.linalg.norm(moved, axis=1))  # max(t, 0) changes by no more than t
     total = _line_sums(line, mass, len(first))
     slope = -_line_sums(line[turned], mass[turned], len(first)) @ oriented  # max(-t, 0) = max(t, 0) - t
     left = total != 0
     merged, positive = (oriented * np.abs(total)[:, None])[left], total[left] > 0
     if not left.all():  # what is left may span less
-        smaller = row_space(np.vstack([merged, slope]) if slope.any() else merged, len(slope))
+        rest = np.vstack([merged, slope]) if slope.any() else merged
+        smaller = row_space(rest, len(slope))
+        slack += float(np.linalg.norm(rest - rest @ smaller @ smaller.T, axis=1).sum())
         merged, slope, basis = merged @ smaller, slope @ smaller, basis @ smaller
-    return Arrangement(merged[positive], merged[~positive], slope, basis)
+    slack += float(np.finfo(float).eps * np.linalg.norm(merged, axis=1).sum())
+    return Arrangement(merged[positive], merged[~positive], slope, basis, slack)
 
 
 def _line_sums(line: NDArray[np.intp], mass: Array, count: int) -> Array:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from convexgan._checks import as_rows, check_columns, check_finite, check_weights
 from convexgan.arrangements import Maximum, maximize
+from convexgan.arrangements.maximum import EXACT
 from convexgan.moments import Moments
 
 Array = NDArray[np.float64]
@@ -76,9 +77,13 @@ def separate_relu(activation: ReLU, rows: Array, weights: Array, bias: str = "no
         raise ValueError(
             f"bias='free' with ReLU neurons is for data of one column, got {rows.shape[1]}: use 'penalized'."
         )
-    value, u, b = _separate_shifts(activation, rows[:, 0], weights)
-    sign = 1.0 if value >= 0 else -1.0
-    return Maximum(abs(value), abs(value), True, np.array([u, b]), sign, "optimal", "sweep", {})
+    centre = float(np.median(rows[:, 0]))  # cancels, and would cost digits
+    points = rows[:, 0] - centre
+    value, u, b = _separate_shifts(activation, points, weights)
+    size, sign = abs(value), 1.0 if value >= 0 else -1.0
+    bound = size + float(np.finfo(float).eps * np.abs(weights) @ np.abs(points))
+    direction = np.array([u, b - u * centre])
+    return Maximum(size, bound, bool(bound - size <= EXACT * size), direction, sign, "optimal", "sweep", {})
 
 
 def _separate_shifts(activation: ReLU, points: Array, weights: Array) -> tuple[float, float, float]:
