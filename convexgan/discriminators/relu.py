@@ -77,8 +77,9 @@ def separate_relu(activation: ReLU, rows: Array, weights: Array, bias: str = "no
         raise ValueError(
             f"bias='free' with ReLU neurons is for data of one column, got {rows.shape[1]}: use 'penalized'."
         )
-    centre = float(np.median(rows[:, 0]))  # cancels, and would cost digits
-    points = rows[:, 0] - centre
+    points, place = np.unique(rows[:, 0], return_inverse=True)
+    weights, centre = np.bincount(place, weights), float(points[len(points) // 2])
+    points = points - centre  # which cancels, and would cost digits
     value, u, b = _separate_shifts(activation, points, weights)
     size, sign = abs(value), 1.0 if value >= 0 else -1.0
     bound = size + float(np.finfo(float).eps * np.abs(weights) @ np.abs(points))
