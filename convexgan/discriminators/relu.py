@@ -78,11 +78,11 @@ def separate_relu(activation: ReLU, rows: Array, weights: Array, bias: str = "no
             f"bias='free' with ReLU neurons is for data of one column, got {rows.shape[1]}: use 'penalized'."
         )
     points, place = np.unique(rows[:, 0], return_inverse=True)
-    weights, centre = np.bincount(place, weights), float(points[len(points) // 2])
+    merged, centre = np.bincount(place, weights).astype(np.float64), float(points[len(points) // 2])
     points = points - centre  # which cancels, and would cost digits
-    value, u, b = _separate_shifts(activation, points, weights)
+    value, u, b = _separate_shifts(activation, points, merged)
     size, sign = abs(value), 1.0 if value >= 0 else -1.0
-    bound = size + float(np.finfo(float).eps * np.abs(weights) @ np.abs(points))
+    bound = size + float(np.finfo(float).eps * np.abs(merged) @ np.abs(points))
     direction = np.array([u, b - u * centre])
     return Maximum(size, bound, bool(bound - size <= EXACT * size), direction, sign, "optimal", "sweep", {})
 
