@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import sys
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -107,6 +109,14 @@ def resolve(value: Any, name: str, classes: Mapping[str, type[T]]) -> T:
     if isinstance(value, type) and value in classes.values():
         return value()  # type: ignore[no-any-return]
     return classes[check_choice(value, name, classes)]()
+
+
+def warn_user(message: str) -> None:
+    """Warn of the line outside this package from which it was called."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "convexgan":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)
 
 
 def check_memory(dim: int, name: str) -> None:

@@ -19,7 +19,7 @@ from convexgan.discrepancy import HeldOut, held_out_chunks, ipm
 from convexgan.moments import Moments
 from convexgan.progressive.histogram import Quantiles, apply_map, check_map, learn_map
 from convexgan.progressive.passes import Journal, Phase, Pictures, as_pictures, run_pass, silent
-from convexgan.progressive.pyramid import box_pyramid, check_sizes, default_sizes, to_uint8
+from convexgan.progressive.pyramid import box_pyramid, check_pictures, check_sizes, default_sizes, to_uint8
 from convexgan.progressive.stages import Coupling, Latents, Stage, solve_stage
 from convexgan.progressive.streaming import StageMoments
 from convexgan.progressive.sums import detail, enlarge
@@ -288,7 +288,7 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         """Flattened float64 pictures at every size."""
         given = np.asarray(images)
         self._check_shape(given.shape)
-        pyramid = box_pyramid(given, [stage.size for stage in self._fitted()])
+        pyramid = box_pyramid(check_pictures(given, complete=True), [stage.size for stage in self._fitted()])
         return {size: level.reshape(len(level), -1).astype(np.float64) for size, level in pyramid.items()}
 
     def _check_shape(self, shape: tuple[int, ...]) -> None:

@@ -90,7 +90,7 @@ def as_pictures(images: Any) -> Pictures:
         array = np.asarray(images)
     except ValueError:  # a list whose arrays do not stack
         raise ValueError("images mixes pictures of several shapes: bring them to one size and mode.") from None
-    return ArrayPictures(check_pictures(array))
+    return ArrayPictures(check_pictures(array, complete=True))
 
 
 class Accumulator(Protocol):
