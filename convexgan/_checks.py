@@ -91,6 +91,14 @@ def check_count(value: Any, name: str, least: int = 1) -> int:
     return int(value)
 
 
+def as_rng(value: Any, name: str = "rng") -> np.random.Generator:
+    """The random numbers of a seed, or the Generator that was passed."""
+    try:
+        return np.random.default_rng(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be an integer >= 0, a numpy Generator or None, got {value!r}.") from None
+
+
 def check_choice(value: Any, name: str, choices: Iterable[str]) -> str:
     """The value if it is one of the choices; otherwise an error that suggests the nearest."""
     options = list(choices)

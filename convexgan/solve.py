@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import check_number
+from convexgan._checks import as_rng, check_number
 from convexgan.canonical import Setting, read_call
 from convexgan.certificate import Certificate
 from convexgan.certify import class_factor, critic, make_certificate
@@ -118,7 +118,7 @@ def solve(
     >>> round(sol.value, 9), sol.certificate.kind, sol.certificate.min_neurons
     (16.5, 'saddle', 4)
     """
-    check_number(tol, "tol", positive=True)
+    check_number(tol, "tol", positive=True), as_rng(rng)
     activation, spec = as_discriminator(discriminator), as_generator(generator)
     if isinstance(activation, ReLU) or isinstance(spec, Mixture):
         relu = isinstance(activation, ReLU)
@@ -261,7 +261,7 @@ def program(X: Any, Z: Any = None, *, tol: float = 1e-6, rng: Any = None, **opti
     """
     from convexgan.programs import build_program
 
-    check_number(tol, "tol", positive=True)
+    check_number(tol, "tol", positive=True), as_rng(rng)
     defaults = {"discriminator": "quadratic", "generator": "linear"}
     setting = read_call(X, Z, **(defaults | options))
     obstacle = not_convex(setting.game)

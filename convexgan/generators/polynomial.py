@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_columns, check_count, check_finite
+from convexgan._checks import as_rng, as_rows, check_columns, check_count, check_finite
 from convexgan.latents import GaussianLatent, Latent, SampleLatent, quadratic_features
 from convexgan.moments import Moments, Spectrum
 
@@ -92,4 +92,4 @@ class PolynomialGenerator:
 
     def sample(self, n: int, rng: int | np.random.Generator | None = None) -> Array:
         """n generated rows, (n, d), from fresh latents."""
-        return self(self.latent.sample(check_count(n, "n"), np.random.default_rng(rng)))
+        return self(self.latent.sample(check_count(n, "n"), as_rng(rng)))

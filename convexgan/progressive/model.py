@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
-from convexgan._checks import as_rows, check_bytes, check_choice, check_count, check_number
+from convexgan._checks import as_rng, as_rows, check_bytes, check_choice, check_count, check_number
 from convexgan._files import DAMAGE, read_model, write_model
 from convexgan.certificate import Certificate, Evidence
 from convexgan.discrepancy import HeldOut, held_out_chunks, ipm
@@ -182,6 +182,7 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         check_choice(self.latents, "latents", ("fresh", "single"))
         check_choice(self.coupling, "coupling", ("transport", "sorted"))
         check_count(self.latent_dim, "latent_dim")
+        as_rng(self.random_state, "random_state")
         if n < 2:
             raise ValueError(f"images holds {n} picture: at least two are needed to have a covariance.")
         if self.ranks is not None and self.betas is not None:
@@ -216,7 +217,7 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
     ) -> list[NDArray[np.uint8]]:
         """The same n new pictures at every resolution, coarsest first."""
         seed = self.random_state if random_state is None else random_state
-        drawn = self._draw(check_count(n, "n"), np.random.default_rng(seed))
+        drawn = self._draw(check_count(n, "n"), as_rng(seed, "random_state"))
         return [*(self._finish(images, False) for images in drawn[:-1]), self._finish(drawn[-1], True)]
 
     def _draw(self, n: int, rng: np.random.Generator) -> list[Array]:

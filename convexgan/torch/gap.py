@@ -117,7 +117,7 @@ def duality_gap(
     """
     generator, discriminator = uncompiled(generator), uncompiled(discriminator)
     objective = Objective() if objective is None else objective
-    check_number(perturbation, "perturbation"), check_number(rate, "rate", positive=True)
+    check_number(perturbation, "perturbation"), check_number(rate, "rate", positive=True), check_count(rng, "rng", 0)
     if not objective.zero_sum:
         raise ValueError(f"loss={objective.loss!r} is not a zero-sum game: it has no duality gap.")
     if not 0 < level < 1:
