@@ -24,6 +24,8 @@ def as_rows(X: Any, name: str) -> NDArray[Any]:
     Accepts anything numpy can read and torch tensors on any device. Finiteness is checked where the rows are
     read, see `check_finite`.
     """
+    if isinstance(X, str | os.PathLike):
+        raise ValueError(f"{name} must be an array, got {X!r}: read a file with numpy.load.")
     if hasattr(X, "detach"):
         X = X.detach().cpu().numpy()
     rows = np.asarray(X)
@@ -71,16 +73,17 @@ def check_weights(weights: Any, rows: int, name: str) -> NDArray[np.float64]:
     return w
 
 
-def check_number(value: Any, name: str, *, positive: bool = False) -> float:
-    """A finite float, non-negative (or positive); a NaN, a bool or a string is refused."""
+def check_number(value: Any, name: str, *, positive: bool = False, signed: bool = False) -> float:
+    """A finite float, non-negative (or positive, or of any sign); a NaN, a bool or a string is refused."""
     if isinstance(value, (bool, np.bool_, str)):
         raise ValueError(f"{name} must be a number, got {value!r}.")
     try:
         number = float(value)
     except (TypeError, ValueError):
         raise ValueError(f"{name} must be a number, got {value!r}.") from None
-    if not np.isfinite(number) or number < 0 or (positive and number == 0):
-        raise ValueError(f"{name} must be finite and {'positive' if positive else '>= 0'}, got {value!r}.")
+    if not np.isfinite(number) or (number < 0 and not signed) or (positive and number == 0):
+        allowed = "" if signed else " and positive" if positive else " and >= 0"
+        raise ValueError(f"{name} must be finite{allowed}, got {value!r}.")
     return number
 
 
@@ -97,6 +100,13 @@ def as_rng(value: Any, name: str = "rng") -> np.random.Generator:
         return np.random.default_rng(value)
     except (TypeError, ValueError):
         raise ValueError(f"{name} must be an integer >= 0, a numpy Generator or None, got {value!r}.") from None
+
+
+def check_flag(value: Any, name: str) -> bool:
+    """True or False, and nothing else."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name} must be True or False, got {value!r}.")
+    return bool(value)
 
 
 def check_choice(value: Any, name: str, choices: Iterable[str]) -> str:

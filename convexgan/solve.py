@@ -119,6 +119,8 @@ def solve(
     (16.5, 'saddle', 4)
     """
     check_number(tol, "tol", positive=True), as_rng(rng)
+    if time_limit is not None:
+        check_number(time_limit, "time_limit")
     activation, spec = as_discriminator(discriminator), as_generator(generator)
     if isinstance(activation, ReLU) or isinstance(spec, Mixture):
         relu = isinstance(activation, ReLU)
@@ -207,7 +209,7 @@ def solve(
     return solution
 
 
-def path(X: Any, Z: Any = None, betas: Iterable[float] = (), **options: Any) -> list[Solution]:
+def path(X: Any, Z: Any = None, betas: Iterable[float] | None = None, **options: Any) -> list[Solution]:
     """The solutions for many betas, from one pass over the data and one eigendecomposition.
 
     Parameters
@@ -222,6 +224,8 @@ def path(X: Any, Z: Any = None, betas: Iterable[float] = (), **options: Any) -> 
     list of Solution
         In the order of ``betas``; infeasible ones have status "infeasible" if ``throw=False``.
     """
+    if not isinstance(betas, Iterable):
+        raise ValueError(f"betas must be a list of numbers, got {betas!r}: solve is for a single one.")
     relu = isinstance(as_discriminator(options.get("discriminator", "quadratic")), ReLU)
     rows = relu or isinstance(as_generator(options.get("generator", "linear")), Mixture)  # these games need them
     data, latent = X if rows else Moments.from_array(X, name="X"), None if Z is None else as_latent(Z)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from convexgan._checks import as_rows, check_finite
 from convexgan._files import read_model, write_model
+from convexgan.datasets import ImageSet
 from convexgan.progressive.pyramid import box_pyramid, warn_of_unit_interval
 
 BATCH = 128  # pictures shown to an extractor at a time
@@ -97,6 +98,8 @@ def picture_chunks(images: Any, name: str) -> Iterator[NDArray[Any]]:
 def _iterated(images: Any, name: str) -> Iterable[Any]:
     if isinstance(images, Features):
         raise ValueError(f"{name} holds features: this metric needs the pictures themselves.")
+    if isinstance(images, ImageSet):
+        return [images.images]
     if hasattr(images, "blocks"):
         return images.blocks()  # type: ignore[no-any-return]
     if isinstance(images, str | bytes) or not isinstance(images, Iterable):

@@ -19,7 +19,7 @@ from convexgan.discrepancy import HeldOut, held_out_chunks, ipm
 from convexgan.moments import Moments
 from convexgan.progressive.histogram import Quantiles, apply_map, check_map, learn_map
 from convexgan.progressive.passes import Journal, Phase, Pictures, as_pictures, run_pass, silent
-from convexgan.progressive.pyramid import box_pyramid, check_pictures, check_sizes, default_sizes, to_uint8
+from convexgan.progressive.pyramid import box_pyramid, check_sizes, default_sizes, to_uint8
 from convexgan.progressive.stages import Coupling, Latents, Stage, solve_stage
 from convexgan.progressive.streaming import StageMoments
 from convexgan.progressive.sums import detail, enlarge
@@ -113,8 +113,8 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
 
         Parameters
         ----------
-        images : (n, h, h) or (n, h, h, 3) array, or Cache
-            uint8, or floats in [-1, 1]; or what `convexgan.datasets.build_cache` returns.
+        images : (n, h, h) or (n, h, h, 3) array, ImageSet or Cache
+            uint8, or floats in [-1, 1]; or what `convexgan.datasets.load` or `convexgan.datasets.build_cache` returns.
         y : ignored
         memory : int or str, optional
             How much the whole process may use, ``"2GB"`` say; by default half of the machine's memory.
@@ -193,8 +193,10 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
     def _levels(self, sizes: list[int], n: int) -> list[tuple[int | None, float | None]]:
         """(rank, None) or (None, beta) for each stage."""
         given = self.ranks if self.betas is None else self.betas
+        name = "ranks" if self.betas is None else "betas"
+        if given is not None and not hasattr(given, "__len__"):
+            raise ValueError(f"{name} must be a list, one entry for each of the sizes {sizes}, got {given!r}.")
         if given is not None and len(given) != len(sizes):
-            name = "ranks" if self.betas is None else "betas"
             raise ValueError(f"{name} has {len(given)} entries for the {len(sizes)} sizes {sizes}: pass one each.")
         if self.betas is not None:
             return [(None, check_number(beta, "betas")) for beta in self.betas]
@@ -271,7 +273,7 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
 
         Parameters
         ----------
-        images : (n, h, h) or (n, h, h, 3) array, or Cache
+        images : (n, h, h) or (n, h, h, 3) array, ImageSet or Cache
             Read block by block, anew for every few of the draws; memory is that of second moments, not of n pictures.
         resamples, level, rng
             As in `convexgan.held_out`.
@@ -287,9 +289,9 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
 
     def _rows(self, images: Any) -> dict[int, Array]:
         """Flattened float64 pictures at every size."""
-        given = np.asarray(images)
-        self._check_shape(given.shape)
-        pyramid = box_pyramid(check_pictures(given, complete=True), [stage.size for stage in self._fitted()])
+        pictures = as_pictures(images)
+        self._check_shape((len(pictures), *pictures.shape))
+        pyramid = box_pyramid(pictures.take(np.arange(len(pictures))), [stage.size for stage in self._fitted()])
         return {size: level.reshape(len(level), -1).astype(np.float64) for size, level in pyramid.items()}
 
     def _check_shape(self, shape: tuple[int, ...]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -173,6 +173,8 @@ def halvings(size: int) -> list[int]:
 
 def check_sizes(sizes: Sequence[int], finest: int) -> tuple[int, ...]:
     """The sizes, increasing and each reached by halving the finest."""
+    if not isinstance(sizes, Iterable):
+        raise ValueError(f"sizes must be a list of some of {halvings(finest)}, the halvings, got {sizes!r}.")
     wanted = tuple(check_count(size, "sizes") for size in sizes)
     if not wanted or list(wanted) != sorted(set(wanted)) or not set(wanted) <= set(halvings(finest)):
         raise ValueError(f"sizes {wanted} must increase and be among {halvings(finest)}, the halvings.")
