@@ -271,13 +271,11 @@ def program(X: Any, Z: Any = None, *, tol: float = 1e-6, rng: Any = None, **opti
     obstacle = not_convex(setting.game)
     if obstacle:
         raise ValueError(obstacle)
-    made = build_program(setting.game)
 
     def finish(game: MomentGame, optimum: Optimum, stats: dict[str, Any]) -> Solution:
         return _finish(setting, game, optimum, "program", stats, tol, rng, restricted=True)
 
-    made._finish = finish
-    return made
+    return build_program(setting.game, finish)
 
 
 def _finish(

@@ -27,6 +27,9 @@ from convexgan.programs.constraints import (
 Array = NDArray[np.float64]
 
 
+Finish = Callable[[MomentGame, Optimum, dict[str, Any]], Any]
+
+
 @dataclass
 class Program:
     """A game as a ``cvxpy.Problem`` that takes further constraints.
@@ -60,7 +63,7 @@ class Program:
     _scaled: cp.Problem = field(repr=False)
     _level: Any = field(repr=False)
     _separation: Separation = field(repr=False)
-    _finish: Callable[[MomentGame, Optimum, dict[str, Any]], Any] | None = field(default=None, repr=False)
+    _finish: Finish | None = field(default=None, repr=False)
 
     def solve(
         self,
@@ -153,12 +156,12 @@ class Program:
         return self._finish(game, optimum, {"solver": str(getattr(self.problem.solver_stats, "solver_name", None))})
 
 
-def build_program(game: MomentGame) -> Program:
+def build_program(game: MomentGame, finish: Finish | None = None) -> Program:
     """The convex program of a moment game.
 
     min penalty tr S over the moments (S, m) of laws that the latents can reach, [[S, m], [m', kappa]] >= 0, with
     ipm <= beta or its lam-fold added. Under the weight penalty it is convex only for latents with equal
-    eigenvalues.
+    eigenvalues. ``finish`` makes of an optimum and its statistics what `Program.recover` returns.
     """
     size, unit = _units(game)
     parameter = cp.Parameter(nonneg=True, name="beta" if game.lam is None else "lam")
@@ -185,6 +188,7 @@ def build_program(game: MomentGame) -> Program:
         cp.Problem(cp.Minimize(objective), constraints),
         level,
         separation,
+        finish,
     )
 
 
