@@ -121,6 +121,8 @@ def ipm(
     5.0
     """
     activation, draw = as_discriminator(discriminator), as_rng(rng)
+    if time_limit is not None:
+        check_number(time_limit, "time_limit")
     if isinstance(activation, ReLU):
         sample = signed_sample(X, Y, weights_x, weights_y)
         limits: dict[str, Any] = {"gap": check_number(gap, "gap"), "time_limit": time_limit, "max_nodes": max_nodes}

@@ -81,6 +81,11 @@ MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: cg.solve(X, LATENT, beta=1.0, method="program", time_limit=-1),
         "time_limit must be finite and >= 0, got -1",
     ),
+    "text for that of a program": (
+        lambda: cg.program(X, LATENT, beta=1.0).solve(time_limit="a"),
+        "time_limit must be a number",
+    ),
+    "a negative one that nothing uses": (lambda: cg.ipm(X, X, "linear", time_limit=-1), "time_limit must be finite"),
     "no betas": (lambda: cg.path(X, LATENT), "betas must be a list of numbers, got None"),
     "one beta for a path": (lambda: cg.path(X, LATENT, 0.5), "betas must be a list of numbers, got 0.5"),
 }

@@ -10,6 +10,7 @@ import cvxpy as cp
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._checks import check_number
 from convexgan.closed_forms import dual_value, realize, unit_neurons
 from convexgan.discriminators import TwoLayerDiscriminator
 from convexgan.exceptions import InfeasibleError
@@ -91,6 +92,8 @@ class Program:
         verbose : bool
             Let the solver print its log.
         """
+        if time_limit is not None:
+            check_number(time_limit, "time_limit")
         name, reason = backends.choose_backend(self._game.data.dim, bool(self._separation.multipliers), solver)
         options = backends.default_options(name, accuracy, time_limit) | (solver_options or {})
         problem = self._scaled
