@@ -28,6 +28,22 @@ if TYPE_CHECKING:
     from convexgan.estimators import ConvexWGAN
     from convexgan.progressive import ProgressiveConvexGAN
 
+# loaded when they are asked for: some need scikit-learn, torch or cvxpy
+_ROOMS = (
+    "arrangements",
+    "datasets",
+    "dynamics",
+    "gaussian",
+    "linear_gan",
+    "metrics",
+    "plotting",
+    "problems",
+    "programs",
+    "progressive",
+    "torch",
+    "updates",
+)
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -70,10 +86,10 @@ def __getattr__(name: str) -> Any:
         from convexgan.progressive import ProgressiveConvexGAN
 
         return ProgressiveConvexGAN
-    if name in ("problems", "torch"):
+    if name in _ROOMS:
         return import_module(f"convexgan.{name}")
     raise AttributeError(f"module 'convexgan' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted({*__all__, *_ROOMS})

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import sys
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -22,6 +24,8 @@ def as_rows(X: Any, name: str) -> NDArray[Any]:
     Accepts anything numpy can read and torch tensors on any device. Finiteness is checked where the rows are
     read, see `check_finite`.
     """
+    if isinstance(X, str | os.PathLike):
+        raise ValueError(f"{name} must be an array, got {X!r}: read a file with numpy.load.")
     if hasattr(X, "detach"):
         X = X.detach().cpu().numpy()
     rows = np.asarray(X)
@@ -69,16 +73,17 @@ def check_weights(weights: Any, rows: int, name: str) -> NDArray[np.float64]:
     return w
 
 
-def check_number(value: Any, name: str, *, positive: bool = False) -> float:
-    """A finite float, non-negative (or positive); a NaN, a bool or a string is refused."""
+def check_number(value: Any, name: str, *, positive: bool = False, signed: bool = False) -> float:
+    """A finite float, non-negative (or positive, or of any sign); a NaN, a bool or a string is refused."""
     if isinstance(value, (bool, np.bool_, str)):
         raise ValueError(f"{name} must be a number, got {value!r}.")
     try:
         number = float(value)
     except (TypeError, ValueError):
         raise ValueError(f"{name} must be a number, got {value!r}.") from None
-    if not np.isfinite(number) or number < 0 or (positive and number == 0):
-        raise ValueError(f"{name} must be finite and {'positive' if positive else '>= 0'}, got {value!r}.")
+    if not np.isfinite(number) or (number < 0 and not signed) or (positive and number == 0):
+        allowed = "" if signed else " and positive" if positive else " and >= 0"
+        raise ValueError(f"{name} must be finite{allowed}, got {value!r}.")
     return number
 
 
@@ -87,6 +92,21 @@ def check_count(value: Any, name: str, least: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise ValueError(f"{name} must be an integer >= {least}, got {value!r}.")
     return int(value)
+
+
+def as_rng(value: Any, name: str = "rng") -> np.random.Generator:
+    """The random numbers of a seed, or the Generator that was passed."""
+    try:
+        return np.random.default_rng(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be an integer >= 0, a numpy Generator or None, got {value!r}.") from None
+
+
+def check_flag(value: Any, name: str) -> bool:
+    """True or False, and nothing else."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name} must be True or False, got {value!r}.")
+    return bool(value)
 
 
 def check_choice(value: Any, name: str, choices: Iterable[str]) -> str:
@@ -107,6 +127,14 @@ def resolve(value: Any, name: str, classes: Mapping[str, type[T]]) -> T:
     if isinstance(value, type) and value in classes.values():
         return value()  # type: ignore[no-any-return]
     return classes[check_choice(value, name, classes)]()
+
+
+def warn_user(message: str) -> None:
+    """Warn of the line outside this package from which it was called."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "convexgan":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)
 
 
 def check_memory(dim: int, name: str) -> None:

@@ -78,6 +78,8 @@ def write_npz(path: PathLike, arrays: dict[str, Any]) -> None:
 @contextmanager
 def open_npz(path: PathLike) -> Iterator[NpzFile]:
     """The opened .npz file, pickles refused; a clear error if it is something else, or damaged where it is read."""
+    if os.path.isdir(path):
+        raise ValueError(f"{path} is a folder: pass the .npz file in it, of a RUN its model.npz.")
     with open(path, "rb") as stream:
         try:
             file = np.load(stream, allow_pickle=False)

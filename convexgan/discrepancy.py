@@ -10,14 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import (
-    as_rows,
-    check_choice,
-    check_columns,
-    check_count,
-    check_finite,
-    check_number,
-)
+from convexgan._checks import as_rng, as_rows, check_choice, check_columns, check_count, check_finite, check_number
 from convexgan._progress import Report, shown
 from convexgan.arrangements.maximum import EXACT
 from convexgan.canonical import check_bias
@@ -128,12 +121,14 @@ def ipm(
     >>> cg.ipm(np.array([[3.0, 4.0]]), np.zeros((1, 2))).value
     5.0
     """
-    activation = as_discriminator(discriminator)
+    activation, draw = as_discriminator(discriminator), as_rng(rng)
+    if time_limit is not None:
+        check_number(time_limit, "time_limit")
     if isinstance(activation, ReLU):
         sample = signed_sample(X, Y, weights_x, weights_y)
         limits: dict[str, Any] = {"gap": check_number(gap, "gap"), "time_limit": time_limit, "max_nodes": max_nodes}
         with shown(progress, "ipm: at least {:.6g}, at most {:.6g}, {} cones") as report:
-            return _relu_ipm(activation, *sample, bias, method=method, rng=rng, progress=report, **limits)
+            return _relu_ipm(activation, *sample, bias, method=method, rng=draw, progress=report, **limits)
     if method != "auto":
         raise ValueError(f"method={method!r} is for ReLU neurons: leave it at 'auto' for {activation.name} ones.")
     return _moment_ipm(activation, X, Y, bias, weights_x, weights_y)
@@ -230,6 +225,7 @@ def held_out_chunks(
     """The same on rows (n_i, d) that are read chunk by chunk, anew for every few draws: no (n, d) array is made."""
     a, b, _ = as_moment_discriminator(discriminator).coefficients
     check_count(resamples, "resamples")
+    draw = as_rng(rng)
     if not 0 < level < 1:
         raise ValueError(f"level must lie strictly between 0 and 1, got {level!r}.")
     n = sum(map(len, chunks()))
@@ -238,7 +234,7 @@ def held_out_chunks(
         chunks = partial(list, [rows])
     (sample,) = _weighted(chunks, np.ones((1, n)), fake.dim)
     value = separation(sample, fake, a, b)
-    draw, moved = np.random.default_rng(rng), []
+    moved: list[float] = []
     together = max(1, DRAWS_BYTES // (8 * (n + fake.dim * min(n, fake.dim))))
     for done in range(0, resamples, together):
         # resampling rows is weighting them by multinomial counts

@@ -82,6 +82,7 @@ class ConvexWGAN(BaseEstimator):  # type: ignore[misc]
 
     def fit(self, X: Any, y: Any = None) -> ConvexWGAN:
         """Solve the game on the rows of X, (n, d)."""
+        check_random_state(self.random_state)
         rows = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
         k = rows.shape[1] if self.n_components is None else check_count(self.n_components, "n_components")
         moments = Moments.from_array(rows)

@@ -122,6 +122,8 @@ def as_latent(Z: Any) -> Latent:
         return MomentLatent(Z)
     if Z is None:
         raise ValueError("Z is missing: pass latents of shape (n_f, k), cg.Moments or cg.GaussianLatent(k).")
+    if isinstance(Z, int | np.integer):
+        raise ValueError(f"Z is {Z}, not latents: pass cg.GaussianLatent({Z}) for Gaussian ones of that dimension.")
     return SampleLatent(as_rows(Z, "Z").astype(np.float64, copy=True))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import check_number
+from convexgan._checks import as_rng, check_number
 from convexgan.canonical import Setting, read_call
 from convexgan.certificate import Certificate
 from convexgan.certify import class_factor, critic, make_certificate
@@ -118,7 +118,9 @@ def solve(
     >>> round(sol.value, 9), sol.certificate.kind, sol.certificate.min_neurons
     (16.5, 'saddle', 4)
     """
-    check_number(tol, "tol", positive=True)
+    check_number(tol, "tol", positive=True), as_rng(rng)
+    if time_limit is not None:
+        check_number(time_limit, "time_limit")
     activation, spec = as_discriminator(discriminator), as_generator(generator)
     if isinstance(activation, ReLU) or isinstance(spec, Mixture):
         relu = isinstance(activation, ReLU)
@@ -207,7 +209,7 @@ def solve(
     return solution
 
 
-def path(X: Any, Z: Any = None, betas: Iterable[float] = (), **options: Any) -> list[Solution]:
+def path(X: Any, Z: Any = None, betas: Iterable[float] | None = None, **options: Any) -> list[Solution]:
     """The solutions for many betas, from one pass over the data and one eigendecomposition.
 
     Parameters
@@ -222,6 +224,8 @@ def path(X: Any, Z: Any = None, betas: Iterable[float] = (), **options: Any) -> 
     list of Solution
         In the order of ``betas``; infeasible ones have status "infeasible" if ``throw=False``.
     """
+    if not isinstance(betas, Iterable):
+        raise ValueError(f"betas must be a list of numbers, got {betas!r}: solve is for a single one.")
     relu = isinstance(as_discriminator(options.get("discriminator", "quadratic")), ReLU)
     rows = relu or isinstance(as_generator(options.get("generator", "linear")), Mixture)  # these games need them
     data, latent = X if rows else Moments.from_array(X, name="X"), None if Z is None else as_latent(Z)
@@ -261,19 +265,17 @@ def program(X: Any, Z: Any = None, *, tol: float = 1e-6, rng: Any = None, **opti
     """
     from convexgan.programs import build_program
 
-    check_number(tol, "tol", positive=True)
+    check_number(tol, "tol", positive=True), as_rng(rng)
     defaults = {"discriminator": "quadratic", "generator": "linear"}
     setting = read_call(X, Z, **(defaults | options))
     obstacle = not_convex(setting.game)
     if obstacle:
         raise ValueError(obstacle)
-    made = build_program(setting.game)
 
     def finish(game: MomentGame, optimum: Optimum, stats: dict[str, Any]) -> Solution:
         return _finish(setting, game, optimum, "program", stats, tol, rng, restricted=True)
 
-    made._finish = finish
-    return made
+    return build_program(setting.game, finish)
 
 
 def _finish(

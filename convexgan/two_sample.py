@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_columns, check_count, check_finite
+from convexgan._checks import as_rng, as_rows, check_columns, check_count, check_finite
 from convexgan.arrangements import sweep_values
 from convexgan.discrepancy import ipm
 from convexgan.discriminators import ReLU, TwoLayerDiscriminator, as_discriminator
@@ -97,7 +97,7 @@ def two_sample_test(
     X, Y = _sample(X, "X"), _sample(Y, "Y")
     check_columns(X, Y.shape[1], "X", "Y")
     check_count(permutations, "permutations")
-    draw = np.random.default_rng(rng)
+    draw = as_rng(rng)
     rows = np.concatenate([X, Y])
     shares = np.concatenate([np.full(len(X), 1 / len(X)), np.full(len(Y), -1 / len(Y))])
     columns = rows.shape[1] + (bias == "penalized")

@@ -46,6 +46,11 @@ def verify(certificate: Certificate, X: Any, *, tol: float = 1e-6, time_limit: f
         The evidence is missing, damaged, does not fit X, or describes no generator of its class.
     """
     check_number(tol, "tol", positive=True)
+    if not isinstance(certificate, Certificate):
+        raise ValueError(
+            f"certificate must be a Certificate, got {type(certificate).__name__}: pass .certificate of a solution, "
+            "of a file Certificate.from_json(Path(...).read_text())."
+        )
     if certificate.evidence is None:
         raise ValueError("the certificate carries no evidence, so it cannot be recomputed.")
     limit = None if time_limit is None else check_number(time_limit, "time_limit")

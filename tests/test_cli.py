@@ -568,6 +568,17 @@ def test_demo(tmp_path: Path) -> None:
     assert "damaged" in refused("verify", tmp_path / "demo", "digits")
 
 
+def test_verify_splits_a_folder_as_the_demo_did(tmp_path: Path) -> None:
+    from PIL import Image
+
+    photos = tmp_path / "my photos"
+    photos.mkdir()
+    for i, picture in enumerate(np.random.default_rng(0).integers(0, 256, (12, 8, 8), dtype=np.uint8)):
+        save_image(Image.fromarray(picture), photos / f"{i}.png")
+    run("demo", "--data", photos, "--size", 8, "--out", tmp_path / "demo")
+    run("verify", tmp_path / "demo", photos)
+
+
 def test_demo_falls_back_to_the_digits_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from convexgan.datasets import bundled
 

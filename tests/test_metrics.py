@@ -367,6 +367,23 @@ def test_chunks_of_pictures_are_the_same_pictures() -> None:
     assert as_floats.value == pytest.approx(whole.value, rel=1e-5)
 
 
+@pytest.mark.parametrize("form", ["array", "blocks", "tensors"])
+def test_floats_between_0_and_1_are_warned_of_at_the_callers_line(form: str) -> None:
+    import torch
+
+    real, fake = pictures(300, 4), pictures(200, 4, 1) / 255
+
+    def given(images: np.ndarray) -> Any:
+        forms = {"array": lambda: images, "blocks": lambda: iter([images[:150], images[150:]])}
+        return (forms | {"tensors": lambda: [torch.from_numpy(images)]})[form]()
+
+    with pytest.warns(UserWarning, match="fake holds floats between 0 and 1, taken as") as caught:
+        sliced_wasserstein(real, given(fake), **FAST)
+    assert [warning.filename for warning in caught] == [__file__]
+    fake[-1, 0, 0] = -0.1  # in the last picture only
+    sliced_wasserstein(np.maximum(real, 128), given(fake), **FAST)
+
+
 def test_streamed_moments_do_not_grow_with_the_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     from convexgan.metrics import frechet as frechet_file
     from convexgan.metrics import pictures as pictures_file

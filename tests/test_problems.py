@@ -113,6 +113,9 @@ def test_a_method_reaches_a_problem_that_it_solves():
 def test_changed_data_and_unknown_names_are_refused(monkeypatch):
     with pytest.raises(ValueError, match="quadratic-critical-width"):
         cg.problems.load("quadratic-critical-widht")
+    for name in ("convex-concave", "linear"):
+        with pytest.raises(ValueError, match="seed must be an integer >= 0"):
+            cg.problems.load(name).start("a")
     monkeypatch.setitem(FINGERPRINTS, "bilinear", "0" * 16)
     with pytest.raises(ValueError, match="makes its data differently"):
         cg.problems.load("bilinear")

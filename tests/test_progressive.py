@@ -306,6 +306,19 @@ def test_bad_input(options, images, word):
         cg.ProgressiveConvexGAN(**options).fit(images)
 
 
+@pytest.mark.parametrize("use", ["fit", "held_out", "score"])
+def test_floats_between_0_and_1_are_warned_of_at_the_callers_line(use):
+    model = cg.ProgressiveConvexGAN(ranks=[2, 2]).fit(DIGITS[:40])
+    with pytest.warns(UserWarning, match=r"images holds floats between 0 and 1, taken as \[-1, 1\]") as caught:
+        getattr(model, use)(DIGITS[:40] / 255)
+    assert [warning.filename for warning in caught] == [__file__]
+    bright = np.maximum(DIGITS[:40] / 127.5 - 1, 0)
+    bright[-1, 0, 0] = -0.1  # in the last picture only
+    getattr(model, use)(bright)
+    getattr(model, use)(np.maximum(DIGITS[:40], 128))
+    getattr(model, use)(DIGITS[:40] / 600)
+
+
 def test_constant_pictures_are_generated_as_they_are():
     images = np.full((5, 8, 8), 77, dtype=np.uint8)
     model = cg.ProgressiveConvexGAN().fit(images)

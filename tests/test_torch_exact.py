@@ -271,6 +271,9 @@ def test_bad_input_is_named():
         loss(torch.ones(3, 5).double())
     with pytest.raises(ValueError, match=r"float32 on cpu, the loss is torch.float64"):
         loss(torch.from_numpy(Y).float())
+    for arrays in ((Y,), (torch.from_numpy(Y), X)):
+        with pytest.raises(ValueError, match=r"samples must be a tensor, got ndarray: pass torch\.as_tensor"):
+            loss(*arrays)
     with pytest.raises(ValueError, match="need the rows themselves"):
         ExactDiscriminatorLoss(cg.Moments.from_array(X), "relu")
     with pytest.raises(ValueError, match=r"X .* NaN"):

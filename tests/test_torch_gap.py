@@ -307,3 +307,6 @@ def test_bad_input_is_named():
         duality_gap(G, D, X, objective=Objective(lam=1.0), level=95)
     with pytest.raises(ValueError, match="at least two"):
         duality_gap(G, D, X[:1], objective=Objective(lam=1.0))
+    for judge in (audit, duality_gap):
+        with pytest.raises(ValueError, match="rng must be an integer >= 0, got -1"):
+            judge(G, D, X, 2, Objective(lam=1.0), rng=-1)

@@ -73,7 +73,7 @@ def unchanged(module, before):
 # -- pictures ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("images", [GREY, COLOR, GREY.astype(np.float64) / 255], ids=["grey", "color", "floats"])
+@pytest.mark.parametrize("images", [GREY, COLOR, GREY / 127.5 - 1], ids=["grey", "color", "floats"])
 def test_pictures_are_box_averages_and_their_mirror_images(images):
     like, places = torch.zeros((), dtype=torch.float64), torch.tensor([7, 0, 7, 59])
     for size, level in box_pyramid(images).items():
@@ -443,3 +443,6 @@ def test_interpolation_runs_from_latent_to_latent():
     assert strip.shape == (5, 16, 16) and np.array_equal(strip[0], G.sample(2, rng=3)[0])
     assert np.array_equal(strip[-1], G.sample(2, rng=3)[1])
     assert [stage.shape[1] for stage in G.sample_stages(3)] == [4, 8, 16]
+    for draw in (G.sample, G.interpolate):
+        with pytest.raises(ValueError, match="rng must be an integer >= 0, got 'a'"):
+            draw(3, rng="a")

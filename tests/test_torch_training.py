@@ -479,6 +479,11 @@ def test_bad_input_is_named_at_the_first_step():
         duality_gap(G, D, X, objective=Objective(lam=1.0, loss="relativistic"))
     with pytest.raises(ValueError, match="its own lam and beta"):
         train(players()[0], ExactDiscriminatorLoss(X), X, None, objective)
+    for judge in (train, duality_gap):
+        with pytest.raises(ValueError, match=r"discriminator must be a torch module, got 'quadratic': pass TwoLayerDi"):
+            judge(G, "quadratic", X)
+        with pytest.raises(ValueError, match="generator must be a torch module, got ndarray: pass LinearGenerator"):
+            judge(X.numpy(), D, X)
 
 
 def test_a_step_function_of_ones_own_is_a_method():

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_finite
+from convexgan._checks import as_rng, as_rows, check_finite
 from convexgan.arrangements.maximum import maximize
 from convexgan.arrangements.reduce import row_space
 
@@ -67,6 +67,7 @@ def interpolate(
     rng : seed or Generator
         For the first neurons.
     """
+    draw = as_rng(rng)
     Z, y = as_rows(rows, "rows").astype(np.float64), np.asarray(targets, dtype=np.float64)
     check_finite(Z, "rows")
     if y.shape != (len(Z),) or not np.isfinite(y).all():
@@ -75,7 +76,7 @@ def interpolate(
     if size == 0:
         return Interpolation(np.zeros((0, Z.shape[1])), np.zeros(0), 0.0, 0.0, 0.0)
     basis = row_space(Z, Z.shape[1])
-    neurons, outer, bound = _generate(Z @ basis / (length or 1.0), y / size, gap, np.random.default_rng(rng))
+    neurons, outer, bound = _generate(Z @ basis / (length or 1.0), y / size, gap, draw)
     neurons, outer = neurons @ basis.T, outer * (size / (length or 1.0))
     residual = float(np.abs(np.maximum(Z @ neurons.T, 0) @ outer - y).max())
     if residual > 1e-6 * size:

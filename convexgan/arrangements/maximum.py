@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_choice, check_count, check_finite, check_number
+from convexgan._checks import as_rng, as_rows, check_choice, check_count, check_finite, check_number
 from convexgan._progress import Report
 from convexgan.arrangements.enumeration import enumerated_maximum
 from convexgan.arrangements.reduce import Arrangement, reduce_rows
@@ -95,7 +95,7 @@ def maximize(
     gap = check_number(gap, "gap")
     time_limit = None if time_limit is None else check_number(time_limit, "time_limit")
     max_nodes = None if max_nodes is None else check_count(max_nodes, "max_nodes", 0)
-    start = time.perf_counter()
+    draw, start = as_rng(rng), time.perf_counter()
     row_scale = float(np.abs(rows).max()) or 1.0
     weight_scale = float(np.abs(weights).max()) or 1.0
     arrangement = reduce_rows(rows / row_scale, weights / weight_scale)
@@ -113,7 +113,7 @@ def maximize(
         if status == "interrupted":
             status, stats["interrupted"] = "stopped", True
     elif method == "sampled":
-        u, more = sampled_maximum(arrangement, rng, time_limit)
+        u, more = sampled_maximum(arrangement, draw, time_limit)
         bound, status = max(arrangement.bound(), arrangement.negated().bound()), "stopped"
         stats |= more
     else:

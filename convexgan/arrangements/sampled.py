@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._checks import as_rng
 from convexgan._deadline import Deadline
 from convexgan.arrangements.enumeration import cover_bound
 from convexgan.arrangements.reduce import Arrangement
@@ -21,7 +22,7 @@ def sampled_patterns(rows: Array, draws: int, rng: np.random.Generator | int | N
 
     A small cell is easily missed: ten times as many draws as there are cells finds 33 to 74 % of them.
     """
-    rng = np.random.default_rng(rng)
+    rng = as_rng(rng)
     found: set[bytes] = set()
     for first in range(0, draws, BATCH):
         U = rng.standard_normal((min(BATCH, draws - first), rows.shape[1]))
@@ -42,7 +43,7 @@ def sampled_maximum(
         ``cells_found`` and ``coverage``, their share of Cover's bound.
     """
     deadline = Deadline(time_limit)
-    rng, tried = np.random.default_rng(rng), []
+    rng, tried = as_rng(rng), []
     found: set[bytes] = set()
     for _ in range(DRAWS // BATCH):
         U = rng.standard_normal((BATCH, arrangement.dim))

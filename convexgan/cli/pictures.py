@@ -107,9 +107,12 @@ def demo_images(data: str | None, size: int) -> ImageSet:
     return read_images("digits", min(size, 8)) if data == "digits" else read_images(str(data), size)
 
 
-def split(images: NDArray[np.uint8], seed: int, share: float = 0.8) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A random split into pictures to fit and pictures to evaluate on."""
-    check_count(len(images), "the number of pictures", 5)
-    order = np.random.default_rng(seed).permutation(len(images))
-    cut = round(share * len(images))
-    return images[order[:cut]], images[order[cut:]]
+def split(images: Any, seed: int, share: float = 0.8) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A random split of an array or a Cache into pictures to fit and pictures to evaluate on."""
+    from convexgan.progressive.passes import as_pictures
+
+    pictures = as_pictures(images)
+    check_count(len(pictures), "the number of pictures", 5)
+    order = np.random.default_rng(seed).permutation(len(pictures))
+    cut = round(share * len(pictures))
+    return pictures.take(order[:cut]), pictures.take(order[cut:])

@@ -119,9 +119,9 @@ def _run_claims(
     place = certificate / "cache" if cache is None else cache
     pictures = decoded(locate(x, size, chosen), size, chosen.crop, place, phases)
     images = pictures.images if isinstance(pictures, ImageSet) else pictures
-    if "split" in report and isinstance(pictures, ImageSet):
+    if "split" in report:
         note("only the pictures that the demo was fitted to are used")
-        images, _ = split(pictures.images, _seed(certificate, report))
+        images, _ = split(images, _seed(certificate, report))
     for stage, data in stage_moments(model, images, memory, phases):
         path = certificate / "certificates" / f"{stage.size}.json"
         claim = Certificate.from_json(path.read_text(encoding="utf-8"))

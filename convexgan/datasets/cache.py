@@ -163,6 +163,8 @@ def build_cache(
     OSError
         The disk is full, or the pictures have vanished.
     """
+    if not isinstance(listing, Listing):
+        raise ValueError(f"listing must be a Listing, got {type(listing).__name__}: pass find(source).")
     check_count(size, "size")
     check_count(workers, "workers")
     check_choice(crop, "crop", CROPS)

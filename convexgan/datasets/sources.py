@@ -47,6 +47,7 @@ def find(
     FileNotFoundError, ValueError
         There is no such source, or no picture in it.
     """
+    _check_source(source)
     path = Path(source)
     if not path.exists():
         raise FileNotFoundError(
@@ -95,6 +96,7 @@ def load(
     ValueError
         The source holds no readable pictures, or ``size`` is missing.
     """
+    _check_source(source)
     if limit is not None:
         check_count(limit, "limit")
     if source in BUNDLED:
@@ -106,6 +108,12 @@ def load(
     if size is None:
         raise ValueError(f"size is needed for {source}: pass the pixels of an edge, say size=64.")
     return read(listing, size, color=color, crop=crop, strict=strict, limit=limit, progress=progress)
+
+
+def _check_source(source: Any) -> None:
+    if not isinstance(source, str | os.PathLike):
+        kind = type(source).__name__
+        raise ValueError(f"source must be a name or a path, got {kind}: an array of pictures need not be loaded.")
 
 
 def read_array(path: Path, size: int | None = None, *, crop: str = "center", limit: int | None = None) -> ImageSet:

@@ -8,6 +8,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._checks import check_number
+
 Array = NDArray[np.float64]
 
 
@@ -27,10 +29,11 @@ class Polynomial:
     name: ClassVar[str] = "polynomial"
 
     def __post_init__(self) -> None:
-        if not np.isfinite([self.a, self.b, self.c]).all() or (self.a == 0 and self.b == 0):
+        for name, value in (("a", self.a), ("b", self.b), ("c", self.c)):
+            check_number(value, f"{name} of Polynomial", signed=True)
+        if self.a == 0 and self.b == 0:
             raise ValueError(
-                f"Polynomial needs finite a, b, c with a or b non-zero, got {self.coefficients}: "
-                "a constant activation separates nothing."
+                f"Polynomial needs a or b non-zero, got {self.coefficients}: a constant activation separates nothing."
             )
 
     @property

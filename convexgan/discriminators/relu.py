@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_columns, check_finite, check_weights
+from convexgan._checks import as_rows, check_columns, check_finite, check_number, check_weights
 from convexgan.arrangements import Maximum, maximize
 from convexgan.arrangements.maximum import EXACT
 from convexgan.moments import Moments
@@ -30,8 +30,7 @@ class ReLU:
     name: ClassVar[str] = "relu"
 
     def __post_init__(self) -> None:
-        if isinstance(self.slope, bool) or not np.isfinite(self.slope):
-            raise ValueError(f"slope of ReLU must be a finite number, got {self.slope!r}.")
+        check_number(self.slope, "slope of ReLU", signed=True)
 
     def __call__(self, t: Array) -> Array:
         """s(t), elementwise."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import check_count, check_number
+from convexgan._checks import as_rng, check_count, check_number
 from convexgan.dynamics.linear_games import Step, resolve_step
 from convexgan.dynamics.overparameterized import Runs
 from convexgan.updates import Game, State
@@ -127,7 +127,7 @@ def draw_deep(setting: DeepMatching, width: int, seeds: int, rng: Any = 0) -> tu
     rng : int or numpy Generator
         Where they come from.
     """
-    rng, k, seeds = np.random.default_rng(rng), check_count(width, "width"), check_count(seeds, "seeds")
+    rng, k, seeds = as_rng(rng), check_count(width, "width"), check_count(seeds, "seeds")
     m, n, p = setting.outputs, setting.samples, setting.latents
     Z, mean = rng.standard_normal((seeds, n, p)), rng.standard_normal((seeds, m))
     target = mean / np.linalg.norm(mean, axis=1, keepdims=True)

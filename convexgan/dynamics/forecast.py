@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
-from convexgan._checks import check_count, check_number
+from convexgan._checks import as_rng, check_count, check_number
 from convexgan.dynamics.kernel_games import KernelGame, linearize
 from convexgan.dynamics.linear_games import LinearGame, Step, resolve_step
 from convexgan.dynamics.solved_game import SolvedGame
@@ -159,7 +159,7 @@ def measure_gda(
     step = resolve_step(method)
     x, y = _saddle(game, saddle)[:2]
     point, n = np.concatenate([flat(x), flat(y)]), flat(x).size
-    move = np.random.default_rng(rng).standard_normal(len(point))
+    move = as_rng(rng).standard_normal(len(point))
     start = point + AWAY * max(1.0, float(np.abs(point).max())) / np.linalg.norm(move) * move
     state = State(like(x, start[:n]), like(y, start[n:]))
     sizes: list[float] = []

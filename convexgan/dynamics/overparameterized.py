@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta as beta_law
 
-from convexgan._checks import check_choice, check_count, check_number
+from convexgan._checks import as_rng, check_choice, check_count, check_number
 from convexgan.dynamics.linear_games import LinearGame, Step, resolve_step
 from convexgan.exceptions import SolverError
 from convexgan.updates import Game, State
@@ -153,7 +153,7 @@ def draw(setting: MeanMatching, widths: Sequence[int], seeds: int, rng: Any = 0)
     widths = [check_count(width, "widths") for width in widths]
     if not widths:
         raise ValueError("widths is empty: pass at least one.")
-    rng = np.random.default_rng(rng)
+    rng = as_rng(rng)
     seeds, total = check_count(seeds, "seeds"), sum(widths)
     Z = rng.standard_normal((seeds, setting.samples, setting.latents))
     target = rng.standard_normal((seeds, setting.outputs))
@@ -298,7 +298,7 @@ def advise_width(
     if not 0 < check_number(failure, "failure", positive=True) < 1:
         raise ValueError(f"failure must be between 0 and 1, got {failure}.")
     seeds = int(np.ceil(np.log(0.05) / np.log1p(-failure))) * 2
-    rng = np.random.default_rng(rng)
+    rng = as_rng(rng)
     width = setting.outputs
     while width <= largest:
         ratio = simulate(setting, [width], rates, steps=steps, seeds=seeds, method=method, rng=rng).ratio

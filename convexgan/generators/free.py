@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_count
+from convexgan._checks import as_rng, as_rows, check_count
 
 Array = NDArray[np.float64]
 
@@ -67,5 +67,5 @@ class FreeGenerator:
 
     def sample(self, n: int, rng: int | np.random.Generator | None = None) -> Array:
         """n of the rows, drawn with replacement, (n, d)."""
-        draw = np.random.default_rng(rng).integers(len(self.points), size=check_count(n, "n"))
+        draw = as_rng(rng).integers(len(self.points), size=check_count(n, "n"))
         return self.points[draw]

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_columns, check_count, check_finite
+from convexgan._checks import as_rng, as_rows, check_columns, check_count, check_finite, check_flag
 from convexgan.latents import Latent
 from convexgan.moments import Moments
 
@@ -26,6 +26,9 @@ class Linear:
 
     bias: bool = False
     name: ClassVar[str] = "linear"
+
+    def __post_init__(self) -> None:
+        check_flag(self.bias, "bias of Linear")
 
     def features(self, latent: Latent) -> Moments:
         """The moments of what the weights multiply: z, or [z, 1]."""
@@ -75,4 +78,4 @@ class LinearGenerator:
 
     def sample(self, n: int, rng: int | np.random.Generator | None = None) -> Array:
         """n generated rows, (n, d), from fresh latents."""
-        return self(self.latent.sample(check_count(n, "n"), np.random.default_rng(rng)))
+        return self(self.latent.sample(check_count(n, "n"), as_rng(rng)))

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_choice, check_count, check_finite, check_weights
+from convexgan._checks import as_rng, as_rows, check_choice, check_count, check_finite, check_weights
 
 Array = NDArray[np.float64]
 
@@ -73,5 +73,5 @@ class MixtureGenerator:
 
     def sample(self, n: int, rng: int | np.random.Generator | None = None) -> Array:
         """n independent draws, (n, d)."""
-        draw = np.random.default_rng(rng)
+        draw = as_rng(rng)
         return self.particles[draw.choice(len(self.particles), size=check_count(n, "n"), p=self.weights)]

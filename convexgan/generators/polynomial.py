@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_columns, check_count, check_finite
+from convexgan._checks import as_rng, as_rows, check_columns, check_count, check_finite, check_number
 from convexgan.latents import GaussianLatent, Latent, SampleLatent, quadratic_features
 from convexgan.moments import Moments, Spectrum
 
@@ -33,10 +33,10 @@ class TwoLayerPolynomial:
     name: ClassVar[str] = "polynomial"
 
     def __post_init__(self) -> None:
-        if not np.isfinite([self.a, self.b, self.c]).all() or (self.a == 0 and self.b == 0):
-            raise ValueError(
-                f"TwoLayerPolynomial needs finite a, b, c with a or b non-zero, got {(self.a, self.b, self.c)}."
-            )
+        for name, value in (("a", self.a), ("b", self.b), ("c", self.c)):
+            check_number(value, f"{name} of TwoLayerPolynomial", signed=True)
+        if self.a == 0 and self.b == 0:
+            raise ValueError(f"TwoLayerPolynomial needs a or b non-zero, got {(self.a, self.b, self.c)}.")
 
     def _scale(self, k: int) -> Array:
         """What multiplies each quadratic feature."""
@@ -92,4 +92,4 @@ class PolynomialGenerator:
 
     def sample(self, n: int, rng: int | np.random.Generator | None = None) -> Array:
         """n generated rows, (n, d), from fresh latents."""
-        return self(self.latent.sample(check_count(n, "n"), np.random.default_rng(rng)))
+        return self(self.latent.sample(check_count(n, "n"), as_rng(rng)))

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_columns, check_count, check_finite
+from convexgan._checks import as_rng, as_rows, check_columns, check_count, check_finite, check_flag
 from convexgan.arrangements import interpolate
 from convexgan.arrangements.reduce import lines
 from convexgan.latents import Latent, SampleLatent
@@ -39,6 +39,9 @@ class TwoLayerReLU:
 
     bias: bool = False
     name: ClassVar[str] = "relu"
+
+    def __post_init__(self) -> None:
+        check_flag(self.bias, "bias of TwoLayerReLU")
 
     def augmented(self, rows: NDArray[Any]) -> Array:
         """What the neurons see, (n, k) or (n, k + 1)."""
@@ -169,4 +172,4 @@ class ReLUGenerator:
 
     def sample(self, n: int, rng: int | np.random.Generator | None = None) -> Array:
         """n generated rows, (n, d), from fresh latents."""
-        return self(self.latent.sample(check_count(n, "n"), np.random.default_rng(rng)))
+        return self(self.latent.sample(check_count(n, "n"), as_rng(rng)))

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from convexgan._checks import as_rows, check_finite
 from convexgan._files import read_model, write_model
-from convexgan.progressive.pyramid import box_pyramid
+from convexgan.datasets import ImageSet
+from convexgan.progressive.pyramid import box_pyramid, warn_of_unit_interval
 
 BATCH = 128  # pictures shown to an extractor at a time
 PIECE = 8192  # rows handed on at a time
@@ -81,7 +82,7 @@ def picture_chunks(images: Any, name: str) -> Iterator[NDArray[Any]]:
     name : str
         What error messages call them.
     """
-    shape = None
+    shape, low, high = None, np.inf, -np.inf
     for part in [images] if hasattr(images, "ndim") else _iterated(images, name):
         pictures = np.atleast_1d(np.asarray(part.detach().cpu() if hasattr(part, "detach") else part))
         shape = shape or pictures.shape[1:]
@@ -89,11 +90,16 @@ def picture_chunks(images: Any, name: str) -> Iterator[NDArray[Any]]:
             raise ValueError(f"{name} mixes pictures of shapes {shape} and {pictures.shape[1:]}: bring them to one.")
         for start in range(0, max(len(pictures), 1), BATCH):
             yield _in_range(pictures[start : start + BATCH], name)
+        if pictures.dtype.kind == "f":
+            low, high = min(low, float(pictures.min())), max(high, float(pictures.max()))
+    warn_of_unit_interval(low, high, name)  # decided over all of them
 
 
 def _iterated(images: Any, name: str) -> Iterable[Any]:
     if isinstance(images, Features):
         raise ValueError(f"{name} holds features: this metric needs the pictures themselves.")
+    if isinstance(images, ImageSet):
+        return [images.images]
     if hasattr(images, "blocks"):
         return images.blocks()  # type: ignore[no-any-return]
     if isinstance(images, str | bytes) or not isinstance(images, Iterable):

@@ -76,6 +76,7 @@ def save_image(image: Image.Image, path: str | os.PathLike[str]) -> None:
     """Write a picture to ``path`` all or nothing, in the format its suffix names."""
     from PIL import Image
 
+    _check_image(image, "image")
     suffix = Path(path).suffix.lower()
     picture_format = Image.registered_extensions().get(suffix)
     if picture_format not in Image.SAVE:
@@ -89,10 +90,23 @@ def save_animation(frames: Sequence[Image.Image], path: str | os.PathLike[str], 
     """Write a .gif all or nothing that shows the frames forward and backward, over and over."""
     if Path(path).suffix.lower() != ".gif":
         raise ValueError(f"path {path} is not a .gif.")
+    if not len(frames):
+        raise ValueError("frames is empty: pass at least one picture.")
+    for i, frame in enumerate(frames):
+        _check_image(frame, f"frames[{i}]")
     buffer = io.BytesIO()
     rest = [*frames[1:], *frames[-2:0:-1]]
     frames[0].save(buffer, format="GIF", save_all=True, append_images=rest, duration=milliseconds, loop=0)
     write_bytes(path, buffer.getvalue())
+
+
+def _check_image(image: Any, name: str) -> None:
+    """Raise unless it is a picture of Pillow."""
+    from PIL import Image
+
+    if not isinstance(image, Image.Image):
+        kind = type(image).__name__
+        raise ValueError(f"{name} must be a PIL image, got {kind}: contact_sheet(images, columns) makes one of arrays.")
 
 
 def _checked(images: NDArray[Any], name: str) -> NDArray[np.uint8]:

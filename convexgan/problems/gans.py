@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from convexgan._checks import check_count
 from convexgan.certificate import Certificate
 from convexgan.problems.problem import LOST, Measure, Problem, is_lost, judged
 from convexgan.solution import Solution
@@ -76,7 +77,7 @@ class GANProblem(Problem):
     def players(self, seed: int = 0) -> tuple[nn.Module, TwoLayerDiscriminator]:
         """Generator and discriminator with random weights, in float64."""
         with torch.random.fork_rng():
-            torch.manual_seed(seed)
+            torch.manual_seed(check_count(seed, "seed", 0))
             if self.Z is None:
                 generator: nn.Module = FreeGenerator(torch.randn(self.X.shape, dtype=torch.float64))
             else:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from convexgan._checks import check_count
 from convexgan.problems.problem import LOST, Measure, Problem
 from convexgan.updates import DifferentiableGame, State
 
@@ -91,6 +92,7 @@ class ScalarProblem(Problem):
 
     def start(self, seed: int) -> State:
         """(5, 7) for seed 0, as in the literature; standard Gaussians, three times as large, for the others."""
+        check_count(seed, "seed", 0)
         draws = 3 * np.random.default_rng(seed).standard_normal(2) if seed else np.array([5.0, 7.0])
         x, y = torch.from_numpy(draws)
         return State((x.reshape(1),), (y.reshape(1),))

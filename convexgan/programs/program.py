@@ -10,6 +10,7 @@ import cvxpy as cp
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._checks import check_number
 from convexgan.closed_forms import dual_value, realize, unit_neurons
 from convexgan.discriminators import TwoLayerDiscriminator
 from convexgan.exceptions import InfeasibleError
@@ -25,6 +26,9 @@ from convexgan.programs.constraints import (
 )
 
 Array = NDArray[np.float64]
+
+
+Finish = Callable[[MomentGame, Optimum, dict[str, Any]], Any]
 
 
 @dataclass
@@ -60,7 +64,7 @@ class Program:
     _scaled: cp.Problem = field(repr=False)
     _level: Any = field(repr=False)
     _separation: Separation = field(repr=False)
-    _finish: Callable[[MomentGame, Optimum, dict[str, Any]], Any] | None = field(default=None, repr=False)
+    _finish: Finish | None = field(default=None, repr=False)
 
     def solve(
         self,
@@ -88,6 +92,8 @@ class Program:
         verbose : bool
             Let the solver print its log.
         """
+        if time_limit is not None:
+            check_number(time_limit, "time_limit")
         name, reason = backends.choose_backend(self._game.data.dim, bool(self._separation.multipliers), solver)
         options = backends.default_options(name, accuracy, time_limit) | (solver_options or {})
         problem = self._scaled
@@ -153,12 +159,12 @@ class Program:
         return self._finish(game, optimum, {"solver": str(getattr(self.problem.solver_stats, "solver_name", None))})
 
 
-def build_program(game: MomentGame) -> Program:
+def build_program(game: MomentGame, finish: Finish | None = None) -> Program:
     """The convex program of a moment game.
 
     min penalty tr S over the moments (S, m) of laws that the latents can reach, [[S, m], [m', kappa]] >= 0, with
     ipm <= beta or its lam-fold added. Under the weight penalty it is convex only for latents with equal
-    eigenvalues.
+    eigenvalues. ``finish`` makes of an optimum and its statistics what `Program.recover` returns.
     """
     size, unit = _units(game)
     parameter = cp.Parameter(nonneg=True, name="beta" if game.lam is None else "lam")
@@ -185,6 +191,7 @@ def build_program(game: MomentGame) -> Program:
         cp.Problem(cp.Minimize(objective), constraints),
         level,
         separation,
+        finish,
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
-from convexgan._checks import as_rows, check_bytes, check_choice, check_count, check_number
+from convexgan._checks import as_rng, as_rows, check_bytes, check_choice, check_count, check_number
 from convexgan._files import DAMAGE, read_model, write_model
 from convexgan.certificate import Certificate, Evidence
 from convexgan.discrepancy import HeldOut, held_out_chunks, ipm
@@ -113,8 +113,8 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
 
         Parameters
         ----------
-        images : (n, h, h) or (n, h, h, 3) array, or Cache
-            uint8, or floats in [-1, 1]; or what `convexgan.datasets.build_cache` returns.
+        images : (n, h, h) or (n, h, h, 3) array, ImageSet or Cache
+            uint8, or floats in [-1, 1]; or what `convexgan.datasets.load` or `convexgan.datasets.build_cache` returns.
         y : ignored
         memory : int or str, optional
             How much the whole process may use, ``"2GB"`` say; by default half of the machine's memory.
@@ -182,6 +182,7 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         check_choice(self.latents, "latents", ("fresh", "single"))
         check_choice(self.coupling, "coupling", ("transport", "sorted"))
         check_count(self.latent_dim, "latent_dim")
+        as_rng(self.random_state, "random_state")
         if n < 2:
             raise ValueError(f"images holds {n} picture: at least two are needed to have a covariance.")
         if self.ranks is not None and self.betas is not None:
@@ -192,8 +193,10 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
     def _levels(self, sizes: list[int], n: int) -> list[tuple[int | None, float | None]]:
         """(rank, None) or (None, beta) for each stage."""
         given = self.ranks if self.betas is None else self.betas
+        name = "ranks" if self.betas is None else "betas"
+        if given is not None and not hasattr(given, "__len__"):
+            raise ValueError(f"{name} must be a list, one entry for each of the sizes {sizes}, got {given!r}.")
         if given is not None and len(given) != len(sizes):
-            name = "ranks" if self.betas is None else "betas"
             raise ValueError(f"{name} has {len(given)} entries for the {len(sizes)} sizes {sizes}: pass one each.")
         if self.betas is not None:
             return [(None, check_number(beta, "betas")) for beta in self.betas]
@@ -216,7 +219,7 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
     ) -> list[NDArray[np.uint8]]:
         """The same n new pictures at every resolution, coarsest first."""
         seed = self.random_state if random_state is None else random_state
-        drawn = self._draw(check_count(n, "n"), np.random.default_rng(seed))
+        drawn = self._draw(check_count(n, "n"), as_rng(seed, "random_state"))
         return [*(self._finish(images, False) for images in drawn[:-1]), self._finish(drawn[-1], True)]
 
     def _draw(self, n: int, rng: np.random.Generator) -> list[Array]:
@@ -270,7 +273,7 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
 
         Parameters
         ----------
-        images : (n, h, h) or (n, h, h, 3) array, or Cache
+        images : (n, h, h) or (n, h, h, 3) array, ImageSet or Cache
             Read block by block, anew for every few of the draws; memory is that of second moments, not of n pictures.
         resamples, level, rng
             As in `convexgan.held_out`.
@@ -286,9 +289,9 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
 
     def _rows(self, images: Any) -> dict[int, Array]:
         """Flattened float64 pictures at every size."""
-        given = np.asarray(images)
-        self._check_shape(given.shape)
-        pyramid = box_pyramid(given, [stage.size for stage in self._fitted()])
+        pictures = as_pictures(images)
+        self._check_shape((len(pictures), *pictures.shape))
+        pyramid = box_pyramid(pictures.take(np.arange(len(pictures))), [stage.size for stage in self._fitted()])
         return {size: level.reshape(len(level), -1).astype(np.float64) for size, level in pyramid.items()}
 
     def _check_shape(self, shape: tuple[int, ...]) -> None:

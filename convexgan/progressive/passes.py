@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._files import open_npz, remove_unfinished, write_npz
+from convexgan.datasets import ImageSet, Listing
 from convexgan.progressive.cluster import accumulate
 from convexgan.progressive.pyramid import check_pictures
 
@@ -83,14 +84,18 @@ class ArrayPictures:
 
 
 def as_pictures(images: Any) -> Pictures:
-    """What is read block by block already, or an array, checked."""
+    """What is read block by block already, or an array or ImageSet, checked."""
     if hasattr(images, "blocks"):
         return images  # type: ignore[no-any-return]
+    if isinstance(images, str | os.PathLike | Listing):
+        kind = type(images).__name__
+        raise ValueError(f"images is a {kind}, not pictures: read them with convexgan.datasets.load or build_cache.")
+    images = images.images if isinstance(images, ImageSet) else images
     try:
         array = np.asarray(images)
     except ValueError:  # a list whose arrays do not stack
         raise ValueError("images mixes pictures of several shapes: bring them to one size and mode.") from None
-    return ArrayPictures(check_pictures(array))
+    return ArrayPictures(check_pictures(array, complete=True))
 
 
 class Accumulator(Protocol):

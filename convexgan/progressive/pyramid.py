@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import check_count
+from convexgan._checks import check_count, warn_user
 
 Real = TypeVar("Real", np.float32, np.float64)
 COARSEST = 4
@@ -120,8 +120,11 @@ def to_uint8(images: NDArray[Any]) -> NDArray[np.uint8]:
     return levels
 
 
-def check_pictures(images: NDArray[Any]) -> NDArray[Any]:
-    """The pictures, square and of a type and range that are understood; raises ValueError for any others."""
+def check_pictures(images: NDArray[Any], *, complete: bool = False) -> NDArray[Any]:
+    """The pictures, square and of a type and range that are understood; raises ValueError for any others.
+
+    If they are complete, not some of many, floats that seem to be in [0, 1] are warned of.
+    """
     if images.ndim not in (3, 4) or images.shape[3:] not in ((), (3,)) or 0 in images.shape:
         raise ValueError(f"images has shape {images.shape}: reshape to (n, h, h) or (n, h, h, 3), n >= 1.")
     if images.shape[1] != images.shape[2]:
@@ -133,7 +136,15 @@ def check_pictures(images: NDArray[Any]) -> NDArray[Any]:
     low, high = float(images.min()), float(images.max())
     if not (low >= -1 - SLACK and high <= 1 + SLACK):  # so written, a NaN is refused too
         raise ValueError(f"images has floats from {low:g} to {high:g}: scale to [-1, 1], or pass uint8.")
+    if complete:
+        warn_of_unit_interval(low, high, "images")
     return images
+
+
+def warn_of_unit_interval(low: float, high: float, name: str) -> None:
+    """Warn if floats from low to high, those of all pictures of a set, are rather in [0, 1] than in [-1, 1]."""
+    if 0 <= low < high and high > 0.5:
+        warn_user(f"{name} holds floats between 0 and 1, taken as [-1, 1]: pass uint8, or 2 * {name} - 1.")
 
 
 def unit(kind: np.dtype[Any], pixels: int) -> tuple[float, float]:
@@ -162,6 +173,8 @@ def halvings(size: int) -> list[int]:
 
 def check_sizes(sizes: Sequence[int], finest: int) -> tuple[int, ...]:
     """The sizes, increasing and each reached by halving the finest."""
+    if not isinstance(sizes, Iterable):
+        raise ValueError(f"sizes must be a list of some of {halvings(finest)}, the halvings, got {sizes!r}.")
     wanted = tuple(check_count(size, "sizes") for size in sizes)
     if not wanted or list(wanted) != sorted(set(wanted)) or not set(wanted) <= set(halvings(finest)):
         raise ValueError(f"sizes {wanted} must increase and be among {halvings(finest)}, the halvings.")

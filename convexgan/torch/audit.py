@@ -126,6 +126,7 @@ def audit(
     >>> found.certificate.kind, found.optimal(1e-9)
     ('saddle', True)
     """
+    check_count(rng, "rng", 0)
     generator, discriminator = uncompiled(generator), uncompiled(discriminator)
     settings = settings_of(discriminator, Objective() if objective is None else objective)
     X = data if isinstance(data, Moments) else flat(data)

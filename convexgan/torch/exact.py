@@ -169,6 +169,8 @@ class ExactDiscriminatorLoss(nn.Module):
         return ipm(self.data, rows, self.activation, bias=self.bias, **search)
 
     def _rows(self, samples: Tensor, what: str) -> Tensor:
+        if not isinstance(samples, Tensor):
+            raise ValueError(f"{what} must be a tensor, got {type(samples).__name__}: pass torch.as_tensor(...).")
         rows = samples.flatten(1)
         if rows.shape[1] != self.dim:
             raise ValueError(f"{what} have shape {tuple(samples.shape)}, which is not {self.dim} numbers each as in X.")

@@ -21,7 +21,7 @@ from convexgan.torch.conversion import flat, to_critic
 from convexgan.torch.exact import ExactDiscriminatorLoss
 from convexgan.torch.loop import monitoring
 from convexgan.torch.modules import TwoLayerDiscriminator, uncompiled
-from convexgan.torch.objective import ModuleGame, Objective, Payoff
+from convexgan.torch.objective import ModuleGame, Objective, Payoff, check_players
 from convexgan.updates import adam
 from convexgan.updates.game import descend, each, move
 
@@ -115,9 +115,10 @@ def duality_gap(
     >>> abs(found.value) < 1e-9, found.exact
     (True, (True, True))
     """
+    check_players(generator, discriminator)
     generator, discriminator = uncompiled(generator), uncompiled(discriminator)
     objective = Objective() if objective is None else objective
-    check_number(perturbation, "perturbation"), check_number(rate, "rate", positive=True)
+    check_number(perturbation, "perturbation"), check_number(rate, "rate", positive=True), check_count(rng, "rng", 0)
     if not objective.zero_sum:
         raise ValueError(f"loss={objective.loss!r} is not a zero-sum game: it has no duality gap.")
     if not 0 < level < 1:

@@ -100,6 +100,15 @@ class Batch(NamedTuple):
     mix: Tensor | None = None
 
 
+def check_players(generator: Any, discriminator: Any) -> None:
+    """Raise unless both are modules."""
+    examples = {"generator": "LinearGenerator(k, d)", "discriminator": "TwoLayerDiscriminator(d, neurons, 'quadratic')"}
+    for (name, example), player in zip(examples.items(), (generator, discriminator), strict=True):
+        if not isinstance(player, nn.Module):
+            kind = repr(player) if isinstance(player, str) else type(player).__name__
+            raise ValueError(f"{name} must be a torch module, got {kind}: pass {example}, say.")
+
+
 class Payoff(nn.Module):
     """Both players in one module, whose output is the payoff on a batch."""
 

@@ -22,8 +22,8 @@ class PictureSource:
 
     Parameters
     ----------
-    images : (n, h, h) or (n, h, h, 3) array, or Cache
-        uint8, or floats in [-1, 1]; or what `convexgan.datasets.build_cache` returns.
+    images : (n, h, h) or (n, h, h, 3) array, ImageSet or Cache
+        uint8, or floats in [-1, 1]; or what `convexgan.datasets.load` or `convexgan.datasets.build_cache` returns.
     size : int, optional
         h, or h halved some times: box averages are drawn.
     flip : bool

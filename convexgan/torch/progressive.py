@@ -223,7 +223,7 @@ class ProgressiveGenerator(nn.Module):
     @torch.no_grad()
     def sample_stages(self, n: int = 1, rng: int = 0, batch: int = 256) -> list[NDArray[np.uint8]]:
         """The same n pictures at every resolution, coarsest first."""
-        random = torch.Generator().manual_seed(rng)
+        random = torch.Generator().manual_seed(check_count(rng, "rng", 0))
         Z = torch.randn(check_count(n, "n"), self.latent_dim, generator=random).to(next(self.parameters()))
         drawn = [[as_bytes(pictures) for pictures in self.stages(part)] for part in torch.split(Z, batch)]
         return [np.concatenate(parts) for parts in zip(*drawn, strict=True)]
@@ -231,7 +231,7 @@ class ProgressiveGenerator(nn.Module):
     @torch.no_grad()
     def interpolate(self, steps: int = 8, rng: int = 0) -> NDArray[np.uint8]:
         """``steps`` pictures from one latent to another, on the quarter circle that keeps Gaussian latents Gaussian."""
-        random = torch.Generator().manual_seed(rng)
+        random = torch.Generator().manual_seed(check_count(rng, "rng", 0))
         ends = torch.randn(2, self.latent_dim, generator=random).to(next(self.parameters()))
         angle = torch.linspace(0, torch.pi / 2, check_count(steps, "steps", 2)).to(ends)[:, None]
         return as_bytes(self(angle.cos() * ends[:1] + angle.sin() * ends[1:]))

@@ -15,7 +15,7 @@ from convexgan.torch.batches import Batches
 from convexgan.torch.exact import ExactDiscriminatorLoss
 from convexgan.torch.loop import Callback, Loop, Step, Training
 from convexgan.torch.modules import uncompiled
-from convexgan.torch.objective import ModuleGame, Objective, Payoff
+from convexgan.torch.objective import ModuleGame, Objective, Payoff, check_players
 from convexgan.torch.progress import shown
 from convexgan.updates import (
     State,
@@ -130,6 +130,7 @@ def train(
     <Outcome.FINISHED: 'finished'>
     """
     objective = Objective() if objective is None else objective
+    check_players(generator, discriminator)
     _check_devices(generator, discriminator)
     step = resolve_step(method, optimizer, isinstance(discriminator, ExactDiscriminatorLoss))
     if _function(step) in ZERO_SUM and not objective.zero_sum:
