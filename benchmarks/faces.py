@@ -9,13 +9,14 @@ out), and 18,000 of 20,000 synthetic colour faces, which a DCGAN has drawn, whos
 * closed form: `ProgressiveConvexGAN`, certified at every resolution.
 * PCA-Gaussian, factor analysis (of the same rank as the closed form's finest stage) and a mixture of 10 Gaussians of
   the leading 50 principal coordinates, by scikit-learn, on at most 4,000 pictures.
-* published GDA: the baseline of `progressive_gda`, with its steps cut to SHARE of the published ones unless --full.
+* published GDA: the baseline of `progressive_gda`, with its steps cut to SHARE of the published ones unless --full, and
+  not at 64 pixels then.
 * cold, warm: one and the same `ProgressiveGenerator` and convolutional discriminator, by the defaults of `grow`. Cold
   grows from noise, 4 pixels upwards. Warm starts at the closed form and trains the finest resolution only, its linear
   stages at 0.2 of the rate, after 400 steps of the discriminator alone (the seconds of both count). Both take as many
   steps there. "best" is what `convexgan train --progressive` keeps, if it is asked to look at the judge.
-* what was tried beside it: four times the steps, half the head start, all layers at one rate without a head start,
-  frozen linear stages.
+* what was tried beside it, at 32 pixels: four times the steps, half the head start, all layers at one rate without a
+  head start, frozen linear stages.
 
 Predicted: cold needs more than this budget to come near the closed form; warm never fails where cold does, and needs at
 most half of cold's time to cold's best quality. A run fails if it diverges, or ends at more than twice its best FD.
@@ -54,7 +55,7 @@ from benchmarks.progressive_gda import PUBLISHED, Clock, Law, published_stage
 from benchmarks.progressive_gda import STEPS as PUBLISHED_STEPS
 from convexgan.datasets import load, orl
 from convexgan.metrics import Features, Report, evaluate, features
-from convexgan.plotting import contact_sheet, save_image
+from convexgan.plotting import contact_sheet, save_image, stage_sheet
 from convexgan.progressive.pyramid import box_pyramid, to_uint8
 from convexgan.torch import ConvolutionalDiscriminator, Outcome, ProgressiveGenerator, grow
 from convexgan.torch.growing import OLD_RATE
@@ -369,6 +370,7 @@ def runs(options: argparse.Namespace) -> Iterator[Run]:
     budget = budget_of(options)
     remember = partial(recall, "faces_quick" if options.quick else "faces")
     sets = tasks(options)
+    short = [task for task in sets if options.full or task.size <= SIZES[0]]  # the others take a processor hours
     for task, seed in sorted(product(sets, range(budget.seeds)), key=lambda one: (one[0].size, one[1])):
         plans: dict[str, tuple[Callable[[], dict[str, Any]], dict[str, Any]]] = {
             "real": (partial(real, task, seed), {}),
@@ -377,14 +379,13 @@ def runs(options: argparse.Namespace) -> Iterator[Run]:
         for method, variant in VARIANTS.items():
             plans[method] = partial(trained, task, method, variant, budget, seed), vars(variant) | budget.key()
         plans |= {method: (partial(yardstick, task, method, seed), {}) for method in YARDSTICKS}
-        if seed == 0 and (budget.share == 1.0 or task.size <= SIZES[0]):  # on a processor, 64 pixels take hours
+        if seed == 0 and task in short:
             plans["published GDA"] = partial(published, task, budget, seed), {"share": budget.share}
         for method, (make, settings) in plans.items():
             key = {"task": task.name, "method": method, "seed": seed} | settings
             if (known := remember(key, None if options.table else make)) is not None:
                 yield Run(task, method, seed, known)
-    small = [task for task in sets if budget.device != "cpu" or task.size <= SIZES[0]]
-    for task, (method, variant) in product(small, TRIED.items()):
+    for task, (method, variant) in product(short, TRIED.items()):
         key = {"task": task.name, "method": method, "seed": 0} | vars(variant) | budget.key()
         make = None if options.table else partial(trained, task, method, variant, budget, 0)
         if (known := remember(key, make)) is not None:
@@ -443,8 +444,9 @@ def answers(found: list[Run]) -> str:
 def figure(found: list[Run]) -> Figure:
     """Quality over processor seconds, a panel for each set."""
     names, methods = (list(dict.fromkeys(found)) for found in zip(*((r.task, r.method) for r in found), strict=True))
-    page = Figure(figsize=(5.5 * len(names), 4.8), layout="constrained")
-    for panel, task in zip(page.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+    rows = -(-len(names) // 2)
+    page = Figure(figsize=(11, 1 + 4 * rows), layout="constrained")
+    for panel, task in zip(page.subplots(rows, 2, squeeze=False).flat, names, strict=False):
         here = [run for run in found if run.task is task]
         for method in dict.fromkeys(run.method for run in here):
             i = methods.index(method)
@@ -468,20 +470,23 @@ def figure(found: list[Run]) -> Figure:
 
 
 def sheet(found: list[Run]) -> None:
-    """The last pictures of every method on public sets, a row each."""
+    """The last pictures of every method on public sets, a row each; the stages of the closed form on the largest."""
     for task in dict.fromkeys(run.task for run in found if run.task.public):
         methods = [m for m in dict.fromkeys(run.method for run in found if run.task is task) if m not in TRIED]
         rows = [(method, np.load(sheet_path(task, method))) for method in methods]
         pictures = np.concatenate([drawn for _, drawn in rows])
-        image = contact_sheet(pictures, SHOWN, [method for method, _ in rows], scale=2)
+        image = contact_sheet(pictures, SHOWN, [method for method, _ in rows], scale=max(1, 64 // task.size))
         save_image(image, RESULTS / f"faces_{task.size}.png")
+    model = max((run.task for run in found if run.task.public), key=lambda task: task.size).model[0]
+    stages = model.sample_stages(SHOWN, 1)
+    save_image(stage_sheet(stages, [f"{stage.shape[1]} px" for stage in stages]), RESULTS / "faces_stages.png")
 
 
 def main() -> None:
     """Run what is missing, then compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", default=bool(os.environ.get("QUICK")), help="a check (QUICK=1)")
-    parser.add_argument("--full", action="store_true", help="64 pixels too, large networks, all steps: for a GPU")
+    parser.add_argument("--full", action="store_true", help="large networks and all steps: for a GPU")
     parser.add_argument("--table", action="store_true", help="of the finished runs only, without starting any")
     parser.add_argument("--data", help="a folder, archive or array file of faces, CelebA say, as a further set")
     options = parser.parse_args()

@@ -118,7 +118,8 @@ def solve(
     >>> round(sol.value, 9), sol.certificate.kind, sol.certificate.min_neurons
     (16.5, 'saddle', 4)
     """
-    check_number(tol, "tol", positive=True), as_rng(rng)
+    check_number(tol, "tol", positive=True)
+    as_rng(rng)
     if time_limit is not None:
         check_number(time_limit, "time_limit")
     activation, spec = as_discriminator(discriminator), as_generator(generator)
@@ -265,7 +266,8 @@ def program(X: Any, Z: Any = None, *, tol: float = 1e-6, rng: Any = None, **opti
     """
     from convexgan.programs import build_program
 
-    check_number(tol, "tol", positive=True), as_rng(rng)
+    check_number(tol, "tol", positive=True)
+    as_rng(rng)
     defaults = {"discriminator": "quadratic", "generator": "linear"}
     setting = read_call(X, Z, **(defaults | options))
     obstacle = not_convex(setting.game)
