@@ -22,8 +22,8 @@ from convexgan._checks import check_choice
 from convexgan._files import write_bytes
 from convexgan.cli.console import Phases, note
 from convexgan.cli.models import save_sheet
-from convexgan.cli.pictures import Selection, decoded, locate
-from convexgan.cli.runs import is_training, load_model, prepare, read_report, selection_of, write_report
+from convexgan.cli.pictures import Selection, check_size, decoded, locate
+from convexgan.cli.runs import begin, is_training, load_model, prepare, read_report, selection_of, write_report
 from convexgan.datasets import Cache, ImageSet
 from convexgan.metrics import Features, features
 from convexgan.metrics.blocks import Bootstrap
@@ -155,14 +155,13 @@ def grow_run(out: Path, about: dict[str, Any], batch: int, every: int, progress:
     anew = _barely_begun(out)
     report = prepare(out, about, resume=not anew, parts=("checkpoints", "samples"))
     if anew:
-        for name in ("history.csv", "generator.safetensors"):
-            (out / name).unlink(missing_ok=True)
+        begin(out, about)
     if report is not None:
         note(f"{out} is complete already; for more steps, take another folder")
         return report
     torch.manual_seed(use["seed"])
     size = about["size"] if model is None else model.stages_[-1].size
-    found, phases = locate(about["data"], size, chosen), Phases()
+    found, phases = locate(about["data"], check_size(size), chosen), Phases()
     pictures = decoded(found, size, chosen.crop, out / "cache", phases, workers=os.cpu_count() or 1)
     images = pictures.images if isinstance(pictures, ImageSet) else pictures
     generator = _generator(model, pictures, use["width"])

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -21,7 +22,17 @@ from convexgan._checks import check_bytes, check_count, physical_memory
 from convexgan._files import write_npz
 from convexgan.cli.arrays import write_rows, write_text
 from convexgan.cli.console import Json, Phases, Seed, number, phase, print_json, print_table, result, to_json
-from convexgan.cli.pictures import CacheFolder, Data, Memory, Selection, Size, decoded, locate
+from convexgan.cli.pictures import (
+    DEFAULT_SIZE,
+    CacheFolder,
+    Data,
+    Memory,
+    Selection,
+    Size,
+    check_size,
+    decoded,
+    locate,
+)
 from convexgan.datasets import Cache, ImageSet
 from convexgan.discrepancy import HeldOut
 
@@ -74,6 +85,7 @@ def fit(
     Stages can be checked later: convexgan verify run faces/
     """
     from convexgan.cli.runs import prepare
+    from convexgan.progressive import ProgressiveConvexGAN
     from convexgan.progressive.device import check_device
     from convexgan.progressive.streaming import BASE_BYTES
 
@@ -90,18 +102,26 @@ def fit(
     phases = Phases()
     if device is not None:
         check_device(device)  # before pictures are read, which may take long
+    if count is not None:
+        check_count(count, "--count")
     chosen = Selection(tuple(having or ()), tuple(lacking or ()), split, count, crop)
-    limit = physical_memory() // 2 if memory is None else check_bytes(memory, "--memory")
+    asked = None if memory is None else check_bytes(memory, "--memory")
+    limit = physical_memory() // 2 if asked is None else asked
     if limit < BASE_BYTES:  # here, before pictures are decoded
         raise ValueError(f"--memory must be at least {BASE_BYTES / 1e9:.2g} GB, got {limit / 1e9:.2g} GB.")
-    about = {"data": data, "size": size, "selection": asdict(chosen), "settings": settings, "memory": limit}
-    found = locate(data, size, chosen)
+    about = {"data": data, "size": size, "selection": asdict(chosen), "settings": settings, "memory": asked}
+    found = locate(data, check_size(size), chosen)
+    # the same: of those to be decoded no more than their most is known
+    edge = DEFAULT_SIZE if size is None else size
+    shape = found.shape if isinstance(found, ImageSet) else (edge, edge, 3)
+    check_size(shape[0], f"{data}: the pictures' size")
+    ProgressiveConvexGAN(**settings).plan(len(found), shape)
     report = prepare(out, about, resume=resume)
     if report is None:
         many = min(os.cpu_count() or 1, max(1, (limit - DECODER) // DECODER)) if workers is None else workers
         place = out / "cache" if cache is None else cache
         pictures = decoded(found, size, crop, place, phases, strict=strict, workers=many)
-        report = _fitted(out, pictures, about, phases, dask, device)
+        report = _fitted(out, pictures, about, phases, limit, resume, dask, device)
     if as_json:
         print_json(report)
     else:
@@ -109,21 +129,32 @@ def fit(
 
 
 def _fitted(
-    out: Path, pictures: ImageSet | Cache, about: dict[str, Any], phases: Phases, dask: str | None, device: str | None
+    out: Path,
+    pictures: ImageSet | Cache,
+    about: dict[str, Any],
+    phases: Phases,
+    memory: int,
+    resume: bool,
+    dask: str | None,
+    device: str | None,
 ) -> dict[str, Any]:
     """Fit, or go on where the folder's journal ends; the complete report."""
-    from convexgan.cli.runs import fit_run, peak_memory, write_report
+    from convexgan.cli.runs import begin, fit_run, peak_memory, write_report
+    from convexgan.progressive import ProgressiveConvexGAN
     from convexgan.progressive.cluster import connect
     from convexgan.progressive.passes import Journal, as_pictures
 
     images = pictures.images if isinstance(pictures, ImageSet) else pictures
     how_added = [dask is not None, device]  # sums in another order end with other bits: none are mixed
-    started = [__version__, about, as_pictures(images).fingerprint, how_added]
+    started = [__version__, about, memory, as_pictures(images).fingerprint, how_added]
     key = hashlib.sha256(to_json(started).encode()).hexdigest()
-    journal = Journal(out / "journal", key)
+    ProgressiveConvexGAN(**about["settings"]).plan(len(pictures), pictures.shape)
     with nullcontext() if dask is None else connect(dask) as client:
+        if not resume:
+            begin(out, about)  # here, where nothing is left that could be refused
+        journal = Journal(out / "journal", key)
         how: dict[str, Any] = {"journal": journal, "phases": phases, "client": client, "device": device}
-        model, stages = fit_run(out, images, about["settings"], memory=about["memory"], **how)
+        model, stages = fit_run(out, images, about["settings"], memory=memory, **how)
     save_sheet(model.sample(64, about["settings"]["random_state"]), out / "samples.png")
     content: dict[str, Any] = {"stages": stages, "phases": [clock.record() for clock in phases.clocks]}
     content |= {"seconds": time.perf_counter() - phases.begun, "memory": peak_memory()}
@@ -143,7 +174,12 @@ def _print_fit(out: Path, report: dict[str, Any]) -> None:
         raise ValueError(f"{out / 'report.json'} is damaged ({error}): run again without --resume.") from None
     print_table(COLUMNS, tables[0])
     print_table(PHASES, tables[1])
-    result(f"everything is in {out}, peak memory {peak} GB; `convexgan sample {out} -n 16 --out new.png` draws more")
+    result(f"everything is in {out}, peak memory {peak} GB; {draw_more(out)}")
+
+
+def draw_more(out: Path) -> str:
+    """What to call next, as a shell takes it."""
+    return f"`convexgan sample {quote(str(out))} -n 16 --out new.png` draws more"
 
 
 PHASES = ("phase", "seconds", "pictures", "pictures/s")

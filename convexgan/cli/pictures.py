@@ -42,6 +42,13 @@ class Selection:
         return cls(**known)
 
 
+def check_size(size: int | None, name: str = "--size") -> int | None:
+    """The size, if halving it comes to 4."""
+    if size is not None and (size < 4 or size & (size - 1)):
+        raise ValueError(f"{name} {size} is not 4, 8, 16, ...: pass --size {1 << max(size, 4).bit_length() - 1} say.")
+    return size
+
+
 def locate(data: str, size: int | None, chosen: Selection) -> ImageSet | Listing:
     """Pixels that are there already, in memory or mapped; of anything else a list."""
     if not is_decoded(data):
@@ -67,7 +74,8 @@ def decoded(
     if isinstance(found, Listing):
         with phases("reading pictures", len(found)) as advance:
             options: dict[str, Any] = {"color": color, "crop": crop, "strict": strict, "workers": workers}
-            return announce(build_cache(found, cache, size or DEFAULT_SIZE, advance=advance, **options))
+            edge = DEFAULT_SIZE if size is None else size
+            return announce(build_cache(found, cache, edge, advance=advance, **options))
     return announce(found)
 
 

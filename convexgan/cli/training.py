@@ -14,7 +14,7 @@ from convexgan._checks import check_choice, check_count
 from convexgan.canonical import check_budget
 from convexgan.cli.arrays import read_rows, write_rows, write_text
 from convexgan.cli.console import Json, Seed, note, number, phase, print_json, print_table, result, to_json
-from convexgan.cli.models import save_sheet
+from convexgan.cli.models import draw_more, save_sheet
 from convexgan.cli.pictures import Data, Size, read_images
 
 SHOWN = 64  # samples written
@@ -137,6 +137,9 @@ def train(
         _grow(out, {"data": data, "size": size, "warm_start": warm_start, "settings": settings}, batch, every, as_json)
         return
     check_budget(beta, lam)
+    from convexgan.cli.runs import check_flat  # here, as fit does: it imports what the models need
+
+    check_flat(out)
     how: dict[str, Any] = {"method": method, "optimizer": optimizer, "rates": rate, "steps": steps, "every": every}
     how |= {"batch": 256 if batch is None else batch, "gap": gap, "rng": seed}
     game: dict[str, Any] = {"discriminator": discriminator, "generator": generator, "beta": beta}
@@ -155,6 +158,7 @@ def _descend(
     """Train on rows and say what became of it; pictures are centred first."""
     import torch
 
+    from convexgan.cli.runs import CHECKPOINT
     from convexgan.torch import train
     from convexgan.torch.training import TRANSFORMED
 
@@ -167,7 +171,7 @@ def _descend(
     if how["optimizer"] is None:
         how["optimizer"] = "adam" if how["method"] in TRANSFORMED else "sgd"
     out.mkdir(parents=True, exist_ok=True)
-    path, progress = out / "checkpoint.safetensors", sys.stderr.isatty()
+    path, progress = out / CHECKPOINT, sys.stderr.isatty()
     done = train(G, D, rows - centre, objective=objective, checkpoint=path, progress=progress, **how)
     with torch.no_grad():
         latents = torch.randn(SHOWN, G.latent_dim, generator=torch.Generator().manual_seed(how["rng"]))
@@ -232,7 +236,7 @@ def _grow(out: Path, about: dict[str, Any], batch: int | None, every: int, as_js
     columns = ("size", "steps", "outcome", "payoff", "frechet", "seconds")
     cells = [[number(s[c], 4) if isinstance(s[c], float) else str(s[c]) for c in columns] for s in report["stages"]]
     print_table(columns, cells)
-    result(f"everything is in {out}; `convexgan sample {out} -n 16 --out new.png` draws more")
+    result(f"everything is in {out}; {draw_more(out)}")
 
 
 def _rows(data: str, size: int | None) -> tuple[NDArray[np.float32], tuple[int, ...]]:

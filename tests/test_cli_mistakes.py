@@ -1,0 +1,181 @@
+"""Mistyped commands: what they must leave alone, what they must find out before they work, and what they say."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from convexgan.cli import growing, models
+from convexgan.progressive import ProgressiveConvexGAN
+from tests.test_cli import refused, run
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a complete run, the pictures it was fitted to, and other ones."""
+    base = tmp_path_factory.mktemp("mistakes")
+    rng = np.random.default_rng(0)
+    np.save(base / "few.npy", rng.integers(0, 256, (30, 8, 8), dtype=np.uint8))
+    np.save(base / "other.npy", rng.integers(0, 128, (30, 8, 8), dtype=np.uint8))
+    np.save(base / "X.npy", rng.standard_normal((20, 3)))
+    (base / "text.npy").write_text("not an array")
+    with contextlib.chdir(base):
+        run("fit", "few.npy", "--out", "good", "--ranks", "3,4")
+    return base
+
+
+@pytest.fixture
+def good(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The run in a working folder of its own."""
+    shutil.copytree(base, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return Path("good")
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """What is in a folder, but for pictures decoded into its cache."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.parts[1] != "cache")
+    return {str(path): path.read_bytes() for path in files}
+
+
+# -- what must be left alone ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["few.npy", "--ranks", "5"], "2 sizes"),
+        (["few.npy", "--ranks", "5,600"], "exceeds"),
+        (["few.npy", "--betas", "1,-1"], "betas"),
+        (["few.npy", "--coupling", "foo"], "coupling"),
+        (["few.npy", "--latents", "foo"], "latents"),
+        (["few.npy", "--size", "12"], "--size 12 is not 4, 8, 16"),
+        (["few.npy", "--count", "0"], "--count must be"),
+        (["nowhere", "--size", "8"], "not found"),
+        (["text.npy"], "text.npy"),
+        (["photos", "--strict"], "12.png"),
+        (["photos", "--size", "8", "--ranks", "3,12"], "rank 12 at size 8 exceeds 11"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_fit_that_cannot_begin_leaves_the_earlier_run_alone(good: Path, arguments: list[str], words: str) -> None:
+    from PIL import Image
+
+    os.mkdir("photos")  # the twelfth of which is none, which is found where they are decoded
+    for i, picture in enumerate(np.load("few.npy")[:12]):
+        Image.fromarray(picture).save(f"photos/{i:02}.png")
+    Path("photos/12.png").write_bytes(b"none")
+    before = content(good)
+    assert words in refused("fit", *arguments, "--out", good)
+    assert content(good) == before
+    run("verify", good, "few.npy")
+
+
+def test_a_run_that_is_begun_again_holds_nothing_of_the_earlier_one(
+    good: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    run("sample", good, "--out", "a.png")
+    with monkeypatch.context() as patched:
+        patched.setattr(ProgressiveConvexGAN, "fit", interrupt)
+        run("fit", "other.npy", "--out", good, code=130)
+    assert {path.name for path in good.rglob("*") if path.is_file()} == {"report.json"}
+    (good / "model.npz").write_bytes(b"of another one")
+    for call in (["sample", good, "--out", "b.png"], ["evaluate", good, "few.npy"], ["verify", good, "few.npy"]):
+        assert "good is not finished: the same `convexgan fit` with --resume goes on" in refused(*call)
+    run("fit", "other.npy", "--out", good, "--resume")
+    run("verify", good, "other.npy")
+
+
+def test_a_demo_that_begins_again_holds_nothing_of_the_earlier_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    run("demo", "--data", "digits", "--out", "demo")
+    assert "demo was made by the demo, which cannot be resumed" in refused("fit", "digits", "--out", "demo", "--resume")
+    assert "--size 12" in refused("demo", "--size", 12, "--out", "demo")
+    with monkeypatch.context() as patched:
+        patched.setattr(ProgressiveConvexGAN, "fit", interrupt)
+        run("demo", "--data", "digits", "--out", "demo", code=130)
+    assert {path.name for path in Path("demo").rglob("*") if path.is_file()} == {"report.json"}
+    assert "demo is not finished: run it again" in refused("sample", "demo", "--out", "b.png")
+
+
+def test_a_run_started_with_the_memory_of_another_machine_is_resumed(
+    good: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert json.loads((good / "report.json").read_text())["about"]["memory"] is None
+    monkeypatch.setattr(models, "physical_memory", lambda: 2**33 + 2)
+    run("fit", "few.npy", "--out", good, "--ranks", "3,4", "--resume")
+    said = refused("fit", "few.npy", "--out", good, "--ranks", "3,4", "--resume", "--memory", "1GB")
+    assert "was started with memory = None, and this is 1000000000" in said
+
+
+def test_training_writes_only_into_its_own_folders(good: Path) -> None:
+    call = ["train", "few.npy", "--beta", 0.5, "--steps", 2, "--every", 1, "--out"]
+    before = content(good)
+    assert "good is not empty and holds no training" in refused(*call, good)
+    assert content(good) == before
+    os.mkdir("mine")
+    Path("mine/x.txt").write_text("mine")
+    assert "mine is not empty and holds no training" in refused(*call, "mine")
+    assert os.listdir("mine") == ["x.txt"]
+    assert "text.npy is a file: pass a folder for --out" in refused(*call, "text.npy")
+    os.mkdir("new")
+    Path("new/.checkpoint.safetensors.12.part").write_bytes(b"")  # of one that was killed
+    run(*call, "new")
+    run(*call, "new")  # goes on
+    assert "new is not empty and not a RUN folder" in refused("fit", "few.npy", "--out", "new")
+
+
+# -- what must be found out before the work ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["fit", "few.npy", "--out", "r"],
+        ["sample", "good", "--out", "a.png"],
+        ["evaluate", "good", "few.npy"],
+        ["demo", "--data", "digits", "--out", "r"],
+        ["solve", "X.npy", "--gaussian", 3, "--beta", 1],
+        ["train", "X.npy", "--beta", 1, "--out", "r"],
+        ["study", "predict", "--out", "r"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_negative_seeds_are_refused(good: Path, arguments: list[object]) -> None:
+    assert "error: --seed must be an integer >= 0, got -1." in refused(*arguments, "--seed", -1)
+    assert not Path("r").exists()
+
+
+@pytest.mark.parametrize("size", [0, 12])
+def test_sizes_that_no_stage_has_are_refused_before_pictures_are_decoded(
+    good: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    from PIL import Image
+
+    os.mkdir("photos")
+    for i, picture in enumerate(np.load("few.npy")[:12]):
+        Image.fromarray(picture).save(f"photos/{i:02}.png")
+    for room in (models, growing):
+        monkeypatch.setattr(room, "decoded", lambda *_, **__: pytest.fail("decoded"))
+    for command in (["fit", "photos"], ["train", "photos", "--progressive"]):
+        said = refused(*command, "--size", size, "--out", f"{command[0]}-run")
+        assert f"--size {size} is not 4, 8, 16, ...: pass --size {8 if size else 4} say" in said
+    np.save("odd.npy", np.zeros((9, 12, 12), np.uint8))
+    assert "odd.npy: the pictures' size 12 is not 4, 8, 16, ...: pass --size 8" in refused(
+        "fit", "odd.npy", "--out", "r"
+    )
