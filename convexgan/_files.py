@@ -43,8 +43,7 @@ def write_bytes(path: PathLike, content: bytes) -> None:
     A full disk or the like raises an OSError that names the target.
     """
     target = Path(path)
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"the folder {target.parent} of {target.name} does not exist: create it first.")
+    check_target(target)
     neighbour = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with neighbour.open("wb") as file:
@@ -58,6 +57,15 @@ def write_bytes(path: PathLike, content: bytes) -> None:
         raise OSError(error.errno, error.strerror, str(target)) from None  # a failed write names no file
     finally:
         neighbour.unlink(missing_ok=True)
+
+
+def check_target(*paths: Path | None) -> None:
+    """Raise unless files can be made at the paths: before the work whose results are written there."""
+    for path in paths:
+        if path is not None and not path.parent.is_dir():
+            raise FileNotFoundError(f"the folder {path.parent} of {path.name} does not exist: create it first.")
+        if path is not None and path.is_dir():
+            raise IsADirectoryError(f"{path} is a folder: name a file in it.")
 
 
 def remove_unfinished(folder: Path) -> None:

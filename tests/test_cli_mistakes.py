@@ -6,12 +6,15 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import convexgan as cg
+from convexgan.arrangements.search import Search
 from convexgan.cli import growing, models
 from convexgan.progressive import ProgressiveConvexGAN
 from tests.test_cli import refused, run
@@ -179,3 +182,91 @@ def test_sizes_that_no_stage_has_are_refused_before_pictures_are_decoded(
     assert "odd.npy: the pictures' size 12 is not 4, 8, 16, ...: pass --size 8" in refused(
         "fit", "odd.npy", "--out", "r"
     )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["solve", "X.npy", "--gaussian", 3, "--beta", 1, "--out"],
+        ["solve", "X.npy", "--gaussian", 3, "--beta", 1, "--certificate"],
+        ["audit", "X.npy", "X.npy", "--beta", 1, "--certificate"],
+        ["sample", "good", "--out"],
+        ["export", "good", "--out"],
+    ],
+    ids=lambda arguments: f"{arguments[0]} {arguments[-1]}",
+)
+def test_files_that_could_not_be_written_are_refused_before_the_work(
+    good: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[object]
+) -> None:
+    for name in ("solve", "certify"):
+        monkeypatch.setattr(cg, name, lambda *_, **__: pytest.fail("worked"))
+    monkeypatch.setattr("convexgan.cli.runs.load_model", lambda *_: pytest.fail("worked"))
+    suffix = {"sample": ".png", "export": ".onnx"}.get(str(arguments[0]), ".npz")
+    assert f"the folder nodir of a{suffix} does not exist" in refused(*arguments, f"nodir/a{suffix}")
+    assert "good is a folder: name a file in it" in refused(*arguments, "good")
+
+
+def test_what_no_file_can_hold_is_refused_before_it_is_drawn(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convexgan.cli.runs.load_model", lambda *_: pytest.fail("drawn"))
+    assert "pass --interpolate 16 say" in refused("sample", good, "--out", "a.gif")
+    assert "end it in .png, .npy, .npz or .gif" in refused("sample", good, "--out", "a.txt")
+    assert "one array goes into a .npy" in refused("sample", good, "--out", "a.npz", "--interpolate", 3)
+
+
+# -- Ctrl-C --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["solve", "ipm", "audit"])
+def test_an_interrupted_search_prints_its_proof_and_ends_with_130(
+    good: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    rng = np.random.default_rng(0)
+    np.save("X.npy", rng.standard_normal((40, 6)))
+    np.save("Y.npy", rng.standard_normal((40, 6)))
+    arguments = {
+        "solve": ["X.npy", "--generator", "free", "--beta", 0.3, "--out", "s.npz", "--certificate", "c.json"],
+        "ipm": ["X.npy", "Y.npy"],
+        "audit": ["Y.npy", "X.npy", "--beta", 0.3, "--time-limit", 100, "--certificate", "c.json"],
+    }
+    expand = Search._expand
+
+    def interrupted(search: Search, *given: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+        expand(search, *given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Search, "_expand", interrupted)
+        done = run(command, *arguments[command], "--discriminator", "relu", "--json", code=130)
+    assert "interrupted: the answer is what was found by then" in done.stderr
+    printed = json.loads(done.stdout)
+    if command == "ipm":
+        assert printed["status"] == "stopped" and 0 < printed["value"] < printed["upper_bound"]
+    else:
+        run("verify", "c.json", "X.npy", "--time-limit", 1)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if command == "solve":
+        assert "or it was interrupted" in str(cg.load("s.npz"))
+
+
+def test_an_interrupted_training_ends_with_130_and_goes_on(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from convexgan.torch.loop import Loop
+
+    call = ["train", "X.npy", "--beta", 0.5, "--steps", 9, "--every", 2, "--out"]
+    run(*call, "whole")
+    advance = Loop._advance
+    for step in (0, 1, 5):  # before the first checkpoint, and after
+
+        def interrupted(loop: Loop, last: int = step) -> bool:
+            if loop.count == last:
+                signal.raise_signal(signal.SIGINT)
+            return advance(loop)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Loop, "_advance", interrupted)
+            assert "interrupted: the same call goes on" in run(*call, "t", code=130).stderr
+    with monkeypatch.context() as patched:
+        patched.setattr(Loop, "_look", lambda _: signal.raise_signal(signal.SIGINT))
+        assert "interrupted: the same call goes on" in run(*call, "early", code=130).stderr
+    for folder in ("t", "early"):
+        run(*call, folder)
+        assert Path(folder, "samples.npy").read_bytes() == Path("whole/samples.npy").read_bytes()

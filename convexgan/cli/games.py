@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from convexgan._files import check_target
 from convexgan.certificate import NUMBERS, Certificate
 from convexgan.cli.arrays import read_sample, write_text
 from convexgan.cli.console import Json, Seed, note, number, phase, print_json, result
@@ -50,6 +51,7 @@ def solve(
     """
     import convexgan as cg
 
+    check_target(out, certificate)
     if z is not None and gaussian is not None:
         raise ValueError("Z.npy and --gaussian both give the latents: leave one of them out.")
     latent = cg.GaussianLatent(gaussian) if gaussian is not None else None if z is None else read_sample(z)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from convexgan import __version__
 from convexgan._checks import check_bytes, check_count, physical_memory
-from convexgan._files import write_npz
+from convexgan._files import check_target, write_npz
 from convexgan.cli.arrays import write_rows, write_text
 from convexgan.cli.console import Json, Phases, Seed, number, phase, print_json, print_table, result, to_json
 from convexgan.cli.pictures import (
@@ -238,8 +238,10 @@ def sample(
     """
     from convexgan.cli.runs import load_model, load_trained
 
-    model = load_trained(run) or load_model(run)
     check_count(n, "-n")
+    check_target(out)
+    _check_suffix(out, stages, interpolate is not None)
+    model = load_trained(run) or load_model(run)
     if interpolate is not None:
         if stages:
             raise ValueError("--stages and --interpolate exclude each other: leave one out.")
@@ -249,11 +251,22 @@ def sample(
     result(str(out))
 
 
+def _check_suffix(out: Path, stages: bool, strips: bool) -> None:
+    """Raise if no file of this kind can hold what is drawn."""
+    from PIL import Image
+
+    suffix = out.suffix.lower()
+    if suffix == ".gif" and not strips:
+        raise ValueError(f"{out}: only what --interpolate draws moves: pass --interpolate 16 say, or end it in .png.")
+    if suffix == (".npy" if stages else ".npz"):
+        raise ValueError(f"{out}: one array goes into a .npy file, the arrays of --stages into an .npz file.")
+    if suffix not in (".npy", ".npz") and Image.registered_extensions().get(suffix) not in Image.SAVE:
+        raise ValueError(f"{out} has no suffix that is known here: end it in .png, .npy, .npz or .gif, see --help.")
+
+
 def _save_drawn(drawn: list[NDArray[np.uint8]], out: Path, stages: bool) -> None:
     """Write pictures at every resolution, or the finest."""
     suffix = out.suffix.lower()
-    if suffix == (".npy" if stages else ".npz"):
-        raise ValueError(f"{out}: one array goes into a .npy file, the arrays of --stages into an .npz file.")
     if suffix == ".npz":
         write_npz(out, {str(images.shape[1]): images for images in drawn})
     elif suffix == ".npy":
@@ -362,6 +375,7 @@ def export(
     from convexgan.torch import ProgressiveGenerator
     from convexgan.torch.export import export_onnx
 
+    check_target(out)
     if out.suffix.lower() not in (".onnx", ".safetensors"):
         raise ValueError(f"{out}: end it in .onnx or .safetensors.")
     generator = load_trained(run) or ProgressiveGenerator.from_model(load_model(run))

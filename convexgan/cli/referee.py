@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from convexgan._checks import check_bytes
+from convexgan._files import check_target
 from convexgan.certificate import Certificate
 from convexgan.cli.arrays import read_sample, write_text
 from convexgan.cli.console import Json, Phases, note, number, print_json, print_table, result
@@ -81,6 +82,7 @@ def audit(
     """
     import convexgan as cg
 
+    check_target(certificate)
     if discriminator == "relu" and time_limit is None:
         time_limit = RELU_SECONDS  # what is proved by then holds
     found = cg.certify(

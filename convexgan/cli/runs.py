@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 FORMAT = "convexgan run"
 LARGEST = 512 * 2**20  # bytes of moments written for one stage
-CHECKPOINT = "checkpoint.safetensors"  # of `convexgan train` without --progressive
+CHECKPOINT, HISTORY = "checkpoint.safetensors", "history.json"  # of `convexgan train` without --progressive
 SHEETS = ("samples.png", "real.png", "generated.png", "stages.png", "spectrum.png")
 RESULTS = ("model.npz", "certificates.txt", *SHEETS, "history.csv", "generator.safetensors")
 COLUMNS = ("size", "rank", "beta", "value", "bound", "gap", "violation", "kind", "seconds")
@@ -93,7 +93,7 @@ def is_demo(report: dict[str, Any]) -> bool:
 def check_flat(folder: Path) -> None:
     """Raise unless a training without ``--progressive`` can begin in the folder, or was begun there."""
     _check_folder(folder)
-    begun = (folder / CHECKPOINT).exists() and not (folder / "report.json").exists()
+    begun = not (folder / "report.json").exists() and any((folder / name).exists() for name in (CHECKPOINT, HISTORY))
     if folder.is_dir() and not begun and any(not path.name.endswith(".part") for path in folder.iterdir()):
         raise ValueError(f"{folder} is not empty and holds no training of this kind: choose another folder for --out.")
 

@@ -173,6 +173,8 @@ def _descend(
     out.mkdir(parents=True, exist_ok=True)
     path, progress = out / CHECKPOINT, sys.stderr.isatty()
     done = train(G, D, rows - centre, objective=objective, checkpoint=path, progress=progress, **how)
+    if not done.history:
+        raise KeyboardInterrupt  # before there was anything to show
     with torch.no_grad():
         latents = torch.randn(SHOWN, G.latent_dim, generator=torch.Generator().manual_seed(how["rng"]))
         drawn = G(latents).numpy() + centre
@@ -252,8 +254,10 @@ def _rows(data: str, size: int | None) -> tuple[NDArray[np.float32], tuple[int, 
 
 def _write(out: Path, drawn: NDArray[Any], shape: tuple[int, ...], history: list[dict[str, float]]) -> None:
     """History and samples."""
+    from convexgan.cli.runs import HISTORY
+
     with phase("writing"):
-        write_text(out / "history.json", to_json(history))
+        write_text(out / HISTORY, to_json(history))
         if shape:
             pictures = np.clip((drawn + 1) * 127.5, 0, 255).round().astype(np.uint8).reshape(-1, *shape)
             write_rows(out / "samples.npy", pictures)
