@@ -83,6 +83,13 @@ def write_npz(path: PathLike, arrays: dict[str, Any]) -> None:
     write_bytes(path, buffer.getvalue())
 
 
+def unreadable(error: BaseException) -> str:
+    """Why numpy does not read a file, without its advice to trust pickles."""
+    if "Object arrays" in str(error) or "Python objects" in str(error):
+        return "it holds pickled objects, not numbers"
+    return "its content is of another kind" if "pickle" in str(error) else str(error)
+
+
 @contextmanager
 def open_npz(path: PathLike) -> Iterator[NpzFile]:
     """The opened .npz file, pickles refused; a clear error if it is something else, or damaged where it is read."""
@@ -90,7 +97,7 @@ def open_npz(path: PathLike) -> Iterator[NpzFile]:
         try:
             file = np.load(stream, allow_pickle=False)
         except (ValueError, OSError, *DAMAGE) as error:
-            raise ValueError(f"{path} is not a readable .npz file ({error}).") from None
+            raise ValueError(f"{path} is not a readable .npz file ({unreadable(error)}).") from None
         if not isinstance(file, NpzFile):
             raise ValueError(f"{path} is a single array, an .npz file was expected.")
         claimed = sum(info.file_size for info in file.zip.infolist()) if file.zip else 0

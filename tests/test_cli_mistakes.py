@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import re
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import typer
 
 import convexgan as cg
 from convexgan.arrangements.search import Search
-from convexgan.cli import growing, models
+from convexgan.cli import app, growing, models
 from convexgan.progressive import ProgressiveConvexGAN
 from tests.test_cli import refused, run
 
@@ -270,3 +274,96 @@ def test_an_interrupted_training_ends_with_130_and_goes_on(good: Path, monkeypat
     for folder in ("t", "early"):
         run(*call, folder)
         assert Path(folder, "samples.npy").read_bytes() == Path("whole/samples.npy").read_bytes()
+
+
+# -- what is said --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def strange(good: Path) -> None:
+    """Files that are not what they are taken for."""
+    np.save("words.npy", np.array([["a", "b"], ["c", "d"]]))
+    np.save("pickled.npy", np.array([[{}]], dtype=object), allow_pickle=True)
+    np.savez("pickled.npz", X=np.array([[{}]], dtype=object))
+    Path("outfile").write_text("mine")
+    run("solve", "X.npy", "--gaussian", 3, "--beta", 1, "--certificate", "cert.json")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["verify", "X.npy", "cert.json"], "X.npy is not a convexgan certificate: pass the .json first, then the data"),
+        (["verify", "text.npy", "X.npy"], "text.npy is not a convexgan certificate of version 1"),
+        (["train", "words.npy", "--beta", 1, "--out", "t"], "words.npy must hold real numbers"),
+        (["fit", "outfile", "--out", "r"], "outfile is a file: pass the folder that holds it, '/"),
+        (["ipm", "X.npy", "pickled.npy"], "pickled.npy is not a readable .npy file (it holds pickled objects, not"),
+        (["ipm", "X.npy", "pickled.npz"], "pickled.npz cannot be read (it holds pickled objects, not numbers)"),
+        (["ipm", "X.npy", "text.npy"], "text.npy is not a readable .npy file (its content is of another kind)"),
+        (["fit", "pickled.npy", "--out", "r"], "pickled.npy cannot be read (it holds pickled objects, not numbers)"),
+        (["fit", "text.npy", "--out", "r"], "text.npy cannot be read (its content is of another kind)"),
+        (["fit", "few.npy", "--out", "r", "--memory", "1KB"], "--memory must be at least 0.42 GB, got 1e-06 GB"),
+        (["solve", "X.npy", "--beta", 1], "pass Z.npy, --gaussian K, or --generator free or mixture."),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) else "",
+)
+def test_errors_name_the_file_and_the_repair(strange: None, arguments: list[object], words: str) -> None:
+    said = refused(*arguments)
+    assert words in said and "allow_pickle" not in said
+
+
+def test_a_training_is_not_taken_for_a_model_nor_continued_with_other_options(good: Path) -> None:
+    call = ["train", "few.npy", "--beta", 1, "--steps", 1, "--out", "t"]
+    run(*call)
+    assert "checkpoint t/checkpoint.safetensors is of" in refused(*call, "--latent-dim", 5)
+    assert "checkpoint t/checkpoint.safetensors is of other players" in refused(*call, "--width", 5)
+    warm = ["train", "few.npy", "--progressive", "--warm-start", "t", "--out", "r"]
+    for use in (["sample", "t", "--out", "a.png"], ["evaluate", "t", "few.npy"], ["verify", "t", "few.npy"], warm):
+        said = refused(*use)
+        assert "t is a training without --progressive: it holds no model of pictures, but samples.npy." in said
+
+
+def test_a_folder_that_may_not_be_written_needs_another_cache(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from PIL import Image
+
+    os.mkdir("photos")
+    for i, picture in enumerate(np.load("few.npy")[:12]):
+        Image.fromarray(picture).save(f"photos/{i:02}.png")
+    make = Path.mkdir
+
+    def mkdir(path: Path, *how: Any, **other: Any) -> None:
+        if path.is_relative_to(good):  # root may write anywhere
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        make(path, *how, **other)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    metrics = ["evaluate", good, "few.npy", "--metrics", "frechet", "--extractor", "pixels=4", "--resamples", 2]
+    for call in (["evaluate", good, "photos"], ["verify", good, "photos"], metrics):
+        assert "good/cache cannot be written: pass another folder with --cache." in refused(*call)
+    run(*metrics, "--cache", "kept")
+
+
+def test_what_is_printed_last_can_be_pasted(good: Path) -> None:
+    said = run("fit", "few.npy", "--out", "my run").stdout.splitlines()[-1]
+    assert "`convexgan sample 'my run' -n 16 --out new.png` draws more" in said
+
+
+def test_one_picture_is_one(good: Path) -> None:
+    done = run("evaluate", good, "few.npy", "--resamples", 2)
+    assert "few: 30 grey pictures of 8 x 8 pixels" in done.stderr
+    np.save("one.npy", np.load("few.npy")[:1])
+    assert "one: 1 grey picture of 8 x 8 pixels" in run("evaluate", good, "one.npy", "--resamples", 2).stderr
+
+
+def texts(command: Any) -> Iterator[str]:
+    """Every help text of a command, and of those in it."""
+    yield command.help or ""
+    yield from (getattr(parameter, "help", None) or "" for parameter in command.params)
+    for inner in getattr(command, "commands", {}).values():
+        yield from texts(inner)
+
+
+def test_no_help_loses_words_in_brackets_that_rich_takes_for_markup() -> None:
+    every = [text for text in texts(typer.main.get_command(app)) if text]
+    assert len(every) > 100
+    lost = {found for text in every for found in re.findall(r"(?<!\\)\[[a-z#/@][^\[\]]*\]", text)}
+    assert lost == {"[bold]", "[/bold]"}

@@ -18,7 +18,7 @@ FILES = {
     "generated.png": "new pictures",
     "stages.png": "each column: one new picture at every resolution",
     "spectrum.png": "eigenvalues and beta at each stage",
-    "certificates.txt": "the first table below",
+    "certificates.txt": "the table of its stages",
     "certificates": "each certificate, with the evidence to recompute it",
     "model.npz": "the model: convexgan sample, convexgan evaluate",
     "report.json": "all numbers",

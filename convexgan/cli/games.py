@@ -57,7 +57,7 @@ def solve(
     latent = cg.GaussianLatent(gaussian) if gaussian is not None else None if z is None else read_sample(z)
     relu = discriminator == "relu"
     if latent is None and generator not in ("free", "mixture"):
-        raise ValueError("the latents are missing: pass Z.npy, --gaussian K, or --generator free.")
+        raise ValueError("the latents are missing: pass Z.npy, --gaussian K, or --generator free or mixture.")
     biased: dict[str, cg.generators.GeneratorClass] = {
         "linear": cg.generators.Linear(bias=True),
         "relu": cg.generators.TwoLayerReLU(bias=True),

@@ -32,6 +32,7 @@ from convexgan.cli.pictures import (
     check_size,
     decoded,
     locate,
+    writable,
 )
 from convexgan.datasets import Cache, ImageSet
 from convexgan.discrepancy import HeldOut
@@ -413,7 +414,7 @@ def quality(
     from convexgan.metrics import evaluate as compare
 
     drawn, how = Drawn(model, len(pictures), seed), {"resamples": resamples, "rng": seed}
-    with phase("measuring new pictures"):
+    with phase("measuring new pictures"), writable(cache):
         return compare(pictures, drawn, metrics.split(","), extractor, keep=cache, **how)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -75,8 +78,21 @@ def decoded(
         with phases("reading pictures", len(found)) as advance:
             options: dict[str, Any] = {"color": color, "crop": crop, "strict": strict, "workers": workers}
             edge = DEFAULT_SIZE if size is None else size
-            return announce(build_cache(found, cache, edge, advance=advance, **options))
+            with writable(cache):
+                return announce(build_cache(found, cache, edge, advance=advance, **options))
     return announce(found)
+
+
+@contextmanager
+def writable(cache: Path) -> Iterator[None]:
+    """Name the option where the cache is in a folder that may not be written."""
+    try:
+        yield
+    except OSError as error:
+        inside = error.filename is not None and Path(error.filename).is_relative_to(cache)
+        if not inside or error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        raise PermissionError(f"{cache} cannot be written: pass another folder with --cache.") from None
 
 
 def read_images(data: str, size: int | None, crop: str = "center") -> ImageSet:

@@ -10,7 +10,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from convexgan._checks import check_choice, check_count
+from convexgan._checks import as_rows, check_choice, check_count
 from convexgan.canonical import check_budget
 from convexgan.cli.arrays import read_rows, write_rows, write_text
 from convexgan.cli.console import Json, Seed, note, number, phase, print_json, print_table, result, to_json
@@ -247,7 +247,7 @@ def _rows(data: str, size: int | None) -> tuple[NDArray[np.float32], tuple[int, 
     if path.suffix.lower() == ".npy" and path.is_file():
         found = read_rows(path)
         if found.ndim == 2:
-            return found.astype(np.float32), ()
+            return as_rows(found, str(path)).astype(np.float32), ()
     images = read_images(data, size).images
     return images.reshape(len(images), -1).astype(np.float32) / 127.5 - 1, images.shape[1:]
 
