@@ -19,7 +19,7 @@ import typer
 
 import convexgan as cg
 from convexgan.arrangements.search import Search
-from convexgan.cli import app, growing, models
+from convexgan.cli import app, models
 from convexgan.progressive import ProgressiveConvexGAN
 from tests.test_cli import refused, run
 
@@ -63,6 +63,8 @@ def content(folder: Path) -> dict[str, bytes]:
         (["few.npy", "--betas", "1,-1"], "betas"),
         (["few.npy", "--coupling", "foo"], "coupling"),
         (["few.npy", "--latents", "foo"], "latents"),
+        (["few.npy", "--latents", "single"], "rank 29 at size 8 exceeds 16, that of the stage before"),
+        (["few.npy", "--latents", "single", "--latent-dim", "5", "--ranks", "6,6"], "rank 6 at size 4 exceeds 5"),
         (["few.npy", "--size", "12"], "--size 12 is not 4, 8, 16"),
         (["few.npy", "--count", "0"], "--count must be"),
         (["nowhere", "--size", "8"], "not found"),
@@ -177,15 +179,13 @@ def test_sizes_that_no_stage_has_are_refused_before_pictures_are_decoded(
     os.mkdir("photos")
     for i, picture in enumerate(np.load("few.npy")[:12]):
         Image.fromarray(picture).save(f"photos/{i:02}.png")
-    for room in (models, growing):
-        monkeypatch.setattr(room, "decoded", lambda *_, **__: pytest.fail("decoded"))
+    monkeypatch.setattr("convexgan.cli.pictures.build_cache", lambda *_, **__: pytest.fail("decoded"))
     for command in (["fit", "photos"], ["train", "photos", "--progressive"]):
         said = refused(*command, "--size", size, "--out", f"{command[0]}-run")
         assert f"--size {size} is not 4, 8, 16, ...: pass --size {8 if size else 4} say" in said
     np.save("odd.npy", np.zeros((9, 12, 12), np.uint8))
-    assert "odd.npy: the pictures' size 12 is not 4, 8, 16, ...: pass --size 8" in refused(
-        "fit", "odd.npy", "--out", "r"
-    )
+    for call in (["fit", "odd.npy", "--out", "r"], ["train", "odd.npy", "--progressive", "--out", "grown"]):
+        assert "odd.npy: the pictures' size 12 is not 4, 8, 16, ...: pass --size 8" in refused(*call)
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,8 @@ def grow_run(out: Path, about: dict[str, Any], batch: int, every: int, progress:
     """
     use, start = about["settings"], about["warm_start"]
     objective = _objective(use)
+    if start is None:
+        check_size(about["size"])
     model = None if start is None else _closed_form(Path(start), about["size"])
     chosen = Selection() if start is None else selection_of(Path(start))
     about |= {"selection": asdict(chosen), "every": every}
@@ -161,9 +163,11 @@ def grow_run(out: Path, about: dict[str, Any], batch: int, every: int, progress:
         return report
     torch.manual_seed(use["seed"])
     size = about["size"] if model is None else model.stages_[-1].size
-    found, phases = locate(about["data"], check_size(size), chosen), Phases()
+    found, phases = locate(about["data"], size, chosen), Phases()
     pictures = decoded(found, size, chosen.crop, out / "cache", phases, workers=os.cpu_count() or 1)
     images = pictures.images if isinstance(pictures, ImageSet) else pictures
+    if model is None:
+        check_size(pictures.shape[0], f"{about['data']}: the pictures' size")
     generator = _generator(model, pictures, use["width"])
     extractor = use["extractor"] or f"pixels={min(16, generator.sizes[-1])}"
     watch = Watch(out, images, extractor, use["seed"], generator.sizes, use["steps"])

@@ -116,7 +116,9 @@ def fit(
     edge = DEFAULT_SIZE if size is None else size
     shape = found.shape if isinstance(found, ImageSet) else (edge, edge, 3)
     check_size(shape[0], f"{data}: the pictures' size")
-    ProgressiveConvexGAN(**settings).plan(len(found), shape)
+    sizes, levels = ProgressiveConvexGAN(**settings).plan(len(found), shape)
+    if latents == "single":
+        _check_single(sizes, [rank for rank, _ in levels], latent_dim)
     report = prepare(out, about, resume=resume)
     if report is None:
         many = min(os.cpu_count() or 1, max(1, (limit - DECODER) // DECODER)) if workers is None else workers
@@ -127,6 +129,16 @@ def fit(
         print_json(report)
     else:
         _print_fit(out, report)
+
+
+def _check_single(sizes: list[int], ranks: list[int | None], latent_dim: int) -> None:
+    """Raise if a stage would have a higher rank than the one before: noise enters at the first only."""
+    for size, rank, before in zip(sizes, ranks, [latent_dim, *ranks[:-1]], strict=True):
+        if rank is not None and before is not None and rank > before:
+            raise ValueError(
+                f"--latents single: rank {rank} at size {size} exceeds {before}, that of the stage before (first, of "
+                "--latent-dim): pass --ranks that do not grow."
+            )
 
 
 def _fitted(
