@@ -47,6 +47,7 @@ from convexgan.torch.pictures import as_bytes
 
 MEASURED = 2000  # pictures that are compared with as many real ones, at most
 SHOWN = 36
+PARTS = ("checkpoints", "samples")  # folders of a training
 STEEPNESS = 10.0  # the weight of the gradient penalty: Gulrajani et al., 2017, arXiv 1704.00028, section 4
 LOSSES = ("relativistic", "wasserstein")
 COLUMNS = ("size", "step", "steps", "frechet", "low", "high", "floor")
@@ -155,9 +156,9 @@ def grow_run(out: Path, about: dict[str, Any], batch: int, every: int, progress:
     chosen = Selection() if start is None else selection_of(Path(start))
     about |= {"selection": asdict(chosen), "every": every}
     anew = _barely_begun(out)
-    report = prepare(out, about, resume=not anew, parts=("checkpoints", "samples"))
+    report = prepare(out, about, resume=not anew, parts=PARTS)
     if anew:
-        begin(out, about)
+        begin(out, about, PARTS)
     if report is not None:
         note(f"{out} is complete already; for more steps, take another folder")
         return report
@@ -167,7 +168,7 @@ def grow_run(out: Path, about: dict[str, Any], batch: int, every: int, progress:
     pictures = decoded(found, size, chosen.crop, out / "cache", phases, workers=os.cpu_count() or 1)
     images = pictures.images if isinstance(pictures, ImageSet) else pictures
     if model is None:
-        check_size(pictures.shape[0], f"{about['data']}: the pictures' size")
+        check_size(pictures.shape[0], f"{pictures.name}: the pictures' size")
     generator = _generator(model, pictures, use["width"])
     extractor = use["extractor"] or f"pixels={min(16, generator.sizes[-1])}"
     watch = Watch(out, images, extractor, use["seed"], generator.sizes, use["steps"])

@@ -34,7 +34,7 @@ from convexgan.cli.pictures import (
     locate,
     writable,
 )
-from convexgan.datasets import Cache, ImageSet
+from convexgan.datasets import Cache, ImageSet, Listing
 from convexgan.discrepancy import HeldOut
 
 if TYPE_CHECKING:
@@ -86,7 +86,6 @@ def fit(
     Stages can be checked later: convexgan verify run faces/
     """
     from convexgan.cli.runs import prepare
-    from convexgan.progressive import ProgressiveConvexGAN
     from convexgan.progressive.device import check_device
     from convexgan.progressive.streaming import BASE_BYTES
 
@@ -112,13 +111,7 @@ def fit(
         raise ValueError(f"--memory must be at least {BASE_BYTES / 1e9:.2g} GB, got {limit / 1e9:.2g} GB.")
     about = {"data": data, "size": size, "selection": asdict(chosen), "settings": settings, "memory": asked}
     found = locate(data, check_size(size), chosen)
-    # the same: of those to be decoded no more than their most is known
-    edge = DEFAULT_SIZE if size is None else size
-    shape = found.shape if isinstance(found, ImageSet) else (edge, edge, 3)
-    check_size(shape[0], f"{data}: the pictures' size")
-    sizes, levels = ProgressiveConvexGAN(**settings).plan(len(found), shape)
-    if latents == "single":
-        _check_single(sizes, [rank for rank, _ in levels], latent_dim)
+    _check_plan(found, size, settings)
     report = prepare(out, about, resume=resume)
     if report is None:
         many = min(os.cpu_count() or 1, max(1, (limit - DECODER) // DECODER)) if workers is None else workers
@@ -131,9 +124,18 @@ def fit(
         _print_fit(out, report)
 
 
-def _check_single(sizes: list[int], ranks: list[int | None], latent_dim: int) -> None:
-    """Raise if a stage would have a higher rank than the one before: noise enters at the first only."""
-    for size, rank, before in zip(sizes, ranks, [latent_dim, *ranks[:-1]], strict=True):
+def _check_plan(found: ImageSet | Listing, size: int | None, settings: dict[str, Any]) -> None:
+    """Raise if the settings do not suit the pictures; those to be decoded are as many, in colour, at most."""
+    from convexgan.progressive import ProgressiveConvexGAN
+
+    edge = DEFAULT_SIZE if size is None else size
+    shape = found.shape if isinstance(found, ImageSet) else (edge, edge, 3)
+    check_size(shape[0], f"{found.name}: the pictures' size")
+    sizes, levels = ProgressiveConvexGAN(**settings).plan(len(found), shape)
+    if settings["latents"] != "single":
+        return
+    ranks = [rank for rank, _ in levels]
+    for size, rank, before in zip(sizes, ranks, [settings["latent_dim"], *ranks[:-1]], strict=True):
         if rank is not None and before is not None and rank > before:
             raise ValueError(
                 f"--latents single: rank {rank} at size {size} exceeds {before}, that of the stage before (first, of "

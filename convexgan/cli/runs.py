@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 FORMAT = "convexgan run"
 LARGEST = 512 * 2**20  # bytes of moments written for one stage
+PARTS = ("certificates", "stages")  # folders of a closed form
 CHECKPOINT, HISTORY = "checkpoint.safetensors", "history.json"  # of `convexgan train` without --progressive
 SHEETS = ("samples.png", "real.png", "generated.png", "stages.png", "spectrum.png")
 RESULTS = ("model.npz", "certificates.txt", *SHEETS, "history.csv", "generator.safetensors")
@@ -37,7 +38,7 @@ COLUMNS = ("size", "rank", "beta", "value", "bound", "gap", "violation", "kind",
 
 
 def prepare(
-    folder: Path, about: dict[str, Any], *, resume: bool = False, parts: tuple[str, ...] = ("certificates", "stages")
+    folder: Path, about: dict[str, Any], *, resume: bool = False, parts: tuple[str, ...] = PARTS
 ) -> dict[str, Any] | None:
     """Make the folder ready for a run; the report of a complete one that need not be done again.
 
@@ -61,14 +62,14 @@ def prepare(
             kind = "a training" if is_training(folder) else "a closed form"
             raise ValueError(f"{folder} holds {kind}, which would be lost: choose another folder for --out.")
         return _resumed(folder, about, earlier) if resume else None
-    for part in parts:
-        (folder / part).mkdir(parents=True, exist_ok=True)
-    begin(folder, about)
+    begin(folder, about, parts)
     return None
 
 
-def begin(folder: Path, about: dict[str, Any]) -> None:
+def begin(folder: Path, about: dict[str, Any], parts: tuple[str, ...] = PARTS) -> None:
     """Mark the prepared folder as an unfinished run, and remove what an earlier one left but for cached pictures."""
+    for part in parts:
+        (folder / part).mkdir(parents=True, exist_ok=True)
     # until the run is complete; an interrupted one can so be resumed, or written again
     write_text(folder / "report.json", to_json({"format": FORMAT, "version": 1, "state": "unfinished", "about": about}))
     for name in RESULTS:
