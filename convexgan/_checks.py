@@ -167,8 +167,8 @@ def is_exhausted(error: BaseException) -> bool:
 
 def check_bytes(value: Any, name: str) -> int:
     """A number of bytes, from an integer or from text like "2GB" (10^9) or "512MiB" (2^20)."""
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([kMGT]?)(i?)B?", str(value))
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([kKMGT]?)(i?)B?", str(value))
     if isinstance(value, (bool, float)) or found is None:
         raise ValueError(f"{name} must be a number of bytes or text like '2GB' or '512MiB', got {value!r}.")
     number, prefix, binary = found.groups()
-    return int(float(number) * (1024 if binary else 1000) ** " kMGT".index(prefix or " "))
+    return int(float(number) * (1024 if binary else 1000) ** " KMGT".index(prefix.upper() or " "))

@@ -43,8 +43,7 @@ def write_bytes(path: PathLike, content: bytes) -> None:
     A full disk or the like raises an OSError that names the target.
     """
     target = Path(path)
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"the folder {target.parent} of {target.name} does not exist: create it first.")
+    check_target(target)
     neighbour = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with neighbour.open("wb") as file:
@@ -58,6 +57,15 @@ def write_bytes(path: PathLike, content: bytes) -> None:
         raise OSError(error.errno, error.strerror, str(target)) from None  # a failed write names no file
     finally:
         neighbour.unlink(missing_ok=True)
+
+
+def check_target(*paths: Path | None) -> None:
+    """Raise unless files can be made at the paths: before the work whose results are written there."""
+    for path in paths:
+        if path is not None and not path.parent.is_dir():
+            raise FileNotFoundError(f"the folder {path.parent} of {path.name} does not exist: create it first.")
+        if path is not None and path.is_dir():
+            raise IsADirectoryError(f"{path} is a folder: name a file in it.")
 
 
 def remove_unfinished(folder: Path) -> None:
@@ -75,6 +83,13 @@ def write_npz(path: PathLike, arrays: dict[str, Any]) -> None:
     write_bytes(path, buffer.getvalue())
 
 
+def unreadable(error: BaseException) -> str:
+    """Why numpy does not read a file, without its advice to trust pickles."""
+    if "Object arrays" in str(error) or "Python objects" in str(error):
+        return "it holds pickled objects, not numbers"
+    return "its content is of another kind" if "pickle" in str(error) else str(error)
+
+
 @contextmanager
 def open_npz(path: PathLike) -> Iterator[NpzFile]:
     """The opened .npz file, pickles refused; a clear error if it is something else, or damaged where it is read."""
@@ -84,7 +99,7 @@ def open_npz(path: PathLike) -> Iterator[NpzFile]:
         try:
             file = np.load(stream, allow_pickle=False)
         except (ValueError, OSError, *DAMAGE) as error:
-            raise ValueError(f"{path} is not a readable .npz file ({error}).") from None
+            raise ValueError(f"{path} is not a readable .npz file ({unreadable(error)}).") from None
         if not isinstance(file, NpzFile):
             raise ValueError(f"{path} is a single array, an .npz file was expected.")
         claimed = sum(info.file_size for info in file.zip.infolist()) if file.zip else 0

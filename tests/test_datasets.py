@@ -200,7 +200,7 @@ def test_a_broken_file_is_named_and_skipped_or_refused(tmp_path, kind):
     assert [skipped.path for skipped in pictures.skipped] == [broken]
     assert REASONS[kind] in pictures.skipped[0].reason
     assert pictures.skipped[0].reason
-    assert "1 files skipped" in str(pictures)
+    assert "1 file skipped" in str(pictures)
     with pytest.raises(ValueError, match=broken.name):
         datasets.read_folder(tmp_path, 8, strict=True)
 

@@ -136,7 +136,7 @@ def test_resuming_another_run_is_refused_and_none_is_started(photos, tmp_path):
         "fit", photos, "--out", out, "--size", 16, "--ranks", "8,9,9", "--resume"
     )
     assert "was started with memory" in error("fit", photos, "--out", out, *OPTIONS, "--memory", "3GB", "--resume")
-    assert "was started with selection" in error("fit", photos, "--out", out, *OPTIONS, "--count", 9, "--resume")
+    assert "was started with selection" in error("fit", photos, "--out", out, *OPTIONS, "--count", 40, "--resume")
     assert (out / "report.json").read_text() == before
 
 

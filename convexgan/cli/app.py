@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +22,11 @@ from convexgan.exceptions import ConvexGANError
 
 FAILED, INTERRUPTED = 2, 130
 EXPECTED = (ValueError, OSError, ConvexGANError, ModuleNotFoundError, MemoryError)
+GO_ON = {
+    "fit": "the same call with --resume goes on",
+    "train": "the same call goes on",
+    "study": "the same call goes on",
+}
 LESS = {  # what to do where memory is not enough
     "fit": "pass a lower --memory or --size; or free some, or leave --device out, and go on with --resume",
     "sample": "draw fewer with -n",
@@ -30,22 +39,50 @@ class Commands(typer.core.TyperGroup):
     """Commands whose foreseen errors become one line and an exit code, never a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; 2 after an error of the package or the system, 130 after Ctrl-C."""
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            raise  # the reader of a pipe left: nobody is there to be told
-        except (*EXPECTED, RuntimeError) as error:
-            if is_exhausted(error):
-                note(f"error: {_less(error, LESS.get(ctx.invoked_subcommand, 'pass less data'))}")
-            elif isinstance(error, EXPECTED):
-                note(f"error: {_sentence(error)}")
-            else:
-                raise
-            raise typer.Exit(FAILED) from None
-        except KeyboardInterrupt:
-            note("interrupted")
-            raise typer.Exit(INTERRUPTED) from None
+        """Run the command; 2 after an error of the package or the system, 130 after Ctrl-C, answered or not."""
+        with _interrupts() as seen:
+            try:
+                answer = super().invoke(ctx)
+            except BrokenPipeError:
+                raise  # the reader of a pipe left: nobody is there to be told
+            except typer.Exit:
+                if not seen:  # a referee that was interrupted has not found that a claim is wrong
+                    raise
+            except (*EXPECTED, RuntimeError) as error:
+                if is_exhausted(error):
+                    note(f"error: {_less(error, LESS.get(ctx.invoked_subcommand, 'pass less data'))}")
+                elif isinstance(error, EXPECTED):
+                    note(f"error: {_sentence(error)}")
+                else:
+                    raise
+                raise typer.Exit(INTERRUPTED if seen else FAILED) from None
+            except KeyboardInterrupt:
+                how = GO_ON.get(ctx.invoked_subcommand)
+                note(f"interrupted{f': {how}' if how else ''}")
+                raise typer.Exit(INTERRUPTED) from None
+        if seen:
+            note(f"interrupted: {GO_ON.get(ctx.invoked_subcommand, 'the answer is what was found by then')}")
+            raise typer.Exit(INTERRUPTED)
+        return answer
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Ctrl-C as it happens: searches end with it and return what they have found, as if a limit had been reached."""
+    seen: list[int] = []
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # ignored, or somebody else's
+        yield seen
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        seen.append(number)
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _sentence(error: BaseException) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._files import DAMAGE, open_npz, write_bytes
+from convexgan._files import DAMAGE, open_npz, unreadable, write_bytes
 from convexgan.moments import Moments
 
 
@@ -19,11 +19,15 @@ def read_rows(path: Path) -> NDArray[Any]:
         with open_npz(path) as file:
             if len(file.files) != 1:
                 raise ValueError(f"{path} holds {len(file.files)} arrays: save the rows alone with numpy.save.")
-            return np.asarray(file[file.files[0]])
+            try:
+                return np.asarray(file[file.files[0]])
+            except ValueError as error:
+                raise ValueError(f"{path} cannot be read ({unreadable(error)}): save numbers in it.") from None
     try:
         rows = np.load(path, allow_pickle=False)
     except (ValueError, TypeError, *DAMAGE) as error:
-        raise ValueError(f"{path} is not a readable .npy file ({error}): save the rows with numpy.save.") from None
+        reason = unreadable(error)
+        raise ValueError(f"{path} is not a readable .npy file ({reason}): save numbers with numpy.save.") from None
     return np.asarray(rows)
 
 

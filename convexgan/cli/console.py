@@ -26,9 +26,16 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from convexgan._checks import check_count
+
 PIPE_WIDTH = 160  # columns where no terminal says how many it has
 
-Seed = Annotated[int, typer.Option(help="Seed of everything drawn at random.")]
+
+def _check_seed(seed: int) -> int:
+    return check_count(seed, "--seed", 0)
+
+
+Seed = Annotated[int, typer.Option(callback=_check_seed, help="Seed of everything drawn at random.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from convexgan.cli.console import Json, Seed, note, phase, print_json, print_table, result
 from convexgan.cli.models import EVALUATION, evaluation, evaluation_rows, save_sheet, save_stages
-from convexgan.cli.pictures import demo_images, split
+from convexgan.cli.pictures import check_size, demo_images, split
 
 FILES = {
     "real.png": "pictures it was fitted to",
     "generated.png": "new pictures",
     "stages.png": "each column: one new picture at every resolution",
     "spectrum.png": "eigenvalues and beta at each stage",
-    "certificates.txt": "the first table below",
+    "certificates.txt": "the table of its stages",
     "certificates": "each certificate, with the evidence to recompute it",
     "model.npz": "the model: convexgan sample, convexgan evaluate",
     "report.json": "all numbers",
@@ -36,13 +36,16 @@ def demo(
 
     Example: convexgan demo --data digits --out digits-demo
     """
-    from convexgan.cli.runs import COLUMNS, fit_run, prepare, stage_rows, write_report
+    from convexgan.cli.runs import COLUMNS, begin, fit_run, prepare, stage_rows, write_report
 
+    check_size(size)
     pictures = demo_images(data, size)
+    check_size(pictures.shape[0], f"{pictures.name}: the pictures' size")
     fitted, unseen = split(pictures.images, seed)
     note(f"{len(fitted)} pictures to fit, {len(unseen)} held out, split at random")
     about = {"data": pictures.name, "settings": {"random_state": seed}}
     prepare(out, about)
+    begin(out, about)
     model, stages = fit_run(out, fitted, {"random_state": seed})
     with phase("evaluating on held-out pictures"):
         held_out = evaluation(model, model.held_out(unseen, rng=seed))

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from convexgan._files import check_target
 from convexgan.certificate import NUMBERS, Certificate
 from convexgan.cli.arrays import read_sample, write_text
 from convexgan.cli.console import Json, Seed, note, number, phase, print_json, result
@@ -50,12 +51,13 @@ def solve(
     """
     import convexgan as cg
 
+    check_target(out, certificate)
     if z is not None and gaussian is not None:
         raise ValueError("Z.npy and --gaussian both give the latents: leave one of them out.")
     latent = cg.GaussianLatent(gaussian) if gaussian is not None else None if z is None else read_sample(z)
     relu = discriminator == "relu"
     if latent is None and generator not in ("free", "mixture"):
-        raise ValueError("the latents are missing: pass Z.npy, --gaussian K, or --generator free.")
+        raise ValueError("the latents are missing: pass Z.npy, --gaussian K, or --generator free or mixture.")
     biased: dict[str, cg.generators.GeneratorClass] = {
         "linear": cg.generators.Linear(bias=True),
         "relu": cg.generators.TwoLayerReLU(bias=True),

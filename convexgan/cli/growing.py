@@ -22,8 +22,8 @@ from convexgan._checks import check_choice
 from convexgan._files import write_bytes
 from convexgan.cli.console import Phases, note
 from convexgan.cli.models import save_sheet
-from convexgan.cli.pictures import Selection, decoded, locate
-from convexgan.cli.runs import is_training, load_model, prepare, read_report, selection_of, write_report
+from convexgan.cli.pictures import Selection, check_size, decoded, locate
+from convexgan.cli.runs import begin, is_training, load_model, prepare, read_report, selection_of, write_report
 from convexgan.datasets import Cache, ImageSet
 from convexgan.metrics import Features, features
 from convexgan.metrics.blocks import Bootstrap
@@ -47,6 +47,7 @@ from convexgan.torch.pictures import as_bytes
 
 MEASURED = 2000  # pictures that are compared with as many real ones, at most
 SHOWN = 36
+PARTS = ("checkpoints", "samples")  # folders of a training
 STEEPNESS = 10.0  # the weight of the gradient penalty: Gulrajani et al., 2017, arXiv 1704.00028, section 4
 LOSSES = ("relativistic", "wasserstein")
 COLUMNS = ("size", "step", "steps", "frechet", "low", "high", "floor")
@@ -149,14 +150,15 @@ def grow_run(out: Path, about: dict[str, Any], batch: int, every: int, progress:
     """
     use, start = about["settings"], about["warm_start"]
     objective = _objective(use)
+    if start is None:
+        check_size(about["size"])
     model = None if start is None else _closed_form(Path(start), about["size"])
     chosen = Selection() if start is None else selection_of(Path(start))
     about |= {"selection": asdict(chosen), "every": every}
     anew = _barely_begun(out)
-    report = prepare(out, about, resume=not anew, parts=("checkpoints", "samples"))
+    report = prepare(out, about, resume=not anew, parts=PARTS)
     if anew:
-        for name in ("history.csv", "generator.safetensors"):
-            (out / name).unlink(missing_ok=True)
+        begin(out, about, PARTS)
     if report is not None:
         note(f"{out} is complete already; for more steps, take another folder")
         return report
@@ -165,6 +167,8 @@ def grow_run(out: Path, about: dict[str, Any], batch: int, every: int, progress:
     found, phases = locate(about["data"], size, chosen), Phases()
     pictures = decoded(found, size, chosen.crop, out / "cache", phases, workers=os.cpu_count() or 1)
     images = pictures.images if isinstance(pictures, ImageSet) else pictures
+    if model is None:
+        check_size(pictures.shape[0], f"{pictures.name}: the pictures' size")
     generator = _generator(model, pictures, use["width"])
     extractor = use["extractor"] or f"pixels={min(16, generator.sizes[-1])}"
     watch = Watch(out, images, extractor, use["seed"], generator.sizes, use["steps"])

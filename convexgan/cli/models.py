@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -18,11 +19,22 @@ from numpy.typing import NDArray
 
 from convexgan import __version__
 from convexgan._checks import check_bytes, check_count, physical_memory
-from convexgan._files import write_npz
+from convexgan._files import check_target, write_npz
 from convexgan.cli.arrays import write_rows, write_text
 from convexgan.cli.console import Json, Phases, Seed, number, phase, print_json, print_table, result, to_json
-from convexgan.cli.pictures import CacheFolder, Data, Memory, Selection, Size, decoded, locate
-from convexgan.datasets import Cache, ImageSet
+from convexgan.cli.pictures import (
+    DEFAULT_SIZE,
+    CacheFolder,
+    Data,
+    Memory,
+    Selection,
+    Size,
+    check_size,
+    decoded,
+    locate,
+    writable,
+)
+from convexgan.datasets import Cache, ImageSet, Listing
 from convexgan.discrepancy import HeldOut
 
 if TYPE_CHECKING:
@@ -90,40 +102,74 @@ def fit(
     phases = Phases()
     if device is not None:
         check_device(device)  # before pictures are read, which may take long
+    if count is not None:
+        check_count(count, "--count")
     chosen = Selection(tuple(having or ()), tuple(lacking or ()), split, count, crop)
-    limit = physical_memory() // 2 if memory is None else check_bytes(memory, "--memory")
+    asked = None if memory is None else check_bytes(memory, "--memory")
+    limit = physical_memory() // 2 if asked is None else asked
     if limit < BASE_BYTES:  # here, before pictures are decoded
         raise ValueError(f"--memory must be at least {BASE_BYTES / 1e9:.2g} GB, got {limit / 1e9:.2g} GB.")
-    about = {"data": data, "size": size, "selection": asdict(chosen), "settings": settings, "memory": limit}
-    found = locate(data, size, chosen)
+    about = {"data": data, "size": size, "selection": asdict(chosen), "settings": settings, "memory": asked}
+    found = locate(data, check_size(size), chosen)
+    _check_plan(found, size, settings)
     report = prepare(out, about, resume=resume)
     if report is None:
         many = min(os.cpu_count() or 1, max(1, (limit - DECODER) // DECODER)) if workers is None else workers
         place = out / "cache" if cache is None else cache
         pictures = decoded(found, size, crop, place, phases, strict=strict, workers=many)
-        report = _fitted(out, pictures, about, phases, dask, device)
+        report = _fitted(out, pictures, about, phases, limit, resume, dask, device)
     if as_json:
         print_json(report)
     else:
         _print_fit(out, report)
 
 
+def _check_plan(found: ImageSet | Listing, size: int | None, settings: dict[str, Any]) -> None:
+    """Raise if the settings do not suit the pictures; those to be decoded are as many, in colour, at most."""
+    from convexgan.progressive import ProgressiveConvexGAN
+
+    edge = DEFAULT_SIZE if size is None else size
+    shape = found.shape if isinstance(found, ImageSet) else (edge, edge, 3)
+    check_size(shape[0], f"{found.name}: the pictures' size")
+    sizes, levels = ProgressiveConvexGAN(**settings).plan(len(found), shape)
+    if settings["latents"] != "single":
+        return
+    ranks = [rank for rank, _ in levels]
+    for size, rank, before in zip(sizes, ranks, [settings["latent_dim"], *ranks[:-1]], strict=True):
+        if rank is not None and before is not None and rank > before:
+            raise ValueError(
+                f"--latents single: rank {rank} at size {size} exceeds {before}, that of the stage before (first, of "
+                "--latent-dim): pass --ranks that do not grow."
+            )
+
+
 def _fitted(
-    out: Path, pictures: ImageSet | Cache, about: dict[str, Any], phases: Phases, dask: str | None, device: str | None
+    out: Path,
+    pictures: ImageSet | Cache,
+    about: dict[str, Any],
+    phases: Phases,
+    memory: int,
+    resume: bool,
+    dask: str | None,
+    device: str | None,
 ) -> dict[str, Any]:
     """Fit, or go on where the folder's journal ends; the complete report."""
-    from convexgan.cli.runs import fit_run, peak_memory, write_report
+    from convexgan.cli.runs import begin, fit_run, peak_memory, write_report
+    from convexgan.progressive import ProgressiveConvexGAN
     from convexgan.progressive.cluster import connect
     from convexgan.progressive.passes import Journal, as_pictures
 
     images = pictures.images if isinstance(pictures, ImageSet) else pictures
     how_added = [dask is not None, device]  # sums in another order end with other bits: none are mixed
-    started = [__version__, about, as_pictures(images).fingerprint, how_added]
+    started = [__version__, about, memory, as_pictures(images).fingerprint, how_added]
     key = hashlib.sha256(to_json(started).encode()).hexdigest()
-    journal = Journal(out / "journal", key)
+    ProgressiveConvexGAN(**about["settings"]).plan(len(pictures), pictures.shape)
     with nullcontext() if dask is None else connect(dask) as client:
+        if not resume:
+            begin(out, about)  # here, where nothing is left that could be refused
+        journal = Journal(out / "journal", key)
         how: dict[str, Any] = {"journal": journal, "phases": phases, "client": client, "device": device}
-        model, stages = fit_run(out, images, about["settings"], memory=about["memory"], **how)
+        model, stages = fit_run(out, images, about["settings"], memory=memory, **how)
     save_sheet(model.sample(64, about["settings"]["random_state"]), out / "samples.png")
     content: dict[str, Any] = {"stages": stages, "phases": [clock.record() for clock in phases.clocks]}
     content |= {"seconds": time.perf_counter() - phases.begun, "memory": peak_memory()}
@@ -143,7 +189,12 @@ def _print_fit(out: Path, report: dict[str, Any]) -> None:
         raise ValueError(f"{out / 'report.json'} is damaged ({error}): run again without --resume.") from None
     print_table(COLUMNS, tables[0])
     print_table(PHASES, tables[1])
-    result(f"everything is in {out}, peak memory {peak} GB; `convexgan sample {out} -n 16 --out new.png` draws more")
+    result(f"everything is in {out}, peak memory {peak} GB; {draw_more(out)}")
+
+
+def draw_more(out: Path) -> str:
+    """What to call next, as a shell takes it."""
+    return f"`convexgan sample {quote(str(out))} -n 16 --out new.png` draws more"
 
 
 PHASES = ("phase", "seconds", "pictures", "pictures/s")
@@ -202,8 +253,10 @@ def sample(
     """
     from convexgan.cli.runs import load_model, load_trained
 
-    model = load_trained(run) or load_model(run)
     check_count(n, "-n")
+    check_target(out)
+    _check_suffix(out, stages, interpolate is not None)
+    model = load_trained(run) or load_model(run)
     if interpolate is not None:
         if stages:
             raise ValueError("--stages and --interpolate exclude each other: leave one out.")
@@ -213,11 +266,22 @@ def sample(
     result(str(out))
 
 
+def _check_suffix(out: Path, stages: bool, strips: bool) -> None:
+    """Raise if no file of this kind can hold what is drawn."""
+    from PIL import Image
+
+    suffix = out.suffix.lower()
+    if suffix == ".gif" and not strips:
+        raise ValueError(f"{out}: only what --interpolate draws moves: pass --interpolate 16 say, or end it in .png.")
+    if suffix == (".npy" if stages else ".npz"):
+        raise ValueError(f"{out}: one array goes into a .npy file, the arrays of --stages into an .npz file.")
+    if suffix not in (".npy", ".npz") and Image.registered_extensions().get(suffix) not in Image.SAVE:
+        raise ValueError(f"{out} has no suffix that is known here: end it in .png, .npy, .npz or .gif, see --help.")
+
+
 def _save_drawn(drawn: list[NDArray[np.uint8]], out: Path, stages: bool) -> None:
     """Write pictures at every resolution, or the finest."""
     suffix = out.suffix.lower()
-    if suffix == (".npy" if stages else ".npz"):
-        raise ValueError(f"{out}: one array goes into a .npy file, the arrays of --stages into an .npz file.")
     if suffix == ".npz":
         write_npz(out, {str(images.shape[1]): images for images in drawn})
     elif suffix == ".npy":
@@ -326,6 +390,7 @@ def export(
     from convexgan.torch import ProgressiveGenerator
     from convexgan.torch.export import export_onnx
 
+    check_target(out)
     if out.suffix.lower() not in (".onnx", ".safetensors"):
         raise ValueError(f"{out}: end it in .onnx or .safetensors.")
     generator = load_trained(run) or ProgressiveGenerator.from_model(load_model(run))
@@ -363,7 +428,7 @@ def quality(
     from convexgan.metrics import evaluate as compare
 
     drawn, how = Drawn(model, len(pictures), seed), {"resamples": resamples, "rng": seed}
-    with phase("measuring new pictures"):
+    with phase("measuring new pictures"), writable(cache):
         return compare(pictures, drawn, metrics.split(","), extractor, keep=cache, **how)
 
 

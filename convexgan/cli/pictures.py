@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -42,6 +45,13 @@ class Selection:
         return cls(**known)
 
 
+def check_size(size: int | None, name: str = "--size") -> int | None:
+    """The size, if halving it comes to 4."""
+    if size is not None and (size < 4 or size & (size - 1)):
+        raise ValueError(f"{name} {size} is not 4, 8, 16, ...: pass --size {1 << max(size, 4).bit_length() - 1} say.")
+    return size
+
+
 def locate(data: str, size: int | None, chosen: Selection) -> ImageSet | Listing:
     """Pixels that are there already, in memory or mapped; of anything else a list."""
     if not is_decoded(data):
@@ -67,8 +77,22 @@ def decoded(
     if isinstance(found, Listing):
         with phases("reading pictures", len(found)) as advance:
             options: dict[str, Any] = {"color": color, "crop": crop, "strict": strict, "workers": workers}
-            return announce(build_cache(found, cache, size or DEFAULT_SIZE, advance=advance, **options))
+            edge = DEFAULT_SIZE if size is None else size
+            with writable(cache):
+                return announce(build_cache(found, cache, edge, advance=advance, **options))
     return announce(found)
+
+
+@contextmanager
+def writable(cache: Path) -> Iterator[None]:
+    """Name the option where the cache is in a folder that may not be written."""
+    try:
+        yield
+    except OSError as error:
+        inside = error.filename is not None and Path(error.filename).is_relative_to(cache)
+        if not inside or error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        raise PermissionError(f"{cache} cannot be written: pass another folder with --cache.") from None
 
 
 def read_images(data: str, size: int | None, crop: str = "center") -> ImageSet:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from convexgan._checks import check_bytes
+from convexgan._files import check_target
 from convexgan.certificate import Certificate
 from convexgan.cli.arrays import read_sample, write_text
 from convexgan.cli.console import Json, Phases, note, number, print_json, print_table, result
@@ -81,6 +82,7 @@ def audit(
     """
     import convexgan as cg
 
+    check_target(certificate)
     if discriminator == "relu" and time_limit is None:
         time_limit = RELU_SECONDS  # what is proved by then holds
     found = cg.certify(
@@ -104,7 +106,17 @@ def audit(
 
 def _claims(certificate: Path, x: str) -> Iterator[tuple[str, Certificate, Any]]:
     """The name, the claim and the data of a certificate to recompute."""
-    yield certificate.name, Certificate.from_json(certificate.read_text(encoding="utf-8")), read_sample(Path(x))
+    yield certificate.name, _read(certificate), read_sample(Path(x))
+
+
+def _read(path: Path) -> Certificate:
+    """The certificate in a file."""
+    try:
+        return Certificate.from_json(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not a convexgan certificate: pass the .json first, then the data.") from None
+    except ValueError as error:
+        raise ValueError(f"{path} is {error}") from None
 
 
 def _run_claims(
@@ -124,8 +136,7 @@ def _run_claims(
         images, _ = split(images, _seed(certificate, report))
     for stage, data in stage_moments(model, images, memory, phases):
         path = certificate / "certificates" / f"{stage.size}.json"
-        claim = Certificate.from_json(path.read_text(encoding="utf-8"))
-        yield f"{stage.size} x {stage.size}", claim, data
+        yield f"{stage.size} x {stage.size}", _read(path), data
 
 
 def _seed(run: Path, report: dict[str, Any]) -> int:

@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from convexgan import __version__
@@ -29,16 +30,20 @@ if TYPE_CHECKING:
 
 FORMAT = "convexgan run"
 LARGEST = 512 * 2**20  # bytes of moments written for one stage
+PARTS = ("certificates", "stages")  # folders of a closed form
+CHECKPOINT, HISTORY = "checkpoint.safetensors", "history.json"  # of `convexgan train` without --progressive
+SHEETS = ("samples.png", "real.png", "generated.png", "stages.png", "spectrum.png")
+RESULTS = ("model.npz", "certificates.txt", *SHEETS, "history.csv", "generator.safetensors")
 COLUMNS = ("size", "rank", "beta", "value", "bound", "gap", "violation", "kind", "seconds")
 
 
 def prepare(
-    folder: Path, about: dict[str, Any], *, resume: bool = False, parts: tuple[str, ...] = ("certificates", "stages")
+    folder: Path, about: dict[str, Any], *, resume: bool = False, parts: tuple[str, ...] = PARTS
 ) -> dict[str, Any] | None:
     """Make the folder ready for a run; the report of a complete one that need not be done again.
 
-    A folder that holds something else is refused. Without ``resume`` what an earlier run left is removed, but for its
-    cache of pictures; with it, the run must have been started with the same data and settings.
+    A folder that holds something else is refused, and what an earlier run left stays until `begin`. With ``resume``
+    the run must have been started with the same data and settings.
 
     Parameters
     ----------
@@ -49,25 +54,30 @@ def prepare(
     parts : tuple of str
         Folders to make in it.
     """
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder} is a file: pass a folder for --out.")
+    _check_folder(folder)
     about = json.loads(to_json(about))
     if folder.is_dir() and any(folder.iterdir()):
         earlier = read_report(folder)
         if is_training(folder) != ("checkpoints" in parts):
             kind = "a training" if is_training(folder) else "a closed form"
             raise ValueError(f"{folder} holds {kind}, which would be lost: choose another folder for --out.")
-        if resume:
-            return _resumed(folder, about, earlier)
-        for part, pattern in (("certificates", "*.json"), ("stages", "*.npz"), ("journal", "pass-*.npz")):
-            for old in (folder / part).glob(pattern):
-                if part == "journal" or old.stem.isdecimal():
-                    old.unlink()
+        return _resumed(folder, about, earlier) if resume else None
+    begin(folder, about, parts)
+    return None
+
+
+def begin(folder: Path, about: dict[str, Any], parts: tuple[str, ...] = PARTS) -> None:
+    """Mark the prepared folder as an unfinished run, and remove what an earlier one left but for cached pictures."""
     for part in parts:
         (folder / part).mkdir(parents=True, exist_ok=True)
     # until the run is complete; an interrupted one can so be resumed, or written again
     write_text(folder / "report.json", to_json({"format": FORMAT, "version": 1, "state": "unfinished", "about": about}))
-    return None
+    for name in RESULTS:
+        (folder / name).unlink(missing_ok=True)
+    for part, pattern in (("certificates", "*.json"), ("stages", "*.npz"), ("journal", "pass-*.npz")):
+        for old in (folder / part).glob(pattern):
+            if part == "journal" or old.stem.isdecimal():
+                old.unlink()
 
 
 def is_training(folder: Path) -> bool:
@@ -75,11 +85,32 @@ def is_training(folder: Path) -> bool:
     return (folder / "checkpoints").is_dir()
 
 
+def is_demo(report: dict[str, Any]) -> bool:
+    """Whether the run was made by `convexgan demo`, which selects no pictures but holds some out."""
+    about = report.get("about")
+    return isinstance(about, dict) and "selection" not in about
+
+
+def check_flat(folder: Path) -> None:
+    """Raise unless a training without ``--progressive`` can begin in the folder, or was begun there."""
+    _check_folder(folder)
+    begun = not (folder / "report.json").exists() and any((folder / name).exists() for name in (CHECKPOINT, HISTORY))
+    if folder.is_dir() and not begun and any(not path.name.endswith(".part") for path in folder.iterdir()):
+        raise ValueError(f"{folder} is not empty and holds no training of this kind: choose another folder for --out.")
+
+
+def _check_folder(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file: pass a folder for --out.")
+
+
 def _resumed(folder: Path, about: dict[str, Any], earlier: dict[str, Any]) -> dict[str, Any] | None:
     """The report if the run is complete; raises if it is another run."""
     started = earlier.get("about")
     if not isinstance(started, dict):
         raise ValueError(f"{folder / 'report.json'} is damaged (it does not say what was run): leave --resume out.")
+    if is_demo(earlier):
+        raise ValueError(f"{folder} was made by the demo, which cannot be resumed: leave --resume out.")
     about, started = _entries(about), _entries(started)
     differing = sorted(name for name in about.keys() | started.keys() if about.get(name) != started.get(name))
     if differing:
@@ -135,10 +166,18 @@ def load_trained(run: Path) -> ProgressiveGenerator | None:
 def load_model(run: Path) -> ProgressiveConvexGAN:
     """The model in a RUN folder made by `convexgan fit`."""
     path = run / "model.npz" if run.is_dir() else run
-    if not path.exists() and is_training(run):
+    report = read_report(run) if (run / "report.json").exists() else {}
+    if is_training(run):
+        if report.get("state") == "complete":
+            raise ValueError(f"{run} is a training, which has no certificates: pass a RUN of `convexgan fit`.")
         raise ValueError(f"{run} is a training that has not ended: the same `convexgan train` again goes on with it.")
+    if (run / CHECKPOINT).exists() and not path.exists():
+        raise ValueError(f"{run} is a training without --progressive: it holds no model of pictures, but samples.npy.")
+    if report.get("state") == "unfinished":
+        again = "run it again" if is_demo(report) else "the same `convexgan fit` with --resume goes on with it"
+        raise ValueError(f"{run} is not finished: {again}.")
     if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist: make it with `convexgan fit DATA --out {run}`.")
+        raise FileNotFoundError(f"{path} does not exist: make it with `convexgan fit DATA --out {quote(str(run))}`.")
     return ProgressiveConvexGAN.load(path)
 
 

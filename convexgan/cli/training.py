@@ -10,11 +10,11 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from convexgan._checks import check_choice, check_count
+from convexgan._checks import as_rows, check_choice, check_count
 from convexgan.canonical import check_budget
 from convexgan.cli.arrays import read_rows, write_rows, write_text
 from convexgan.cli.console import Json, Seed, note, number, phase, print_json, print_table, result, to_json
-from convexgan.cli.models import save_sheet
+from convexgan.cli.models import draw_more, save_sheet
 from convexgan.cli.pictures import Data, Size, read_images
 
 SHOWN = 64  # samples written
@@ -137,6 +137,9 @@ def train(
         _grow(out, {"data": data, "size": size, "warm_start": warm_start, "settings": settings}, batch, every, as_json)
         return
     check_budget(beta, lam)
+    from convexgan.cli.runs import check_flat  # here, as fit does: it imports what the models need
+
+    check_flat(out)
     how: dict[str, Any] = {"method": method, "optimizer": optimizer, "rates": rate, "steps": steps, "every": every}
     how |= {"batch": 256 if batch is None else batch, "gap": gap, "rng": seed}
     game: dict[str, Any] = {"discriminator": discriminator, "generator": generator, "beta": beta}
@@ -155,6 +158,7 @@ def _descend(
     """Train on rows and say what became of it; pictures are centred first."""
     import torch
 
+    from convexgan.cli.runs import CHECKPOINT
     from convexgan.torch import train
     from convexgan.torch.training import TRANSFORMED
 
@@ -167,8 +171,10 @@ def _descend(
     if how["optimizer"] is None:
         how["optimizer"] = "adam" if how["method"] in TRANSFORMED else "sgd"
     out.mkdir(parents=True, exist_ok=True)
-    path, progress = out / "checkpoint.safetensors", sys.stderr.isatty()
+    path, progress = out / CHECKPOINT, sys.stderr.isatty()
     done = train(G, D, rows - centre, objective=objective, checkpoint=path, progress=progress, **how)
+    if not done.history:
+        raise KeyboardInterrupt  # before there was anything to show
     with torch.no_grad():
         latents = torch.randn(SHOWN, G.latent_dim, generator=torch.Generator().manual_seed(how["rng"]))
         drawn = G(latents).numpy() + centre
@@ -232,7 +238,7 @@ def _grow(out: Path, about: dict[str, Any], batch: int | None, every: int, as_js
     columns = ("size", "steps", "outcome", "payoff", "frechet", "seconds")
     cells = [[number(s[c], 4) if isinstance(s[c], float) else str(s[c]) for c in columns] for s in report["stages"]]
     print_table(columns, cells)
-    result(f"everything is in {out}; `convexgan sample {out} -n 16 --out new.png` draws more")
+    result(f"everything is in {out}; {draw_more(out)}")
 
 
 def _rows(data: str, size: int | None) -> tuple[NDArray[np.float32], tuple[int, ...]]:
@@ -241,15 +247,17 @@ def _rows(data: str, size: int | None) -> tuple[NDArray[np.float32], tuple[int, 
     if path.suffix.lower() == ".npy" and path.is_file():
         found = read_rows(path)
         if found.ndim == 2:
-            return found.astype(np.float32), ()
+            return as_rows(found, str(path)).astype(np.float32), ()
     images = read_images(data, size).images
     return images.reshape(len(images), -1).astype(np.float32) / 127.5 - 1, images.shape[1:]
 
 
 def _write(out: Path, drawn: NDArray[Any], shape: tuple[int, ...], history: list[dict[str, float]]) -> None:
     """History and samples."""
+    from convexgan.cli.runs import HISTORY
+
     with phase("writing"):
-        write_text(out / "history.json", to_json(history))
+        write_text(out / HISTORY, to_json(history))
         if shape:
             pictures = np.clip((drawn + 1) * 127.5, 0, 255).round().astype(np.uint8).reshape(-1, *shape)
             write_rows(out / "samples.npy", pictures)

@@ -51,7 +51,10 @@ def _names(root: Path) -> list[str]:
     if not root.exists():
         raise FileNotFoundError(f"folder {root} does not exist: check the path (seen from {Path.cwd()}).")
     if not root.is_dir():
-        raise ValueError(f"folder {root} is a file: pass the folder that holds it, {root.parent}.")
+        raise ValueError(
+            f"folder {root} is a file: pass the folder that holds it, '{root.resolve().parent}', or a .zip, .tar, .npy "
+            "or .npz file of pictures."
+        )
     found: list[tuple[str, ...]] = []
     for place, _, files in os.walk(root):
         parts = Path(place).relative_to(root).parts

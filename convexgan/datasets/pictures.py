@@ -66,9 +66,9 @@ class ImageSet:
 
 def describe(name: str, count: int, shape: tuple[int, ...], skipped: int) -> str:
     """One line on a set of pictures of shape (size, size) or (size, size, 3)."""
-    left_out = f", {skipped:,} files skipped" if skipped else ""
+    left_out = f", {skipped:,} file{'s' * (skipped != 1)} skipped" if skipped else ""
     kind = "grey" if len(shape) == 2 else "colour"
-    return f"{name}: {count:,} {kind} pictures of {shape[0]} x {shape[1]} pixels{left_out}"
+    return f"{name}: {count:,} {kind} picture{'s' * (count != 1)} of {shape[0]} x {shape[1]} pixels{left_out}"
 
 
 def decode(content: bytes, size: int, *, color: bool, crop: str = "center") -> NDArray[np.uint8]:

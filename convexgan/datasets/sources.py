@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import check_choice, check_count
-from convexgan._files import DAMAGE, open_npz
+from convexgan._files import DAMAGE, open_npz, unreadable
 from convexgan.datasets.archive import is_archive, list_archive
 from convexgan.datasets.bundled import digits, orl
 from convexgan.datasets.celeba import is_celeba, list_celeba
@@ -151,7 +151,7 @@ def _open_array(path: Path) -> NDArray[Any]:
             if name in names:
                 return np.asarray(content[name])
     except (ValueError, TypeError, OSError, *DAMAGE) as error:
-        raise ValueError(f"source {path} cannot be read ({error}): save it with numpy.save.") from None
+        raise ValueError(f"source {path} cannot be read ({unreadable(error)}): save pixels with numpy.save.") from None
     raise ValueError(f"source {path} holds the arrays {', '.join(names) or '(none)'}: name the pictures 'images'.")
 
 

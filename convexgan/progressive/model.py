@@ -131,13 +131,9 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
             On which torch does them, ``"cuda"`` say.
         """
         pictures = as_pictures(images)
-        sizes = list(
-            default_sizes(pictures.shape[0]) if self.sizes is None else check_sizes(self.sizes, pictures.shape[0])
-        )
+        sizes, levels = self.plan(len(pictures), pictures.shape)
         self.color_ = len(pictures.shape) == 3
         self.channels_ = 3 if self.color_ else 1
-        self._check_options(len(pictures))
-        levels = self._levels(sizes, len(pictures))
         limit = None if memory is None else check_bytes(memory, "memory")
         how: dict[str, Any] = {"journal": journal, "phase": phase, "client": client}
         moments = StageMoments(pictures, sizes, skip=self.skip, memory=limit, device=device, **how)
@@ -190,7 +186,21 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         if self.skip and self.latents == "single":
             raise ValueError("skip=True adds detail with noise of its own: use latents='fresh'.")
 
-    def _levels(self, sizes: list[int], n: int) -> list[tuple[int | None, float | None]]:
+    def plan(self, n: int, shape: tuple[int, ...]) -> tuple[list[int], list[tuple[int | None, float | None]]]:
+        """The sizes of the stages, and (rank, None) or (None, beta) of each; raises where `fit` would.
+
+        Parameters
+        ----------
+        n : int
+            How many pictures there are.
+        shape : tuple of int
+            Of one: (h, h) or (h, h, 3).
+        """
+        sizes = list(default_sizes(shape[0]) if self.sizes is None else check_sizes(self.sizes, shape[0]))
+        self._check_options(n)
+        return sizes, self._levels(sizes, 3 if len(shape) == 3 else 1, n)
+
+    def _levels(self, sizes: list[int], channels: int, n: int) -> list[tuple[int | None, float | None]]:
         """(rank, None) or (None, beta) for each stage."""
         given = self.ranks if self.betas is None else self.betas
         name = "ranks" if self.betas is None else "betas"
@@ -201,9 +211,9 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         if self.betas is not None:
             return [(None, check_number(beta, "betas")) for beta in self.betas]
         if self.ranks is None:
-            return [(rank, None) for rank in default_ranks(sizes, self.channels_, n)]
+            return [(rank, None) for rank in default_ranks(sizes, channels, n)]
         for rank, size in zip(self.ranks, sizes, strict=True):
-            limit = _most(size, self.channels_, n)
+            limit = _most(size, channels, n)
             if check_count(rank, "ranks") > limit:
                 raise ValueError(f"rank {rank} at size {size} exceeds {limit}, the most {n} such pictures have.")
         return [(rank, None) for rank in self.ranks]

@@ -105,7 +105,7 @@ class Loop:
     def run(self, steps: int, every: int, path: Any, settings: dict[str, Any], report: Any) -> Training:
         """Steps until one of the ends."""
         if path is not None and Path(path).exists():
-            self._restore(files.read(path, settings))
+            self._restore(files.read(path, settings), path)
         outcome = Outcome.FINISHED
         try:
             if not self.history:
@@ -225,11 +225,14 @@ class Loop:
             "history": tuple(self.history),
         }
 
-    def _restore(self, content: dict[str, Any]) -> None:
+    def _restore(self, content: dict[str, Any], path: Any) -> None:
         try:
             self.game.payoff.load_state_dict(content["modules"])
         except RuntimeError as error:
-            raise ValueError(f"the checkpoint is of other players: {error}") from None
+            raise ValueError(
+                f"the checkpoint {path} is of other players, with weights of other shapes: pass the options of then to "
+                "continue it, or another place to write."
+            ) from error
         device = next(iter(self.game.payoff.parameters())).device
         self.state = self.game.players()._replace(memory=_moved(content["memory"], device))
         self.mean = None if content["mean"] is None else Average(*_moved(content["mean"], device))
