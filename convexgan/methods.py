@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import check_choice
+from convexgan._deadline import Deadline
 from convexgan.closed_forms import (
     cost,
     game_ipm,
@@ -18,10 +19,14 @@ from convexgan.closed_forms import (
     solve_linear,
     solve_polynomial,
     solve_quadratic,
+    spectral_bound,
 )
+from convexgan.exceptions import InfeasibleError, SolverError
 from convexgan.problem import SOLVERS, MomentGame, Optimum
 
 METHODS = ("auto", "closed_form", "program")
+TRIES = 30  # of betas, each at least a tenth larger than the last
+SMALL = 0.01  # share of the tolerance that a cut answer may violate: it is also cheaper for that
 
 
 def closed_form(game: MomentGame) -> Optimum:
@@ -53,6 +58,96 @@ def run_program(
     if nothing_is_optimal(game) or (game.lam is not None and payoff(game, zeros) <= payoff(game, optimum.factor)):
         optimum = replace(optimum, factor=zeros)
     return optimum, stats
+
+
+def solve_program(
+    game: MomentGame,
+    solver: str | None = None,
+    options: dict[str, Any] | None = None,
+    time_limit: float | None = None,
+    progress: bool = False,
+    tol: float = 1e-6,
+) -> tuple[Optimum, dict[str, Any]]:
+    """The program's optimum where the latents have its rank, else a local optimum of theirs; and the solver's record.
+
+    Raises
+    ------
+    InfeasibleError
+        If eigenvalues or the relaxed program exclude every generator; ``smallest_beta`` is one that was tried.
+    """
+    try:
+        return _program_of_rank(game, solver, options, time_limit, progress, tol)
+    except InfeasibleError as error:
+        works = attained_beta(game, error.smallest_beta / game.rows, solver, options, tol) * game.rows
+        if works <= error.smallest_beta:
+            raise
+        raise InfeasibleError(
+            f"no generator of this class satisfies ipm <= beta, and none any beta below {error.smallest_beta:.6g}: use "
+            f"beta >= {works:.17g}, which was tried with latents of this rank, {game.latent.rank}, a generator with a "
+            "bias or more latent dimensions.",
+            smallest_beta=works,
+        ) from None
+
+
+def _program_of_rank(
+    game: MomentGame,
+    solver: str | None,
+    options: dict[str, Any] | None,
+    time_limit: float | None,
+    progress: bool,
+    tol: float,
+) -> tuple[Optimum, dict[str, Any]]:
+    deadline = Deadline(time_limit)
+    _check_eigenvalues(game, tol)
+    optimum, stats = run_program(game, solver, options, time_limit, progress)
+    if (
+        optimum.truncated
+        and game.beta is not None
+        and _violation(game, optimum.factor) > SMALL * tol
+        and not deadline.over
+    ):
+        from convexgan.programs import fit_rank
+
+        optimum = replace(optimum, factor=fit_rank(game, optimum.factor, solver, options, deadline.left))
+        stats["rank_search"] = "the program's optimum needs more rank than the latents have: a local one of theirs"
+    return optimum, stats
+
+
+def attained_beta(
+    game: MomentGame, least: float, solver: str | None, options: dict[str, Any] | None, tol: float = 1e-6
+) -> float:
+    """A beta in canonical units, from the least on, with which `solve_program` finds a generator: each is tried."""
+    top, level = ipm_of_nothing(game), least
+    for _ in range(TRIES):
+        if level >= top:
+            break
+        reached = 0.0
+        try:
+            factor = _program_of_rank(replace(game, beta=level), solver, options, None, False, tol)[0].factor
+            if _violation(replace(game, beta=level), factor) <= tol / 2:
+                return level
+            reached = game_ipm(game, generated_moments(game, factor)) * (1 + tol)
+        except (InfeasibleError, SolverError):
+            pass
+        level = max(reached, 1.1 * level)
+    return top
+
+
+def _violation(game: MomentGame, factor: NDArray[np.float64]) -> float:
+    """Of the constraint, relative."""
+    beta, scale = game.beta or 0.0, max(game.beta or 0.0, ipm_of_nothing(game))
+    return max(game_ipm(game, generated_moments(game, factor)) - beta, 0.0) / scale if scale > 0 else 0.0
+
+
+def _check_eigenvalues(game: MomentGame, tol: float) -> None:
+    """Raise if by eigenvalues alone no generator of the latents' rank is within beta."""
+    if game.beta is None or game.activation.coefficients[0] == 0:
+        return
+    try:
+        spectral_bound(game)
+    except InfeasibleError as error:
+        if error.smallest_beta / game.rows - game.beta > tol * max(game.beta, ipm_of_nothing(game)):
+            raise
 
 
 def payoff(game: MomentGame, factor: NDArray[np.float64]) -> float:

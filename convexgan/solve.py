@@ -14,13 +14,13 @@ from convexgan._checks import check_number
 from convexgan.canonical import Setting, read_call
 from convexgan.certificate import Certificate
 from convexgan.certify import class_factor, critic, make_certificate
-from convexgan.closed_forms import game_ipm, generated_moments, ipm_of_nothing, unwhiten
+from convexgan.closed_forms import unwhiten
 from convexgan.discriminators import ReLU, as_discriminator
 from convexgan.exceptions import InfeasibleError, SolverError, UnboundedError
 from convexgan.generators import Free, Generator, GeneratorClass, Mixture, TwoLayerReLU, as_generator
 from convexgan.latents import as_latent
 from convexgan.mean_games import solve_mean_game
-from convexgan.methods import choose, closed_form, not_convex, run_program
+from convexgan.methods import attained_beta, choose, closed_form, not_convex, solve_program
 from convexgan.moments import Moments
 from convexgan.problem import Activation, MomentGame, Optimum
 from convexgan.sample_games import solve_sample_game
@@ -107,8 +107,9 @@ def solve(
     ValueError
         Bad arguments, named with their repair.
     InfeasibleError
-        With ``smallest_beta``, the repair.
+        Where it is proved that no generator of the class is within beta; with ``smallest_beta``, the repair.
     UnboundedError, SolverError
+        The latter also where none was found though none is excluded.
 
     Examples
     --------
@@ -191,7 +192,7 @@ def solve(
         if chosen == "closed_form":
             optimum = closed_form(setting.game)
         else:
-            optimum, stats = run_program(setting.game, solver, solver_options, time_limit, progress)
+            optimum, stats = solve_program(setting.game, solver, solver_options, time_limit, progress, tol)
     except (InfeasibleError, UnboundedError, SolverError) as error:
         if throw:
             raise
@@ -199,9 +200,9 @@ def solve(
         return unsolved(status, chosen, str(error))
     stats |= {"reason": reason, "solve_seconds": time.perf_counter() - start}
     solution = _finish(setting, setting.game, optimum, chosen, stats, tol, rng)
-    if throw and solution.status is Status.INFEASIBLE:
-        smallest = _feasible_beta(setting.game, optimum.factor, solver, solver_options)
-        raise InfeasibleError(f"{solution.stats['message']} of {smallest:.17g}.", smallest_beta=smallest)
+    if solution.status is Status.FAILED and optimum.truncated and setting.game.beta is not None:
+        works = attained_beta(setting.game, setting.game.beta, solver, solver_options, tol) * setting.game.rows
+        solution.stats["message"] += f" of {works:.17g}, which is known to work."
     if throw and solution.status is Status.FAILED:
         raise SolverError(solution.stats["message"])
     return solution
@@ -313,34 +314,29 @@ def _finish(
     if stats.get("solver_status") == "user_limit":
         status = Status.STOPPED
     elif certificate.kind == "infeasible":
-        status = Status.INFEASIBLE if optimum.truncated else Status.FAILED
+        status = Status.FAILED
         stats["message"] = _shortfall(game, certificate, optimum.truncated)
     return Solution(certificate.value, status, method, made, discriminator, certificate, stats, _warnings(game))
 
 
 def _shortfall(game: MomentGame, certificate: Certificate, truncated: bool) -> str:
-    """Why a program's answer violates the constraint, and the repair."""
+    """Why a program's answer is none, and the repair."""
+    if certificate.relative_violation <= certificate.tol:
+        return (
+            f"the answer's value {certificate.value:.10g} is below the bound {certificate.bound:.10g} by more than tol "
+            f"= {certificate.tol:g}, so one of them is inaccurate: ask for more iterations in solver_options, or "
+            "another solver."
+        )
     if truncated:
         return (
-            f"the relaxed optimum needs latents of higher rank than {game.latent.rank}, and cut to that rank it "
-            f"violates the constraint (ipm = {certificate.ipm:.6g}): add latent dimensions, or use a larger beta"
+            "no generator within beta was found, though none is excluded: the relaxed optimum needs latents of higher "
+            f"rank than {game.latent.rank}, and the nearest answer of that rank has ipm = {certificate.ipm:.6g}: add "
+            "latent dimensions, or use a larger beta"
         )
     return (
         f"the solver's answer violates the constraint by {certificate.relative_violation:.2g} relative, above "
         f"tol = {certificate.tol:g}: ask for more iterations in solver_options, or another solver."
     )
-
-
-def _feasible_beta(game: MomentGame, factor: Array, solver: str | None, options: dict[str, Any] | None) -> float:
-    """A beta, in the user's units, at which the relaxed optimum cut to the latents' rank is feasible."""
-    level = 0.0
-    for _ in range(30):  # each cut answer is feasible at its own ipm; there the next one is less cut
-        reached = game_ipm(game, generated_moments(game, factor))
-        if reached <= level * (1 + 1e-7):
-            return level * game.rows
-        level = reached * (1 + 1e-6)
-        factor = run_program(replace(game, beta=level), solver, options)[0].factor
-    return ipm_of_nothing(game) * game.rows
 
 
 def _warnings(game: MomentGame) -> tuple[str, ...]:
