@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from convexgan._checks import check_number
 from convexgan.canonical import Setting, read_call
 from convexgan.certificate import Certificate
-from convexgan.certify import class_factor, critic, make_certificate
-from convexgan.closed_forms import unwhiten
+from convexgan.certify import critic, least_weights, make_certificate
+from convexgan.closed_forms import class_factor, unwhiten
 from convexgan.discriminators import ReLU, as_discriminator
 from convexgan.exceptions import InfeasibleError, SolverError, UnboundedError
 from convexgan.generators import Free, Generator, GeneratorClass, Mixture, TwoLayerReLU, as_generator
@@ -295,9 +295,13 @@ def _finish(
     elif isinstance(setting.generator, TwoLayerReLU):
         made, record = setting.generator.fit(unwhiten(game.latent, optimum.factor), setting.latent)
         stats = stats | record
-        optimum = replace(optimum, factor=class_factor(setting, made(setting.latent.rows)))
+        weights = least_weights(setting, made(setting.latent.rows))[0]
+        optimum = replace(optimum, factor=class_factor(game.latent, weights))
     else:
-        made = setting.generator.build(unwhiten(game.latent, optimum.factor), setting.latent)
+        weights = unwhiten(game.latent, optimum.factor)
+        made = setting.generator.build(weights, setting.latent)
+        if game.latent.root is not None:  # the law of these very weights, not the one that was aimed at
+            optimum = replace(optimum, factor=class_factor(game.latent, weights))
     start = time.perf_counter()
     certificate = make_certificate(
         game,

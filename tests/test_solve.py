@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import convexgan as cg
-from tests.generators import CELLS, EXACT, Case, rows
+from tests.generators import CELLS, EXACT, Case, rows, second
 
 ROOT = Path(__file__).parents[1]
 X, Z = rows([4.0, 2.0, 0.7], 2), rows([2.0, 1.0, 0.5], 4)
@@ -68,8 +68,9 @@ def test_path_decomposes_each_matrix_once(monkeypatch):
 def test_moments_in_place_of_rows_give_the_same():
     fast = cg.solve(cg.Moments.from_array(X), cg.Moments.from_array(Z), beta=0.3)
     slow = cg.solve(X, Z, beta=0.3)
-    assert fast.value == slow.value and fast.certificate == slow.certificate
-    np.testing.assert_array_equal(fast.generator(Z), slow.generator(Z))
+    assert fast.value == pytest.approx(slow.value, rel=1e-12) and fast.certificate.kind == slow.certificate.kind
+    made = [sol.generator(Z) for sol in (fast, slow)]  # neither fixes the sign of the latents' axes
+    np.testing.assert_allclose(second(made[0]), second(made[1]), atol=1e-12)
     with pytest.raises(ValueError, match="only the moments of Z"):
         fast.generator.sample(3)
 
