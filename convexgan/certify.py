@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 from convexgan._checks import as_rows, check_number
 from convexgan.canonical import Setting, any_law, check_same_columns, read_call
 from convexgan.certificate import Certificate, Evidence, Kind, relative_gap
-from convexgan.closed_forms import class_factor, cost, dual_value, game_ipm, ipm_of_nothing, rounding, spectral_bound
+from convexgan.closed_forms import (
+    class_factor,
+    cost,
+    dual_value,
+    game_ipm,
+    ipm_of_nothing,
+    ipm_rounding,
+    rounding,
+    spectral_bound,
+)
 from convexgan.discriminators import ReLU, TwoLayerDiscriminator, as_discriminator
 from convexgan.exceptions import InfeasibleError
 from convexgan.generators import Free, GeneratorClass, as_generator
@@ -63,7 +72,7 @@ def make_certificate(
     value = cost(game, factor) + (0.0 if game.lam is None else game.lam * ipm)
     scale = max(game.beta or 0.0, ipm_of_nothing(game))
     violation = 0.0 if game.beta is None else max(ipm - game.beta, 0.0)
-    relative = violation / scale if scale > 0 else (0.0 if violation == 0 else math.inf)
+    relative = 0.0 if violation <= ipm_rounding(game) else violation / scale if scale > 0 else math.inf
     max_min, _ = dual_value(game, discriminator)
     bound, origin = _best_bound(game, max_min, tol, scale)
     limited = game.max_neurons is not None and min_neurons is not None and game.max_neurons < min_neurons

@@ -15,8 +15,10 @@ from convexgan.closed_forms import (
     game_ipm,
     generated_moments,
     has_closed_form,
+    has_match,
     ipm_of_nothing,
     solve_linear,
+    solve_matching,
     solve_polynomial,
     solve_quadratic,
     spectral_bound,
@@ -37,7 +39,9 @@ def closed_form(game: MomentGame) -> Optimum:
         return Optimum(np.zeros((game.latent.rank, game.data.dim)), nothing, np.zeros(0), max_min=0.0, min_neurons=0)
     if a == 0:
         return solve_linear(game)
-    return solve_quadratic(game) if b == 0 else solve_polynomial(game)
+    if game.bias == "none" and (b == 0 or has_closed_form(game)):
+        return solve_quadratic(game) if b == 0 else solve_polynomial(game)
+    return solve_matching(game)
 
 
 def run_program(
@@ -181,12 +185,14 @@ def _formula(game: MomentGame) -> tuple[bool, str]:
         return True, "beta is at least ipm(X, 0): the generator of zeros is feasible and costs nothing"
     if a == 0:
         return True, "a linear discriminator matches means: soft threshold of the mean"
+    if b == 0 and game.bias == "none":
+        return True, "a quadratic discriminator matches second moments: soft threshold of the eigenvalues"
+    if game.bias == "none" and has_closed_form(game):
+        return True, "a polynomial discriminator on centred data matches second moments: soft threshold"
+    if has_match(game):
+        return True, "beta is 0 and the latents suffice: the generator has the data's mean and second moment"
     if game.bias == "penalized":
         return False, "a discriminator bias couples mean and second moment: semidefinite program"
-    if b == 0:
-        return True, "a quadratic discriminator matches second moments: soft threshold of the eigenvalues"
-    if has_closed_form(game):
-        return True, "a polynomial discriminator on centred data matches second moments: soft threshold"
     return False, "a polynomial discriminator couples mean and second moment: semidefinite program"
 
 

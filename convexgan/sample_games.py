@@ -18,7 +18,7 @@ from convexgan.latents import Latent, SampleLatent, as_latent
 from convexgan.problem import Activation
 from convexgan.sample_certificate import read_sample_game, rest
 from convexgan.sample_methods import METHODS, Call, choose_method
-from convexgan.solution import Solution, Status, unsolved
+from convexgan.solution import Solution, Status, shortfall, unsolved
 
 SEARCH_TIME = 0.6  # share of the time limit; the certificate has to prove again what one search has proved
 
@@ -82,7 +82,7 @@ def solve_sample_game(
         status = Status.STOPPED  # within a limit the certificate may have had no time to prove what the search proved
         if time_limit is None:
             status = Status.FAILED
-            stats["message"] = f"the answer violates the constraint by {certificate.relative_violation:.2g} relative."
+            stats["message"] = f"{shortfall(certificate)}."
             if throw:
                 raise SolverError(stats["message"])
     return Solution(certificate.value, status, method, answer.generator, critic, certificate, stats)

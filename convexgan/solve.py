@@ -24,7 +24,7 @@ from convexgan.methods import attained_beta, choose, closed_form, not_convex, so
 from convexgan.moments import Moments
 from convexgan.problem import Activation, MomentGame, Optimum
 from convexgan.sample_games import solve_sample_game
-from convexgan.solution import Solution, Status, dominated_by_mean, unsolved
+from convexgan.solution import Solution, Status, dominated_by_mean, shortfall, unsolved
 
 Array = NDArray[np.float64]
 
@@ -200,8 +200,9 @@ def solve(
         return unsolved(status, chosen, str(error))
     stats |= {"reason": reason, "solve_seconds": time.perf_counter() - start}
     solution = _finish(setting, setting.game, optimum, chosen, stats, tol, rng)
-    if solution.status is Status.FAILED and optimum.truncated and setting.game.beta is not None:
-        works = attained_beta(setting.game, setting.game.beta, solver, solver_options, tol) * setting.game.rows
+    beta, proof = setting.game.beta, solution.certificate
+    if solution.status is Status.FAILED and beta is not None and proof is not None and _cut(optimum, proof):
+        works = attained_beta(setting.game, beta, solver, solver_options, tol) * setting.game.rows
         solution.stats["message"] += f" of {works:.17g}, which is known to work."
     if throw and solution.status is Status.FAILED:
         raise SolverError(solution.stats["message"])
@@ -319,28 +320,24 @@ def _finish(
         status = Status.STOPPED
     elif certificate.kind == "infeasible":
         status = Status.FAILED
-        stats["message"] = _shortfall(game, certificate, optimum.truncated)
+        stats["message"] = _shortfall(game, certificate, _cut(optimum, certificate))
     return Solution(certificate.value, status, method, made, discriminator, certificate, stats, _warnings(game))
 
 
-def _shortfall(game: MomentGame, certificate: Certificate, truncated: bool) -> str:
+def _cut(optimum: Optimum, certificate: Certificate) -> bool:
+    """Whether an answer violates the constraint because the latents lack the relaxed optimum's rank."""
+    return optimum.truncated and certificate.relative_violation > certificate.tol
+
+
+def _shortfall(game: MomentGame, certificate: Certificate, cut: bool) -> str:
     """Why a program's answer is none, and the repair."""
-    if certificate.relative_violation <= certificate.tol:
-        return (
-            f"the answer's value {certificate.value:.10g} is below the bound {certificate.bound:.10g} by more than tol "
-            f"= {certificate.tol:g}, so one of them is inaccurate: ask for more iterations in solver_options, or "
-            "another solver."
-        )
-    if truncated:
+    if cut:
         return (
             "no generator within beta was found, though none is excluded: the relaxed optimum needs latents of higher "
             f"rank than {game.latent.rank}, and the nearest answer of that rank has ipm = {certificate.ipm:.6g}: add "
             "latent dimensions, or use a larger beta"
         )
-    return (
-        f"the solver's answer violates the constraint by {certificate.relative_violation:.2g} relative, above "
-        f"tol = {certificate.tol:g}: ask for more iterations in solver_options, or another solver."
-    )
+    return f"{shortfall(certificate)}: ask for more iterations in solver_options, or another solver."
 
 
 def _warnings(game: MomentGame) -> tuple[str, ...]:
