@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import as_rows, check_count
+from convexgan._products import check_size
 from convexgan.moments import Moments, Spectrum
 
 Array = NDArray[np.float64]
@@ -115,7 +116,10 @@ class SampleLatent:
     def decomposed(self, spec: Lifting) -> Decomposed:
         """The features ``spec.lift(rows)``, decomposed once for each class of generators."""
         if spec not in self._decomposed:
-            self._decomposed[spec] = decompose(spec.lift(self.rows))
+            check_size(self.rows, "Z")
+            lifted = spec.lift(self.rows)
+            check_size(lifted, "lifted Z")
+            self._decomposed[spec] = decompose(lifted)
         return self._decomposed[spec]
 
     @cached_property

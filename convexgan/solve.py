@@ -19,14 +19,16 @@ from convexgan.discriminators import ReLU, as_discriminator
 from convexgan.exceptions import InfeasibleError, SolverError, UnboundedError
 from convexgan.generators import Free, Generator, GeneratorClass, Mixture, TwoLayerReLU, as_generator
 from convexgan.latents import as_latent
-from convexgan.mean_games import solve_mean_game
+from convexgan.mean_games import REASON, read_mean_game, solve_mean_game
 from convexgan.methods import attained_beta, choose, closed_form, not_convex, solve_program
 from convexgan.moments import Moments
 from convexgan.problem import Activation, MomentGame, Optimum
-from convexgan.sample_games import solve_sample_game
+from convexgan.sample_games import read_sample_call, solve_sample_game
+from convexgan.sample_methods import REASONS
 from convexgan.solution import Solution, Status, dominated_by_mean, shortfall, unsolved
 
 Array = NDArray[np.float64]
+GAP = "gap is for searches against ReLU neurons; here the answer is exact: leave it out."
 
 
 def solve(
@@ -141,19 +143,12 @@ def solve(
             rng=rng,
             throw=throw,
             progress=progress,
-            meaningless={
-                "regularizer": regularizer != "output",
-                "method": method != "auto",
-                "gap": not relu and gap is not None,
-                "solver": relu and solver is not None,
-                "solver_options": relu and solver_options is not None,
-                "max_neurons": max_neurons is not None,
-            },
+            meaningless=_unused_by_samples(relu, regularizer, method, gap, solver, solver_options, max_neurons),
         )
     if gap is not None:
-        raise ValueError("gap is for searches against ReLU neurons; here the answer is exact: leave it out.")
+        raise ValueError(GAP)
     if isinstance(spec, TwoLayerReLU) and regularizer == "weights":
-        return solve_mean_game(
+        network_game = read_mean_game(
             X,
             Z,
             activation=activation,
@@ -163,15 +158,9 @@ def solve(
             penalty=generator_penalty,
             reduction=reduction,
             bias=bias,
-            tol=tol,
-            time_limit=time_limit,
-            meaningless={
-                "method": method not in ("auto", "closed_form"),
-                "solver": solver is not None,
-                "solver_options": solver_options is not None,
-                "max_neurons": max_neurons is not None,
-            },
+            meaningless=_unused_by_decay(method, solver, solver_options, max_neurons),
         )
+        return solve_mean_game(network_game, tol, time_limit)
     setting = read_call(
         X,
         Z,
@@ -239,11 +228,66 @@ def select_method(X: Any, Z: Any = None, **options: Any) -> tuple[str, str]:
     >>> cg.select_method(np.eye(3), cg.GaussianLatent(3), discriminator="quadratic", beta=0.1)[0]
     'closed_form'
     """
-    method, solver = options.pop("method", "auto"), options.pop("solver", None)
-    for name in ("solver_options", "tol", "gap", "time_limit", "rng", "throw", "progress"):
-        options.pop(name, None)
-    defaults = {"discriminator": "quadratic", "generator": "linear"}
-    return choose(read_call(X, Z, **(defaults | options)).game, method, solver)
+    given = {"discriminator": "quadratic", "generator": "linear"} | options
+    for name in ("tol", "time_limit", "throw", "progress"):
+        given.pop(name, None)
+    gap, rng, options = given.pop("gap", None), given.pop("rng", None), given.pop("solver_options", None)
+    method, solver = given.pop("method", "auto"), given.pop("solver", None)
+    activation, spec = as_discriminator(given["discriminator"]), as_generator(given["generator"])
+    regularizer, width = given.get("regularizer", "output"), given.get("max_neurons")
+    if isinstance(activation, ReLU) or isinstance(spec, Mixture):
+        unused = _unused_by_samples(isinstance(activation, ReLU), regularizer, method, gap, solver, options, width)
+        found = read_sample_call(X, Z, activation, spec, gap=gap, rng=rng, meaningless=unused, **_game_options(given))[
+            -1
+        ]
+        return found, REASONS[found]
+    if gap is not None:
+        raise ValueError(GAP)
+    if isinstance(spec, TwoLayerReLU) and regularizer == "weights":
+        unused = _unused_by_decay(method, solver, options, width)
+        read_mean_game(X, Z, activation=activation, generator=spec, meaningless=unused, **_game_options(given))
+        return "closed_form", REASON
+    return choose(read_call(X, Z, **given).game, method, solver)
+
+
+def _game_options(given: dict[str, Any]) -> dict[str, Any]:
+    """What remains of the arguments for games whose players are read; unknown ones are passed on, to be refused."""
+    read = ("discriminator", "generator", "regularizer", "max_neurons", "generator_penalty")
+    defaults = {"beta": None, "lam": None, "reduction": "mean", "bias": "none"}
+    rest = {name: value for name, value in given.items() if name not in read}
+    return defaults | rest | {"penalty": given.get("generator_penalty", 1.0)}
+
+
+def _unused_by_samples(
+    relu: bool,
+    regularizer: str,
+    method: str,
+    gap: float | None,
+    solver: str | None,
+    solver_options: dict[str, Any] | None,
+    max_neurons: int | None,
+) -> dict[str, bool]:
+    """Which arguments were given that mean nothing against ReLU neurons, or for mixtures."""
+    return {
+        "regularizer": regularizer != "output",
+        "method": method != "auto",
+        "gap": not relu and gap is not None,
+        "solver": relu and solver is not None,
+        "solver_options": relu and solver_options is not None,
+        "max_neurons": max_neurons is not None,
+    }
+
+
+def _unused_by_decay(
+    method: str, solver: str | None, solver_options: dict[str, Any] | None, max_neurons: int | None
+) -> dict[str, bool]:
+    """Which arguments were given that mean nothing for a ReLU generator with weight decay."""
+    return {
+        "method": method not in ("auto", "closed_form"),
+        "solver": solver is not None,
+        "solver_options": solver_options is not None,
+        "max_neurons": max_neurons is not None,
+    }
 
 
 def program(X: Any, Z: Any = None, *, tol: float = 1e-6, rng: Any = None, **options: Any) -> Any:

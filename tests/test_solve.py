@@ -41,6 +41,39 @@ def test_select_method_takes_every_argument_of_solve():
         cg.select_method(X, Z, beta=0.1, method="closed_from")
 
 
+SMALL = X[:6, :2]
+OTHERS = [
+    {"discriminator": "relu", "generator": "mixture", "beta": 0.3},
+    {"discriminator": "relu", "generator": cg.generators.Mixture(support="continuous"), "beta": 0.3, "gap": 0.1},
+    {"discriminator": "quadratic", "generator": "mixture", "beta": 0.3},
+    {"discriminator": "relu", "generator": "free", "lam": 0.5, "gap": 0.3, "rng": 0},
+    {"discriminator": "relu", "Z": cg.GaussianLatent(2), "beta": 0.9},
+    {"discriminator": "linear", "generator": "relu", "regularizer": "weights", "Z": SMALL, "beta": 0.1},
+    {"discriminator": "relu", "generator": "mixture", "beta": 0.3, "solver": "SCS"},
+    {"discriminator": "relu", "generator": "mixture", "beta": 0.3, "method": "program"},
+    {"discriminator": "quadratic", "generator": "mixture", "beta": 0.3, "gap": 0.1},
+    {"discriminator": "quadratic", "generator": "relu", "regularizer": "weights", "Z": SMALL, "beta": 0.1},
+    {"discriminator": "linear", "generator": "relu", "regularizer": "weights", "Z": SMALL, "beta": 0.1, "gap": 0.1},
+    {"discriminator": "relu", "generator": "mixture", "beta": 0.3, "betta": 1},
+]
+
+
+@pytest.mark.parametrize("options", OTHERS, ids=str)
+def test_select_method_knows_the_games_of_rows_and_of_weight_decay(options):
+    options = {"throw": False, "time_limit": 20.0} | options
+    if options["discriminator"] == "quadratic":
+        del options["time_limit"]
+    try:
+        told, reason = cg.select_method(SMALL, **options)
+    except (TypeError, ValueError) as error:
+        with pytest.raises(type(error)) as same:
+            cg.solve(SMALL, **options)
+        assert isinstance(error, TypeError) or str(same.value) == str(error)
+        return
+    sol = cg.solve(SMALL, **options)
+    assert (told, reason) == (sol.method, sol.stats["reason"])
+
+
 def test_path_is_solve_for_each_beta():
     betas = [0.1, 3.0, 0.5, 9.0]
     for beta, sol in zip(betas, cg.path(X, Z, betas, regularizer="weights"), strict=True):
