@@ -553,6 +553,7 @@ def test_rounding_of_a_vanishing_ipm_is_no_violation(size, seed):
     X -= X.mean(axis=0)
     sol = cg.solve(X, discriminator="linear", generator="mixture", beta=0.0)
     assert sol.certificate.kind == "saddle" and sol.value <= 1e-12 * size**2
+    assert cg.certify(X, -X, discriminator="linear", beta=0.0).kind == "bounded"  # means of opposite rounding
     moved = cg.certify(X, X + 1e-6 * size, discriminator="linear", beta=0.0)
     assert moved.kind == "infeasible" and moved.violation == pytest.approx(2**0.5 * 1e-6 * size, rel=1e-6)
 
