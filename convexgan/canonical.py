@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 
 from convexgan._checks import check_choice, check_count, check_number
-from convexgan.closed_forms import whiten
+from convexgan.closed_forms import whiten, whiten_sample
 from convexgan.discriminators import ReLU, as_moment_discriminator
 from convexgan.generators import (
     Free,
@@ -91,7 +91,10 @@ def read_call(
     latent, points = _read_latent(spec, Z, data)
     whitened = _free_latent(points, data.dim)
     if latent is not None and not isinstance(spec, Free):
-        whitened = whiten(spec.features(latent))
+        if isinstance(latent, SampleLatent) and not isinstance(spec, TwoLayerReLU):  # its features are orthogonal
+            whitened = whiten_sample(latent.decomposed(spec))
+        else:
+            whitened = whiten(spec.features(latent))
         if whitened.rank == 0:
             raise ValueError("Z is zero everywhere, so every generator is: pass latents that vary, or a bias.")
     rows, scale = 1, 1.0

@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 from convexgan._checks import as_rows, check_number
 from convexgan.canonical import Setting, any_law, check_same_columns, read_call
 from convexgan.certificate import Certificate, Evidence, Kind, relative_gap
-from convexgan.closed_forms import cost, dual_value, game_ipm, ipm_of_nothing, rounding, spectral_bound
+from convexgan.closed_forms import (
+    class_factor,
+    cost,
+    dual_value,
+    game_ipm,
+    ipm_of_nothing,
+    ipm_rounding,
+    rounding,
+    spectral_bound,
+)
 from convexgan.discriminators import ReLU, TwoLayerDiscriminator, as_discriminator
 from convexgan.exceptions import InfeasibleError
 from convexgan.generators import Free, GeneratorClass, as_generator
@@ -63,7 +72,7 @@ def make_certificate(
     value = cost(game, factor) + (0.0 if game.lam is None else game.lam * ipm)
     scale = max(game.beta or 0.0, ipm_of_nothing(game))
     violation = 0.0 if game.beta is None else max(ipm - game.beta, 0.0)
-    relative = violation / scale if scale > 0 else (0.0 if violation == 0 else math.inf)
+    relative = 0.0 if violation <= ipm_rounding(game) else violation / scale if scale > 0 else math.inf
     max_min, _ = dual_value(game, discriminator)
     bound, origin = _best_bound(game, max_min, tol, scale)
     limited = game.max_neurons is not None and min_neurons is not None and game.max_neurons < min_neurons
@@ -219,7 +228,11 @@ def certify(
         game = replace(game, latent=any_law(data, fake))
     elif not free:
         _check_class(setting, Y)
-    factor = _factor_of(fake) if free or regularizer == "output" else class_factor(setting, Y)
+    factor = (
+        _factor_of(fake)
+        if free or regularizer == "output"
+        else class_factor(setting.game.latent, least_weights(setting, Y)[0])
+    )
     if len(factor) < game.latent.rank:
         factor = np.vstack([factor, np.zeros((game.latent.rank - len(factor), data.dim))])
     try:
@@ -238,15 +251,7 @@ def _factor_of(moments: Moments) -> Array:
     return np.asarray(np.sqrt(moments.spectrum.values)[:, None] * moments.spectrum.vectors.T)
 
 
-def class_factor(setting: Setting, Y: Any) -> Array:
-    """The factor, in the class's whitened coordinates, of the least weights that generate the rows Y."""
-    latent = setting.game.latent
-    weights = _least_weights(setting, Y)[0]
-    turned = weights if latent.vectors is None else latent.vectors.T @ weights
-    return np.asarray(np.sqrt(latent.values)[:, None] * turned)
-
-
-def _least_weights(setting: Setting, Y: Any) -> tuple[Array, float]:
+def least_weights(setting: Setting, Y: Any) -> tuple[Array, float]:
     """The least weights with features @ weights nearest to Y, and the relative misfit."""
     latent, spec = setting.latent, setting.generator
     rows = as_rows(Y, "Y").astype(np.float64)
@@ -262,7 +267,7 @@ def _check_class(setting: Setting, Y: Any) -> None:
     """Raise unless rows that claim to be the image of Z are."""
     if not isinstance(setting.latent, SampleLatent) or isinstance(Y, Moments):
         return
-    misfit = _least_weights(setting, Y)[1]
+    misfit = least_weights(setting, Y)[1]
     if misfit > 1e-6:
         raise ValueError(
             f"Y is not the image of Z under a {setting.generator.name} generator (relative misfit {misfit:.2g}): "

@@ -8,13 +8,14 @@ class ConvexGANError(Exception):
 
 
 class InfeasibleError(ConvexGANError):
-    """No generator of the class satisfies the constraint ``ipm <= beta``.
+    """No generator of the class satisfies the constraint ``ipm <= beta``, which is proved.
 
     Attributes
     ----------
     smallest_beta : float
-        A ``beta`` with which the same call succeeds: the smallest one for closed forms; for programs over
-        rank-limited latents the smallest one known; inf if constraints that were added to a program contradict it.
+        A ``beta`` with which the same call succeeds: the smallest one for closed forms, and for programs whose
+        relaxation is exact; otherwise one that was tried. inf if constraints that were added to a program contradict
+        it.
     """
 
     def __init__(self, message: str, smallest_beta: float) -> None:

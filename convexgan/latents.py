@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import as_rows, check_count
+from convexgan._products import check_size
 from convexgan.moments import Moments, Spectrum
 
 Array = NDArray[np.float64]
+CHUNK = 4096  # rows that are decomposed at a time
 
 
 @dataclass(frozen=True)
@@ -59,16 +61,66 @@ class GaussianLatent:
         return Moments.of_law(mean, spectrum=Spectrum(np.maximum(values[::-1], 0), vectors[:, ::-1]))
 
 
+class Lifting(Protocol):
+    """A class of generators that are linear in features of the latents."""
+
+    def __hash__(self) -> int: ...
+
+    def lift(self, rows: NDArray[Any]) -> NDArray[Any]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Decomposed:
+    """Features A (n, K) of a sample as A / sqrt(n) = Q T with orthonormal Q, T = left diag(sizes) right.
+
+    The features themselves are decomposed, not their second moment, which has half the digits.
+
+    Attributes
+    ----------
+    triangle : (m, K) array
+        T, m <= K + 1.
+    ones : (m,) array
+        Q' 1 / sqrt(n), so that the features' mean is T' ones, and |ones| <= 1.
+    left, sizes, right : (m, q), (q,) and (q, K) arrays
+    """
+
+    triangle: Array
+    ones: Array
+    left: Array
+    sizes: Array
+    right: Array
+
+
+def decompose(features: NDArray[Any]) -> Decomposed:
+    """The decomposition of the rows (n, K), by QR of some rows after others, then SVD of the triangle."""
+    n, K = features.shape
+    R = np.zeros((0, K + 1))
+    for part in np.array_split(features, -(-n // max(CHUNK, 4 * K))):
+        R = np.asarray(np.linalg.qr(np.vstack([R, np.column_stack([part, np.ones(len(part))])]), mode="r"))
+    R = R / np.sqrt(n)
+    return Decomposed(R[:, :-1], R[:, -1], *np.linalg.svd(R[:, :-1], full_matrices=False))
+
+
 @dataclass(frozen=True, eq=False)
 class SampleLatent:
     """A fixed sample of latents, (n, k): its empirical law is the latent law."""
 
     rows: NDArray[Any]
+    _decomposed: dict[Lifting, Decomposed] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def dim(self) -> int:
         """The dimension k."""
         return int(self.rows.shape[1])
+
+    def decomposed(self, spec: Lifting) -> Decomposed:
+        """The features ``spec.lift(rows)``, decomposed once for each class of generators."""
+        if spec not in self._decomposed:
+            check_size(self.rows, "Z")
+            lifted = spec.lift(self.rows)
+            check_size(lifted, "lifted Z")
+            self._decomposed[spec] = decompose(lifted)
+        return self._decomposed[spec]
 
     @cached_property
     def _moments(self) -> Moments:

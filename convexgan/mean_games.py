@@ -16,8 +16,26 @@ from convexgan.moments import Moments
 from convexgan.problem import Activation
 from convexgan.solution import Solution, Status
 
+REASON = "a linear discriminator matches means: one neuron has the largest mean for its weight"
 
-def solve_mean_game(
+
+def solve_mean_game(game: MeanGame, tol: float, time_limit: float | None) -> Solution:
+    """The certified optimum of a ReLU generator with weight decay against a linear discriminator; see `solve`."""
+    start = time.perf_counter()
+    reach = unit_reach(game, time_limit)
+    network, critic = solve_mean_matching(game, reach)
+    stats = {
+        "reason": REASON,
+        "unit_reach": [reach.value, reach.upper_bound],
+        "solve_seconds": time.perf_counter() - start,
+    }
+    certificate = make_mean_certificate(game, network, critic, reach, tol=tol)
+    status = Status.OPTIMAL if certificate.kind == "saddle" else Status.STOPPED
+    critic = replace(critic, outer=critic.outer / game.rows)
+    return Solution(certificate.value, status, "closed_form", network, critic, certificate, stats)
+
+
+def read_mean_game(
     X: Any,
     Z: Any,
     *,
@@ -28,11 +46,12 @@ def solve_mean_game(
     penalty: float,
     reduction: str,
     bias: str,
-    tol: float,
-    time_limit: float | None,
     meaningless: dict[str, bool],
-) -> Solution:
-    """The certified optimum of a ReLU generator with weight decay against a linear discriminator; see `solve`."""
+) -> MeanGame:
+    """The checked game; raises ``ValueError`` naming the argument and the repair.
+
+    ``meaningless`` tells which arguments were given that mean nothing in this game: they are refused.
+    """
     for name in (name for name, given in meaningless.items() if given):
         raise ValueError(f"{name} has no meaning for a ReLU generator with weight decay: leave it out.")
     if activation.coefficients[0] != 0:
@@ -47,7 +66,7 @@ def solve_mean_game(
     beta, lam = check_budget(beta, lam)
     summed = check_choice(reduction, "reduction", ("mean", "sum")) == "sum"
     rows = common_rows(data, latent, None) if summed else 1
-    game = MeanGame(
+    return MeanGame(
         data.mean,
         generator,
         latent,
@@ -57,15 +76,3 @@ def solve_mean_game(
         check_number(penalty, "generator_penalty", positive=True),
         rows,
     )
-    start = time.perf_counter()
-    reach = unit_reach(game, time_limit)
-    network, critic = solve_mean_matching(game, reach)
-    stats = {
-        "reason": "a linear discriminator matches means: one neuron has the largest mean for its weight",
-        "unit_reach": [reach.value, reach.upper_bound],
-        "solve_seconds": time.perf_counter() - start,
-    }
-    certificate = make_mean_certificate(game, network, critic, reach, tol=tol)
-    status = Status.OPTIMAL if certificate.kind == "saddle" else Status.STOPPED
-    critic = replace(critic, outer=critic.outer / rows)
-    return Solution(certificate.value, status, "closed_form", network, critic, certificate, stats)

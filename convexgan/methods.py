@@ -9,19 +9,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import check_choice
+from convexgan._deadline import Deadline
 from convexgan.closed_forms import (
     cost,
     game_ipm,
     generated_moments,
     has_closed_form,
+    has_match,
     ipm_of_nothing,
     solve_linear,
+    solve_matching,
     solve_polynomial,
     solve_quadratic,
+    spectral_bound,
 )
+from convexgan.exceptions import InfeasibleError, SolverError
 from convexgan.problem import SOLVERS, MomentGame, Optimum
 
 METHODS = ("auto", "closed_form", "program")
+TRIES = 30  # of betas, each at least a tenth larger than the last
+SMALL = 0.01  # share of the tolerance that a cut answer may violate: it is also cheaper for that
 
 
 def closed_form(game: MomentGame) -> Optimum:
@@ -32,7 +39,9 @@ def closed_form(game: MomentGame) -> Optimum:
         return Optimum(np.zeros((game.latent.rank, game.data.dim)), nothing, np.zeros(0), max_min=0.0, min_neurons=0)
     if a == 0:
         return solve_linear(game)
-    return solve_quadratic(game) if b == 0 else solve_polynomial(game)
+    if game.bias == "none" and (b == 0 or has_closed_form(game)):
+        return solve_quadratic(game) if b == 0 else solve_polynomial(game)
+    return solve_matching(game)
 
 
 def run_program(
@@ -53,6 +62,96 @@ def run_program(
     if nothing_is_optimal(game) or (game.lam is not None and payoff(game, zeros) <= payoff(game, optimum.factor)):
         optimum = replace(optimum, factor=zeros)
     return optimum, stats
+
+
+def solve_program(
+    game: MomentGame,
+    solver: str | None = None,
+    options: dict[str, Any] | None = None,
+    time_limit: float | None = None,
+    progress: bool = False,
+    tol: float = 1e-6,
+) -> tuple[Optimum, dict[str, Any]]:
+    """The program's optimum where the latents have its rank, else a local optimum of theirs; and the solver's record.
+
+    Raises
+    ------
+    InfeasibleError
+        If eigenvalues or the relaxed program exclude every generator; ``smallest_beta`` is one that was tried.
+    """
+    try:
+        return _program_of_rank(game, solver, options, time_limit, progress, tol)
+    except InfeasibleError as error:
+        works = attained_beta(game, error.smallest_beta / game.rows, solver, options, tol) * game.rows
+        if works <= error.smallest_beta:
+            raise
+        raise InfeasibleError(
+            f"no generator of this class satisfies ipm <= beta, and none any beta below {error.smallest_beta:.6g}: use "
+            f"beta >= {works:.17g}, which was tried with latents of this rank, {game.latent.rank}, a generator with a "
+            "bias or more latent dimensions.",
+            smallest_beta=works,
+        ) from None
+
+
+def _program_of_rank(
+    game: MomentGame,
+    solver: str | None,
+    options: dict[str, Any] | None,
+    time_limit: float | None,
+    progress: bool,
+    tol: float,
+) -> tuple[Optimum, dict[str, Any]]:
+    deadline = Deadline(time_limit)
+    _check_eigenvalues(game, tol)
+    optimum, stats = run_program(game, solver, options, time_limit, progress)
+    if (
+        optimum.truncated
+        and game.beta is not None
+        and _violation(game, optimum.factor) > SMALL * tol
+        and not deadline.over
+    ):
+        from convexgan.programs import fit_rank
+
+        optimum = replace(optimum, factor=fit_rank(game, optimum.factor, solver, options, deadline.left))
+        stats["rank_search"] = "the program's optimum needs more rank than the latents have: a local one of theirs"
+    return optimum, stats
+
+
+def attained_beta(
+    game: MomentGame, least: float, solver: str | None, options: dict[str, Any] | None, tol: float = 1e-6
+) -> float:
+    """A beta in canonical units, from the least on, with which `solve_program` finds a generator: each is tried."""
+    top, level = ipm_of_nothing(game), least
+    for _ in range(TRIES):
+        if level >= top:
+            break
+        reached = 0.0
+        try:
+            factor = _program_of_rank(replace(game, beta=level), solver, options, None, False, tol)[0].factor
+            if _violation(replace(game, beta=level), factor) <= tol / 2:
+                return level
+            reached = game_ipm(game, generated_moments(game, factor)) * (1 + tol)
+        except (InfeasibleError, SolverError):
+            pass
+        level = max(reached, 1.1 * level)
+    return top
+
+
+def _violation(game: MomentGame, factor: NDArray[np.float64]) -> float:
+    """Of the constraint, relative."""
+    beta, scale = game.beta or 0.0, max(game.beta or 0.0, ipm_of_nothing(game))
+    return max(game_ipm(game, generated_moments(game, factor)) - beta, 0.0) / scale if scale > 0 else 0.0
+
+
+def _check_eigenvalues(game: MomentGame, tol: float) -> None:
+    """Raise if by eigenvalues alone no generator of the latents' rank is within beta."""
+    if game.beta is None or game.activation.coefficients[0] == 0:
+        return
+    try:
+        spectral_bound(game)
+    except InfeasibleError as error:
+        if error.smallest_beta / game.rows - game.beta > tol * max(game.beta, ipm_of_nothing(game)):
+            raise
 
 
 def payoff(game: MomentGame, factor: NDArray[np.float64]) -> float:
@@ -86,12 +185,14 @@ def _formula(game: MomentGame) -> tuple[bool, str]:
         return True, "beta is at least ipm(X, 0): the generator of zeros is feasible and costs nothing"
     if a == 0:
         return True, "a linear discriminator matches means: soft threshold of the mean"
+    if b == 0 and game.bias == "none":
+        return True, "a quadratic discriminator matches second moments: soft threshold of the eigenvalues"
+    if game.bias == "none" and has_closed_form(game):
+        return True, "a polynomial discriminator on centred data matches second moments: soft threshold"
+    if has_match(game):
+        return True, "beta is 0 and the latents suffice: the generator has the data's mean and second moment"
     if game.bias == "penalized":
         return False, "a discriminator bias couples mean and second moment: semidefinite program"
-    if b == 0:
-        return True, "a quadratic discriminator matches second moments: soft threshold of the eigenvalues"
-    if has_closed_form(game):
-        return True, "a polynomial discriminator on centred data matches second moments: soft threshold"
     return False, "a polynomial discriminator couples mean and second moment: semidefinite program"
 
 

@@ -41,11 +41,15 @@ class Whitened:
         Mean of the whitened features; its squared norm is kappa = zbar' K^+ zbar <= 1.
     vectors : (k, r) array or None
         Eigenvectors of K; None where the features are the whitened coordinates themselves.
+    root : (r, k) array or None
+        For samples the features in whitened coordinates: weights W have the factor root @ W. It is diag(sqrt(values))
+        vectors', but for rounding that small values magnify, and computed from the rows.
     """
 
     values: Array
     mean: Array
     vectors: Array | None = None
+    root: Array | None = None
 
     @property
     def kappa(self) -> float:

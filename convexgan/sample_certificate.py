@@ -93,6 +93,13 @@ def make_sample_certificate(
     return judge(game, cost, found, nothing, max_min, others, "bounded", tol, evidence)
 
 
+def _ipm_rounding(game: SampleGame) -> float:
+    """The size below which an ipm is rounding noise."""
+    a, b = (0.0, 1.0) if isinstance(game.activation, ReLU) else game.activation.coefficients[:2]
+    square = float(np.mean(np.sum(game.lift(game.data) ** 2, axis=1)))
+    return float(32 * np.finfo(float).eps * (abs(a) * square + abs(b) * square**0.5))
+
+
 def judge(
     game: SampleGame,
     cost: float,
@@ -120,7 +127,7 @@ def judge(
     value = cost + (game.lam or 0.0) * ipm
     violation = 0.0 if game.beta is None else max(ipm - game.beta, 0.0)
     scale = max(game.beta or 0.0, nothing)
-    relative = violation / scale if scale > 0 else (0.0 if violation == 0 else math.inf)
+    relative = 0.0 if violation <= _ipm_rounding(game) else violation / scale if scale > 0 else math.inf
     guaranteed = (max_min, ORIGIN) if max_min > 0 else (0.0, "costs are non-negative")
     bound, origin = max([guaranteed, *others], key=lambda pair: pair[0])
     noise = 32 * float(np.finfo(float).eps) * (float(game.cost(game.data).mean()) + (game.lam or 0.0) * nothing)

@@ -17,8 +17,8 @@ from convexgan.generators import Free, GeneratorClass, Linear, Mixture
 from convexgan.latents import Latent, SampleLatent, as_latent
 from convexgan.problem import Activation
 from convexgan.sample_certificate import read_sample_game, rest
-from convexgan.sample_methods import METHODS, Call, choose_method
-from convexgan.solution import Solution, Status, unsolved
+from convexgan.sample_methods import METHODS, REASONS, Call, choose_method
+from convexgan.solution import Solution, Status, shortfall, unsolved
 
 SEARCH_TIME = 0.6  # share of the time limit; the certificate has to prove again what one search has proved
 
@@ -48,15 +48,9 @@ def solve_sample_game(
 
     ``meaningless`` tells which arguments were given that mean nothing in these games: they are refused.
     """
-    game = read_sample_game(X, activation, beta, lam, penalty, reduction, bias)
-    given = meaningless | {"Z": Z is not None and isinstance(generator, Mixture)}
-    _refuse(given, generator, activation)
-    latent, points = _read_latent(generator, Z, game)
-    method = choose_method(game, generator, latent, points)
-    biased = isinstance(generator, Linear) and generator.bias
-    uses_gap = method in ("double_oracle", "fixed_patterns") or (method == "semi_infinite" and biased)
-    given = {"rng": rng is not None and method != "fixed_patterns", "gap": gap is not None and not uses_gap}
-    _refuse(given, generator, activation)
+    game, latent, points, method = read_sample_call(
+        X, Z, activation, generator, beta, lam, penalty, reduction, bias, gap, rng, meaningless
+    )
     gap = None if gap is None else check_number(gap, "gap")
     time_limit = None if time_limit is None else check_number(time_limit, "time_limit")
     backend = {"solver": solver, "solver_options": solver_options}
@@ -69,7 +63,7 @@ def solve_sample_game(
         if throw:
             raise
         return unsolved(Status.INFEASIBLE if isinstance(error, InfeasibleError) else Status.FAILED, method, str(error))
-    stats = answer.stats | {"solve_seconds": time.perf_counter() - start}
+    stats = answer.stats | {"reason": REASONS[method], "solve_seconds": time.perf_counter() - start}
     status = Status(stats.pop("status"))
     try:
         limited = status is Status.STOPPED or time_limit is not None
@@ -82,10 +76,37 @@ def solve_sample_game(
         status = Status.STOPPED  # within a limit the certificate may have had no time to prove what the search proved
         if time_limit is None:
             status = Status.FAILED
-            stats["message"] = f"the answer violates the constraint by {certificate.relative_violation:.2g} relative."
+            stats["message"] = f"{shortfall(certificate)}."
             if throw:
                 raise SolverError(stats["message"])
     return Solution(certificate.value, status, method, answer.generator, critic, certificate, stats)
+
+
+def read_sample_call(
+    X: Any,
+    Z: Any,
+    activation: Activation | ReLU,
+    generator: GeneratorClass,
+    beta: float | None = None,
+    lam: float | None = None,
+    penalty: float = 1.0,
+    reduction: str = "mean",
+    bias: str = "none",
+    gap: float | None = None,
+    rng: int | np.random.Generator | None = None,
+    meaningless: dict[str, bool] | None = None,
+) -> tuple[SampleGame, Latent | None, int, str]:
+    """The checked game, the latents, the number of free rows, and the method that `solve` uses."""
+    game = read_sample_game(X, activation, beta, lam, penalty, reduction, bias)
+    given = (meaningless or {}) | {"Z": Z is not None and isinstance(generator, Mixture)}
+    _refuse(given, generator, activation)
+    latent, points = _read_latent(generator, Z, game)
+    method = choose_method(game, generator, latent, points)
+    biased = isinstance(generator, Linear) and generator.bias
+    uses_gap = method in ("double_oracle", "fixed_patterns") or (method == "semi_infinite" and biased)
+    given = {"rng": rng is not None and method != "fixed_patterns", "gap": gap is not None and not uses_gap}
+    _refuse(given, generator, activation)
+    return game, latent, points, method
 
 
 def _refuse(given: dict[str, bool], spec: GeneratorClass, activation: Activation | ReLU) -> None:

@@ -282,3 +282,12 @@ METHODS: dict[str, Callable[[Call], Answer]] = {
     "semi_infinite": semi_infinite,
     "fixed_patterns": fixed_patterns,
 }
+
+REASONS = {
+    "program": "smooth neurons see the mean and second moment, which are linear in a mixture's weights",
+    "cutting_planes": "each ReLU neuron's constraint is linear in the weights of given particles",
+    "double_oracle": "particles may lie anywhere: both players' best responses are added until they agree",
+    "partial_sums": "ReLU neurons with a free bias see the partial sums of sorted rows on the line",
+    "semi_infinite": "each ReLU neuron's constraint is linear in the covariance of a Gaussian law",
+    "fixed_patterns": "the rows are a function of weights: local optima, the activation patterns held fixed",
+}

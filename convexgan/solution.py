@@ -135,6 +135,19 @@ def unsolved(status: Status, method: str, message: str) -> Solution:
     return Solution(math.inf, status, method, None, None, None, {"message": message})
 
 
+def shortfall(certificate: Certificate) -> str:
+    """Why an answer whose certificate is of kind "infeasible" is none."""
+    if certificate.relative_violation > certificate.tol:
+        return (
+            f"the answer violates the constraint by {certificate.relative_violation:.2g} relative, above "
+            f"tol = {certificate.tol:g}"
+        )
+    return (
+        f"the answer's value {certificate.value:.10g} is below the bound {certificate.bound:.10g} by more than "
+        f"tol = {certificate.tol:g} relative, so the answer is inaccurate"
+    )
+
+
 def dominated_by_mean(mean: NDArray[np.float64], trace: float) -> bool:
     """Whether the mean makes up most of the second moment, so that a quadratic game mostly matches it."""
     return float(mean @ mean) > 0.5 * trace

@@ -13,20 +13,22 @@ from numpy.typing import NDArray
 from convexgan._checks import as_rng, check_number
 from convexgan.canonical import Setting, read_call
 from convexgan.certificate import Certificate
-from convexgan.certify import class_factor, critic, make_certificate
-from convexgan.closed_forms import game_ipm, generated_moments, ipm_of_nothing, unwhiten
+from convexgan.certify import critic, least_weights, make_certificate
+from convexgan.closed_forms import class_factor, unwhiten
 from convexgan.discriminators import ReLU, as_discriminator
 from convexgan.exceptions import InfeasibleError, SolverError, UnboundedError
 from convexgan.generators import Free, Generator, GeneratorClass, Mixture, TwoLayerReLU, as_generator
 from convexgan.latents import as_latent
-from convexgan.mean_games import solve_mean_game
-from convexgan.methods import choose, closed_form, not_convex, run_program
+from convexgan.mean_games import REASON, read_mean_game, solve_mean_game
+from convexgan.methods import attained_beta, choose, closed_form, not_convex, solve_program
 from convexgan.moments import Moments
 from convexgan.problem import Activation, MomentGame, Optimum
-from convexgan.sample_games import solve_sample_game
-from convexgan.solution import Solution, Status, dominated_by_mean, unsolved
+from convexgan.sample_games import read_sample_call, solve_sample_game
+from convexgan.sample_methods import REASONS
+from convexgan.solution import Solution, Status, dominated_by_mean, shortfall, unsolved
 
 Array = NDArray[np.float64]
+GAP = "gap is for searches against ReLU neurons; here the answer is exact: leave it out."
 
 
 def solve(
@@ -107,8 +109,9 @@ def solve(
     ValueError
         Bad arguments, named with their repair.
     InfeasibleError
-        With ``smallest_beta``, the repair.
+        Where it is proved that no generator of the class is within beta; with ``smallest_beta``, the repair.
     UnboundedError, SolverError
+        The latter also where none was found though none is excluded.
 
     Examples
     --------
@@ -143,19 +146,12 @@ def solve(
             rng=rng,
             throw=throw,
             progress=progress,
-            meaningless={
-                "regularizer": regularizer != "output",
-                "method": method != "auto",
-                "gap": not relu and gap is not None,
-                "solver": relu and solver is not None,
-                "solver_options": relu and solver_options is not None,
-                "max_neurons": max_neurons is not None,
-            },
+            meaningless=_unused_by_samples(relu, regularizer, method, gap, solver, solver_options, max_neurons),
         )
     if gap is not None:
-        raise ValueError("gap is for searches against ReLU neurons; here the answer is exact: leave it out.")
+        raise ValueError(GAP)
     if isinstance(spec, TwoLayerReLU) and regularizer == "weights":
-        return solve_mean_game(
+        network_game = read_mean_game(
             X,
             Z,
             activation=activation,
@@ -165,15 +161,9 @@ def solve(
             penalty=generator_penalty,
             reduction=reduction,
             bias=bias,
-            tol=tol,
-            time_limit=time_limit,
-            meaningless={
-                "method": method not in ("auto", "closed_form"),
-                "solver": solver is not None,
-                "solver_options": solver_options is not None,
-                "max_neurons": max_neurons is not None,
-            },
+            meaningless=_unused_by_decay(method, solver, solver_options, max_neurons),
         )
+        return solve_mean_game(network_game, tol, time_limit)
     setting = read_call(
         X,
         Z,
@@ -194,7 +184,7 @@ def solve(
         if chosen == "closed_form":
             optimum = closed_form(setting.game)
         else:
-            optimum, stats = run_program(setting.game, solver, solver_options, time_limit, progress)
+            optimum, stats = solve_program(setting.game, solver, solver_options, time_limit, progress, tol)
     except (InfeasibleError, UnboundedError, SolverError) as error:
         if throw:
             raise
@@ -202,9 +192,10 @@ def solve(
         return unsolved(status, chosen, str(error))
     stats |= {"reason": reason, "solve_seconds": time.perf_counter() - start}
     solution = _finish(setting, setting.game, optimum, chosen, stats, tol, rng)
-    if throw and solution.status is Status.INFEASIBLE:
-        smallest = _feasible_beta(setting.game, optimum.factor, solver, solver_options)
-        raise InfeasibleError(f"{solution.stats['message']} of {smallest:.17g}.", smallest_beta=smallest)
+    beta, proof = setting.game.beta, solution.certificate
+    if solution.status is Status.FAILED and beta is not None and proof is not None and _cut(optimum, proof):
+        works = attained_beta(setting.game, beta, solver, solver_options, tol) * setting.game.rows
+        solution.stats["message"] += f" of {works:.17g}, which is known to work."
     if throw and solution.status is Status.FAILED:
         raise SolverError(solution.stats["message"])
     return solution
@@ -242,11 +233,66 @@ def select_method(X: Any, Z: Any = None, **options: Any) -> tuple[str, str]:
     >>> cg.select_method(np.eye(3), cg.GaussianLatent(3), discriminator="quadratic", beta=0.1)[0]
     'closed_form'
     """
-    method, solver = options.pop("method", "auto"), options.pop("solver", None)
-    for name in ("solver_options", "tol", "gap", "time_limit", "rng", "throw", "progress"):
-        options.pop(name, None)
-    defaults = {"discriminator": "quadratic", "generator": "linear"}
-    return choose(read_call(X, Z, **(defaults | options)).game, method, solver)
+    given = {"discriminator": "quadratic", "generator": "linear"} | options
+    for name in ("tol", "time_limit", "throw", "progress"):
+        given.pop(name, None)
+    gap, rng, options = given.pop("gap", None), given.pop("rng", None), given.pop("solver_options", None)
+    method, solver = given.pop("method", "auto"), given.pop("solver", None)
+    activation, spec = as_discriminator(given["discriminator"]), as_generator(given["generator"])
+    regularizer, width = given.get("regularizer", "output"), given.get("max_neurons")
+    if isinstance(activation, ReLU) or isinstance(spec, Mixture):
+        unused = _unused_by_samples(isinstance(activation, ReLU), regularizer, method, gap, solver, options, width)
+        found = read_sample_call(X, Z, activation, spec, gap=gap, rng=rng, meaningless=unused, **_game_options(given))[
+            -1
+        ]
+        return found, REASONS[found]
+    if gap is not None:
+        raise ValueError(GAP)
+    if isinstance(spec, TwoLayerReLU) and regularizer == "weights":
+        unused = _unused_by_decay(method, solver, options, width)
+        read_mean_game(X, Z, activation=activation, generator=spec, meaningless=unused, **_game_options(given))
+        return "closed_form", REASON
+    return choose(read_call(X, Z, **given).game, method, solver)
+
+
+def _game_options(given: dict[str, Any]) -> dict[str, Any]:
+    """What remains of the arguments for games whose players are read; unknown ones are passed on, to be refused."""
+    read = ("discriminator", "generator", "regularizer", "max_neurons", "generator_penalty")
+    defaults = {"beta": None, "lam": None, "reduction": "mean", "bias": "none"}
+    rest = {name: value for name, value in given.items() if name not in read}
+    return defaults | rest | {"penalty": given.get("generator_penalty", 1.0)}
+
+
+def _unused_by_samples(
+    relu: bool,
+    regularizer: str,
+    method: str,
+    gap: float | None,
+    solver: str | None,
+    solver_options: dict[str, Any] | None,
+    max_neurons: int | None,
+) -> dict[str, bool]:
+    """Which arguments were given that mean nothing against ReLU neurons, or for mixtures."""
+    return {
+        "regularizer": regularizer != "output",
+        "method": method != "auto",
+        "gap": not relu and gap is not None,
+        "solver": relu and solver is not None,
+        "solver_options": relu and solver_options is not None,
+        "max_neurons": max_neurons is not None,
+    }
+
+
+def _unused_by_decay(
+    method: str, solver: str | None, solver_options: dict[str, Any] | None, max_neurons: int | None
+) -> dict[str, bool]:
+    """Which arguments were given that mean nothing for a ReLU generator with weight decay."""
+    return {
+        "method": method not in ("auto", "closed_form"),
+        "solver": solver is not None,
+        "solver_options": solver_options is not None,
+        "max_neurons": max_neurons is not None,
+    }
 
 
 def program(X: Any, Z: Any = None, *, tol: float = 1e-6, rng: Any = None, **options: Any) -> Any:
@@ -298,9 +344,13 @@ def _finish(
     elif isinstance(setting.generator, TwoLayerReLU):
         made, record = setting.generator.fit(unwhiten(game.latent, optimum.factor), setting.latent)
         stats = stats | record
-        optimum = replace(optimum, factor=class_factor(setting, made(setting.latent.rows)))
+        weights = least_weights(setting, made(setting.latent.rows))[0]
+        optimum = replace(optimum, factor=class_factor(game.latent, weights))
     else:
-        made = setting.generator.build(unwhiten(game.latent, optimum.factor), setting.latent)
+        weights = unwhiten(game.latent, optimum.factor)
+        made = setting.generator.build(weights, setting.latent)
+        if game.latent.root is not None:  # the law of these very weights, not the one that was aimed at
+            optimum = replace(optimum, factor=class_factor(game.latent, weights))
     start = time.perf_counter()
     certificate = make_certificate(
         game,
@@ -317,34 +367,25 @@ def _finish(
     if stats.get("solver_status") == "user_limit":
         status = Status.STOPPED
     elif certificate.kind == "infeasible":
-        status = Status.INFEASIBLE if optimum.truncated else Status.FAILED
-        stats["message"] = _shortfall(game, certificate, optimum.truncated)
+        status = Status.FAILED
+        stats["message"] = _shortfall(game, certificate, _cut(optimum, certificate))
     return Solution(certificate.value, status, method, made, discriminator, certificate, stats, _warnings(game))
 
 
-def _shortfall(game: MomentGame, certificate: Certificate, truncated: bool) -> str:
-    """Why a program's answer violates the constraint, and the repair."""
-    if truncated:
+def _cut(optimum: Optimum, certificate: Certificate) -> bool:
+    """Whether an answer violates the constraint because the latents lack the relaxed optimum's rank."""
+    return optimum.truncated and certificate.relative_violation > certificate.tol
+
+
+def _shortfall(game: MomentGame, certificate: Certificate, cut: bool) -> str:
+    """Why a program's answer is none, and the repair."""
+    if cut:
         return (
-            f"the relaxed optimum needs latents of higher rank than {game.latent.rank}, and cut to that rank it "
-            f"violates the constraint (ipm = {certificate.ipm:.6g}): add latent dimensions, or use a larger beta"
+            "no generator within beta was found, though none is excluded: the relaxed optimum needs latents of higher "
+            f"rank than {game.latent.rank}, and the nearest answer of that rank has ipm = {certificate.ipm:.6g}: add "
+            "latent dimensions, or use a larger beta"
         )
-    return (
-        f"the solver's answer violates the constraint by {certificate.relative_violation:.2g} relative, above "
-        f"tol = {certificate.tol:g}: ask for more iterations in solver_options, or another solver."
-    )
-
-
-def _feasible_beta(game: MomentGame, factor: Array, solver: str | None, options: dict[str, Any] | None) -> float:
-    """A beta, in the user's units, at which the relaxed optimum cut to the latents' rank is feasible."""
-    level = 0.0
-    for _ in range(30):  # each cut answer is feasible at its own ipm; there the next one is less cut
-        reached = game_ipm(game, generated_moments(game, factor))
-        if reached <= level * (1 + 1e-7):
-            return level * game.rows
-        level = reached * (1 + 1e-6)
-        factor = run_program(replace(game, beta=level), solver, options)[0].factor
-    return ipm_of_nothing(game) * game.rows
+    return f"{shortfall(certificate)}: ask for more iterations in solver_options, or another solver."
 
 
 def _warnings(game: MomentGame) -> tuple[str, ...]:

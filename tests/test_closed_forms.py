@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cvxpy as cp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 import convexgan as cg
 from convexgan.closed_forms import unit_neurons
+from convexgan.discriminators import Polynomial
+from convexgan.generators import Linear
+from convexgan.solution import shortfall
 from tests.generators import (
     CELLS,
     EIGENVALUES,
@@ -496,3 +501,65 @@ def test_unit_neurons_reassemble_their_moments(d, seed, centred):
     assert (weights > 0).all() and weights.sum() == pytest.approx(v.sum(), rel=1e-10)
     np.testing.assert_allclose((weights * neurons.T) @ neurons, S, atol=1e-9)
     np.testing.assert_allclose(weights @ neurons, m, atol=1e-9)
+
+
+# -- beta = 0 ----------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=25)
+@given(
+    seed=seeds,
+    exponent=st.integers(-6, 6),
+    options=st.sampled_from(
+        [
+            {"discriminator": "polynomial"},
+            {"discriminator": Polynomial(-0.3, 0.2, 0.1)},
+            {"discriminator": "quadratic", "bias": "penalized"},
+            {"discriminator": "polynomial", "generator": "polynomial"},
+            {"discriminator": "polynomial", "generator": "free"},
+        ]
+    ),
+)
+def test_at_beta_0_the_moments_are_the_datas(seed, exponent, options):
+    """By hand: ipm is 0 only where both moments agree, so the value is the data's second moment."""
+    rng, size = np.random.default_rng(seed), 10.0**exponent
+    X = size * (rng.standard_normal((20, 3)) + np.array([1, 0.5, 0]))
+    Z = None if options.get("generator") == "free" else rng.standard_normal((30, 5)) + 0.5
+    sol = cg.solve(X, Z, beta=0.0, **{"generator": Linear(bias=True)} | options)
+    assert (sol.method, sol.certificate.kind) == ("closed_form", "saddle")
+    assert sol.value == pytest.approx(np.mean(np.sum(X**2, axis=1)), rel=1e-9)
+    made = sol.generator() if Z is None else sol.generator(Z)
+    np.testing.assert_allclose(made.mean(axis=0), X.mean(axis=0), atol=1e-9 * size)
+    np.testing.assert_allclose(made.T @ made / len(made), X.T @ X / len(X), atol=1e-9 * size**2)
+    if exponent == 0 and Z is not None:  # the other route
+        again = cg.solve(X, Z, beta=0.0, method="program", **{"generator": Linear(bias=True)} | options)
+        assert again.value == pytest.approx(sol.value, rel=1e-5)
+
+
+def test_at_beta_0_latents_that_do_not_suffice_are_infeasible():
+    X, Z = np.random.default_rng(0).standard_normal((2, 20, 3))
+    X = X + np.eye(3)[0]
+    assert cg.select_method(X, Z, discriminator="polynomial", beta=0.0)[0] == "program"
+    with pytest.raises(cg.InfeasibleError) as error:
+        cg.solve(X, Z, discriminator="polynomial", beta=0.0)
+    assert cg.solve(X, Z, discriminator="polynomial", beta=error.value.smallest_beta).status == "optimal"
+
+
+@pytest.mark.parametrize("size", [1e-4, 1.0, 1e4])
+@pytest.mark.parametrize("seed", [1, 3])
+def test_rounding_of_a_vanishing_ipm_is_no_violation(size, seed):
+    """Centred data against linear neurons: ipm(X, 0) is rounding itself, and no scale for a violation."""
+    X = size * np.random.default_rng(seed).standard_normal((20, 2))
+    X -= X.mean(axis=0)
+    sol = cg.solve(X, discriminator="linear", generator="mixture", beta=0.0)
+    assert sol.certificate.kind == "saddle" and sol.value <= 1e-12 * size**2
+    assert cg.certify(X, -X, discriminator="linear", beta=0.0).kind == "bounded"  # means of opposite rounding
+    moved = cg.certify(X, X + 1e-6 * size, discriminator="linear", beta=0.0)
+    assert moved.kind == "infeasible" and moved.violation == pytest.approx(2**0.5 * 1e-6 * size, rel=1e-6)
+
+
+def test_what_is_below_the_bound_is_not_called_a_violation():
+    proof = cg.certify(np.eye(3), np.eye(3), beta=0.1)
+    below = replace(proof, value=0.1, bound=0.2, relative_violation=0.0, kind="infeasible")
+    assert "value 0.1 is below the bound 0.2" in shortfall(below) and "violates" not in shortfall(below)
+    assert "violates the constraint by 0.01 relative" in shortfall(replace(below, relative_violation=0.01))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.polynomial.hermite_e import hermegauss
 
 import convexgan as cg
-from convexgan.latents import MomentLatent, SampleLatent, as_latent, quadratic_features
-from tests.generators import rows
+from convexgan.closed_forms import whiten, whiten_sample
+from convexgan.latents import MomentLatent, SampleLatent, as_latent, decompose, quadratic_features
+from tests.generators import rows, second, seeds
 
 
 def gauss_grid(k, degree=4):
@@ -101,3 +105,70 @@ def test_moments_can_be_latents_but_cannot_be_sampled():
         as_latent(None)
     with pytest.raises(ValueError, match="fourth moments"):
         cg.generators.TwoLayerPolynomial().features(latent)
+
+
+# -- whitening ---------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=30)
+@given(
+    seed=seeds,
+    offset=st.sampled_from([0.0, 1e2, 1e4, 1e6, 1e7]),
+    spread=st.sampled_from([1.0, 1e-2, 1e-3]),
+    spec=st.sampled_from([cg.generators.Linear(), cg.generators.Linear(bias=True), cg.generators.TwoLayerPolynomial()]),
+)
+def test_certificates_describe_the_generator_whatever_the_latents_condition(seed, offset, spread, spec):
+    """The rows that the generator makes, by another route: their own moments."""
+    rng = np.random.default_rng(seed)
+    if isinstance(spec, cg.generators.TwoLayerPolynomial):
+        offset = min(offset, 1e2)
+    X = rng.standard_normal((60, 3)) * [2, 1.5, 1]
+    Z = offset + rng.standard_normal((40, 4)) * [1, 1, 1, spread]
+    sol = cg.solve(X, Z, beta=0.1, generator=spec)
+    made, proof = sol.generator(Z), sol.certificate
+    assert proof.kind == "saddle"
+    assert cg.ipm(X, made, "quadratic").value == pytest.approx(proof.ipm, rel=1e-5)
+    assert proof.relative_violation <= 1e-6
+    assert np.mean(np.sum(made**2, axis=1)) == pytest.approx(proof.value, rel=1e-6)
+    assert cg.verify(proof, X).kind == "saddle"
+
+
+@pytest.mark.parametrize("discriminator", ["linear", "quadratic"])
+def test_the_certificate_is_of_the_weights_handed_back(discriminator, monkeypatch):
+    """Weights that miss what was aimed at are seen."""
+    X, Z = rows([4.0, 2.0, 0.7], 2, tilt=[0.3, 0.1, 0.0], n=8), rows([2.0, 1.0, 0.5], 4, tilt=[0.2, 0.0, 0.4], n=8)
+    true = cg.solve(X, Z, beta=0.2, discriminator=discriminator)
+    off = importlib.import_module("convexgan.solve")
+    monkeypatch.setattr(off, "unwhiten", lambda latent, factor, _true=off.unwhiten: 0.9 * _true(latent, factor))
+    moved = cg.solve(X, Z, beta=0.2, discriminator=discriminator, throw=False)
+    assert true.status == "optimal" and moved.status == "failed"
+    made = moved.generator(Z)
+    assert moved.certificate.ipm == pytest.approx(cg.ipm(X, made, discriminator).value, rel=1e-9)
+    assert moved.certificate.value == pytest.approx(np.mean(np.sum(made**2, axis=1)), rel=1e-9)
+
+
+@pytest.mark.parametrize("n", [3, 7, 9000])
+def test_decompositions_are_of_the_rows(n):
+    """In one piece or several, with more or fewer rows than features; the pseudo-inverse is the other route."""
+    A = np.random.default_rng(n).standard_normal((n, 5)) @ np.diag([1e3, 1, 1, 1e-3, 0.0]) + [0, 1, 0, 0, 0]
+    found = decompose(A)
+    np.testing.assert_allclose(found.triangle.T @ found.triangle, second(A), atol=1e-9)
+    np.testing.assert_allclose(found.triangle.T @ found.ones, A.mean(axis=0), atol=1e-10)
+    law = whiten_sample(found)
+    assert law.rank == min(n, 4) and law.kappa <= 1
+    assert law.kappa == pytest.approx(np.mean(A @ np.linalg.pinv(A, rcond=1e-12) @ np.ones(n)), rel=1e-9)
+    np.testing.assert_allclose(law.root, np.sqrt(law.values)[:, None] * law.vectors.T, atol=1e-9)
+
+
+def test_no_latents_have_more_mean_than_second_moment():
+    """kappa is at most 1 for features with a constant too, else referees refuse the certificate."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        Z = rng.standard_normal((int(rng.integers(2, 12)), 2)) * 10.0 ** rng.uniform(-3, 1, 2)
+        X = rng.standard_normal((10, 2)) + 1
+        sol = cg.solve(X, Z, discriminator="linear", generator="polynomial", beta=0.1)
+        mean = sol.certificate.evidence.arrays["latent_mean"]
+        assert mean @ mean <= 1 + 1e-15
+        assert cg.verify(sol.certificate, X).kind == "saddle"
+        law = whiten(cg.Moments.from_array(cg.generators.TwoLayerPolynomial().lift(Z)))
+        assert law.kappa <= 1 + 1e-15

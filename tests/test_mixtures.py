@@ -170,4 +170,4 @@ def test_other_calls_are_refused_by_name(options, says):
     with pytest.raises(ValueError, match=says):
         cg.solve(X, Z, **arguments)
     with pytest.raises(ValueError, match="is for solve"):
-        cg.select_method(np.eye(2), generator="mixture", beta=0.1)
+        cg.program(np.eye(2), generator="mixture", beta=0.1)

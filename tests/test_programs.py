@@ -5,6 +5,8 @@ from __future__ import annotations
 import cvxpy as cp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import convexgan as cg
 from convexgan.programs import mosek_licence
@@ -264,9 +266,63 @@ def test_rank_limited_answers_name_a_feasible_beta(seed):
     X = np.random.default_rng(seed).standard_normal((30, 4)) * [3, 2, 1.5, 1] + 1
     options = {"discriminator": "polynomial", "generator": cg.generators.Linear(bias=True)}
     with pytest.raises(cg.InfeasibleError, match="rank") as error:
-        cg.solve(X, cg.GaussianLatent(1), beta=0.2, **options)
+        cg.solve(X, cg.GaussianLatent(1), beta=0.02, **options)
     sol = cg.solve(X, cg.GaussianLatent(1), beta=error.value.smallest_beta, **options)
     assert sol.certificate.kind in ("bounded", "saddle", "minimax")
+
+
+@settings(max_examples=25)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    size=st.sampled_from([0.3, 1.0, 100.0, 1e4]),
+    kind=st.sampled_from([("quadratic", "penalized"), ("polynomial", "none")]),
+    d=st.integers(1, 3),
+)
+def test_what_some_generator_reaches_is_not_called_infeasible(seed, size, kind, d):
+    """Another route: weights are written down, and beta is what they reach."""
+    rng = np.random.default_rng(seed)
+    X, Z = size * (rng.standard_normal((30, d)) + np.eye(d)[0]), rng.standard_normal((25, d)) + 0.5
+    matched = np.linalg.solve(np.linalg.cholesky(second(Z)).T, np.linalg.cholesky(second(X)).T)
+    weights = matched * rng.uniform(0.6, 0.99)
+    options = dict(zip(("discriminator", "bias"), kind, strict=True))
+    beta = cg.ipm(X, Z @ weights, **options).value * 1.05
+    sol = cg.solve(X, Z, beta=beta, **options)
+    made = sol.generator(Z)
+    assert cg.ipm(X, made, **options).value <= beta * (1 + 1e-5)
+    assert sol.certificate.kind in ("bounded", "saddle", "minimax")
+    assert sol.value == pytest.approx(np.mean(np.sum(made**2, axis=1)), rel=1e-6)
+    known = cg.certify(X, Z @ weights, beta=beta, generator="linear", Z=Z, **options)
+    assert known.kind != "infeasible" and sol.certificate.bound <= known.value * (1 + 1e-6)
+
+
+@pytest.mark.parametrize(("discriminator", "bias"), [("quadratic", "penalized"), ("polynomial", "none")])
+def test_an_answer_cut_to_the_latents_rank_is_replaced_by_one_within_beta(discriminator, bias):
+    rng = np.random.default_rng(3)
+    X, Z = 100 * (rng.standard_normal((50, 3)) + np.eye(3)[0]), rng.standard_normal((40, 3)) + 0.5
+    options = {"discriminator": discriminator, "bias": bias}
+    beta = 0.1 * 100**2 if bias == "penalized" else 0.1 * cg.ipm(X, 0 * X, discriminator).value
+    relaxed = cg.program(X, Z, beta=beta, **options)
+    relaxed.solve()
+    cut = relaxed.recover()
+    assert cut.status == "failed" and "though none is excluded" in cut.stats["message"]
+    sol = cg.solve(X, Z, beta=beta, **options)
+    assert sol.status == "optimal" and "rank" in sol.stats["rank_search"]
+    assert sol.certificate.relative_violation <= 1e-6
+    lowest = relaxed.problem.objective.value
+    assert lowest * (1 - 1e-6) <= sol.value <= 1.01 * lowest  # found: 1.0006 times the relaxed optimum at most
+
+
+def test_without_an_answer_none_is_called_excluded(monkeypatch):
+    """The search for an answer of the latents' rank finds nothing: that proves nothing."""
+    monkeypatch.setattr("convexgan.programs.fit_rank", lambda game, factor, *_: factor)
+    rng = np.random.default_rng(3)
+    X, Z = rng.standard_normal((50, 3)) + np.eye(3)[0], rng.standard_normal((40, 3)) + 0.5
+    call = {"discriminator": "quadratic", "bias": "penalized"}
+    with pytest.raises(cg.SolverError, match="though none is excluded") as error:
+        cg.solve(X, Z, beta=0.1, **call)
+    works = float(str(error.value).split("beta of ")[1].split(",")[0])
+    assert cg.solve(X, Z, beta=works, **call).status == "optimal"
+    assert cg.solve(X, Z, beta=0.1, throw=False, **call).status == "failed"
 
 
 def test_rank_limited_norm_budget_is_bounded_by_the_program():

@@ -28,6 +28,12 @@ def ipm_of_nothing(game: MomentGame) -> float:
     return game_ipm(game, Moments.of_law(np.zeros(game.data.dim), np.zeros((1, game.data.dim))))
 
 
+def ipm_rounding(game: MomentGame) -> float:
+    """The size below which an ipm is rounding noise of the data's moments."""
+    a, b, _ = game.activation.coefficients
+    return float(32 * EPS * (abs(a) * game.data.trace + abs(b) * game.data.trace**0.5))
+
+
 def rounding(game: MomentGame) -> float:
     """The size below which a value is rounding noise of the data's moments."""
     price = game.penalty / (game.latent.values[0] if game.regularizer == "weights" else 1.0)

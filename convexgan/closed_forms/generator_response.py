@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan.discriminators import TwoLayerDiscriminator
+from convexgan.latents import Decomposed
 from convexgan.moments import Moments
 from convexgan.problem import MomentGame, Whitened
 
 Array = NDArray[np.float64]
+RANK = 1e-9  # of the largest deviation: weights on smaller ones lose the digits that a certificate promises
 ZERO_KAPPA = 1e-24  # the latent mean is zero up to rounding below this
 
 
@@ -21,8 +23,20 @@ def whiten(features: Moments) -> Whitened:
     values, vectors = features.spectrum.values[:r], features.spectrum.vectors[:, :r]
     if (values == 1).all() and np.array_equal(vectors, np.eye(len(vectors), r)) and r == features.dim:
         return Whitened(values, features.mean)
-    mean = vectors.T @ features.mean / np.sqrt(values)
-    return Whitened(values, np.where(mean @ mean < ZERO_KAPPA, 0.0, mean), vectors)
+    return Whitened(values, _clipped(vectors.T @ features.mean / np.sqrt(values)), vectors)
+
+
+def whiten_sample(features: Decomposed) -> Whitened:
+    """The same of a sample, whose small directions keep their digits, cut where weights could not use them."""
+    r = int(np.count_nonzero(features.sizes > RANK * features.sizes.max(initial=0.0)))
+    left, vectors = features.left[:, :r], features.right[:r].T
+    return Whitened(features.sizes[:r] ** 2, _clipped(left.T @ features.ones), vectors, left.T @ features.triangle)
+
+
+def _clipped(mean: Array) -> Array:
+    """The whitened mean, whose squared norm rounding can make more than 1, or other than 0."""
+    kappa = float(mean @ mean)
+    return mean * 0.0 if kappa < ZERO_KAPPA else mean / max(1.0, kappa**0.5)
 
 
 def unwhiten(latent: Whitened, factor: Array) -> Array:
@@ -31,6 +45,14 @@ def unwhiten(latent: Whitened, factor: Array) -> Array:
         return factor
     used = factor.any(axis=1)
     return np.asarray(latent.vectors[:, used] @ (factor[used] / np.sqrt(latent.values[used])[:, None]))
+
+
+def class_factor(latent: Whitened, weights: Array) -> Array:
+    """The factor (r, d), in whitened coordinates, of weights on the features, (k, d)."""
+    if latent.root is not None:
+        return latent.root @ weights
+    turned = weights if latent.vectors is None else latent.vectors.T @ weights
+    return np.asarray(np.sqrt(latent.values)[:, None] * turned)
 
 
 def generated_moments(game: MomentGame, factor: Array) -> Moments:

@@ -18,14 +18,18 @@ def is_centred(game: MomentGame) -> bool:
     return mean <= 1e-13 * top**0.5 and abs(b) * mean <= 1e-8 * abs(a) * top
 
 
+def equal_prices(game: MomentGame) -> bool:
+    """Whether the cost of a generator depends on its second moment only."""
+    return game.regularizer == "output" or bool(game.latent.values[0] <= game.latent.values[-1] * (1 + 1e-9))
+
+
 def has_closed_form(game: MomentGame) -> bool:
     """Whether `solve_polynomial` applies: centred data, a quadratic term, equal prices, enough latents.
 
     Latents with a mean must leave as many centred directions as the solution needs.
     """
-    equal = game.regularizer == "output" or game.latent.values[0] <= game.latent.values[-1] * (1 + 1e-9)
     centred_rank = game.latent.rank - (game.latent.kappa > 0)
-    if game.activation.coefficients[0] == 0 or not is_centred(game) or not equal or centred_rank < 1:
+    if game.activation.coefficients[0] == 0 or not is_centred(game) or not equal_prices(game) or centred_rank < 1:
         return False
     return game.latent.kappa == 0 or centred_rank >= min(game.data.dim, game.data.rank())
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from convexgan._deadline import Deadline
 from convexgan._progress import Report
-from convexgan.exceptions import InfeasibleError
+from convexgan.exceptions import SolverError
 from convexgan.games._conic import solve_conic
 from convexgan.games.responses import discriminator_response, rising_neurons
 from convexgan.games.sample_game import SampleGame
@@ -51,8 +51,8 @@ def solve_fixed_patterns(
 
     Raises
     ------
-    InfeasibleError
-        If no start leads to a generator within beta; ``smallest_beta`` is one that was reached.
+    SolverError
+        If no start leads to a generator within beta; it names a beta that was reached.
     """
     search = _Search(game, features, deadline or Deadline(), progress)
     try:
@@ -66,9 +66,9 @@ def solve_fixed_patterns(
                 reached = nearest.reached * (1 + 1e-6)
                 if game.beta is not None and reached > game.beta and not search.deadline.over:
                     least = reached * game.rows  # in the caller's units
-                    raise InfeasibleError(
-                        f"no generator found within beta: use beta >= {least!r}, more latents, or lam=.",
-                        smallest_beta=least,
+                    raise SolverError(
+                        "no generator within beta was found, though none is excluded: use "
+                        f"beta >= {least!r}, which was reached, more latents, or lam=."
                     )
                 search.descend(nearest.weights)
     except KeyboardInterrupt:

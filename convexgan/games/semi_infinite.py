@@ -30,11 +30,15 @@ CUTS = 8  # added in one round from each side
 SAME = 1e-7  # distance of cuts that count as one
 FIRST = 10  # directions to begin with, for each dimension
 CONES = 20_000  # of each search for cuts
-RANK = 1e-6  # relative eigenvalue of S that counts as zero
+RANK = 1e-6  # relative eigenvalue of S that may be zero
 PROVED = 1e-8  # the same of what is proved
 TIGHTENINGS = 4
 SAFETY = 1.1  # share of the excess by which the level is lowered
 UNUSED = 1e-10  # share of the largest multiplier
+PRICE = 1e3  # of what is missing of a level; data have size 1
+STEADY = 1e-6  # relative progress that counts as none
+STEPS = 100
+NEAR = 1e-4  # as SAME, where the level is approached from inside
 NEAREST = 1e-2  # relative accuracy of the smallest feasible level
 
 
@@ -68,14 +72,18 @@ def solve_gaussian(
     """The cheapest Gaussian law of the given mean (d,) that the neurons cannot tell from the data.
 
     Where the optimum has a higher rank than the latents, ``rank``, the law is the best one on the data's leading
-    principal axes, and the discriminator still that of the optimum. So it is in four columns and more, where the search
+    principal axes, or where these hold none within beta one that a local search finds, and the discriminator still that
+    of the optimum. So it is in four columns and more, where the search
     for the neuron that sees most ends with a bound that is not tight: there the law is one of a level so much lower
     that the bound is within beta.
 
     Raises
     ------
     InfeasibleError
-        If no Gaussian law of this mean comes within beta; ``smallest_beta`` is in canonical units.
+        If no Gaussian law of mean 0 comes within beta, of any rank; ``smallest_beta`` is one that works, in canonical
+        units.
+    SolverError
+        If none was found, though none is excluded: of a rank below the optimum's, or of the data's mean.
     """
     basis = row_space(game.data, game.data.shape[1])
     size = float(np.sqrt(np.mean(np.sum(game.data**2, axis=1)))) or 1.0
@@ -90,30 +98,66 @@ def solve_gaussian(
         narrow = _Program(rows, search.mean, axes.T, deadline, progress)
     try:
         found = search.best(*budget)
-        proof = search.witnesses(found)
-        if game.lam is not None and (found.outer < 0).any():  # such neurons prove little: see `guaranteed`
-            relaxed = _Program(rows, search.mean, search.axes, deadline, progress, one_sided=True)
-            proof = relaxed.witnesses(relaxed.best(*budget))
-        values, vectors = np.linalg.eigh(found.covariance)
-        if np.count_nonzero(values > RANK * values.max(initial=0.0)) > rank:
-            search = narrow
-            found = search.best(*budget)
-        if budget[0] is not None:
-            found = search.within(found, budget[0])
-        values, vectors = np.linalg.eigh(found.covariance)
     except _OutOfReachError:
-        least = size * narrow.least()
-        other = "lam=" if mean.any() else "lam=, or Linear(bias=True) if the data are not centred"
-        raise InfeasibleError(
-            f"no Gaussian law of the generator's comes within beta: use beta >= {least!r}, or {other}.",
-            smallest_beta=least,
-        ) from None
+        raise _none_within(size * narrow.least(), bool(mean.any())) from None
+    proof = search.witnesses(found)
+    if game.lam is not None and (found.outer < 0).any():  # such neurons prove little: see `guaranteed`
+        relaxed = _Program(rows, search.mean, search.axes, deadline, progress, one_sided=True)
+        proof = relaxed.witnesses(relaxed.best(*budget))
+    if rank < p:
+        search, found = _of_rank(search, found, narrow, rank, budget, size)
+    if budget[0] is not None:
+        found = search.within(found, budget[0])
+    values, vectors = np.linalg.eigh(found.covariance)
     root = np.sqrt(np.maximum(values, 0))[::-1][:rank]
     factor = size * root[:, None] * (basis @ vectors[:, ::-1][:, :rank]).T
     status = "optimal" if found.finished and not deadline.over else "stopped"
     neurons, outer, spreads = proof
     stats = {"cuts": len(search.cuts), "status": status}
     return GaussianAnswer(factor, neurons @ basis.T, unit * outer, size * spreads, stats)
+
+
+def _of_rank(
+    whole: _Program,
+    found: _Optimum,
+    narrow: _Program,
+    rank: int,
+    budget: tuple[float | None, float | None],
+    size: float,
+) -> tuple[_Program, _Optimum]:
+    """The optimum if its rank is no higher, else the best one on the axes or of a local search, and its program."""
+    values, vectors = np.linalg.eigh(found.covariance)
+    values[:-rank] = 0
+    cut = replace(found, covariance=(vectors * values) @ vectors.T)
+    near = float(np.trace(found.covariance - cut.covariance)) <= RANK * values[-1]
+    beta = budget[0]
+    if near and (beta is None or whole.proved(cut) <= max(beta, whole.proved(found)) + PROVED):
+        return whole, cut
+    programs = [narrow, _LowRank(whole, rank, found.covariance)]
+    for search in programs[::-1] if near else programs:
+        try:
+            return search, search.best(*budget)
+        except _OutOfReachError:
+            continue
+    least = size * narrow.least()
+    raise SolverError(
+        f"no Gaussian law of rank {rank} within beta was found, though none is excluded: add latent dimensions, or use "
+        f"beta >= {least!r}, which is known to work."
+    )
+
+
+def _none_within(least: float, fixed: bool) -> InfeasibleError | SolverError:
+    """The error where no covariance is within beta: for a fixed mean that excludes no other mean."""
+    if fixed:
+        return SolverError(
+            "no Gaussian law with the mean of the data is within beta, though none of another mean is excluded: use "
+            f"beta >= {least!r}, which is known to work, or lam=."
+        )
+    return InfeasibleError(
+        f"no Gaussian law of the generator's comes within beta: use beta >= {least!r}, which is known to work, or "
+        "lam=, or Linear(bias=True) if the data are not centred.",
+        smallest_beta=least,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,7 +240,7 @@ class _Program:
     def within(self, found: _Optimum, level: float) -> _Optimum:
         """The optimum if its ipm is proved to be within the level, else that of a lower one, unfinished if none is."""
         for _ in range(TIGHTENINGS):
-            excess = self._proved(found) - level
+            excess = self.proved(found) - level
             if excess <= PROVED:
                 return found
             tighter = self.at(found.level - SAFETY * excess) if found.level > SAFETY * excess else None
@@ -209,7 +253,7 @@ class _Program:
         """The level at which no generator is needed."""
         return self._peaks(self.nothing.covariance)[1][1]
 
-    def _proved(self, found: _Optimum) -> float:
+    def proved(self, found: _Optimum) -> float:
         """The bound on the optimum's ipm."""
         return self._peaks(found.covariance, max_cones=MAX_CONES)[1][1]
 
@@ -285,7 +329,68 @@ class _Program:
                 low = (low + high) / 2
             else:
                 high, found = middle.level, middle
-        return high + 2 * max(self._proved(found) - high, 0.0)
+        return high + 2 * max(self.proved(found) - high, 0.0)
+
+
+class _LowRank(_Program):
+    """The same for covariances F'F of rank r: locally optimal ones, by the concave-convex procedure.
+
+    That a neuron sees not too much of the generator is convex in F; that it sees not too little is asked of the
+    linearisation |F0 u|^2 + 2 F0 u . (F - F0) u <= |F u|^2. What is missing is paid for; as little of a variance is
+    much of a deviation near 0, the search then aims lower.
+    Source: Yuille and Rangarajan, The concave-convex procedure, 2003.
+    """
+
+    def __init__(self, whole: _Program, rank: int, covariance: Array) -> None:
+        super().__init__(whole.sample.rows, whole.mean, whole.axes, whole.deadline, whole.progress)
+        roots = [np.linalg.eigh(C) for C in (covariance, self.sample.metric)]
+        self.starts = [(np.sqrt(np.maximum(values, 0)) * U)[:, ::-1][:, :rank].T for values, U in roots]
+
+    def at(self, level: float) -> _Optimum | None:
+        """The cheaper local optimum of two starts, None if neither search ends within the level."""
+        found: list[_Optimum] = []
+        try:
+            found = [end for start in self.starts if (end := self._descend(start, level)) is not None]
+        except KeyboardInterrupt:
+            self.deadline.end()
+        if not found and self.deadline.over:
+            return _Optimum(level, self.starts[0].T @ self.starts[0], np.zeros(0), finished=False)
+        return min(found, key=lambda end: float(np.trace(end.covariance)), default=None)
+
+    def _descend(self, factor: Array, level: float) -> _Optimum | None:
+        aim, last = level, np.inf
+        for _ in range(STEPS):
+            if self.deadline.over or aim <= 0:
+                break
+            try:
+                factor, total = self._step(factor, aim)
+            except SolverError:
+                break
+            covariance = factor.T @ factor
+            fresh, (worst, _) = self._peaks(covariance, aim)
+            fresh = [u for u in fresh if np.abs(self.cuts - u).max(axis=1).min() > NEAR]
+            if fresh:
+                self.cuts, last = np.vstack([self.cuts, fresh]), np.inf
+            elif total > last * (1 - STEADY):
+                if worst <= level + TOL:
+                    return _Optimum(level, covariance, np.zeros(0))
+                aim, last = aim - SAFETY * (worst - level), np.inf
+            else:
+                last = total
+        return None
+
+    def _step(self, base: Array, level: float) -> tuple[Array, float]:
+        """The next factor, and its cost with what is missing."""
+        import cvxpy as cp
+
+        U, seen, mu = self.cuts, self.sample.values(self.cuts), self.cuts @ self.mean
+        low, high = variance_at(seen - level, mu), variance_at(seen + level, mu)
+        F, missing, known = cp.Variable(base.shape), cp.Variable(nonneg=True), U @ base.T
+        below = 2 * cp.sum(cp.multiply(known, U @ F.T), axis=1) - np.sum(known**2, axis=1)
+        constraints = [below + missing >= low, cp.norm(U @ F.T, 2, axis=1) <= np.sqrt(high) + missing]
+        problem = cp.Problem(cp.Minimize(cp.sum_squares(F) + PRICE * missing), constraints)
+        solve_conic(problem)
+        return np.asarray(F.value), float(problem.value)
 
 
 def _variance_per_level(variance: Array, mu: Array) -> Array:

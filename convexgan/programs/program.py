@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from convexgan._checks import check_number
 from convexgan.closed_forms import dual_value, realize, unit_neurons
 from convexgan.discriminators import TwoLayerDiscriminator
-from convexgan.exceptions import InfeasibleError
+from convexgan.exceptions import InfeasibleError, SolverError
 from convexgan.problem import MomentGame, Optimum
 from convexgan.programs import backends
 from convexgan.programs.constraints import (
@@ -106,13 +106,15 @@ class Program:
 
     def _infeasible(self, name: str, options: dict[str, Any], constraints: list[Any]) -> InfeasibleError:
         """The error with the smallest feasible beta, found by minimising the separation itself."""
-        unit = _units(self._game)[1]
+        unit = units(self._game)[1]
         free = cp.Variable(nonneg=True)
         others = [c for c in constraints if not any(c is own for own in self._separation.constraints)]
-        least = cp.Problem(cp.Minimize(free), others + _separate(self._game, self.variables, free, unit).constraints)
+        least = cp.Problem(cp.Minimize(free), others + separate(self._game, self.variables, free, unit).constraints)
         backends.run(least, name, options)
         if free.value is None:
             return InfeasibleError("the added constraints contradict each other: no generator satisfies them.", np.inf)
+        if float(free.value) * unit <= (_with_parameters(self._game, self.parameters).beta or 0.0):
+            raise SolverError(f"{name} calls infeasible what is not: try another solver, or a slightly larger beta.")
         # a little above the edge, where solvers lose digits
         smallest = float(free.value) * (1 + 1e-4) * self._game.rows * unit
         return InfeasibleError(
@@ -166,7 +168,7 @@ def build_program(game: MomentGame, finish: Finish | None = None) -> Program:
     ipm <= beta or its lam-fold added. Under the weight penalty it is convex only for latents with equal
     eigenvalues. ``finish`` makes of an optimum and its statistics what `Program.recover` returns.
     """
-    size, unit = _units(game)
+    size, unit = units(game)
     parameter = cp.Parameter(nonneg=True, name="beta" if game.lam is None else "lam")
     parameter.value = (
         game.beta * game.rows if game.beta is not None else (game.lam or 0.0) * game.value_scale / game.rows
@@ -179,7 +181,7 @@ def build_program(game: MomentGame, finish: Finish | None = None) -> Program:
         level = cp.Variable(nonneg=True)
         # in units of penalty * size^2
         extra = parameter * level * (game.rows / game.value_scale * unit / (game.penalty * size**2))
-    separation = _separate(game, variables, level, unit)
+    separation = separate(game, variables, level, unit)
     constraints = [*domain, *separation.constraints]
     objective = costs + extra
     user = game.penalty * size**2 * game.value_scale
@@ -195,7 +197,7 @@ def build_program(game: MomentGame, finish: Finish | None = None) -> Program:
     )
 
 
-def _units(game: MomentGame) -> tuple[float, float]:
+def units(game: MomentGame) -> tuple[float, float]:
     """The size of the data, sqrt of its largest eigenvalue, and of a typical ipm."""
     size = float(np.sqrt(game.data.spectrum.value(0))) or 1.0
     a, b, _ = game.activation.coefficients
@@ -224,7 +226,7 @@ def _moment_variables(game: MomentGame, size: float) -> tuple[dict[str, Any], li
     return {"second_moment": size**2 * S, "mean": size * m}, [block[d, d] == 1], price * cp.trace(S)
 
 
-def _separate(game: MomentGame, variables: dict[str, Any], level: Any, unit: float) -> Separation:
+def separate(game: MomentGame, variables: dict[str, Any], level: Any, unit: float) -> Separation:
     """``ipm / unit <= level`` for the game's discriminator."""
     a, b, _ = game.activation.coefficients
     d = game.data.dim
