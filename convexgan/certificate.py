@@ -171,8 +171,11 @@ class Certificate:
             values: dict[str, Any] = {name: content[name] for name in NUMBERS if name in content or name not in LATER}
             for name in FLOATS:
                 values[name] = float(values.get(name, 0.0))
+            width, origin = values["min_neurons"], values["origin"]
             if values["kind"] not in KINDS:
                 raise ValueError(f"kind {values['kind']!r}")
+            if not isinstance(origin, str) or not (width is None or type(width) is int):
+                raise ValueError(f"min_neurons {width!r}, origin {origin!r}")
             evidence = None
             if "evidence" in content:
                 raw = content["evidence"]["arrays"]
@@ -191,6 +194,8 @@ DAMAGE = (
     ArithmeticError,
     MemoryError,
 )  # what strange contents raise
+ORIGIN = "the generator's best response to the discriminator"
+NOTHING = "costs are non-negative"
 HUGE = 1e100  # squares of smaller numbers are finite
 FEW = 10_000  # numbers of an array that are written as text
 LATER = ("eigenvalue_error", "failure")  # files without them are from complete decompositions

@@ -17,6 +17,7 @@ from convexgan.sample_certificate import arrays_of, critic_from, game_from, judg
 
 Array = NDArray[np.float64]
 DUAL = "the dual of the semi-infinite program"
+RISING = "the generator's best response to the rising neurons"
 CENTRED = 1e-12  # relative size of a mean that counts as zero
 
 
@@ -50,7 +51,7 @@ def make_gaussian_certificate(
     rising = TwoLayerDiscriminator(critic.neurons[up], critic.outer[up], critic.activation)
     others = []
     if centred or not biased:
-        others = [(guaranteed(game, rising, spreads[up]), "the generator's best response to the rising neurons")]
+        others = [(guaranteed(game, rising, spreads[up]), RISING)]
         others += [] if game.beta is None else [(dual_bound(game, critic), DUAL)]
     max_min = generator_response(game, critic, little) if biased else guaranteed(game, critic, spreads)
     settings = settings_of(game) | {"latent": "gaussian", "generator_bias": biased}

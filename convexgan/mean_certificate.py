@@ -12,6 +12,8 @@ from convexgan._checks import as_rows, check_count, check_number
 from convexgan.arrangements import Maximum
 from convexgan.canonical import check_budget
 from convexgan.certificate import (
+    NOTHING,
+    ORIGIN,
     Certificate,
     Evidence,
     Kind,
@@ -27,7 +29,6 @@ from convexgan.latents import GaussianLatent, Latent, SampleLatent
 from convexgan.moments import Moments
 
 Array = NDArray[np.float64]
-ORIGIN = "the generator's best response to the discriminator"
 
 
 def make_mean_certificate(
@@ -41,7 +42,7 @@ def make_mean_certificate(
     scale = max(game.beta or 0.0, game.slope * size)
     relative = violation / scale if scale > 0 else (0.0 if violation == 0 else math.inf)
     max_min = guarantee(game, critic, reach)
-    bound, origin = (max_min, ORIGIN) if max_min > 0 else (0.0, "costs are non-negative")
+    bound, origin = (max_min, ORIGIN) if max_min > 0 else (0.0, NOTHING)
     noise = 32 * float(np.finfo(float).eps) * size * (game.penalty / reach.upper_bound + (game.lam or 0.0) * game.slope)
     gap = relative_gap(value, bound, noise)
     kind: Kind = "bounded"

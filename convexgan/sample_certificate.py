@@ -12,6 +12,8 @@ from convexgan._checks import as_rows, check_choice, check_columns, check_count,
 from convexgan._deadline import Deadline
 from convexgan.canonical import check_bias, check_budget, check_sums
 from convexgan.certificate import (
+    NOTHING,
+    ORIGIN,
     Certificate,
     Evidence,
     Kind,
@@ -34,7 +36,6 @@ from convexgan.moments import Moments
 from convexgan.problem import Activation
 
 Array = NDArray[np.float64]
-ORIGIN = "the generator's best response to the discriminator"
 JENSEN = "partial means of the data along orthogonal directions (Jensen)"
 
 AFTERWARDS = 1.0  # seconds for a certificate's own searches after Ctrl-C, or if the solver left less
@@ -129,7 +130,7 @@ def judge(
     violation = 0.0 if game.beta is None else max(ipm - game.beta, 0.0)
     scale = max(game.beta or 0.0, nothing)
     relative = violation / scale if scale > 0 else (0.0 if violation == 0 else math.inf)
-    guaranteed = (max_min, ORIGIN) if max_min > 0 else (0.0, "costs are non-negative")
+    guaranteed = (max_min, ORIGIN) if max_min > 0 else (0.0, NOTHING)
     bound, origin = max([guaranteed, *others], key=lambda pair: pair[0])
     noise = 32 * float(np.finfo(float).eps) * (float(game.cost(game.data).mean()) + (game.lam or 0.0) * nothing)
     gap, kind = relative_gap(value, bound, noise), unproved
