@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import check_choice, check_count, check_number
-from convexgan.canonical import check_budget
+from convexgan.canonical import check_budget, check_width
 from convexgan.certificate import FLOATS, Certificate, Evidence, reading_evidence, unit_lengths
 from convexgan.certify import critic, make_certificate
 from convexgan.closed_forms import quadratic_means
@@ -90,7 +90,7 @@ def _read_evidence(evidence: Evidence, data: Moments) -> tuple[MomentGame, Array
     """The game, the generated law and the discriminator, checked."""
     settings, arrays = evidence.settings, evidence.arrays
     beta, lam = check_budget(settings["beta"], settings["lam"])
-    activation, width = activation_from(settings["activation"], settings["coefficients"]), settings["max_neurons"]
+    activation = activation_from(settings["activation"], settings["coefficients"])
     if isinstance(activation, ReLU):
         raise ValueError("ReLU neurons see more of a law than its moments, and it has nothing else")
     game = MomentGame(
@@ -102,7 +102,7 @@ def _read_evidence(evidence: Evidence, data: Moments) -> tuple[MomentGame, Array
         check_number(settings["penalty"], "penalty", positive=True),
         check_choice(settings["regularizer"], "regularizer", ("output", "weights")),  # type: ignore[arg-type]
         check_choice(settings["bias"], "bias", ("none", "penalized")),  # type: ignore[arg-type]
-        None if width is None else check_count(width, "max_neurons"),
+        check_width(settings["max_neurons"], activation, settings["bias"]),
         check_count(settings["rows"], "rows"),
         check_number(settings["value_scale"], "value_scale", positive=True),
     )
