@@ -12,7 +12,7 @@ from convexgan._checks import check_choice, check_count, check_number
 from convexgan.canonical import check_budget, check_width
 from convexgan.certificate import FLOATS, Certificate, Evidence, reading_evidence, unit_lengths
 from convexgan.certify import critic, make_certificate
-from convexgan.closed_forms import quadratic_means
+from convexgan.closed_forms import ZERO_KAPPA, quadratic_means
 from convexgan.discriminators import ReLU, TwoLayerDiscriminator, activation_from
 from convexgan.exceptions import InfeasibleError
 from convexgan.gaussian_certificate import verify_gaussian_certificate
@@ -120,7 +120,8 @@ def _read_class(values: Array, mean: Array) -> Whitened:
     length = float(np.linalg.norm(mean))
     if values[-1] <= 0 or np.any(np.diff(values) > 0) or length > 1 + MISFIT:
         raise ValueError("its latents are no law's: eigenvalues must be positive and descending, the mean within 1")
-    return Whitened(values, mean / max(length, 1.0))  # longer by rounding, it would be no law's
+    # longer than 1 by rounding, it would be no law's; and rounding of nothing is what `whiten` takes it for
+    return Whitened(values, mean / max(length, 1.0) if length**2 >= ZERO_KAPPA else np.zeros_like(mean))
 
 
 def _read_critic(arrays: dict[str, Array], game: MomentGame) -> TwoLayerDiscriminator:

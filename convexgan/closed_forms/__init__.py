@@ -2,6 +2,7 @@
 
 from convexgan.closed_forms.discriminator_response import game_ipm, ipm_of_nothing, rounding
 from convexgan.closed_forms.generator_response import (
+    ZERO_KAPPA,
     cost,
     dual_value,
     generated_moments,
@@ -15,6 +16,7 @@ from convexgan.closed_forms.polynomial import has_closed_form, solve_polynomial
 from convexgan.closed_forms.quadratic import solve_quadratic, spectral_bound
 
 __all__ = [
+    "ZERO_KAPPA",
     "cost",
     "dual_value",
     "game_ipm",
