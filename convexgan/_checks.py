@@ -75,7 +75,7 @@ def check_number(value: Any, name: str, *, positive: bool = False) -> float:
         raise ValueError(f"{name} must be a number, got {value!r}.")
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name} must be a number, got {value!r}.") from None
     if not np.isfinite(number) or number < 0 or (positive and number == 0):
         raise ValueError(f"{name} must be finite and {'positive' if positive else '>= 0'}, got {value!r}.")

@@ -121,7 +121,7 @@ def _read_class(values: Array, mean: Array) -> Whitened:
     if values[-1] <= 0 or np.any(np.diff(values) > 0) or length > 1 + MISFIT:
         raise ValueError("its latents are no law's: eigenvalues must be positive and descending, the mean within 1")
     # longer than 1 by rounding, it would be no law's; and rounding of nothing is what `whiten` takes it for
-    return Whitened(values, mean / max(length, 1.0) if length**2 >= ZERO_KAPPA else np.zeros_like(mean))
+    return Whitened(values, mean / (length if length > 1 + 8 * EPS else 1.0) * (length**2 >= ZERO_KAPPA))
 
 
 def _read_critic(arrays: dict[str, Array], game: MomentGame) -> TwoLayerDiscriminator:

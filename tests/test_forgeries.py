@@ -421,9 +421,9 @@ def test_rising_neurons_of_a_free_bias_have_unit_weights() -> None:
 DAMAGED: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("quadratic", {}, {"activation": "relu", "coefficients": [0]}, "ReLU"),
     ("quadratic", {}, {"activation": "relo"}, "relo"),
-    ("quadratic", {}, {"beta": 10**400}, "too large"),
-    ("mixture", {}, {"penalty": 10**400}, "too large"),
-    ("network", {}, {"beta": 10**400}, "too large"),
+    ("quadratic", {}, {"beta": 10**400}, "beta must"),
+    ("mixture", {}, {"penalty": 10**400}, "penalty must"),
+    ("network", {}, {"beta": 10**400}, "beta must"),
     ("network", {"latents": np.zeros((6, 2))}, {}, "zero everywhere"),
     ("network", {"latents": np.zeros((0, 2))}, {}, "latents is empty"),
     ("network", {"latents": np.ones(6)}, {}, "latents must be a 2-D array"),
