@@ -12,7 +12,7 @@ from convexgan._checks import check_choice, check_count, check_number
 from convexgan.canonical import check_budget, check_width
 from convexgan.certificate import FLOATS, Certificate, Evidence, reading_evidence, unit_lengths
 from convexgan.certify import critic, make_certificate
-from convexgan.closed_forms import ZERO_KAPPA, quadratic_means
+from convexgan.closed_forms.generator_response import ZERO_KAPPA, quadratic_means
 from convexgan.discriminators import ReLU, TwoLayerDiscriminator, activation_from
 from convexgan.exceptions import InfeasibleError
 from convexgan.gaussian_certificate import verify_gaussian_certificate
