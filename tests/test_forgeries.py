@@ -427,8 +427,8 @@ DAMAGED: list[tuple[str, dict[str, Any], dict[str, Any], str]] = [
     ("network", {"latents": np.zeros((6, 2))}, {}, "zero everywhere"),
     ("network", {"latents": np.zeros((0, 2))}, {}, "latents is empty"),
     ("network", {"latents": np.ones(6)}, {}, "latents must be a 2-D array"),
-    ("quadratic", {}, {"used": [10**13, 1]}, "used"),
-    ("quadratic-weights", {}, {"used": [7, 8]}, "used"),
+    ("quadratic", {"factor": np.ones((2, 3))}, {"used": [10**13, 1]}, "used"),
+    ("quadratic-weights", {"factor": np.ones((2, 3))}, {"used": [7, 8]}, "used"),
     ("quadratic", {"mean": np.full(3, 1e200)}, {}, "mean has entries"),
     ("gaussian", {}, {"generator_bias": "no"}, "generator_bias"),
 ]
