@@ -79,7 +79,7 @@ def check_number(value: Any, name: str, *, positive: bool = False, signed: bool 
         raise ValueError(f"{name} must be a number, got {value!r}.")
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name} must be a number, got {value!r}.") from None
     if not np.isfinite(number) or (number < 0 and not signed) or (positive and number == 0):
         allowed = "" if signed else " and positive" if positive else " and >= 0"

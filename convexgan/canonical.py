@@ -81,13 +81,7 @@ def read_call(
     check_choice(reduction, "reduction", ("mean", "sum"))
     bias = check_bias(bias, activation)
     penalty = check_number(generator_penalty, "generator_penalty", positive=True)
-    if max_neurons is not None:
-        check_count(max_neurons, "max_neurons")
-        if all(activation.coefficients[:2]) or (bias == "penalized" and activation.coefficients[0] != 0):
-            raise ValueError(
-                "max_neurons is available for linear and quadratic discriminators without bias: max-min at a given "
-                "width has no closed form for the others. Leave it out."
-            )
+    check_width(max_neurons, activation, bias)
     latent, points = _read_latent(spec, Z, data)
     whitened = _free_latent(points, data.dim)
     if latent is not None and not isinstance(spec, Free):
@@ -128,6 +122,18 @@ def check_budget(beta: float | None, lam: float | None) -> tuple[float | None, f
     if beta is not None:
         return check_number(beta, "beta"), None
     return None, check_number(lam, "lam")
+
+
+def check_width(max_neurons: int | None, activation: Activation, bias: str) -> int | None:
+    """A limit on the discriminator's neurons, for games where max-min at a given width is known; or none."""
+    if max_neurons is not None:
+        check_count(max_neurons, "max_neurons")
+        if all(activation.coefficients[:2]) or (bias == "penalized" and activation.coefficients[0] != 0):
+            raise ValueError(
+                "max_neurons is available for linear and quadratic discriminators without bias: max-min at a given "
+                "width has no closed form for the others. Leave it out."
+            )
+    return max_neurons
 
 
 def check_bias(bias: str, activation: Activation) -> str:

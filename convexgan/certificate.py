@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -38,6 +40,22 @@ class Evidence:
 
     settings: dict[str, Any]
     arrays: dict[str, NDArray[np.float64]]
+
+
+@contextmanager
+def reading_evidence(evidence: Evidence) -> Iterator[None]:
+    """Whatever evidence from elsewhere breaks is one ValueError that says what is wrong with it."""
+    try:
+        for name, array in evidence.arrays.items():
+            if not (np.abs(array) < HUGE).all():
+                raise ValueError(f"{name} has entries that are not finite, or larger than {HUGE:g}")
+        yield
+    except KeyError as error:
+        raise ValueError(f"the certificate's evidence is damaged: there is no {error} in it.") from None
+    except DAMAGE as error:
+        raise ValueError(
+            f"the certificate's evidence does not fit X or is damaged: {str(error).rstrip('.')}."
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -153,18 +171,32 @@ class Certificate:
             values: dict[str, Any] = {name: content[name] for name in NUMBERS if name in content or name not in LATER}
             for name in FLOATS:
                 values[name] = float(values.get(name, 0.0))
+            width, origin = values["min_neurons"], values["origin"]
             if values["kind"] not in KINDS:
                 raise ValueError(f"kind {values['kind']!r}")
+            if not isinstance(origin, str) or not (width is None or type(width) is int):
+                raise ValueError(f"min_neurons {width!r}, origin {origin!r}")
             evidence = None
             if "evidence" in content:
                 raw = content["evidence"]["arrays"]
                 arrays = {name: _from_plain(array) for name, array in raw.items()}
                 evidence = Evidence(dict(content["evidence"]["settings"]), arrays)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, RecursionError, *DAMAGE) as error:
             raise ValueError(f"not a convexgan certificate of version 1 ({error}).") from None
         return cls(**values, evidence=evidence)
 
 
+DAMAGE = (
+    TypeError,
+    AttributeError,
+    IndexError,
+    ValueError,
+    ArithmeticError,
+    MemoryError,
+)  # what strange contents raise
+ORIGIN = "the generator's best response to the discriminator"
+NOTHING = "costs are non-negative"
+HUGE = 1e100  # squares of smaller numbers are finite
 FEW = 10_000  # numbers of an array that are written as text
 LATER = ("eigenvalue_error", "failure")  # files without them are from complete decompositions
 FLOATS = ("value", "bound", "ipm", "violation", "relative_violation", "max_min", "rounding", "tol", *LATER)
@@ -184,6 +216,24 @@ def _from_plain(content: dict[str, Any]) -> NDArray[np.float64]:
     else:
         flat = np.array(content["data"])
     return flat.astype(np.float64).reshape(tuple(content["shape"]))
+
+
+def unit_lengths(neurons: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The lengths (m, 1) of a discriminator's neurons, by which to divide them; ValueError if they are not 1."""
+    lengths = np.linalg.norm(neurons, axis=1, keepdims=True)
+    if np.any(np.abs(lengths - 1) > 1e-9):
+        raise ValueError("its neurons are not unit vectors")
+    return np.where(np.abs(lengths - 1) <= 1e-15, 1.0, lengths)  # already as near as numbers come
+
+
+def within_budget(outer: NDArray[np.float64], lam: float | None) -> NDArray[np.float64]:
+    """A discriminator's outer weights, exactly within the bound on their norm; ValueError if that is not rounding."""
+    size = float(np.abs(outer).sum())
+    if lam is None or size <= lam:
+        return outer
+    if size > lam * (1 + 1e-9):
+        raise ValueError("its discriminator is beyond its norm bound")
+    return np.asarray(outer * (lam / size))
 
 
 def relative_gap(value: float, bound: float, rounding: float = 0.0) -> float:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from convexgan._checks import as_rows, check_number
 from convexgan.canonical import Setting, any_law, check_same_columns, read_call
-from convexgan.certificate import Certificate, Evidence, Kind, relative_gap
+from convexgan.certificate import NOTHING, ORIGIN, Certificate, Evidence, Kind, relative_gap
 from convexgan.closed_forms import (
     class_factor,
     cost,
@@ -82,7 +82,7 @@ def make_certificate(
         kind = "infeasible"
     elif relative_gap(value, max_min, noise) <= tol:
         kind = "saddle"
-        bound, origin = max_min, DUAL
+        bound, origin = max_min, ORIGIN
     elif gap <= tol:
         kind = "minimax"
         if limited:
@@ -114,11 +114,11 @@ def _eigenvalue_error(game: MomentGame) -> tuple[float, float]:
     return known.enclosure.error(min(above + 1, len(known.enclosure.values))) * game.rows, known.failure
 
 
-DUAL = "the generator's best response to the discriminator"
+TIE = 1e-9  # relative: which of two bounds is better is then rounding
 
 
 def _best_bound(game: MomentGame, max_min: float, tol: float, scale: float) -> tuple[float, str]:
-    candidates = [(max_min, DUAL), (0.0, "costs are non-negative")]
+    candidates = [(max_min, ORIGIN), (0.0, NOTHING)]
     if game.activation.coefficients[0] != 0:  # a linear term or a bias only strengthens the discriminator
         try:
             candidates.append((spectral_bound(game), "eigenvalue inequalities (Weyl, von Neumann)"))
@@ -129,7 +129,8 @@ def _best_bound(game: MomentGame, max_min: float, tol: float, scale: float) -> t
                 candidates.append((spectral_bound(game), "eigenvalue inequalities at the smallest feasible beta"))
             else:
                 candidates.append((math.inf, "no generator of the class is feasible"))
-    return max(candidates, key=lambda pair: pair[0])
+    best = max(candidates, key=lambda pair: pair[0])
+    return candidates[0] if max_min >= best[0] * (1 - TIE) else best
 
 
 def _evidence(game: MomentGame, factor: Array, mean: Array, discriminator: TwoLayerDiscriminator) -> Evidence:

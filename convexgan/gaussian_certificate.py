@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from convexgan._checks import as_rows, check_finite
 from convexgan.arrangements import maximize_difference, row_space
-from convexgan.certificate import Certificate, Evidence, Kind
+from convexgan.certificate import Certificate, Evidence, Kind, reading_evidence
 from convexgan.discriminators import TwoLayerDiscriminator
 from convexgan.games import SampleGame, discriminator_response, generator_response, rounding
 from convexgan.games.gaussian_law import ROOT, Gaussian, Sample
@@ -17,6 +17,7 @@ from convexgan.sample_certificate import arrays_of, critic_from, game_from, judg
 
 Array = NDArray[np.float64]
 DUAL = "the dual of the semi-infinite program"
+RISING = "the generator's best response to the rising neurons"
 CENTRED = 1e-12  # relative size of a mean that counts as zero
 
 
@@ -50,7 +51,7 @@ def make_gaussian_certificate(
     rising = TwoLayerDiscriminator(critic.neurons[up], critic.outer[up], critic.activation)
     others = []
     if centred or not biased:
-        others = [(guaranteed(game, rising, spreads[up]), "the generator's best response to the rising neurons")]
+        others = [(guaranteed(game, rising, spreads[up]), RISING)]
         others += [] if game.beta is None else [(dual_bound(game, critic), DUAL)]
     max_min = generator_response(game, critic, little) if biased else guaranteed(game, critic, spreads)
     settings = settings_of(game) | {"latent": "gaussian", "generator_bias": biased}
@@ -111,18 +112,18 @@ def verify_gaussian_certificate(evidence: Evidence, X: Any, tol: float, time_lim
     rows = as_rows(X, "X")
     check_finite(rows, "X")
     data = rows.astype(np.float64)
-    try:
+    with reading_evidence(evidence):
         game = game_from(evidence, data)
         factor, mean, biased = evidence.arrays["factor"], evidence.arrays["mean"], evidence.settings["generator_bias"]
         if factor.ndim != 2 or factor.shape[1] != data.shape[1] or mean.shape != data.shape[1:]:
             raise ValueError(f"X has {data.shape[1]} columns, the law has shapes {factor.shape}, {mean.shape}")
         if game.bias != "none" or game.relu.slope != 0 or game.particles is not None or game.rows > 1:
             raise ValueError("it describes no game of Gaussian laws")
+        if not isinstance(biased, bool):
+            raise ValueError(f"generator_bias must be true or false, got {biased!r}")
         if mean.any() and not biased:
             raise ValueError("a generator without bias has mean 0")
         critic, spreads = critic_from(game, evidence.arrays), evidence.arrays["spreads"]
         if spreads.shape != critic.outer.shape:
             raise ValueError("its spreads have a wrong shape")
-    except (KeyError, TypeError, IndexError, ValueError) as error:
-        raise ValueError(f"the certificate's evidence does not fit X or is damaged: {error}.") from None
     return make_gaussian_certificate(game, factor, mean, critic, spreads, bool(biased), tol=tol, time_limit=time_limit)

@@ -8,10 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import check_count, check_number
+from convexgan._checks import as_rows, check_count, check_number
 from convexgan.arrangements import Maximum
 from convexgan.canonical import check_budget
-from convexgan.certificate import Certificate, Evidence, Kind, relative_gap
+from convexgan.certificate import (
+    NOTHING,
+    ORIGIN,
+    Certificate,
+    Evidence,
+    Kind,
+    reading_evidence,
+    relative_gap,
+    unit_lengths,
+    within_budget,
+)
 from convexgan.discriminators import TwoLayerDiscriminator, activation_from
 from convexgan.games.mean_matching import MeanGame, generated_mean, guarantee, unit_reach, weight_decay
 from convexgan.generators import ReLUGenerator, TwoLayerReLU
@@ -19,7 +29,6 @@ from convexgan.latents import GaussianLatent, Latent, SampleLatent
 from convexgan.moments import Moments
 
 Array = NDArray[np.float64]
-ORIGIN = "the generator's best response to the discriminator"
 
 
 def make_mean_certificate(
@@ -33,7 +42,7 @@ def make_mean_certificate(
     scale = max(game.beta or 0.0, game.slope * size)
     relative = violation / scale if scale > 0 else (0.0 if violation == 0 else math.inf)
     max_min = guarantee(game, critic, reach)
-    bound, origin = (max_min, ORIGIN) if max_min > 0 else (0.0, "costs are non-negative")
+    bound, origin = (max_min, ORIGIN) if max_min > 0 else (0.0, NOTHING)
     noise = 32 * float(np.finfo(float).eps) * size * (game.penalty / reach.upper_bound + (game.lam or 0.0) * game.slope)
     gap = relative_gap(value, bound, noise)
     kind: Kind = "bounded"
@@ -49,7 +58,7 @@ def make_mean_certificate(
         relative,
         kind,
         max_min,
-        len(critic.outer) if kind == "saddle" else None,
+        int(value > noise) if kind == "saddle" else None,  # neurons of one linear function are as good as one
         origin,
         noise,
         tol,
@@ -83,22 +92,18 @@ def _evidence(game: MeanGame, network: ReLUGenerator, critic: TwoLayerDiscrimina
 def verify_mean_certificate(evidence: Evidence, X: Any, tol: float) -> Certificate:
     """The certificate recomputed from the data; ValueError if the evidence does not fit it."""
     data = Moments.from_array(X, name="X")
-    try:
+    with reading_evidence(evidence):
         game, network, critic = _read_evidence(evidence, data)
-    except (KeyError, TypeError, IndexError, ValueError) as error:
-        raise ValueError(f"the certificate's evidence does not fit X or is damaged: {error}.") from None
     return make_mean_certificate(game, network, critic, unit_reach(game), tol=tol)
 
 
 def _read_evidence(evidence: Evidence, data: Moments) -> tuple[MeanGame, ReLUGenerator, TwoLayerDiscriminator]:
     """The game, the network and the discriminator, checked."""
     settings, arrays = evidence.settings, evidence.arrays
-    if not all(np.isfinite(array).all() for array in arrays.values()):
-        raise ValueError("it has entries that are not finite")
     beta, lam = check_budget(settings["beta"], settings["lam"])
     latent: Latent = GaussianLatent(check_count(settings["latent_dim"], "latent_dim"))
     if "latents" in arrays:
-        latent = SampleLatent(arrays["latents"])
+        latent = SampleLatent(as_rows(arrays["latents"], "latents"))
     game = MeanGame(
         data.mean,
         TwoLayerReLU(bool(settings["generator_bias"])),
@@ -111,12 +116,13 @@ def _read_evidence(evidence: Evidence, data: Moments) -> tuple[MeanGame, ReLUGen
     )
     if game.rows not in (1, data.count) or game.activation.coefficients[0] != 0:
         raise ValueError("its game is not one of means over the rows of X")
+    if isinstance(latent, SampleLatent) and not game.generator.augmented(latent.rows).any():
+        raise ValueError("its latents are zero everywhere")
     network = ReLUGenerator(arrays["hidden"], arrays["hidden_biases"], arrays["weights"], latent)
     if arrays["weights"].shape[1] != data.dim or (network.biases.any() and not game.generator.bias):
         raise ValueError(f"its network has not {data.dim} outputs, or biases where its class has none")
     neurons, outer = arrays["neurons"], arrays["outer"]
-    if neurons.shape != (len(outer), data.dim) or np.any(np.abs(np.sum(neurons**2, axis=1) - 1) > 1e-9):
-        raise ValueError("its discriminator has wrong shapes or neurons that are not unit vectors")
-    if lam is not None and np.abs(outer).sum() > lam * (1 + 1e-9):
-        raise ValueError("its discriminator is beyond its norm bound")
-    return game, network, TwoLayerDiscriminator(neurons, outer, game.activation)
+    if outer.ndim != 1 or neurons.shape != (len(outer), data.dim):
+        raise ValueError("its discriminator has wrong shapes")
+    outer = within_budget(outer, lam)
+    return game, network, TwoLayerDiscriminator(neurons / unit_lengths(neurons), outer, game.activation)

@@ -172,6 +172,8 @@ def choose(game: MomentGame, method: str = "auto", solver: str | None = None) ->
     obstacle = not_convex(game)
     if method == "program" and obstacle:
         raise ValueError(obstacle)
+    if method == "program" and game.max_neurons is not None:
+        raise ValueError("max_neurons needs the closed form, programs choose the width themselves: leave method out.")
     from convexgan.programs import choose_backend
 
     name, why = choose_backend(game.data.dim, game.activation.coefficients[0] != 0, solver)

@@ -11,7 +11,17 @@ from numpy.typing import NDArray
 from convexgan._checks import as_rows, check_choice, check_columns, check_count, check_finite, check_number
 from convexgan._deadline import Deadline
 from convexgan.canonical import check_bias, check_budget, check_sums
-from convexgan.certificate import Certificate, Evidence, Kind, relative_gap
+from convexgan.certificate import (
+    NOTHING,
+    ORIGIN,
+    Certificate,
+    Evidence,
+    Kind,
+    reading_evidence,
+    relative_gap,
+    unit_lengths,
+    within_budget,
+)
 from convexgan.discriminators import ReLU, TwoLayerDiscriminator, activation_from, parameters
 from convexgan.games import (
     SampleGame,
@@ -26,7 +36,6 @@ from convexgan.moments import Moments
 from convexgan.problem import Activation
 
 Array = NDArray[np.float64]
-ORIGIN = "the generator's best response to the discriminator"
 JENSEN = "partial means of the data along orthogonal directions (Jensen)"
 
 AFTERWARDS = 1.0  # seconds for a certificate's own searches after Ctrl-C, or if the solver left less
@@ -128,7 +137,7 @@ def judge(
     violation = 0.0 if game.beta is None else max(ipm - game.beta, 0.0)
     scale = max(game.beta or 0.0, nothing)
     relative = 0.0 if violation <= _ipm_rounding(game) else violation / scale if scale > 0 else math.inf
-    guaranteed = (max_min, ORIGIN) if max_min > 0 else (0.0, "costs are non-negative")
+    guaranteed = (max_min, ORIGIN) if max_min > 0 else (0.0, NOTHING)
     bound, origin = max([guaranteed, *others], key=lambda pair: pair[0])
     noise = 32 * float(np.finfo(float).eps) * (float(game.cost(game.data).mean()) + (game.lam or 0.0) * nothing)
     gap, kind = relative_gap(value, bound, noise), unproved
@@ -214,10 +223,8 @@ def verify_sample_certificate(evidence: Evidence, X: Any, tol: float, time_limit
     """The certificate recomputed from the data; ValueError if the evidence does not fit it."""
     rows = as_rows(X, "X")
     check_finite(rows, "X")
-    try:
+    with reading_evidence(evidence):
         game, points, weights, critic = _read_evidence(evidence, rows.astype(np.float64))
-    except (KeyError, TypeError, IndexError, ValueError) as error:
-        raise ValueError(f"the certificate's evidence does not fit X or is damaged: {error}.") from None
     return make_sample_certificate(game, points, weights, critic, tol=tol, time_limit=time_limit)
 
 
@@ -240,17 +247,19 @@ def _read_evidence(evidence: Evidence, data: Array) -> tuple[SampleGame, Array, 
 def game_from(evidence: Evidence, data: Array) -> SampleGame:
     """The game a certificate speaks of, checked."""
     settings, arrays = evidence.settings, evidence.arrays
-    if not all(np.isfinite(array).all() for array in arrays.values()):
-        raise ValueError("it has entries that are not finite")
     beta, lam = check_budget(settings["beta"], settings["lam"])
+    activation = activation_from(settings["activation"], settings["coefficients"])
+    bias = check_choice(settings["bias"], "bias", ("none", "penalized", "free"))
+    if bias == "free" and (data.shape[1] > 1 or not isinstance(activation, ReLU)):
+        raise ValueError("a free bias is for ReLU neurons on one column")
     game = SampleGame(
         data,
-        activation_from(settings["activation"], settings["coefficients"]),
+        activation,
         beta,
         lam,
         arrays.get("particles"),
         check_number(settings["penalty"], "penalty", positive=True),
-        check_choice(settings["bias"], "bias", ("none", "penalized", "free")),
+        bias,
         check_count(settings["rows"], "rows"),
         check_number(settings["value_scale"], "value_scale", positive=True),
     )
@@ -264,11 +273,10 @@ def game_from(evidence: Evidence, data: Array) -> SampleGame:
 def critic_from(game: SampleGame, arrays: dict[str, Array]) -> TwoLayerDiscriminator:
     """The discriminator: its neurons have unit norm, with their biases where those are charged."""
     neurons, outer, biases = arrays["neurons"], arrays["outer"], arrays["biases"]
-    if neurons.shape != (len(outer), game.data.shape[1]) or biases.shape != outer.shape:
+    if outer.ndim != 1 or neurons.shape != (len(outer), game.data.shape[1]) or biases.shape != outer.shape:
         raise ValueError("its discriminator has wrong shapes")
-    charged = biases**2 if game.bias == "penalized" else 0.0
-    if np.any(np.abs(np.sum(neurons**2, axis=1) + charged - 1) > 1e-9) or (game.bias == "none" and biases.any()):
-        raise ValueError("its neurons are not unit vectors")
-    if game.lam is not None and np.abs(outer).sum() > game.lam * (1 + 1e-9):
-        raise ValueError("its discriminator is beyond its norm bound")
-    return TwoLayerDiscriminator(neurons, outer, game.activation, biases)
+    if game.bias == "none" and biases.any():
+        raise ValueError("its neurons have biases in a game without")
+    lengths = unit_lengths(neurons if game.bias == "free" else np.column_stack([neurons, biases]))
+    outer = within_budget(outer, game.lam)
+    return TwoLayerDiscriminator(neurons / lengths, outer, game.activation, biases / lengths[:, 0])

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import check_choice, check_count, check_number
-from convexgan.canonical import check_budget
-from convexgan.certificate import Certificate, Evidence
-from convexgan.certify import make_certificate
+from convexgan.canonical import check_budget, check_width
+from convexgan.certificate import FLOATS, Certificate, Evidence, reading_evidence, unit_lengths
+from convexgan.certify import critic, make_certificate
+from convexgan.closed_forms.generator_response import ZERO_KAPPA, quadratic_means
 from convexgan.discriminators import ReLU, TwoLayerDiscriminator, activation_from
 from convexgan.exceptions import InfeasibleError
 from convexgan.gaussian_certificate import verify_gaussian_certificate
@@ -21,6 +23,8 @@ from convexgan.problem import MomentGame, Whitened
 from convexgan.sample_certificate import verify_sample_certificate
 
 Array = NDArray[np.float64]
+MISFIT = 1e-6  # relative error of a law's mean, or of kappa, that whitening may have made: larger ones are damage
+EPS = float(np.finfo(np.float64).eps)
 
 
 def verify(certificate: Certificate, X: Any, *, tol: float = 1e-6, time_limit: float | None = None) -> Certificate:
@@ -54,33 +58,46 @@ def verify(certificate: Certificate, X: Any, *, tol: float = 1e-6, time_limit: f
     if certificate.evidence is None:
         raise ValueError("the certificate carries no evidence, so it cannot be recomputed.")
     limit = None if time_limit is None else check_number(time_limit, "time_limit")
-    if certificate.evidence.settings.get("latent") == "gaussian":
-        return verify_gaussian_certificate(certificate.evidence, X, tol, limit)
     if limit is not None and certificate.evidence.settings.get("activation") != ReLU.name:
         raise ValueError("time_limit is for searches against ReLU neurons, this certificate needs none: leave it out.")
-    if "hidden" in certificate.evidence.arrays:  # a network, whose weights are penalised
-        return verify_mean_certificate(certificate.evidence, X, tol)
-    if "points" in certificate.evidence.arrays:  # a law of points: the rows themselves matter
-        return verify_sample_certificate(certificate.evidence, X, tol, limit)
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = _recompute(certificate, certificate.evidence, X, tol, limit)
+    if any(math.isnan(getattr(found, name)) for name in FLOATS):
+        raise ValueError(
+            "the certificate's evidence is damaged: its numbers are so large that nothing can be computed."
+        )
+    return found
+
+
+def _recompute(claim: Certificate, evidence: Evidence, X: Any, tol: float, limit: float | None) -> Certificate:
+    if evidence.settings.get("latent") == "gaussian":
+        return verify_gaussian_certificate(evidence, X, tol, limit)
+    if "hidden" in evidence.arrays:  # a network, whose weights are penalised
+        return verify_mean_certificate(evidence, X, tol)
+    if "points" in evidence.arrays:  # a law of points: the rows themselves matter
+        return verify_sample_certificate(evidence, X, tol, limit)
     data = Moments.from_array(X, name="X")
-    try:
-        game, factor, mean, discriminator = _read_evidence(certificate.evidence, data)
-        width = closed_form(game).min_neurons if choose(game)[0] == "closed_form" else None
-    except (KeyError, TypeError, IndexError, ValueError) as error:
-        raise ValueError(f"the certificate's evidence does not fit X or is damaged: {error}.") from None
-    except InfeasibleError:
-        width = None
-    status = certificate.kind if certificate.kind in ("restricted", "stationary") else None
-    return make_certificate(game, factor, mean, discriminator, tol=tol, min_neurons=width, status=status)
+    with reading_evidence(evidence):
+        game, factor, mean, discriminator = _read_evidence(evidence, data)
+        try:
+            width = closed_form(game).min_neurons if choose(game)[0] == "closed_form" else None
+        except InfeasibleError:
+            width = None
+    status = claim.kind if claim.kind in ("restricted", "stationary") else None
+    found = make_certificate(game, factor, mean, discriminator, tol=tol, min_neurons=width, status=status)
+    if _cancels(game, discriminator, found):
+        nothing = critic(game, discriminator.neurons[:0], discriminator.outer[:0])
+        found = make_certificate(game, factor, mean, nothing, tol=tol, min_neurons=width, status=status)
+    return found
 
 
 def _read_evidence(evidence: Evidence, data: Moments) -> tuple[MomentGame, Array, Array, TwoLayerDiscriminator]:
     """The game, the generated law and the discriminator, checked."""
     settings, arrays = evidence.settings, evidence.arrays
-    if not all(np.isfinite(array).all() for array in arrays.values()):
-        raise ValueError("it has entries that are not finite")
     beta, lam = check_budget(settings["beta"], settings["lam"])
     activation = activation_from(settings["activation"], settings["coefficients"])
+    if isinstance(activation, ReLU):
+        raise ValueError("ReLU neurons see more of a law than its moments, and it has nothing else")
     game = MomentGame(
         data,
         _read_class(arrays["latent_values"], arrays["latent_mean"]),
@@ -90,7 +107,7 @@ def _read_evidence(evidence: Evidence, data: Moments) -> tuple[MomentGame, Array
         check_number(settings["penalty"], "penalty", positive=True),
         check_choice(settings["regularizer"], "regularizer", ("output", "weights")),  # type: ignore[arg-type]
         check_choice(settings["bias"], "bias", ("none", "penalized")),  # type: ignore[arg-type]
-        settings["max_neurons"] and check_count(settings["max_neurons"], "max_neurons"),
+        check_width(settings["max_neurons"], activation, settings["bias"]),
         check_count(settings["rows"], "rows"),
         check_number(settings["value_scale"], "value_scale", positive=True),
     )
@@ -98,41 +115,83 @@ def _read_evidence(evidence: Evidence, data: Moments) -> tuple[MomentGame, Array
         game.rows > 1 and game.rows != data.count
     ):
         raise ValueError("its scales do not belong to the sums over the rows of X")
-    mean, used = arrays["mean"], np.asarray(settings["used"], dtype=int)
-    if mean.shape != (data.dim,) or arrays["factor"].shape != (len(used), data.dim):
-        raise ValueError(
-            f"X has {data.dim} columns, the generated law has shapes {mean.shape}, {arrays['factor'].shape}"
-        )
-    factor = np.zeros((max(game.latent.rank, used.max(initial=-1) + 1), data.dim))
-    factor[used] = arrays["factor"]
-    _check_law(game.latent, arrays["factor"], mean)
-    return game, factor, mean, _read_critic(arrays, game)
+    return game, *_read_law(game, settings["used"], arrays["factor"], arrays["mean"]), _read_critic(arrays, game)
 
 
 def _read_class(values: Array, mean: Array) -> Whitened:
     """A generator class: positive descending latent eigenvalues and a whitened mean of norm at most 1."""
     if values.ndim != 1 or mean.shape != values.shape or len(values) == 0:
         raise ValueError("its latents have wrong shapes")
-    if values[-1] <= 0 or np.any(np.diff(values) > 0) or mean @ mean > 1 + 1e-9:
+    length = float(np.linalg.norm(mean))
+    if values[-1] <= 0 or np.any(np.diff(values) > 0) or length > 1 + MISFIT:
         raise ValueError("its latents are no law's: eigenvalues must be positive and descending, the mean within 1")
-    return Whitened(values, mean)
+    # longer than 1 by rounding, it would be no law's; and rounding of nothing is what `whiten` takes it for
+    return Whitened(values, mean / (length if length > 1 + 8 * EPS else 1.0) * (length**2 >= ZERO_KAPPA))
 
 
 def _read_critic(arrays: dict[str, Array], game: MomentGame) -> TwoLayerDiscriminator:
     """The discriminator; its neurons have unit norm, biases counted, or the norm of its weights means nothing."""
     neurons, outer, biases = arrays["neurons"], arrays["outer"], arrays["biases"]
-    if neurons.shape != (len(outer), game.data.dim) or outer.ndim != 1 or biases.shape != outer.shape:
+    if outer.ndim != 1 or neurons.shape != (len(outer), game.data.dim) or biases.shape != outer.shape:
         raise ValueError("its discriminator has wrong shapes")
-    if np.any(np.abs(np.sum(neurons**2, axis=1) + biases**2 - 1) > 1e-9) or (game.bias == "none" and biases.any()):
-        raise ValueError("its neurons are not unit vectors")
-    return TwoLayerDiscriminator(neurons, outer, game.activation, biases)
+    if game.max_neurons is not None and len(outer) > game.max_neurons:
+        raise ValueError(f"its discriminator has {len(outer)} neurons in a game with max_neurons={game.max_neurons}")
+    if game.bias == "none" and biases.any():
+        raise ValueError("its neurons have biases in a game without")
+    lengths = unit_lengths(np.column_stack([neurons, biases]))
+    return TwoLayerDiscriminator(neurons / lengths, outer, game.activation, biases / lengths[:, 0])
 
 
-def _check_law(latent: Whitened, factor: Array, mean: Array) -> None:
-    """Raise unless some generator of the class has this mean and second moment: S >= m m' / kappa, rank S <= r."""
-    scale = float(np.linalg.norm(factor)) or 1.0
-    share = np.linalg.lstsq(factor.T, mean, rcond=1e-9)[0]  # smaller directions are rounding
-    misfit = float(np.linalg.norm(factor.T @ share - mean))
-    rank = int(np.linalg.matrix_rank(factor / scale, tol=1e-6)) if factor.size else 0
-    if misfit > 1e-6 * scale or share @ share > latent.kappa * (1 + 1e-6) + 1e-9 or rank > latent.rank:
+def _cancels(game: MomentGame, discriminator: TwoLayerDiscriminator, found: Certificate) -> bool:
+    """Whether rounding decides what the discriminator proves: large neurons that cancel prove nothing."""
+    a, b, _ = game.activation.coefficients
+    neurons, weights = discriminator.neurons, np.abs(discriminator.outer)
+    linear = np.abs(2 * a * discriminator.biases + b) * np.abs(neurons @ game.data.mean)
+    gain = weights @ (abs(a) * quadratic_means(game.data, neurons) + linear) * game.value_scale
+    steep = abs(a) * weights.sum() * (game.latent.values[0] if game.regularizer == "weights" else 1.0) / game.penalty
+    small = 0.1 * found.tol
+    return bool(16 * EPS * gain > max(found.rounding, small * abs(found.value)) or 16 * EPS * steep > small)
+
+
+def _read_law(game: MomentGame, used: list[int], rows: Array, claimed: Array) -> tuple[Array, Array]:
+    """The factor and the mean of a generator of the class that has the given ones to rounding; ValueError if none has.
+
+    ``used`` are the numbers of the factor's rows that are given; the others are 0. The mean F'zbar follows from it.
+    Where only outputs are penalised the factor may be any with the law's second moment, see `_nearest_law`.
+    """
+    latent, dim = game.latent, game.data.dim
+    if claimed.shape != (dim,) or rows.shape != (len(used), dim):
+        raise ValueError(f"X has {dim} columns, the generated law has shapes {claimed.shape}, {rows.shape}")
+    last = max((check_count(i, "each of used", 0) for i in used), default=0)
+    if len(set(used)) < len(used) or last >= max(latent.rank, dim):
+        raise ValueError("used names a row of the factor twice, or one that there is not")
+    if last < latent.rank:
+        factor = np.zeros((latent.rank, dim))
+        factor[np.asarray(used, dtype=int)] = rows
+        mean, size = factor.T @ latent.mean, np.abs(factor).T @ np.abs(latent.mean)
+        if np.all(np.abs(mean - claimed) <= MISFIT * size):
+            return factor, mean
+    if game.regularizer == "weights":
+        raise ValueError("its mean is not what its factor makes of the latents' mean, so it is no law of the class")
+    return _nearest_law(latent, rows, claimed)
+
+
+def _nearest_law(latent: Whitened, rows: Array, claimed: Array) -> tuple[Array, Array]:
+    """The law of the class with the second moment rows'rows whose mean is nearest to the one claimed.
+
+    A generator F with F'F = sum_i s_i^2 e_i e_i' has the mean sum_i w_i s_i e_i, w the coordinates of zbar in some
+    orthonormal vectors, as many as there are axes e_i: any w with |w|^2 <= kappa, or = kappa where the axes are as many
+    as the latents. Where the claimed w is longer the shortest axes yield, as their w is mostly rounding.
+    """
+    _, sizes, axes = np.linalg.svd(rows, full_matrices=False)
+    kept = sizes > MISFIT * sizes.max(initial=0.0)
+    sizes, axes = sizes[kept], axes[kept]
+    share = axes @ claimed / sizes
+    left = np.sqrt(np.maximum(latent.kappa - np.cumsum(share**2) + share**2, 0.0))
+    share = np.clip(share, -left, left)
+    if len(sizes) == latent.rank:
+        share[-1] = np.copysign(left[-1], share[-1])
+    mean = (sizes * share) @ axes
+    if len(sizes) > latent.rank or np.linalg.norm(mean - claimed) > MISFIT * np.linalg.norm(sizes):
         raise ValueError("its mean and second moment belong to no law of the generator class")
+    return np.asarray(sizes[:, None] * axes), np.asarray(mean)

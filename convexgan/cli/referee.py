@@ -10,18 +10,22 @@ import typer
 
 from convexgan._checks import check_bytes
 from convexgan._files import check_target
-from convexgan.certificate import Certificate
+from convexgan.certificate import NOTHING, ORIGIN, Certificate
 from convexgan.cli.arrays import read_sample, write_text
 from convexgan.cli.console import Json, Phases, note, number, print_json, print_table, result
 from convexgan.cli.games import numbers_of
 from convexgan.cli.pictures import CacheFolder, Memory
 from convexgan.datasets import ImageSet
 from convexgan.discriminators import ReLU
+from convexgan.gaussian_certificate import DUAL, RISING
+from convexgan.sample_certificate import JENSEN
 
-NAMES = ("value", "bound", "gap", "ipm", "violation", "relative_violation", "max_min")
+NUMBERS = ("value", "bound", "gap", "ipm", "violation", "relative_violation", "max_min")
+NAMES = (*NUMBERS, "kind", "min_neurons", "origin")
 BOUNDS = ("ipm", "violation")  # upper bounds, where eigenvalues come from an iteration
 # the sign of a claim less what a search against ReLU neurons proves where less is claimed than proved
 MODEST = dict.fromkeys(("gap", "ipm", "violation", "relative_violation"), 1) | dict.fromkeys(("bound", "max_min"), -1)
+SEARCHED = {ORIGIN, NOTHING, JENSEN, RISING, DUAL}  # origins of bounds on such games: a limit decides which is best
 PROVED = ("infeasible", "bounded", "minimax", "saddle")  # kinds that prove more and more
 TOLERANCE = 1e-6
 RELU_SECONDS = 10.0
@@ -151,9 +155,9 @@ def compare(name: str, claim: Certificate, found: Certificate) -> dict[str, Any]
     """What is claimed beside what is found, and the names of what differs or is proved to be better than claimed.
 
     Numbers agree if they differ by at most 1e-6 of the value's scale, ipm and violation of that in which violations are
-    relative if that is larger; the kind must be the same. A claimed upper bound
-    may lie above what is found by the eigenvalue error it says it allows for, and below by the referee's own. Against
-    ReLU neurons, where limits end searches, a claim holds if no more is claimed than is found.
+    relative if that is larger; kind, width and the bound's origin must be the same, though a width need not be claimed.
+    A claimed upper bound may lie above what is found by the eigenvalue error it says it allows for, and below by the
+    referee's own. Against ReLU neurons, where limits end searches, a claim holds if no more is claimed than is found.
     """
     game = {} if claim.evidence is None else claim.evidence.settings
     searched = game.get("activation") == ReLU.name
@@ -165,7 +169,7 @@ def compare(name: str, claim: Certificate, found: Certificate) -> dict[str, Any]
     pairs: dict[str, Any] = {}
     differing: list[str] = []
     better: list[str] = []
-    for field in NAMES:
+    for field in NUMBERS:
         a, b, scale = getattr(claim, field), getattr(found, field), unit.get(field, 1.0)
         pairs[field] = {"claimed": a, "recomputed": b}
         slack = max(TOLERANCE * scale, found.rounding)
@@ -173,20 +177,25 @@ def compare(name: str, claim: Certificate, found: Certificate) -> dict[str, Any]
         if not (a == b or -below <= a - b <= above):  # so written, NaN differs
             holds = searched and modest.get(field, 0) * (a - b) > 0
             (better if holds else differing).append(field)
-    pairs["kind"] = {"claimed": claim.kind, "recomputed": found.kind}
+    for field in ("kind", "min_neurons", "origin"):
+        pairs[field] = {"claimed": getattr(claim, field), "recomputed": getattr(found, field)}
     pairs["failure"] = {"claimed": claim.failure, "recomputed": found.failure}  # of drawn vectors: nothing to agree on
     if claim.kind != found.kind:
         known = searched and claim.kind in PROVED and found.kind in PROVED
         holds = known and PROVED.index(claim.kind) < PROVED.index(found.kind)
         (better if holds else differing).append("kind")
+    if claim.min_neurons != found.min_neurons:  # None is no claim, but beside "minimax": no width
+        (better if claim.min_neurons is None and claim.kind != "minimax" else differing).append("min_neurons")
+    if claim.origin != found.origin:
+        (better if searched and claim.origin in SEARCHED else differing).append("origin")
     return {"certificate": name, "agrees": not differing, "differing": differing, "better": better, **pairs}
 
 
 def _print(report: dict[str, Any]) -> None:
     """Print the claims beside what was recomputed."""
     rows = []
-    for name in (*NAMES, "kind"):
-        cells = [c if isinstance(c, str) else number(c, 12) for c in report[name].values()]
+    for name in NAMES:
+        cells = ["unknown" if c is None else c if isinstance(c, str) else number(c, 12) for c in report[name].values()]
         verdict = "DIFFERS" if name in report["differing"] else "is better" if name in report["better"] else "agrees"
         rows.append((name, *cells, verdict))
     if any(report["failure"].values()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from convexgan._checks import resolve
+from convexgan._checks import check_choice, resolve
 from convexgan.discriminators.best_response import BestResponse, maximize_on_sphere, separate, separation
 from convexgan.discriminators.linear import Linear
 from convexgan.discriminators.polynomial import Polynomial
@@ -58,5 +58,5 @@ def parameters(activation: Activation | ReLU) -> tuple[float, ...]:
 
 def activation_from(name: str, numbers: Sequence[float]) -> Any:
     """The activation a file describes by its name and its numbers."""
-    spec = CLASSES[name]
+    spec = CLASSES[check_choice(name, "activation", CLASSES)]
     return spec(*numbers) if spec in (Polynomial, ReLU) else spec()

@@ -117,6 +117,7 @@ def guarantee(game: MeanGame, critic: TwoLayerDiscriminator, reach: Maximum) -> 
     """What the discriminator guarantees: the generator gains (c . w) mean max(u . z, 0), at most |c| kappa for each
     unit of weight decay, c the slope of D; beyond the penalty it gains without end."""
     slope = game.activation.coefficients[1] * (critic.outer @ critic.neurons)
-    if float(np.linalg.norm(slope)) * reach.upper_bound > game.penalty * (1 + 1e-9):
+    offer = float(np.linalg.norm(slope)) * reach.upper_bound / game.penalty
+    if offer > 1 + 1e-9:
         return -np.inf
-    return float(slope @ game.data) - (game.beta or 0.0) * critic.norm
+    return (float(slope @ game.data) - (game.beta or 0.0) * critic.norm) / max(offer, 1.0)

@@ -54,6 +54,10 @@ def rising_neurons(
         return np.zeros((0, starts.shape[1])), np.zeros(0)
     rows, signed = signed_law(game, points, weights)
     U, values = local_maxima(*game.relu.pieces(game.lift(rows), signed), starts, time_limit)
+    if game.bias == "free":  # the ascents charged it: without, |u| = 1; neurons that bend beyond all rows see no more
+        lengths = np.linalg.norm(U[:, :-1], axis=1)
+        inside = np.abs(U[:, -1]) <= lengths * np.abs(rows).max()
+        U, values = U[inside] / lengths[inside, None], values[inside] / lengths[inside]
     return U[values > level], values[values > level]
 
 
