@@ -7,7 +7,6 @@ import os
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -199,7 +198,7 @@ def run_pass(
         if client is not None and done < pictures.parts:
             seen = accumulate(client, pictures, accumulator, done, advance)
             done = pictures.parts
-        for block in _read_ahead(pictures.blocks(done)):
+        for block in pictures.blocks(done):
             accumulator.update(block)
             advance(len(block))
             done, seen = done + 1, seen + len(block)
@@ -210,12 +209,3 @@ def run_pass(
         advance(len(pictures) - seen)  # what an earlier run did
     if journal and seen:
         journal.write(name, accumulator, done)
-
-
-def _read_ahead(blocks: Iterator[NDArray[Any]]) -> Iterator[NDArray[Any]]:
-    """The same blocks, each read while the one before is used."""
-    with ThreadPoolExecutor(1) as thread:
-        waiting = thread.submit(next, blocks, None)
-        while (block := waiting.result()) is not None:
-            waiting = thread.submit(next, blocks, None)
-            yield block
