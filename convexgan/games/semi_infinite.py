@@ -72,10 +72,9 @@ def solve_gaussian(
     """The cheapest Gaussian law of the given mean (d,) that the neurons cannot tell from the data.
 
     Where the optimum has a higher rank than the latents, ``rank``, the law is the best one on the data's leading
-    principal axes, or where these hold none within beta one that a local search finds, and the discriminator still that
-    of the optimum. So it is in four columns and more, where the search
-    for the neuron that sees most ends with a bound that is not tight: there the law is one of a level so much lower
-    that the bound is within beta.
+    principal axes, or where these hold none within beta one that a local search finds; the discriminator is still that
+    of the optimum. In four columns and more, where the search for the neuron that sees most ends with a bound that is
+    not tight, the law is one of a level so much lower that the bound is within beta.
 
     Raises
     ------
