@@ -173,6 +173,19 @@ def test_held_out_pictures_are_read_block_by_block(n, skip, together, monkeypatc
         assert (found.value, found.high) == pytest.approx((value, value + reach), rel=1e-9)
 
 
+@pytest.mark.parametrize("n", [40, 500])
+@pytest.mark.parametrize("together", [1, 2**28])
+def test_large_held_out_games_are_iterated(n, together, monkeypatch):
+    model = cg.ProgressiveConvexGAN(ranks=[5, 12]).fit(DIGITS)
+    complete = model.held_out(Blocks(n), resamples=9)
+    monkeypatch.setattr(discrepancy, "COMPLETE", 0)
+    monkeypatch.setattr(discrepancy, "DRAWS_BYTES", together)
+    monkeypatch.setattr(cg.Moments, "update", None)  # no second moment is formed
+    for one, other in zip(complete, model.held_out(Blocks(n), resamples=9), strict=True):
+        assert -1e-12 < other.value / one.value - 1 < 1e-6
+        assert other.high - other.value == pytest.approx(one.high - one.value, rel=5e-3)
+
+
 def test_held_out_memory_does_not_grow_with_the_pictures():
     model = cg.ProgressiveConvexGAN(ranks=[5, 12]).fit(DIGITS)
     tracemalloc.start()

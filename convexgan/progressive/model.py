@@ -284,7 +284,8 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         images : (n, h, h) or (n, h, h, 3) array, ImageSet or Cache
-            Read block by block, anew for every few of the draws; memory is that of second moments, not of n pictures.
+            Read block by block, anew for every few of the draws; stages of more than 1,024 numbers are iterated, with
+            no second moment in memory, see `convexgan.discrepancy.held_out_chunks`.
         resamples, level, rng
             As in `convexgan.held_out`.
         """
