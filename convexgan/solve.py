@@ -319,6 +319,8 @@ def program(X: Any, Z: Any = None, *, tol: float = 1e-6, rng: Any = None, **opti
     obstacle = not_convex(setting.game)
     if obstacle:
         raise ValueError(obstacle)
+    if setting.game.max_neurons is not None:
+        raise ValueError("max_neurons has no meaning for a program, which chooses the width itself: leave it out.")
 
     def finish(game: MomentGame, optimum: Optimum, stats: dict[str, Any]) -> Solution:
         return _finish(setting, game, optimum, "program", stats, tol, rng, restricted=True)

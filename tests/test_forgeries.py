@@ -356,6 +356,8 @@ def test_a_discriminator_wider_than_the_game_allows() -> None:
             cg.verify(forged(certificate_of("quadratic"), max_neurons=width), X)
     with pytest.raises(ValueError, match="max_neurons"):
         cg.solve(X, Z, beta=0.7, max_neurons=1, method="program")
+    with pytest.raises(ValueError, match="max_neurons"):
+        cg.program(X, Z, beta=0.7, max_neurons=1)
 
 
 def test_two_neurons_of_one_linear_function_are_one() -> None:
