@@ -220,6 +220,15 @@ def test_what_no_file_can_hold_is_refused_before_it_is_drawn(good: Path, monkeyp
 # -- Ctrl-C --------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Where tests run in the background, Ctrl-C may be ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("command", ["solve", "ipm", "audit"])
 def test_an_interrupted_search_prints_its_proof_and_ends_with_130(
     good: Path, monkeypatch: pytest.MonkeyPatch, command: str
@@ -230,7 +239,7 @@ def test_an_interrupted_search_prints_its_proof_and_ends_with_130(
     arguments = {
         "solve": ["X.npy", "--generator", "free", "--beta", 0.3, "--out", "s.npz", "--certificate", "c.json"],
         "ipm": ["X.npy", "Y.npy"],
-        "audit": ["Y.npy", "X.npy", "--beta", 0.3, "--time-limit", 100, "--certificate", "c.json"],
+        "audit": ["Y.npy", "X.npy", "--beta", 0.3, "--certificate", "c.json"],
     }
     expand = Search._expand
 
@@ -240,7 +249,7 @@ def test_an_interrupted_search_prints_its_proof_and_ends_with_130(
 
     with monkeypatch.context() as patched:
         patched.setattr(Search, "_expand", interrupted)
-        done = run(command, *arguments[command], "--discriminator", "relu", "--json", code=130)
+        done = run(command, *arguments[command], "--discriminator", "relu", "--time-limit", 100, "--json", code=130)
     assert "interrupted: the answer is what was found by then" in done.stderr
     printed = json.loads(done.stdout)
     if command == "ipm":
@@ -252,6 +261,7 @@ def test_an_interrupted_search_prints_its_proof_and_ends_with_130(
         assert "or it was interrupted" in str(cg.load("s.npz"))
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_training_ends_with_130_and_goes_on(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from convexgan.torch.loop import Loop
 
