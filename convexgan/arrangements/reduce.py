@@ -109,8 +109,11 @@ def reduce_rows(rows: Array, weights: Array) -> Arrangement:
     given, units = units, units @ basis
     first, line, turned = lines(units)
     oriented = np.where(turned[first, None], -units[first], units[first])
-    moved = given - np.where(turned, -1.0, 1.0)[:, None] * (oriented @ basis.T)[line]
-    slack = float(np.abs(mass) @ np.linalg.norm(moved, axis=1))  # max(t, 0) changes by no more than t
+    others = np.flatnonzero(first[line] != np.arange(len(units)))
+    moved = units[others] - np.where(turned[others, None], -1.0, 1.0) * oriented[line[others]]
+    slack = float(np.abs(mass[others]) @ np.linalg.norm(moved, axis=1))  # max(t, 0) changes by no more than t
+    if basis.shape[1] < len(basis):
+        slack += float(np.abs(mass) @ np.linalg.norm(given - units @ basis.T, axis=1))
     total = _line_sums(line, mass, len(first))
     slope = -_line_sums(line[turned], mass[turned], len(first)) @ oriented  # max(-t, 0) = max(t, 0) - t
     left = total != 0
