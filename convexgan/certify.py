@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from convexgan._checks import as_rows, check_number
 from convexgan.canonical import Setting, any_law, check_same_columns, read_call
-from convexgan.certificate import NOTHING, ORIGIN, Certificate, Evidence, Kind, relative_gap
+from convexgan.certificate import NOTHING, ORIGIN, Certificate, Evidence, Kind, relative_gap, relative_violation
 from convexgan.closed_forms import (
     class_factor,
     cost,
@@ -72,7 +72,7 @@ def make_certificate(
     value = cost(game, factor) + (0.0 if game.lam is None else game.lam * ipm)
     scale = max(game.beta or 0.0, ipm_of_nothing(game))
     violation = 0.0 if game.beta is None else max(ipm - game.beta, 0.0)
-    relative = 0.0 if violation <= ipm_rounding(game) else violation / scale if scale > 0 else math.inf
+    relative = relative_violation(violation, scale, ipm_rounding(game))
     max_min, _ = dual_value(game, discriminator)
     bound, origin = _best_bound(game, max_min, tol, scale)
     limited = game.max_neurons is not None and min_neurons is not None and game.max_neurons < min_neurons

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -248,11 +248,15 @@ def held_out_chunks(
     (sample,) = _weighted(chunks, np.ones((1, n)), fake.dim)
     value, moved = separation(sample, fake, a, b), []
     together = max(1, DRAWS_BYTES // (8 * (n + fake.dim * min(n, fake.dim))))
-    for done in range(0, resamples, together):
-        # resampling rows is weighting them by multinomial counts
-        counts = draw.multinomial(n, np.full(n, 1 / n), size=min(together, resamples - done))
+    for counts in _resampled(n, resamples, together, draw):
         moved += [separation(drawn, sample, a, b) for drawn in _weighted(chunks, counts, fake.dim)]
     return _around(value, moved, level)
+
+
+def _resampled(n: int, resamples: int, together: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+    """How often each of n rows is drawn, (k, n) with k <= together: resampling rows is weighting them by that."""
+    for done in range(0, resamples, together):
+        yield rng.multinomial(n, np.full(n, 1 / n), size=min(together, resamples - done))
 
 
 def _around(value: float, moved: list[float], level: float) -> HeldOut:
@@ -277,8 +281,7 @@ def _draws(
 ) -> list[float]:
     """Spectral norms of bootstrap second moments less the rows' own."""
     together, found, (starts,) = max(1, DRAWS_BYTES // (8 * (n + 6 * dim))), [], rng.spawn(1)
-    for done in range(0, resamples, together):
-        counts = rng.multinomial(n, np.full(n, 1 / n), size=min(together, resamples - done))
+    for counts in _resampled(n, resamples, together, rng):
         found += _norms(chunks, (counts - 1) / n, starts.standard_normal((dim, len(counts)))).tolist()
     return found
 

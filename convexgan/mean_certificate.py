@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from convexgan.certificate import (
     Kind,
     reading_evidence,
     relative_gap,
+    relative_violation,
     unit_lengths,
     within_budget,
 )
@@ -40,7 +40,7 @@ def make_mean_certificate(
     value = weight_decay(game, network) + (game.lam or 0.0) * ipm
     violation = 0.0 if game.beta is None else max(ipm - game.beta, 0.0)
     scale = max(game.beta or 0.0, game.slope * size)
-    relative = violation / scale if scale > 0 else (0.0 if violation == 0 else math.inf)
+    relative = relative_violation(violation, scale)
     max_min = guarantee(game, critic, reach)
     bound, origin = (max_min, ORIGIN) if max_min > 0 else (0.0, NOTHING)
     noise = 32 * float(np.finfo(float).eps) * size * (game.penalty / reach.upper_bound + (game.lam or 0.0) * game.slope)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from convexgan.certificate import (
     Kind,
     reading_evidence,
     relative_gap,
+    relative_violation,
     unit_lengths,
     within_budget,
 )
@@ -136,7 +136,7 @@ def judge(
     value = cost + (game.lam or 0.0) * ipm
     violation = 0.0 if game.beta is None else max(ipm - game.beta, 0.0)
     scale = max(game.beta or 0.0, nothing)
-    relative = 0.0 if violation <= _ipm_rounding(game) else violation / scale if scale > 0 else math.inf
+    relative = relative_violation(violation, scale, _ipm_rounding(game))
     guaranteed = (max_min, ORIGIN) if max_min > 0 else (0.0, NOTHING)
     bound, origin = max([guaranteed, *others], key=lambda pair: pair[0])
     noise = 32 * float(np.finfo(float).eps) * (float(game.cost(game.data).mean()) + (game.lam or 0.0) * nothing)
