@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 import convexgan as cg
-from convexgan.cli import app, models
+from convexgan.cli import app, evaluation
 from convexgan.cli.referee import compare
 from convexgan.plotting import save_image
 from convexgan.progressive import ProgressiveConvexGAN
@@ -460,10 +460,10 @@ def test_evaluate_decodes_once_and_keeps_the_features_of_real_pictures(
 
 def test_evaluate_draws_new_pictures_in_blocks(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = ProgressiveConvexGAN.load(fitted / "run/model.npz")
-    drawn = models.Drawn(model, 50, 3)
+    drawn = evaluation.Drawn(model, 50, 3)
     assert np.array_equal(*(np.concatenate(list(drawn.blocks())) for _ in range(2)))
     assert np.array_equal(next(drawn.blocks()), model.sample(50, 3))
-    monkeypatch.setattr(models, "DRAWN", 20)
+    monkeypatch.setattr(evaluation, "DRAWN", 20)
     blocks = list(drawn.blocks())
     assert [len(block) for block in blocks] == [20, 20, 10] and np.array_equal(blocks[0], model.sample(20, 3))
     assert len({block[:10].tobytes() for block in blocks}) == 3

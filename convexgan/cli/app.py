@@ -15,7 +15,7 @@ import typer.core
 
 from convexgan import __version__
 from convexgan._checks import is_exhausted
-from convexgan.cli import demo, games, info, models, referee, training
+from convexgan.cli import demo, evaluation, games, info, models, referee, training
 from convexgan.cli.console import note
 from convexgan.cli.studies import studies
 from convexgan.exceptions import ConvexGANError
@@ -110,7 +110,7 @@ for command in (
     demo.demo,
     models.fit,
     models.sample,
-    models.evaluate,
+    evaluation.evaluate,
     models.export,
     games.solve,
     games.ipm,

@@ -10,7 +10,8 @@ import typer
 from numpy.typing import NDArray
 
 from convexgan.cli.console import Json, Seed, note, phase, print_json, print_table, result
-from convexgan.cli.models import EVALUATION, evaluation, evaluation_rows, save_sheet, save_stages
+from convexgan.cli.evaluation import EVALUATION, evaluation, evaluation_rows
+from convexgan.cli.models import save_sheet, save_stages
 from convexgan.cli.pictures import check_size, demo_images, split
 
 FILES = {
