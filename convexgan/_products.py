@@ -1,18 +1,21 @@
-"""Products of rows around a pilot mean, in single precision where the rows allow it."""
+"""Products of rows around a pilot mean, and what rounding may have changed of them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import check_finite
+from convexgan._rounding import gamma, length
 
 Array = NDArray[np.float64]
 LARGEST = 1e150
-NARROW = 64  # columns up to which double precision costs no more than looking at the rows
-SHORT = 4096  # rows whose products are added up in single precision
+MIDDLE = 128  # around which bytes are integers of seven bits and a sign
+EXACT_ROWS = 1024  # so many products of two such integers stay below 2^24, and every partial sum is exact in float32
+INTEGERS = 2.0**53  # up to which float64 holds all of them
 
 
 class Space:
@@ -32,28 +35,71 @@ class Space:
         return self._kept[:size].reshape(shape)
 
 
-def centred_products(
-    rows: NDArray[Any], w: Array | None, pilot: Array, space: NDArray[np.float32], name: str
-) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
-    """The lower triangle of (d, d) products and (d,) sums of rows minus the pilot.
+@dataclass
+class Sums:
+    """Sums over rows around a pilot, and how far they may be from those in exact arithmetic.
 
-    Products of wide rows that are not float64 are float32, of at most `SHORT` rows; their sums are float64.
+    Attributes
+    ----------
+    gram : (d, d) array
+        The lower triangle of the sum of c c'; added to in place.
+    linear : (d,) array
+        The sum of c.
+    moved, shifted : float
+        Bounds on the errors of both, in the spectral and the Euclidean norm; 0 while all are integers that are exact.
     """
-    if rows.dtype != np.float64 and w is None and rows.shape[1] > NARROW:
-        with np.errstate(all="ignore"):
-            centred = np.subtract(rows, pilot.astype(np.float32), out=space, dtype=np.float32)
-            product, total = _gram(centred), np.add.reduce(centred, axis=0, dtype=np.float64)
-        squares = product.diagonal()
-        # NaN, infinite and overflowing rows show in the squares, and so do rows small enough to underflow
-        if np.isfinite(squares).all() and (squares.max() > 1e-28 * len(rows) or not centred.any()):
-            return product, total
+
+    gram: NDArray[np.floating[Any]]
+    linear: Array
+    moved: float = 0.0
+    shifted: float = 0.0
+
+    def add(self, other: Sums) -> None:
+        """Add what another has summed."""
+        self.gram += other.gram
+        self.linear = self.linear + other.linear
+        self.moved, self.shifted = self.moved + other.moved, self.shifted + other.shifted
+        trace = max(float(self.gram.trace()), 0.0)
+        if self.moved > 0 or trace >= INTEGERS:  # else sums of integers, all of them exact
+            self.moved += gamma(2) * trace
+        if self.shifted > 0 or trace >= INTEGERS:
+            self.shifted += gamma(2) * length(self.linear)
+
+    def around(self, shift: Array, total: float) -> Sums:
+        """The sums of c + shift, a new object; ``total`` is the sum of the weights."""
+        if not shift.any():
+            return Sums(self.gram.copy(), self.linear, self.moved, self.shifted)
+        size, far, cross = length(self.linear), length(shift), np.outer(self.linear, shift)
+        gram = self.gram + cross + cross.T + total * np.outer(shift, shift)
+        rounded = gamma(12) * (max(float(self.gram.trace()), 0.0) + 2 * far * size + total * far**2)
+        moved = self.moved + 2 * far * self.shifted + rounded
+        return Sums(gram, self.linear + total * shift, moved, self.shifted + gamma(4) * (size + total * far))
+
+
+def centred_sums(rows: NDArray[Any], w: Array | None, pilot: Array, name: str) -> Sums:
+    """The sums over rows (n, d), with weights (n,) or without, of the rows minus the pilot.
+
+    Bytes around `MIDDLE` are integers up to 128, and any 1,024 products of them add up exactly in float32.
+    """
+    if rows.dtype == np.uint8 and w is None and (pilot == MIDDLE).all():
+        done = Sums(np.zeros((len(pilot), len(pilot))), np.zeros(len(pilot)))
+        for part in np.array_split(rows, -(-len(rows) // EXACT_ROWS)):
+            centred = np.subtract(part, np.float32(MIDDLE), dtype=np.float32)
+            done.add(Sums(_gram(centred), np.add.reduce(centred, axis=0, dtype=np.float64)))
+        return done
     check_size(rows, name)
     centred = np.subtract(rows, pilot, dtype=np.float64)
+    n = len(rows) + 8
     if w is None:
-        return _gram(centred), centred.sum(axis=0)
-    root = np.sqrt(w)
-    centred *= root[:, None]
-    return _gram(centred), root @ centred
+        gram, linear = _gram(centred), centred.sum(axis=0)
+        mass = float(n)
+    else:
+        root = np.sqrt(w)
+        centred *= root[:, None]
+        gram, linear = _gram(centred), root @ centred
+        mass = float(w.sum())
+    trace = float(gram.trace())
+    return Sums(gram, linear, gamma(n) * trace, gamma(n) * (1.01 * mass * max(trace, 0.0)) ** 0.5)
 
 
 def _gram(rows: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
 
 from convexgan._checks import check_choice, check_count, check_number
-from convexgan.closed_forms import whiten, whiten_sample
+from convexgan.closed_forms import whiten, whiten_sample, whitening_error
 from convexgan.discriminators import ReLU, as_moment_discriminator
 from convexgan.generators import (
     Free,
@@ -87,6 +87,7 @@ def read_call(
     if latent is not None and not isinstance(spec, Free):
         if isinstance(latent, SampleLatent) and not isinstance(spec, TwoLayerReLU):  # its features are orthogonal
             whitened = whiten_sample(latent.decomposed(spec))
+            whitened = replace(whitened, error=whitening_error(latent.lifted(spec), whitened))
         else:
             whitened = whiten(spec.features(latent))
         if whitened.rank == 0:

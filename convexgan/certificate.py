@@ -237,8 +237,8 @@ def within_budget(outer: NDArray[np.float64], lam: float | None) -> NDArray[np.f
 
 
 def relative_violation(violation: float, scale: float, rounding: float = 0.0) -> float:
-    """violation / scale, 0 if it is at most ``rounding``."""
-    return 0.0 if violation <= rounding else violation / scale if scale > 0 else math.inf
+    """violation / scale, 0 if both are at most ``rounding``."""
+    return 0.0 if max(violation, scale) <= rounding else violation / scale if scale > 0 else math.inf
 
 
 def relative_gap(value: float, bound: float, rounding: float = 0.0) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import as_rows, check_number
+from convexgan._rounding import down, up
 from convexgan.canonical import Setting, any_law, check_same_columns, read_call
 from convexgan.certificate import NOTHING, ORIGIN, Certificate, Evidence, Kind, relative_gap, relative_violation
 from convexgan.closed_forms import (
@@ -19,10 +20,10 @@ from convexgan.closed_forms import (
     game_ipm,
     ipm_of_nothing,
     ipm_rounding,
+    proved_spectral_bound,
     rounding,
-    spectral_bound,
 )
-from convexgan.discriminators import ReLU, TwoLayerDiscriminator, as_discriminator
+from convexgan.discriminators import ReLU, TwoLayerDiscriminator, as_discriminator, distance
 from convexgan.exceptions import InfeasibleError
 from convexgan.generators import Free, GeneratorClass, as_generator
 from convexgan.latents import SampleLatent
@@ -50,8 +51,10 @@ def make_certificate(
     tol: float,
     min_neurons: int | None = None,
     status: Literal["restricted", "stationary"] | None = None,
+    law_error: tuple[float, float] = (0.0, 0.0),
+    spent: float | None = None,
 ) -> Certificate:
-    """The certificate of a generated law and a discriminator.
+    """The certificate of a generated law and a discriminator, its numbers bounds in exact arithmetic.
 
     Parameters
     ----------
@@ -67,39 +70,45 @@ def make_certificate(
         The smallest width with a saddle point, where the method knows it.
     status : "restricted" or "stationary", optional
         The kind if optimality is not proved, where the method knows more than "bounded".
+    law_error : (float, float)
+        How far the law may be from the mean, and in the spectral norm from the second moment, that are given.
+    spent : float, optional
+        At least the weights' cost, where the factor's is rounded.
     """
-    ipm = game_ipm(game, Moments.of_law(mean, factor))
-    value = cost(game, factor) + (0.0 if game.lam is None else game.lam * ipm)
+    law = Moments.of_law(mean, factor).off_by(*law_error)
+    ipm = game_ipm(game, law)
+    if spent is None:
+        spent = game.penalty * law.trace_bound if game.regularizer == "output" else cost(game, factor)
+    value = up(spent + (0.0 if game.lam is None else game.lam * ipm), 6)
     scale = max(game.beta or 0.0, ipm_of_nothing(game))
-    violation = 0.0 if game.beta is None else max(ipm - game.beta, 0.0)
+    violation = 0.0 if game.beta is None else max(ipm - (down(game.beta) if game.rows > 1 else game.beta), 0.0)
     relative = relative_violation(violation, scale, ipm_rounding(game))
-    max_min, _ = dual_value(game, discriminator)
-    bound, origin = _best_bound(game, max_min, tol, scale)
+    max_min, noise = dual_value(game, discriminator), rounding(game)
+    saddle = abs(relative_gap(value, max_min, noise)) <= tol
+    bound, origin = (max_min, ORIGIN) if saddle else _best_bound(game, max_min, tol, scale)
     limited = game.max_neurons is not None and min_neurons is not None and game.max_neurons < min_neurons
-    noise, kind = rounding(game), cast(Kind, status or "bounded")
-    gap = relative_gap(value, bound, noise)
+    gap, kind = relative_gap(value, bound, noise), cast(Kind, status or "bounded")
     if relative > tol or gap < -tol:  # below the bound: cheaper than the constraint or the class allows
         kind = "infeasible"
-    elif relative_gap(value, max_min, noise) <= tol:
+    elif saddle:
         kind = "saddle"
-        bound, origin = max_min, ORIGIN
     elif gap <= tol:
         kind = "minimax"
         if limited:
             bound, origin = max_min, f"max-min over discriminators of {game.max_neurons} neurons"
     return Certificate(
-        value * game.value_scale,
-        bound * game.value_scale,
-        ipm * game.rows,
-        violation * game.rows,
+        up(value * game.value_scale, 0),
+        down(bound * game.value_scale, 0),
+        up(ipm * game.rows, 0),
+        up(violation * game.rows, 0),
         relative,
         kind,
-        max_min * game.value_scale,
+        down(max_min * game.value_scale, 0),
         min_neurons,
         origin,
         noise * game.value_scale,
         tol,
-        _evidence(game, factor, mean, discriminator),
+        _evidence(game, factor, mean, discriminator, law_error),
         *_eigenvalue_error(game),
     )
 
@@ -121,19 +130,21 @@ def _best_bound(game: MomentGame, max_min: float, tol: float, scale: float) -> t
     candidates = [(max_min, ORIGIN), (0.0, NOTHING)]
     if game.activation.coefficients[0] != 0:  # a linear term or a bias only strengthens the discriminator
         try:
-            candidates.append((spectral_bound(game), "eigenvalue inequalities (Weyl, von Neumann)"))
+            candidates.append((proved_spectral_bound(game), "eigenvalue inequalities (Weyl, von Neumann)"))
         except InfeasibleError as error:
             smallest = error.smallest_beta / game.rows
             if smallest - (game.beta or 0.0) <= tol * scale:  # infeasible by no more than counts as a violation
-                game = replace(game, beta=smallest * (1 + 1e-15))
-                candidates.append((spectral_bound(game), "eigenvalue inequalities at the smallest feasible beta"))
+                game = replace(game, beta=smallest + game.data.spectrum_error * abs(game.activation.coefficients[0]))
+                candidates.append((proved_spectral_bound(game), "eigenvalue inequalities at the smallest feasible beta"))
             else:
                 candidates.append((math.inf, "no generator of the class is feasible"))
     best = max(candidates, key=lambda pair: pair[0])
     return candidates[0] if max_min >= best[0] * (1 - TIE) else best
 
 
-def _evidence(game: MomentGame, factor: Array, mean: Array, discriminator: TwoLayerDiscriminator) -> Evidence:
+def _evidence(
+    game: MomentGame, factor: Array, mean: Array, discriminator: TwoLayerDiscriminator, law_error: tuple[float, float]
+) -> Evidence:
     used = np.flatnonzero(np.any(factor != 0, axis=1))
     settings: dict[str, Any] = {
         "activation": game.activation.name,
@@ -147,6 +158,8 @@ def _evidence(game: MomentGame, factor: Array, mean: Array, discriminator: TwoLa
         "rows": game.rows,
         "value_scale": game.value_scale,
         "used": used.tolist(),
+        "law_error": list(law_error),
+        "latent_error": game.latent.error,
     }
     arrays = {
         "factor": factor[used],
@@ -242,7 +255,9 @@ def certify(
         neurons, outer, width = optimum.neurons, optimum.outer, optimum.min_neurons
     except InfeasibleError:
         neurons, outer, width = np.zeros((0, data.dim)), np.zeros(0), None
-    return make_certificate(game, factor, fake.mean, critic(game, neurons, outer), tol=tol, min_neurons=width)
+    players = game, factor, fake.mean, critic(game, neurons, outer)
+    error = distance(fake, Moments.of_law(fake.mean, factor))
+    return make_certificate(*players, tol=tol, min_neurons=width, law_error=error)
 
 
 def _factor_of(moments: Moments) -> Array:

@@ -145,14 +145,11 @@ def _moment_ipm(activation: Activation, X: Any, Y: Any, bias: str, weights_x: An
     if real.dim != fake.dim:
         raise ValueError(f"X has {real.dim} columns and Y has {fake.dim}: both must describe the same features.")
     a, b, _ = activation.coefficients
-    augmented = bias == "penalized" and a != 0
-    pair = (real.with_ones(), fake.with_ones()) if augmented else (real, fake)
-    best = separate(*pair, a, b)
+    best = separate(real, fake, a, b, bias)
     neuron = best.direction[None, : real.dim]
     critic = TwoLayerDiscriminator(neuron, np.array([best.sign]), activation, best.direction[real.dim :])
-    bound = best.upper_bound + sum(moments.rounding(a, b) for moments in pair)
-    exact = bound - best.value <= EXACT * best.value
-    return IPM(best.value, bound, bool(exact), best.direction, best.sign, "optimal", {}, critic)
+    exact = best.upper_bound - best.value <= EXACT * best.value
+    return IPM(best.value, best.upper_bound, bool(exact), best.direction, best.sign, "optimal", {}, critic)
 
 
 def _relu_ipm(activation: ReLU, rows: Array, weights: Array, bias: str, **search: Any) -> IPM:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -57,8 +58,7 @@ class GaussianLatent:
         second = np.diag(np.concatenate([np.full(pairs, 2.0), np.ones(k + 1)]))
         second += np.outer(mean, mean)
         second[-1, -1] = 1.0
-        values, vectors = np.linalg.eigh(second)
-        return Moments.of_law(mean, spectrum=Spectrum(np.maximum(values[::-1], 0), vectors[:, ::-1]))
+        return Moments.of_second(mean, second)
 
 
 class Lifting(Protocol):
@@ -112,6 +112,11 @@ class SampleLatent:
     def dim(self) -> int:
         """The dimension k."""
         return int(self.rows.shape[1])
+
+    def lifted(self, spec: Lifting) -> Iterator[NDArray[Any]]:
+        """The features ``spec.lift(rows)``, some rows after others."""
+        for part in np.array_split(self.rows, -(-len(self.rows) // CHUNK)):
+            yield spec.lift(part)
 
     def decomposed(self, spec: Lifting) -> Decomposed:
         """The features ``spec.lift(rows)``, decomposed once for each class of generators."""

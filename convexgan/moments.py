@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 
 from convexgan._checks import as_rows, check_columns, check_count, check_memory, check_weights
 from convexgan._files import open_npz, write_npz
-from convexgan._products import NARROW, SHORT, centred_products, check_size, mirror_lower
+from convexgan._products import MIDDLE, Sums, centred_sums, check_size, mirror_lower
+from convexgan._rounding import entries, gamma, length, squares, up
 from convexgan.subspace import Subspace
 
 Array = NDArray[np.float64]
 SINGLE, DOUBLE = (float(np.finfo(kind).eps) for kind in (np.float32, np.float64))
 CHUNK_BYTES = 32 * 2**20
+LONGEST = 16_384  # rows whose products are added up at once: what rounding may change grows with them
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,9 @@ class Spectrum:
 class Moments:
     """Count, mean and (uncentred) second moment of rows, additive over chunks and machines.
 
-    Rows are multiplied in float64, but float32 and uint8 rows of more than 64 columns in float32, a few thousand at a
-    time around a pilot mean, and those products summed in float64. As long as there are no more rows than columns the
-    rows themselves are kept, so that a few large pictures never form a (d, d) matrix.
+    Rows are multiplied in float64 around a pilot mean, uint8 rows exactly, as the integers they are. What rounding may
+    have changed is bounded, see `mean_error` and `second_error`. As long as there are no more rows than columns the rows
+    themselves are kept, so that a few large pictures never form a (d, d) matrix.
 
     Parameters
     ----------
@@ -70,12 +72,14 @@ class Moments:
         self.dim = dim
         self.count: int | None = 0
         self.total = 0.0
-        self.eps = DOUBLE
+        self.eps = DOUBLE  # the precision of the rows as they came
         self.subspace: Subspace | None = None
         self._rows: list[tuple[NDArray[Any], Array | None]] | None = []
         self._pilot: Array = np.zeros(dim)
         self._linear: Array = np.zeros(dim)
         self._gram: Array = np.zeros((0, 0))  # its lower triangle; what is above the diagonal is never read
+        self._moved = self._shifted = 0.0  # how far rounding may have moved the sums of products, and of rows
+        self._additions = 0
         self._cache: dict[str, Any] = {}
 
     # -- building ------------------------------------------------------------------------------------------
@@ -134,6 +138,15 @@ class Moments:
         return law
 
     @classmethod
+    def of_second(cls, mean: Array, second: Array, error: float = 0.0, mean_error: float = 0.0) -> Moments:
+        """The moments of a law whose second moment (d, d) and mean are known up to errors; it is decomposed."""
+        values, vectors = np.linalg.eigh(second)
+        spectrum = Spectrum(np.maximum(values[::-1], 0.0), vectors[:, ::-1])
+        law = cls.of_law(mean, spectrum=spectrum)
+        law._moved, law._shifted = error + residual(second, spectrum) + gamma(8) * law.trace, mean_error
+        return law
+
+    @classmethod
     def on_subspace(cls, subspace: Subspace) -> Moments:
         """Mean zero and a second moment of which only leading eigenpairs are known, certified.
 
@@ -169,13 +182,14 @@ class Moments:
         if self._rows is not None and self.count + len(rows) <= self.dim:
             check_size(rows, name)
             self._rows.append((rows.copy(), w))
-            if rows.dtype == np.float32:
-                self.eps = SINGLE
         else:
             self._densify(rows)
             self._accumulate(rows, w, name)
+        if rows.dtype == np.float32:
+            self.eps = SINGLE
         self.count += len(rows)
-        self.total += float(len(rows) if w is None else w.sum())
+        self.total += float(len(rows)) if w is None else math.fsum(w)
+        self._additions += 1
         self._cache, self.subspace = {}, None
         return self
 
@@ -184,32 +198,21 @@ class Moments:
         if self._rows is None:
             return
         check_memory(self.dim, "X")
-        kept, self._rows, self.eps = self._rows, None, DOUBLE
-        with np.errstate(all="ignore"):  # what is not finite is found with the products
-            pilot = (kept[0][0] if kept else first[:1024]).mean(axis=0, dtype=np.float64)
-            # representable in float32, so that float32 and float64 chunks subtract exactly the same number
-            pilot = pilot.astype(np.float32).astype(np.float64)
-        self._pilot = np.where(np.isfinite(pilot), pilot, 0.0)
+        kept, self._rows = self._rows, None
+        self._pilot = _pilot(kept[0][0] if kept else first[:1024])
         self._gram = np.zeros((self.dim, self.dim))
         for rows, w in kept:
             self._accumulate(rows, w, "rows")
 
     def _accumulate(self, rows: NDArray[Any], w: Array | None, name: str) -> None:
         """Add the products of rows around the pilot, chunk by chunk; nothing is added if a chunk is refused."""
-        single = rows.dtype != np.float64 and w is None and self.dim > NARROW
-        pieces = -(-len(rows) // (SHORT if single else max(CHUNK_BYTES // (4 * self.dim), 4 * self.dim)))
-        gram: NDArray[np.floating[Any]] | float = 0.0
-        linear = np.zeros(self.dim)
-        space = np.empty((-(-len(rows) // pieces), self.dim), np.float32)  # fresh pages for every piece cost a tenth
+        pieces = -(-len(rows) // min(max(CHUNK_BYTES // (8 * self.dim), self.dim), LONGEST))
         weights = [None] * pieces if w is None else np.array_split(w, pieces)
+        done = Sums(np.zeros((self.dim, self.dim)), np.zeros(self.dim))
         for part, u in zip(np.array_split(rows, pieces), weights, strict=True):
-            product, total = centred_products(part, u, self._pilot, space[: len(part)], name)
-            gram = product if isinstance(gram, float) else np.add(gram, product, dtype=np.float64)
-            linear += total
-        self._gram += gram
-        self._linear += linear
-        if single:
-            self.eps = SINGLE
+            done.add(centred_sums(part, u, self._pilot, name))
+        done.add(Sums(self._gram, self._linear, self._moved, self._shifted))
+        self._gram, self._linear, self._moved, self._shifted = done.gram, done.linear, done.moved, done.shifted
 
     def merge(self, other: Moments) -> Moments:
         """The moments of both samples together; neither argument changes."""
@@ -223,12 +226,13 @@ class Moments:
         if self._rows is not None:
             for rows, w in self._rows:
                 out.update(rows, w)
+            out._moved, out._shifted = out._moved + self._moved, out._shifted + self._shifted
             return out
-        shift = self._pilot - out._pilot
-        cross = np.outer(self._linear, shift)
-        out._gram += self._gram + cross + cross.T + self.total * np.outer(shift, shift)
-        out._linear += self._linear + self.total * shift
+        there = Sums(self._gram, self._linear, self._moved, self._shifted).around(self._pilot - out._pilot, self.total)
+        there.add(Sums(out._gram, out._linear, out._moved, out._shifted))
+        out._gram, out._linear, out._moved, out._shifted = there.gram, there.linear, there.moved, there.shifted
         out.count, out.total, out.eps = self.count + other.count, out.total + self.total, max(out.eps, self.eps)
+        out._additions += self._additions
         return out
 
     __add__ = merge
@@ -239,6 +243,7 @@ class Moments:
         out._rows = None if self._rows is None else list(self._rows)
         out._pilot, out._linear = self._pilot.copy(), self._linear.copy()
         out._gram = self._gram.copy()
+        out._moved, out._shifted, out._additions = self._moved, self._shifted, self._additions
         return out
 
     # -- reading -------------------------------------------------------------------------------------------
@@ -309,17 +314,97 @@ class Moments:
             self._cache["spectrum"] = Spectrum(np.maximum(values, 0.0), vectors)
         return self._cache["spectrum"]  # type: ignore[no-any-return]
 
+    @property
+    def spectrum_error(self) -> float:
+        """A bound on how far any eigenvalue of the second moment lies from that of `spectrum`, computed once.
+
+        Of what the eigenpairs stand for, V diag(values) V', the eigenvalues are the values times those of V'V (Ostrowski);
+        the rest is Weyl's inequality.
+        """
+        if "spectrum error" not in self._cache:
+            vectors = self.spectrum.vectors
+            skew = entries(vectors.T @ vectors - np.eye(vectors.shape[1])) + gamma(self.dim + 2) * vectors.shape[1]
+            self._cache["spectrum error"] = skew * self.spectrum.value(0) + self.pairs_error
+        return self._cache["spectrum error"]  # type: ignore[no-any-return]
+
+    @property
+    def pairs_error(self) -> float:
+        """A bound on the spectral norm of the second moment less what the eigenpairs stand for.
+
+        Of eigenpairs on a subspace, which are not all, only what rounding moved: their values are never too large.
+        """
+        if self.subspace is not None:
+            return self.subspace.enclosure.rounding + (0.0 if self.count is None else self.second_error)
+        if self.factor is not None:
+            return self.factor_error + self._factor_residual()
+        return self.second_error + residual(self.second, self.spectrum)
+
+    def _factor_residual(self) -> float:
+        """A bound on the spectral norm of F'F - V diag(values) V', F the factor, without a (d, d) matrix."""
+        F, values, vectors = self.factor, self.spectrum.values, self.spectrum.vectors
+        if F is None:
+            return 0.0
+        along = F @ vectors
+        size, rounded = length(F), gamma(self.dim + 4) * length(F)
+        outside = length(F - along @ vectors.T) + gamma(len(values) + self.dim + 6) * length(along) * length(vectors)
+        inner = entries(along.T @ along - np.diag(values)) + gamma(len(F) + 4) * length(along) ** 2
+        # F = A V' + O with |V| at most 1.1, so F'F - V D V' = V (A'A - D) V' + V A'O + O'A V' + O'O
+        return 1.3 * inner + outside * (2.2 * (size + rounded) + outside)
+
     def noise(self) -> float:
         """The size below which an eigenvalue is rounding noise of how the second moment was formed."""
         top = self.spectrum.value(0)
         if self.factor is not None and self.count is not None:  # noise of singular values, squared
             return top * float(self.eps * max(self.factor.shape)) ** 2
-        return top * 4 * self.eps * max(self.dim, math.sqrt(self.count or 0))
+        return top * (4 * DOUBLE * max(self.dim, math.sqrt(self.count or 0)) + self.dim * self.eps**2)
 
-    def rounding(self, a: float, b: float) -> float:
-        """What rounding of the sums may have changed of the mean of a t^2 + b t, t along any unit vector."""
-        eps, size = DOUBLE if self._rows is not None else self.eps, math.sqrt(max(self.trace, 0.0))
-        return 8 * eps * size * (abs(a) * size + abs(b))
+    @property
+    def mean_error(self) -> float:
+        """A bound on the distance between `mean` and the mean of the rows in exact arithmetic."""
+        if self.count is None or self.total == 0:
+            return self._shifted
+        size = math.sqrt(max(self.trace, 0.0))
+        if self._rows is not None:
+            own = gamma(self.count + self._additions + 4) * size
+        else:
+            own = gamma(self._additions + 4) * (size + length(self._pilot))
+        return own + 1.01 * self._shifted / self.total
+
+    @property
+    def factor_error(self) -> float:
+        """A bound on the spectral norm of ``factor.T @ factor`` less the second moment in exact arithmetic."""
+        if self.count is None or self.total == 0:
+            return self._moved + (0.0 if self.subspace is None else self.subspace.enclosure.rounding)
+        return gamma(2 * self._additions + 20) * self.trace + 1.01 * self._moved / self.total
+
+    @property
+    def trace_bound(self) -> float:
+        """At least the trace of the second moment in exact arithmetic."""
+        if self.factor is not None:
+            return up(squares(self.factor)) + self.factor_error
+        return up(self.trace, self.dim) + self.second_error
+
+    def off_by(self, mean_error: float, second_error: float) -> Moments:
+        """The same moments of rows or a law whose own may be farther off by so much."""
+        out = self._copy()
+        out._moved += self.total * second_error
+        out._shifted += self.total * mean_error
+        out._cache = dict(self._cache)
+        return out
+
+    @property
+    def second_error(self) -> float:
+        """A bound on the spectral norm of `second` less the second moment of the rows in exact arithmetic.
+
+        For samples that were not mapped it bounds the error of the trace, too.
+        """
+        if self._rows is not None:
+            r = 0 if self.factor is None else len(self.factor)
+            return self.factor_error + gamma(r + 2) * self.trace
+        mean, pilot = length(self.mean), length(self._pilot)
+        inner = max(float(self._gram.trace()), 0.0) / self.total
+        own = gamma(self._additions + 12) * (inner + 4 * pilot * (mean + pilot)) + 2 * pilot * self.mean_error
+        return own + 1.01 * self._moved / self.total
 
     def rank(self) -> int:
         """The numerical rank of the second moment."""
@@ -332,34 +417,51 @@ class Moments:
         out = self._copy()
         if self._rows is not None:
             out._rows = [(rows - self.mean, w) for rows, w in self._rows]
+            out._moved += self.total * (self.mean_error**2 + gamma(4) * self.trace)
+            out._shifted += self.total * self.mean_error
         else:
             shift = self._linear / self.total
             out._gram = self._gram - self.total * np.outer(shift, shift)
-            out._linear, out._pilot = np.zeros(self.dim), np.zeros(self.dim)
+            size = length(self._linear)
+            out._moved += gamma(8) * (size**2 / self.total + max(float(self._gram.trace()), 0.0))
+            out._moved += 2.01 * size * self._shifted / self.total
+            out._linear, out._pilot, out._shifted = np.zeros(self.dim), np.zeros(self.dim), 0.0
         out._cache = {"mean": np.zeros(self.dim)}
         return out
 
-    def mapped(self, linear: Callable[[Array], Array]) -> Moments:
+    def mapped(self, linear: Callable[[Array], Array], size: float | None = None) -> Moments:
         """The moments of the rows after a linear map, from the moments alone.
 
         Parameters
         ----------
         linear : callable
-            From (n, d) rows to (n, e) rows, linear in each row.
+            From (n, d) rows to (n, e) rows, linear in each row, each entry a sum of products with at most d + 10
+            roundings.
+        size : float, optional
+            A bound on the spectral norm of the map's matrix with absolute entries, if it is known.
         """
         if self.count is None:
             raise ValueError("map samples, not the exact moments of a law.")
+        size = entries(linear(np.eye(self.dim))) if size is None else size
+        rounded, mean = size * gamma(self.dim + 10), math.sqrt(max(self.trace, 0.0))
         if self._rows is not None:
             parts = [(linear(rows.astype(np.float64)), w) for rows, w in self._rows]
-            out = Moments(linear(np.zeros((1, self.dim))).shape[1])
+            out = Moments(parts[0][0].shape[1])
             for rows, w in parts:
                 out.update(rows, w)
+            out._moved = size * (size * self._moved + 3 * rounded * self.total * mean**2)
+            out._shifted = size * self._shifted + rounded * self.total * mean
         else:
             half = linear(mirror_lower(self._gram.copy()))
             out = Moments(half.shape[1])
             out.count, out.total, out._rows = self.count, self.total, None
             out._gram = linear(np.ascontiguousarray(half.T))
             out._pilot, out._linear = linear(np.stack([self._pilot, self._linear]))
+            inner, far = length(self._linear), rounded * length(self._pilot)
+            out._shifted = size * self._shifted + rounded * inner + self.total * far
+            around = max(float(self._gram.trace()), 0.0)
+            out._moved = size * (size * self._moved + 3 * rounded * around + 2 * far * inner) + self.total * far**2
+            out._additions = self._additions
         out.eps = self.eps
         return out
 
@@ -371,7 +473,7 @@ class Moments:
             out = Moments(self.dim + 1)
             for rows, w in self._rows or []:
                 out.update(np.column_stack([rows, np.ones(len(rows), rows.dtype)]), w)
-            out.eps = self.eps
+            out.eps, out._moved, out._shifted = self.eps, self._moved + 2 * self._shifted, self._shifted
             return out
         if self.subspace is None and not self.mean.any():  # uncorrelated with the constant, last among equals
             values = np.append(self.spectrum.values, 1.0)
@@ -379,11 +481,10 @@ class Moments:
             vectors[:-1, :-1], vectors[-1, -1] = self.spectrum.vectors, 1.0
             order = np.argsort(-values, kind="stable")
             out = Moments.of_law(mean, spectrum=Spectrum(values[order], vectors[:, order]))
-            out.eps = self.eps
-            return out
-        second = np.block([[self.second, self.mean[:, None]], [mean]])
-        values, vectors = np.linalg.eigh(second)
-        out = Moments.of_law(mean, spectrum=Spectrum(np.maximum(values[::-1], 0.0), vectors[:, ::-1]))
+            out._moved, out._shifted = self.spectrum_error + self.mean_error, self.mean_error
+        else:
+            second = np.block([[self.second, self.mean[:, None]], [mean]])
+            out = Moments.of_second(mean, second, self.second_error + self.mean_error, self.mean_error)
         out.eps = self.eps
         return out
 
@@ -393,7 +494,8 @@ class Moments:
         """Arrays from which `from_state` makes the moments again, to the last bit."""
         if self.count is None:
             raise ValueError("only sample moments are saved: the moments of a law are made from its parameters.")
-        arrays: dict[str, Any] = {"dim": self.dim, "count": self.count, "total": self.total, "eps": self.eps}
+        arrays: dict[str, Any] = {name: getattr(self, name) for name in ("dim", "count", "total", "eps")}
+        arrays |= {"moved": self._moved, "shifted": self._shifted, "additions": self._additions}
         if self._rows is None:
             return arrays | {"pilot": self._pilot, "linear": self._linear, "gram": self._gram}
         arrays["sizes"] = np.array([len(rows) for rows, _ in self._rows], dtype=np.int64)
@@ -415,6 +517,14 @@ class Moments:
             parts = range(len(arrays["sizes"]))
             kept = ((as_rows(arrays[f"rows{i}"], f"rows{i}"), arrays.get(f"weights{i}")) for i in parts)
             out._rows = [(rows, None if w is None else _doubles(w)) for rows, w in kept]
+        if "moved" in arrays:
+            out._moved, out._shifted = (float(arrays[name]) for name in ("moved", "shifted"))
+            out._additions = check_count(int(arrays["additions"]), "additions", 0)
+        else:  # of version 0.1, whose products of up to 4,096 rows were as precise as eps says
+            out._additions, rows = out.count, 4096 if out.eps == SINGLE else out.count
+            around = max(float(out._gram.trace()), 0.0)
+            out._moved = 2 * rows * out.eps * around
+            out._shifted = 2 * rows * out.eps * math.sqrt(out.total * around)
         out._check_state()
         return out
 
@@ -444,8 +554,27 @@ class Moments:
         total = sum(float(w.sum()) for w in weights) if self._rows is not None else self.total
         stored = count if self._rows is None else sum(map(len, weights))
         consistent = stored == count >= 0 and abs(total - self.total) <= 1e-9 * total and (total > 0) == (count > 0)
-        if not (consistent and np.isfinite(total) and 0 < self.eps < 1):
+        sane = 0 < self.eps < 1 and 0 <= self._moved < math.inf and 0 <= self._shifted < math.inf
+        if not (consistent and np.isfinite(total) and sane):
             raise ValueError("its counts contradict each other")
+
+
+def residual(second: Array, spectrum: Spectrum) -> float:
+    """A bound on the spectral norm of a symmetric matrix (d, d) less what the spectrum's eigenpairs stand for."""
+    values, vectors = spectrum.values, spectrum.vectors
+    rest = second - (vectors * values) @ vectors.T
+    return entries(rest) + gamma(len(values) + 4) * float(values.sum())
+
+
+def _pilot(rows: NDArray[Any]) -> Array:
+    """A centre around which rows are multiplied: their mean, for bytes an integer."""
+    if rows.dtype == np.uint8:
+        return np.full(rows.shape[1], float(MIDDLE))
+    with np.errstate(all="ignore"):  # what is not finite is found with the products
+        pilot = rows.mean(axis=0, dtype=np.float64)
+        # representable in float32, so that float32 and float64 chunks subtract exactly the same number
+        pilot = pilot.astype(np.float32).astype(np.float64)
+    return np.where(np.isfinite(pilot), pilot, 0.0)
 
 
 def _doubles(array: NDArray[Any]) -> Array:

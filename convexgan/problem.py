@@ -44,12 +44,16 @@ class Whitened:
     root : (r, k) array or None
         For samples the features in whitened coordinates: weights W have the factor root @ W. It is diag(sqrt(values))
         vectors', but for rounding that small values magnify, and computed from the rows.
+    error : float
+        A bound on the spectral norm of what rounding may have changed of the second moment in these coordinates, which
+        is not I exactly, and on the length of what it may have changed of the mean.
     """
 
     values: Array
     mean: Array
     vectors: Array | None = None
     root: Array | None = None
+    error: float = 0.0
 
     @property
     def kappa(self) -> float:

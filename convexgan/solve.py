@@ -11,14 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import as_rng, check_number
+from convexgan._rounding import squares, up
 from convexgan.canonical import Setting, read_call
 from convexgan.certificate import Certificate
 from convexgan.certify import critic, least_weights, make_certificate
 from convexgan.closed_forms import class_factor, unwhiten
-from convexgan.discriminators import ReLU, as_discriminator
+from convexgan.discriminators import ReLU, as_discriminator, distance
 from convexgan.exceptions import InfeasibleError, SolverError, UnboundedError
 from convexgan.generators import Free, Generator, GeneratorClass, Mixture, TwoLayerReLU, as_generator
 from convexgan.latents import as_latent
+from convexgan.laws import built_law
 from convexgan.mean_games import REASON, read_mean_game, solve_mean_game
 from convexgan.methods import attained_beta, choose, closed_form, not_convex, solve_program
 from convexgan.moments import Moments
@@ -341,6 +343,7 @@ def _finish(
     """The user's solution, certified, from what a method found."""
     discriminator = critic(game, optimum.neurons, optimum.outer)
     made: Generator
+    weights = np.zeros((0, 0))
     if setting.latent is None or isinstance(setting.generator, Free):
         made = Free().build(optimum.factor, setting.points or 1, np.random.default_rng(rng))
     elif isinstance(setting.generator, TwoLayerReLU):
@@ -353,15 +356,17 @@ def _finish(
         made = setting.generator.build(weights, setting.latent)
         if game.latent.root is not None:  # the law of these very weights, not the one that was aimed at
             optimum = replace(optimum, factor=class_factor(game.latent, weights))
-    start = time.perf_counter()
+    start, mean = time.perf_counter(), optimum.factor.T @ game.latent.mean
     certificate = make_certificate(
         game,
         optimum.factor,
-        optimum.factor.T @ game.latent.mean,
+        mean,
         discriminator,
         tol=tol,
         min_neurons=optimum.min_neurons,
         status="restricted" if restricted else None,
+        law_error=distance(built_law(setting, made, weights), Moments.of_law(mean, optimum.factor)),
+        spent=up(game.penalty * squares(weights)) if game.regularizer == "weights" and weights.size else None,
     )
     stats = stats | {"certificate_seconds": time.perf_counter() - start}
     discriminator = replace(discriminator, outer=discriminator.outer * (game.value_scale / game.rows))

@@ -32,11 +32,14 @@ class Enclosure:
         R'R.
     rest : float
         An upper bound on C.
+    rounding : float
+        A bound on the spectral norm of what rounding may have changed of [[D, R'], [R, C]].
     """
 
     values: Array
     coupling: Array
     rest: float
+    rounding: float = 0.0
 
     @one_thread()
     def error(self, count: int) -> float:

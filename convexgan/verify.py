@@ -12,7 +12,7 @@ from convexgan._checks import check_choice, check_count, check_number
 from convexgan.canonical import check_budget, check_width
 from convexgan.certificate import FLOATS, Certificate, Evidence, reading_evidence, unit_lengths
 from convexgan.certify import critic, make_certificate
-from convexgan.closed_forms.generator_response import ZERO_KAPPA, quadratic_means
+from convexgan.closed_forms.generator_response import ZERO_KAPPA
 from convexgan.discriminators import ReLU, TwoLayerDiscriminator, activation_from
 from convexgan.exceptions import InfeasibleError
 from convexgan.gaussian_certificate import verify_gaussian_certificate
@@ -79,16 +79,19 @@ def _recompute(claim: Certificate, evidence: Evidence, X: Any, tol: float, limit
     data = Moments.from_array(X, name="X")
     with reading_evidence(evidence):
         game, factor, mean, discriminator = _read_evidence(evidence, data)
+        error = _read_error(evidence.settings.get("law_error", [0.0, 0.0]))
         try:
             width = closed_form(game).min_neurons if choose(game)[0] == "closed_form" else None
         except InfeasibleError:
             width = None
     status = claim.kind if claim.kind in ("restricted", "stationary") else None
-    found = make_certificate(game, factor, mean, discriminator, tol=tol, min_neurons=width, status=status)
-    if _cancels(game, discriminator, found):
-        nothing = critic(game, discriminator.neurons[:0], discriminator.outer[:0])
-        found = make_certificate(game, factor, mean, nothing, tol=tol, min_neurons=width, status=status)
-    return found
+    return make_certificate(
+        *(game, factor, mean, discriminator),
+        tol=tol,
+        min_neurons=width,
+        status=status,
+        law_error=error,
+    )
 
 
 def _read_evidence(evidence: Evidence, data: Moments) -> tuple[MomentGame, Array, Array, TwoLayerDiscriminator]:
@@ -100,7 +103,7 @@ def _read_evidence(evidence: Evidence, data: Moments) -> tuple[MomentGame, Array
         raise ValueError("ReLU neurons see more of a law than its moments, and it has nothing else")
     game = MomentGame(
         data,
-        _read_class(arrays["latent_values"], arrays["latent_mean"]),
+        _read_class(arrays["latent_values"], arrays["latent_mean"], settings.get("latent_error", 0.0)),
         activation,
         beta,
         lam,
@@ -118,7 +121,14 @@ def _read_evidence(evidence: Evidence, data: Moments) -> tuple[MomentGame, Array
     return game, *_read_law(game, settings["used"], arrays["factor"], arrays["mean"]), _read_critic(arrays, game)
 
 
-def _read_class(values: Array, mean: Array) -> Whitened:
+def _read_error(sizes: Any) -> tuple[float, float]:
+    """What rounding may have changed of the law's mean and second moment, as its author says."""
+    if not isinstance(sizes, list) or len(sizes) != 2:
+        raise ValueError(f"law_error must be two numbers, got {sizes!r}")
+    return check_number(sizes[0], "law_error"), check_number(sizes[1], "law_error")
+
+
+def _read_class(values: Array, mean: Array, error: float) -> Whitened:
     """A generator class: positive descending latent eigenvalues and a whitened mean of norm at most 1."""
     if values.ndim != 1 or mean.shape != values.shape or len(values) == 0:
         raise ValueError("its latents have wrong shapes")
@@ -126,7 +136,8 @@ def _read_class(values: Array, mean: Array) -> Whitened:
     if values[-1] <= 0 or np.any(np.diff(values) > 0) or length > 1 + MISFIT:
         raise ValueError("its latents are no law's: eigenvalues must be positive and descending, the mean within 1")
     # longer than 1 by rounding, it would be no law's; and rounding of nothing is what `whiten` takes it for
-    return Whitened(values, mean / (length if length > 1 + 8 * EPS else 1.0) * (length**2 >= ZERO_KAPPA))
+    mean = mean / (length if length > 1 + 8 * EPS else 1.0) * (length**2 >= ZERO_KAPPA)
+    return Whitened(values, mean, error=check_number(error, "latent_error"))
 
 
 def _read_critic(arrays: dict[str, Array], game: MomentGame) -> TwoLayerDiscriminator:
@@ -140,17 +151,6 @@ def _read_critic(arrays: dict[str, Array], game: MomentGame) -> TwoLayerDiscrimi
         raise ValueError("its neurons have biases in a game without")
     lengths = unit_lengths(np.column_stack([neurons, biases]))
     return TwoLayerDiscriminator(neurons / lengths, outer, game.activation, biases / lengths[:, 0])
-
-
-def _cancels(game: MomentGame, discriminator: TwoLayerDiscriminator, found: Certificate) -> bool:
-    """Whether rounding decides what the discriminator proves: large neurons that cancel prove nothing."""
-    a, b, _ = game.activation.coefficients
-    neurons, weights = discriminator.neurons, np.abs(discriminator.outer)
-    linear = np.abs(2 * a * discriminator.biases + b) * np.abs(neurons @ game.data.mean)
-    gain = weights @ (abs(a) * quadratic_means(game.data, neurons) + linear) * game.value_scale
-    steep = abs(a) * weights.sum() * (game.latent.values[0] if game.regularizer == "weights" else 1.0) / game.penalty
-    small = 0.1 * found.tol
-    return bool(16 * EPS * gain > max(found.rounding, small * abs(found.value)) or 16 * EPS * steep > small)
 
 
 def _read_law(game: MomentGame, used: list[int], rows: Array, claimed: Array) -> tuple[Array, Array]:

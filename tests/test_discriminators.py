@@ -14,6 +14,7 @@ from convexgan.discriminators import (
     Polynomial,
     TwoLayerDiscriminator,
     as_discriminator,
+    difference,
     maximize_on_sphere,
     separate,
     separation,
@@ -223,10 +224,9 @@ def test_null_space_maximum():
 
 
 def _eigh(sign, X, Y):
-    from convexgan.discriminators.best_response import difference_eigh
-
-    values, vectors = difference_eigh(cg.Moments.from_array(X), cg.Moments.from_array(Y))
-    return sign * values, vectors, np.zeros(X.shape[1])
+    gap = difference(cg.Moments.from_array(X), cg.Moments.from_array(Y))
+    values, vectors = np.linalg.eigh(gap.second)
+    return sign * values, gap.lifted(vectors), np.zeros(X.shape[1])
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

@@ -90,7 +90,8 @@ def solve_again(name: str, evidence: cg.certificate.Evidence) -> cg.Solution:
     elif said.get("latent") == "gaussian":
         options["generator"], latents = cg.generators.Linear(said["generator_bias"]), cg.GaussianLatent(data.shape[1])
     elif "points" in arrays:
-        assume(options["bias"] != "free" or said["coefficients"][0] == 0)  # certified by verify, but solved by nothing
+        if options["bias"] == "free" and said["coefficients"][0] != 0:  # certified by verify, but solved by nothing
+            assume(False)
         options["generator"] = "free" if options["bias"] == "free" else ANYWHERE
     else:
         options |= {"regularizer": said["regularizer"], "max_neurons": said["max_neurons"]}
@@ -154,6 +155,8 @@ SETTINGS: dict[str, list[Any]] = {
     "latent_dim": [1, 3],
     "rows": [1, len(X), len(FEW)],
     "value_scale": [1.0, float(len(X)), float(len(FEW))],
+    "law_error": [[0.0, 0.0], [0.01, 0.1], [1.0], [-1.0, 0.0], "1", None],
+    "latent_error": [0.0, 0.01, 1.0, -1.0, "1", None],
 }
 
 

@@ -1,22 +1,24 @@
 """Games with a formula, each with the critic that proves it."""
 
 from convexgan.closed_forms.discriminator_response import game_ipm, ipm_of_nothing, ipm_rounding, rounding
+from convexgan.closed_forms.dual import best_scale, dual_value
 from convexgan.closed_forms.generator_response import (
     class_factor,
     cost,
-    dual_value,
     generated_moments,
     unwhiten,
     whiten,
     whiten_sample,
+    whitening_error,
 )
 from convexgan.closed_forms.linear import solve_linear
 from convexgan.closed_forms.matching import has_match, solve_matching
 from convexgan.closed_forms.pairing import realize, unit_neurons
 from convexgan.closed_forms.polynomial import has_closed_form, solve_polynomial
-from convexgan.closed_forms.quadratic import solve_quadratic, spectral_bound
+from convexgan.closed_forms.quadratic import proved_spectral_bound, solve_quadratic, spectral_bound
 
 __all__ = [
+    "best_scale",
     "class_factor",
     "cost",
     "dual_value",
@@ -26,6 +28,7 @@ __all__ = [
     "has_match",
     "ipm_of_nothing",
     "ipm_rounding",
+    "proved_spectral_bound",
     "realize",
     "rounding",
     "solve_linear",
@@ -37,4 +40,5 @@ __all__ = [
     "unwhiten",
     "whiten",
     "whiten_sample",
+    "whitening_error",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from convexgan.discriminators import separate, separation
+from convexgan.discriminators import separate, separation_bound
 from convexgan.moments import Moments
 from convexgan.problem import MomentGame
 
@@ -12,12 +12,9 @@ EPS = float(np.finfo(np.float64).eps)
 
 
 def game_ipm(game: MomentGame, generated: Moments) -> float:
-    """The discriminator's best response, an upper bound up to rounding."""
-    X, Y = game.data, generated
+    """The discriminator's best response: at least what it is in exact arithmetic, by no more than rounding."""
     a, b, _ = game.activation.coefficients
-    if game.bias == "penalized" and a != 0:
-        X, Y = X.with_ones(), Y.with_ones()
-    return separate(X, Y, a, b).upper_bound if a != 0 and b != 0 else separation(X, Y, a, b)
+    return separation_bound(game.data, generated, a, b, game.bias)
 
 
 def ipm_of_nothing(game: MomentGame) -> float:
@@ -25,16 +22,19 @@ def ipm_of_nothing(game: MomentGame) -> float:
     a, b, _ = game.activation.coefficients
     if b == 0 and game.bias == "none":
         return abs(a) * game.data.spectrum.value(0)
-    return game_ipm(game, Moments.of_law(np.zeros(game.data.dim), np.zeros((1, game.data.dim))))
+    nothing = Moments.of_law(np.zeros(game.data.dim), np.zeros((1, game.data.dim)))
+    return separate(game.data, nothing, a, b, game.bias).value
 
 
 def ipm_rounding(game: MomentGame) -> float:
     """The size below which an ipm is rounding noise of the data's moments."""
     a, b, _ = game.activation.coefficients
-    return float(32 * EPS * (abs(a) * game.data.trace + abs(b) * game.data.trace**0.5))
+    data = game.data
+    own = abs(a) * data.second_error + abs(b) * data.mean_error  # and as much again of the generated rows' own
+    return float(32 * EPS * (abs(a) * data.trace + abs(b) * data.trace**0.5) + 4 * own)
 
 
 def rounding(game: MomentGame) -> float:
     """The size below which a value is rounding noise of the data's moments."""
     price = game.penalty / (game.latent.values[0] if game.regularizer == "weights" else 1.0)
-    return float(32 * EPS * (price * game.data.trace + (game.lam or 0.0) * ipm_of_nothing(game)))
+    return float(32 * EPS * price * game.data.trace)

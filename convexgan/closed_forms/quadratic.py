@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._rounding import down, gamma
 from convexgan.exceptions import InfeasibleError
 from convexgan.problem import MomentGame, Optimum
 
@@ -105,3 +106,31 @@ def spectral_bound(game: MomentGame) -> float:
     gains = np.maximum(game.data.spectrum.values[:shared] - threshold, 0.0)
     budget = 0.0 if game.lam is None else game.lam * abs(game.activation.coefficients[0])
     return float(prices(game)[:shared] @ gains) + budget * threshold
+
+
+def proved_spectral_bound(game: MomentGame) -> float:
+    """`spectral_bound` in exact arithmetic for the rows as they are stored: less all that rounding may have added.
+
+    For a norm bound the sum is convex and piecewise linear in the threshold, so one of the eigenvalues decides.
+
+    Raises
+    ------
+    InfeasibleError
+        No generator of the class is within beta, which the eigenvalues prove.
+    """
+    slope, spectrum, error = abs(game.activation.coefficients[0]), game.data.spectrum, game.data.spectrum_error
+    shared = min(game.latent.rank, len(spectrum.values))
+    values = np.maximum(spectrum.values[:shared] - error, 0.0)
+    price = prices(game)[:shared] * (1 - gamma(2) - 3.1 * game.latent.error)
+    least = max(spectrum.value(game.latent.rank) - error, 0.0)
+    if game.lam is None:
+        level = (game.beta or 0.0) / slope * (1 + gamma(2))
+        if level < least:
+            spectral_threshold(game)  # raises, unless what the latents lack may be noise
+        return down(float(price @ np.maximum(values - level, 0.0)), shared + 4)
+    levels = np.append(np.maximum(values, least), least)
+    above = np.searchsorted(-values, -levels)
+    gains, paid = (np.append(0.0, np.cumsum(part))[above] for part in (price * values, price))
+    budget = game.lam * slope
+    rounded = gamma(shared + 8) * (gains + (budget + paid) * levels)
+    return float((gains + (budget - paid) * levels - rounded).min())

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from convexgan._checks import check_choice, resolve
-from convexgan.discriminators.best_response import BestResponse, maximize_on_sphere, separate, separation
+from convexgan.discriminators.best_response import (
+    BestResponse,
+    difference,
+    distance,
+    maximize_on_sphere,
+    separate,
+    separation,
+    separation_bound,
+)
 from convexgan.discriminators.linear import Linear
 from convexgan.discriminators.polynomial import Polynomial
 from convexgan.discriminators.quadratic import Quadratic
@@ -27,11 +35,14 @@ __all__ = [
     "activation_from",
     "as_discriminator",
     "as_moment_discriminator",
+    "difference",
+    "distance",
     "maximize_on_sphere",
     "parameters",
     "separate",
     "separate_relu",
     "separation",
+    "separation_bound",
     "signed_sample",
 ]
 

@@ -1,4 +1,4 @@
-"""The best response to a pair of second moments and means: max over unit u of |a u'Mu + b m'u|, both signs."""
+"""The best response to a difference of moments: max over unit u of |a u'Mu + b m'u|, both signs, with its proof."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._rounding import TINY, UNIT, entries, gamma, is_positive, length, spectral_norm, up
 from convexgan.moments import Moments
 
 Array = NDArray[np.float64]
@@ -21,7 +22,7 @@ class BestResponse:
     value : float
         |mean s(Xu) - mean s(Yu)| at the direction.
     upper_bound : float
-        A proved upper bound on the maximum over all directions (equal to the value up to rounding).
+        At least the maximum over all directions, in exact arithmetic for the rows as they are stored.
     direction : (d,) array
         The unit vector u.
     sign : float
@@ -34,71 +35,161 @@ class BestResponse:
     sign: float
 
 
-def separate(X: Moments, Y: Moments, a: float, b: float) -> BestResponse:
-    """The best response of neurons a t^2 + b t + c (constants cancel) with unit weights.
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """How the moments of two samples differ, in coordinates where that is a small matrix.
 
-    Linear neurons (a = 0) point along the difference of means; quadratic ones (b = 0) along the eigenvector of
-    the largest absolute eigenvalue of the difference of second moments; with both, each sign is a trust-region
-    problem on the sphere. Source: Sahiner et al., arXiv 2107.05680, sections 2 and 3.
+    Attributes
+    ----------
+    second : (p, p) array
+        X.second - Y.second on the span of the basis; it is 0 elsewhere.
+    mean : (p,) array
+        X.mean - Y.mean.
+    second_error, mean_error : float
+        Bounds on what rounding may have changed of both, in the spectral and the Euclidean norm.
+    basis : (d, p) array or None
+        Orthonormal columns, None for the identity.
     """
-    shift = b * (X.mean - Y.mean)
-    length = float(np.linalg.norm(shift))
-    if a == 0:
-        direction = shift / length if length > 0 else np.eye(1, X.dim)[0]
-        return BestResponse(length, length, direction, 1.0)
-    values, vectors = difference_eigh(X, Y)
-    values = a * values
-    best = BestResponse(-1.0, 0.0, np.zeros(X.dim), 1.0)
-    for sign in (1.0, -1.0):
-        value, bound, direction = maximize_on_sphere(sign * values, vectors, sign * shift)
-        if value > best.value:
-            best = BestResponse(value, max(bound, best.upper_bound), direction, sign)
-        else:
-            best = BestResponse(best.value, max(bound, best.upper_bound), best.direction, best.sign)
-    return best
+
+    second: Array
+    mean: Array
+    second_error: float
+    mean_error: float
+    basis: Array | None = None
+
+    def with_ones(self) -> Difference:
+        """The difference of the rows [x, 1]: nothing is added to the corner, where both samples have 1."""
+        p = len(self.mean)
+        second = np.zeros((p + 1, p + 1))
+        second[:p, :p], second[:p, p], second[p, :p] = self.second, self.mean, self.mean
+        basis = self.basis
+        if basis is not None:
+            basis = np.block([[basis, np.zeros((len(basis), 1))], [np.zeros((1, p)), np.ones((1, 1))]])
+        error = self.second_error + self.mean_error
+        return Difference(second, np.append(self.mean, 0.0), error, self.mean_error, basis)
+
+    def lifted(self, direction: Array) -> Array:
+        """A direction (p,) in the coordinates of the samples."""
+        return direction if self.basis is None else self.basis @ direction
 
 
-def separation(X: Moments, Y: Moments, a: float, b: float) -> float:
-    """The value of `separate` alone: for quadratic neurons eigenvalues without eigenvectors.
-
-    Where X is known on a subspace, and Y has mean zero like it, an upper bound.
-    """
-    if a == 0 or b != 0:
-        return separate(X, Y, a, b).value
-    if X.subspace is not None and Y.factor is not None:
-        return abs(a) * X.subspace.distance(Y.factor)
-    reduced = _reduced_difference(X, Y)
-    values = np.linalg.eigvalsh(reduced[0] if reduced is not None else X.second - Y.second)
-    return float(abs(a) * np.abs(values).max())
-
-
-def difference_eigh(X: Moments, Y: Moments) -> tuple[Array, Array]:
-    """Eigenvalues (ascending) and eigenvectors of X.second - Y.second.
-
-    Where both moments come from few rows the (d, d) matrix is not formed: eigenvectors are then (d, r + 1) with
-    one eigenvalue 0 standing for the null space.
-    """
-    reduced = _reduced_difference(X, Y)
-    if reduced is None:
-        values, vectors = np.linalg.eigh(X.second - Y.second)
-        return values, vectors
-    small, basis = reduced
-    values, inner = np.linalg.eigh(small)
-    return values, basis @ inner
-
-
-def _reduced_difference(X: Moments, Y: Moments) -> tuple[Array, Array] | None:
-    """X.second - Y.second restricted to the span of the rows (plus means and one null vector), and its basis."""
+def difference(X: Moments, Y: Moments) -> Difference:
+    """X's moments less Y's; where both come from few rows the (d, d) matrix is not formed."""
     X.check_whole()
+    mean = X.mean - Y.mean
+    shifted = X.mean_error + Y.mean_error + UNIT * length(mean)
     if X.factor is None or Y.factor is None or len(X.factor) + len(Y.factor) + 4 > X.dim:
-        return None
+        second = X.second - Y.second
+        return Difference(second, mean, X.second_error + Y.second_error + UNIT * length(second), shifted)
     # one more direction represents the null space: an eigenvalue 0 the maximum may need
     extra = np.random.default_rng(0).standard_normal(X.dim)
     scale = np.sqrt(max(np.sum(X.factor**2), np.sum(Y.factor**2))) or 1.0
     stack = np.vstack([X.factor, Y.factor, X.mean, Y.mean, extra * (scale / np.linalg.norm(extra))])
     basis, _ = np.linalg.qr(stack.T)
-    left, right = X.factor @ basis, Y.factor @ basis
-    return left.T @ left - right.T @ right, basis
+    parts = [_projected(moments.factor, basis) for moments in (X, Y) if moments.factor is not None]
+    second = parts[0][0] - parts[1][0]
+    skew = entries(basis.T @ basis - np.eye(basis.shape[1])) + gamma(X.dim + 2) * basis.shape[1]
+    error = X.factor_error + Y.factor_error + parts[0][1] + parts[1][1] + (UNIT + 2 * skew) * length(second)
+    inside = basis.T @ mean
+    outside = length(mean - basis @ inside) + gamma(2 * X.dim) * length(mean)
+    return Difference(second, inside, error, shifted + outside + 2 * skew * length(inside), basis)
+
+
+def distance(X: Moments, Y: Moments) -> tuple[float, float]:
+    """Bounds on how far the means lie apart, and on the spectral norm of the difference of second moments."""
+    gap = difference(X, Y)
+    return up(length(gap.mean) + gap.mean_error), up(entries(gap.second) + gap.second_error)
+
+
+def _projected(factor: Array, basis: Array) -> tuple[Array, float]:
+    """L'L (p, p) with L = factor basis, and a bound on the norm of factor'factor - basis L'L basis'."""
+    inside = factor @ basis
+    d, p = basis.shape
+    size = length(factor)
+    outside = length(factor - inside @ basis.T) + gamma(d + p + 4) * size * length(basis)
+    second = inside.T @ inside
+    return second, outside * (2.2 * size + outside) + gamma(len(factor) + d + 4) * length(inside) ** 2
+
+
+def separate(X: Moments, Y: Moments, a: float, b: float, bias: str = "none") -> BestResponse:
+    """The best response of neurons a t^2 + b t + c (constants cancel) with unit weights.
+
+    Linear neurons (a = 0) point along the difference of means; quadratic ones (b = 0) along the eigenvector of
+    the largest absolute eigenvalue of the difference of second moments; with both, each sign is a trust-region
+    problem on the sphere. With ``bias="penalized"`` the rows are [x, 1]. Source: Sahiner et al., arXiv 2107.05680,
+    sections 2 and 3.
+    """
+    if a == 0:
+        return _along_means(X, Y, b)
+    gap = difference(X, Y)
+    gap = gap.with_ones() if bias == "penalized" else gap
+    values, vectors = np.linalg.eigh(gap.second)
+    values, shift = a * values, b * gap.mean
+    best = BestResponse(-1.0, 0.0, np.zeros(len(shift)), 1.0)
+    for sign in (1.0, -1.0):
+        value, _, direction = maximize_on_sphere(sign * values, vectors, sign * shift)
+        if value > best.value:
+            best = BestResponse(value, 0.0, direction, sign)
+        if b != 0:
+            bound = max(best.upper_bound, _proved(sign * a * gap.second, sign * shift, value, direction))
+            best = BestResponse(best.value, bound, best.direction, best.sign)
+    bound = best.upper_bound if b != 0 else up(abs(a) * spectral_norm(gap.second))
+    bound = up(bound + abs(a) * gap.second_error + abs(b) * gap.mean_error + 2 * UNIT * abs(b) * length(gap.mean))
+    return BestResponse(best.value, max(bound, best.value), gap.lifted(best.direction), best.sign)
+
+
+def _along_means(X: Moments, Y: Moments, b: float) -> BestResponse:
+    shift = b * (X.mean - Y.mean)
+    size = float(np.linalg.norm(shift))
+    direction = shift / size if size > 0 else np.eye(1, X.dim)[0]
+    bound = up(length(shift) + abs(b) * (X.mean_error + Y.mean_error)) + 2 * UNIT * length(shift)
+    return BestResponse(size, bound if bound > 1e-280 else 0.0, direction, 1.0)
+
+
+def _proved(matrix: Array, linear: Array, value: float, u: Array) -> float:
+    """A bound on u'matrix u + linear'u over the unit sphere, given its maximum as it was computed, and where.
+
+    [[t I - matrix, -linear / 2], [-linear' / 2, level - t]] >= 0 for some t proves the level (S-lemma); the best t is
+    value - linear'u / 2.
+    """
+    d, t = len(linear), value - float(linear @ u) / 2
+    size = length(matrix) + length(linear)
+    if size == 0:
+        return 0.0
+    arrow = np.zeros((d + 1, d + 1))
+    arrow[d, :d] = arrow[:d, d] = -linear / 2
+    trace = max(d * t - float(np.trace(matrix)) + value - t, 0.0)
+    margin = 1.1 * gamma(d + 3) * trace + gamma(8 + d**0.5) * size + 4 * d * TINY
+    while margin < size:
+        arrow[:d, :d] = -matrix
+        arrow[np.arange(d), np.arange(d)] += t + margin
+        arrow[d, d] = value - t + margin
+        if is_positive(arrow):
+            return up(value + 2 * margin) + 4 * UNIT * (abs(t) + margin + size)  # of the sums on the diagonal
+        margin *= 8
+    return up(length(matrix) + length(linear))
+
+
+def separation(X: Moments, Y: Moments, a: float, b: float) -> float:
+    """The value of `separate` alone: for quadratic neurons eigenvalues without eigenvectors."""
+    if a == 0 or b != 0:
+        return separate(X, Y, a, b).value
+    return float(abs(a) * np.abs(np.linalg.eigvalsh(difference(X, Y).second)).max())
+
+
+def separation_bound(X: Moments, Y: Moments, a: float, b: float, bias: str = "none") -> float:
+    """The upper bound of `separate` alone, for quadratic neurons without eigenvectors.
+
+    Where X is known on a subspace, and Y has mean zero like it, the bound takes the rest into account.
+    """
+    if a == 0 or b != 0:
+        return separate(X, Y, a, b, bias).upper_bound
+    if X.subspace is not None and Y.factor is not None and bias == "none":
+        own = Y.factor_error + (0.0 if X.count is None else X.second_error)
+        return up(abs(a) * (X.subspace.distance(Y.factor) + own))
+    gap = difference(X, Y)
+    gap = gap.with_ones() if bias == "penalized" else gap
+    return up(abs(a) * (spectral_norm(gap.second) + gap.second_error))
 
 
 def maximize_on_sphere(values: Array, vectors: Array, linear: Array) -> tuple[float, float, Array]:

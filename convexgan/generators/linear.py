@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import as_rng, as_rows, check_columns, check_count, check_finite, check_flag
+from convexgan._rounding import gamma
 from convexgan.latents import Latent
 from convexgan.moments import Moments
 
@@ -75,6 +76,10 @@ class LinearGenerator:
         check_columns(rows, len(self.weights), "Z", "the generator's latents")
         check_finite(rows, "Z")
         return np.asarray(rows @ self.weights + self.bias, dtype=np.float64)
+
+    def rounding(self, rows: Array) -> Array:
+        """How far rounding may have moved each entry of the rows generated from latents (n, k), (n, d)."""
+        return np.asarray(gamma(len(self.weights) + 3) * (np.abs(rows) @ np.abs(self.weights) + np.abs(self.bias)))
 
     def sample(self, n: int, rng: int | np.random.Generator | None = None) -> Array:
         """n generated rows, (n, d), from fresh latents."""

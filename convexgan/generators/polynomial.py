@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import as_rng, as_rows, check_columns, check_count, check_finite, check_number
+from convexgan._rounding import gamma, length
 from convexgan.latents import GaussianLatent, Latent, SampleLatent, quadratic_features
-from convexgan.moments import Moments, Spectrum
+from convexgan.moments import Moments
 
 Array = NDArray[np.float64]
 
@@ -58,10 +59,9 @@ class TwoLayerPolynomial:
         exact, scale = latent.quadratic_moments(), self._scale(latent.dim)
         keep = scale != 0
         second = (exact.second * np.outer(scale, scale))[np.ix_(keep, keep)]
-        values, vectors = np.linalg.eigh(second)
-        return Moments.of_law(
-            (exact.mean * scale)[keep], spectrum=Spectrum(np.maximum(values[::-1], 0), vectors[:, ::-1])
-        )
+        size = float(np.abs(scale).max())
+        error = size**2 * (exact.second_error + gamma(4) * exact.trace)
+        return Moments.of_second((exact.mean * scale)[keep], second, error, gamma(2) * size * length(exact.mean))
 
     def build(self, weights: Array, latent: Latent) -> PolynomialGenerator:
         """The generator with the given (K, d) weights on the lifted features."""
@@ -89,6 +89,11 @@ class PolynomialGenerator:
         check_columns(rows, self.latent.dim, "Z", "the generator's latents")
         check_finite(rows, "Z")
         return self.spec.lift(rows) @ self.weights
+
+    def rounding(self, rows: Array) -> Array:
+        """How far rounding may have moved each entry of the rows generated from latents (n, k), (n, d)."""
+        features = np.abs(self.spec.lift(rows))
+        return np.asarray(gamma(features.shape[1] + 8) * (features @ np.abs(self.weights)))
 
     def sample(self, n: int, rng: int | np.random.Generator | None = None) -> Array:
         """n generated rows, (n, d), from fresh latents."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import as_rng, as_rows, check_columns, check_count, check_finite, check_flag
+from convexgan._rounding import gamma
 from convexgan.arrangements import interpolate
 from convexgan.arrangements.reduce import lines
 from convexgan.latents import Latent, SampleLatent
@@ -169,6 +170,11 @@ class ReLUGenerator:
         check_columns(rows, self.latent.dim, "Z", "the generator's latents")
         check_finite(rows, "Z")
         return np.asarray(np.maximum(rows @ self.neurons.T + self.biases, 0) @ self.outer, dtype=np.float64)
+
+    def rounding(self, rows: Array) -> Array:
+        """How far rounding may have moved each entry of the rows generated from latents (n, k), (n, d)."""
+        inner = np.abs(rows) @ np.abs(self.neurons).T + np.abs(self.biases)
+        return np.asarray(gamma(sum(self.neurons.shape) + 4) * (inner @ np.abs(self.outer)))
 
     def sample(self, n: int, rng: int | np.random.Generator | None = None) -> Array:
         """n generated rows, (n, d), from fresh latents."""

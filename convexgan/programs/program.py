@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import check_number
-from convexgan.closed_forms import dual_value, realize, unit_neurons
+from convexgan.closed_forms import best_scale, realize, unit_neurons
 from convexgan.discriminators import TwoLayerDiscriminator
 from convexgan.exceptions import InfeasibleError, SolverError
 from convexgan.problem import MomentGame, Optimum
@@ -258,7 +258,7 @@ def _rescaled(game: MomentGame, neurons: Array, outer: Array) -> Array:
     d = game.data.dim
     biases = neurons[:, d] if neurons.shape[1] > d else np.zeros(len(outer))
     critic = TwoLayerDiscriminator(neurons[:, :d], outer, game.activation, biases)
-    return outer * dual_value(game, critic, rescale=True)[1]
+    return outer * best_scale(game, critic)
 
 
 def _with_parameters(game: MomentGame, parameters: dict[str, cp.Parameter]) -> MomentGame:

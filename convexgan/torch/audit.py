@@ -15,7 +15,7 @@ from convexgan._checks import check_count
 from convexgan.canonical import any_law, check_same_columns, read_call
 from convexgan.certificate import Certificate, relative_gap
 from convexgan.certify import certify
-from convexgan.closed_forms import dual_value
+from convexgan.closed_forms import best_scale, dual_value
 from convexgan.discriminators import CLASSES, ReLU, as_discriminator
 from convexgan.discriminators import TwoLayerDiscriminator as Critic
 from convexgan.generators import Free, GeneratorClass, Linear, TwoLayerPolynomial
@@ -203,4 +203,5 @@ def guaranteed(
     game = read_call(data, Z if spec is not None else None, generator=spec or Free(1), **settings).game
     if spec is None:
         game = replace(game, latent=any_law(game.data, Moments.from_array(Y)))
-    return dual_value(game, critic, rescale=rescale)
+    share = best_scale(game, critic) if rescale else 1.0
+    return dual_value(game, replace(critic, outer=share * critic.outer)), share
