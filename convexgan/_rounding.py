@@ -77,6 +77,23 @@ def largest_eigenvalue(matrix: Array) -> float:
     return proved_level(matrix, float(values[-1]), float(np.abs(values).max()))
 
 
+def eigenvalue_bounds(matrix: Array) -> Array:
+    """Upper bounds (d,), descending, on the eigenvalues of a symmetric matrix as it is stored.
+
+    What the computed pairs stand for has eigenvalues that are these times those of V'V (Ostrowski); the rest is Weyl's.
+    """
+    values, vectors = np.linalg.eigh(matrix)
+    return np.asarray(values[::-1] + pairs_error(matrix, values, vectors))
+
+
+def pairs_error(matrix: Array, values: Array, vectors: Array) -> float:
+    """A bound on how far the eigenvalues of a symmetric matrix (d, d) lie from computed ones (r,), others being 0."""
+    size, r = float(np.abs(values).max(initial=0.0)), len(values)
+    skew = entries(vectors.T @ vectors - np.eye(r)) + gamma(len(vectors) + 2) * r
+    rest = matrix - (vectors * values) @ vectors.T
+    return up(skew * size + entries(rest) + gamma(r + 4) * float(np.abs(values).sum()))
+
+
 def spectral_norm(matrix: Array) -> float:
     """An upper bound, tight to rounding, on the largest absolute eigenvalue of a symmetric matrix (d, d)."""
     values = np.linalg.eigvalsh(matrix)
@@ -99,6 +116,15 @@ def proved_level(matrix: Array, guess: float, size: float) -> float:
             return level + 2 * UNIT * (abs(level) + float(np.abs(matrix.diagonal()).max()))  # of the subtraction
         margin *= 8
     return length(matrix)
+
+
+def transposed(A: Array, B: Array) -> tuple[Array, float]:
+    """A'B for tall arrays (d, r) and (d, s), and a bound on the spectral norm of its error: sums over blocks of rows."""
+    rows = max(1, math.isqrt(len(A)))
+    total = np.zeros((A.shape[1], B.shape[1]))
+    for i in range(0, len(A), rows):
+        total += A[i : i + rows].T @ B[i : i + rows]
+    return total, gamma(rows + len(A) // rows + 3) * length(A) * length(B)
 
 
 def entries(matrix: Array) -> float:

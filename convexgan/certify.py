@@ -120,7 +120,7 @@ def _eigenvalue_error(game: MomentGame) -> tuple[float, float]:
         return 0.0, 0.0
     level = (game.beta or 0.0) / abs(game.activation.coefficients[0])
     above = int(np.count_nonzero(known.enclosure.values > level * (1 + 1e-12)))
-    return known.enclosure.error(min(above + 1, len(known.enclosure.values))) * game.rows, known.failure
+    return known.enclosure.proved_error(min(above + 1, len(known.enclosure.values))) * game.rows, known.failure
 
 
 TIE = 1e-9  # relative: which of two bounds is better is then rounding

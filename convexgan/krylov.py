@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._rounding import entries, gamma, length, transposed, up
 from convexgan._threads import one_thread
 from convexgan.exceptions import SolverError
 from convexgan.subspace import Enclosure, Subspace
@@ -32,6 +33,7 @@ FAILURE = 1e-10  # probability that a bound on the complement fails
 PROBES = 48  # random vectors that search the complement
 DEGREES = 10  # how often they are multiplied at most
 MAX_PASSES = 60
+AIM = 0.8  # share of the tolerance at which the iteration stops, rounding may have the rest
 GAP = 0.5  # where the complement is expected to end, relative to the last wanted eigenvalue
 SHOWN = 0.7  # and where it can be shown to end without many passes more
 
@@ -46,6 +48,7 @@ def leading_pairs(
     rng: np.random.Generator,
     tol: float = 1e-7,
     kept: int | None = None,
+    stray: Callable[[], float] = lambda: 0.0,
 ) -> Subspace:
     """The ``count`` largest eigenpairs of a matrix S >= 0, each eigenvalue to ``tol`` of the largest, certified.
 
@@ -65,6 +68,8 @@ def leading_pairs(
     tol : float
     kept : int, optional
         Vectors of the result at most, by default ``width``; with more, the guesses lie in their span.
+    stray : callable
+        A bound on the Frobenius norm of what rounding changed of S Q, for Q of Frobenius norm 1, in the products so far.
 
     Returns
     -------
@@ -89,18 +94,18 @@ def leading_pairs(
         space.append(block, image[:, : block.shape[1]])
         search.add(space.basis, image[:, block.shape[1] :])
         pairs = space.pairs()
-        limit, last = tol * float(pairs.values[0]), float(pairs.values[count - 1])
+        limit, last = AIM * tol * float(pairs.values[0]), float(pairs.values[count - 1])
         bound, theta = search.bound()
         error = pairs.known(bound, width).error(count)
         if error <= limit:
-            return Subspace(space.basis @ pairs.turn[:, :kept], pairs.known(bound, kept), attempts * FAILURE)
+            return Subspace(*space.proved(pairs, bound, kept, stray()), attempts * FAILURE)
         converged = pairs.known(SHOWN * last, width).error(count) <= limit
         enough = pairs.known(theta, width).error(count) <= limit if converged else theta < last
         block = block[:, :0] if converged else space.directions(pairs, (count + width) // 2, limit)
         if not enough or search.exhausted:  # what was found in the complement belongs to the subspace
             block, search = np.hstack([block, orthonormal(search.last, space.basis, block)]), None
     raise SolverError(
-        f"eigenvalues are known to {error / limit * tol:.1e} of the largest after {MAX_PASSES} passes, not to {tol:g}: "
+        f"eigenvalues are known to {error / limit * AIM * tol:.1e} of the largest after {MAX_PASSES} passes, not to {tol:g}: "
         "allow more memory, or ask for another rank, where eigenvalues lie farther apart."
     )
 
@@ -258,6 +263,30 @@ class _Space:
         skew = values[:, None] * (turn.T @ self._inner @ turn)
         coupling = turn.T @ self._squares @ turn - skew - skew.T + np.diag(values**2)
         return _Pairs(values, turn, (coupling + coupling.T) / 2)
+
+    @one_thread()
+    def proved(self, pairs: _Pairs, rest: float, kept: int, stray: float) -> tuple[Array, Enclosure]:
+        """Leading Ritz vectors, orthonormal to rounding, and what is known with all that rounding may have changed.
+
+        The residuals R = S V - V D are computed as such: R'R is then no smaller than what sticks out of the span, also
+        where V is orthonormal up to rounding only; what else that changes is of the size of S times V'V - I.
+        """
+        turn, (d, b) = pairs.turn[:, :kept], self.basis.shape
+        V, image, D = self.basis @ turn, self.image @ turn, pairs.values[:kept]
+        size, flat = length(self.image), length(self.basis)
+        moved = (stray + gamma(b + 2) * size) * flat * length(turn[:, :1])  # of any vector's image, at most
+        moved = max(moved, stray * flat + gamma(b + 2) * size)
+        residuals = image - V * D
+        strays = moved + gamma(3) * (length(image) + length(V) * up(abs(float(D[0]))))
+        (overlap, wrong), (along, off) = transposed(V, V), transposed(V, image)
+        skew = entries(overlap - np.eye(len(D))) + wrong
+        inner = entries(along - np.diag(D)) + off
+        rounding = inner + moved + 2.1 * skew * (up(abs(float(D[0]))) + inner)
+        known, (squares, short) = pairs.known(rest, len(D)), transposed(residuals, residuals)
+        # |r + s|^2 <= (1 + h) |r|^2 + (1 + 1/h) |s|^2 for every h > 0
+        own = short + 2e4 * strays**2
+        coupling = squares * (1 + 3 * skew) * (1 + 1e-4) + own * np.eye(len(D))
+        return V, Enclosure(D, coupling, known.rest, rounding)
 
     def directions(self, pairs: _Pairs, width: int, limit: float) -> Array:
         """The residuals of the leading Ritz vectors that hide more than their share of the limit, orthonormal."""

@@ -429,21 +429,24 @@ class Moments:
         out._cache = {"mean": np.zeros(self.dim)}
         return out
 
-    def mapped(self, linear: Callable[[Array], Array], size: float | None = None) -> Moments:
+    def mapped(
+        self, linear: Callable[[Array], Array], size: float | None = None, roundings: int | None = None
+    ) -> Moments:
         """The moments of the rows after a linear map, from the moments alone.
 
         Parameters
         ----------
         linear : callable
-            From (n, d) rows to (n, e) rows, linear in each row, each entry a sum of products with at most d + 10
-            roundings.
+            From (n, d) rows to (n, e) rows, linear in each row.
         size : float, optional
             A bound on the spectral norm of the map's matrix with absolute entries, if it is known.
+        roundings : int, optional
+            How many of them each entry takes at most, by default d + 10.
         """
         if self.count is None:
             raise ValueError("map samples, not the exact moments of a law.")
         size = entries(linear(np.eye(self.dim))) if size is None else size
-        rounded, mean = size * gamma(self.dim + 10), math.sqrt(max(self.trace, 0.0))
+        rounded, mean = size * gamma(roundings or self.dim + 10), math.sqrt(max(self.trace, 0.0))
         if self._rows is not None:
             parts = [(linear(rows.astype(np.float64)), w) for rows, w in self._rows]
             out = Moments(parts[0][0].shape[1])

@@ -50,11 +50,10 @@ def test_mean_and_second_moment(shape, weighted):
 @pytest.mark.parametrize("shape", [DENSE, THIN])
 def test_every_real_dtype(dtype, shape):
     X = (np.abs(sample(shape)) * 60).astype(dtype)
-    rtol = 1e-14 if dtype not in (np.float32, np.float16, np.uint8) or shape == THIN else 3e-7
-    assert_moments(Moments.from_array(X), X, rtol=rtol)
+    assert_moments(Moments.from_array(X), X)
 
 
-@pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-11), (np.float32, 1e-5)])
+@pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-11), (np.float32, 1e-11)])
 @pytest.mark.parametrize("offset", [100.0, 1000.0])
 def test_small_variance_around_a_large_mean(dtype, rtol, offset):
     """The pilot mean keeps the covariance accurate where mean(x x') - mean mean' would lose it."""
@@ -66,12 +65,18 @@ def test_small_variance_around_a_large_mean(dtype, rtol, offset):
     np.testing.assert_allclose(Moments.from_array(X).centered().second, truth, rtol=0, atol=rtol * 1e-4)
 
 
-def test_uint8_pictures_to_single_precision():
-    X = np.random.default_rng(0).integers(100, 156, (3000, 5)).astype(np.uint8)
-    mean, second_moment = exact(X)
-    moments = Moments.from_array(X)
-    np.testing.assert_allclose(moments.mean, mean, rtol=1e-6)
-    np.testing.assert_allclose(moments.second, second_moment, rtol=1e-6)
+@pytest.mark.parametrize("d", [5, 90])
+def test_bytes_are_added_up_exactly_in_any_order(d):
+    X = np.random.default_rng(0).integers(0, 256, (5000, d)).astype(np.uint8)
+    X[:2000], X[2000:2500] = 255, 0  # the largest products there are, all of one sign
+    whole = (X.astype(np.int64) - 128).T @ (X.astype(np.int64) - 128)
+    for parts in (np.array_split(X, 7), np.array_split(X[::-1], 3)):
+        made = Moments.from_chunks(parts) + Moments.from_array(X[:0] if len(X) == 0 else X[:50])
+        again = Moments.from_array(X[:50]) + Moments.from_chunks(parts)
+        np.testing.assert_array_equal(np.tril(made._gram), np.tril(again._gram))
+        few = X[:50].astype(np.int64) - 128
+        np.testing.assert_array_equal(np.tril(made._gram), np.tril(whole + few.T @ few))
+        assert made._moved == made._shifted == 0
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=5), st.booleans(), st.integers(2, 8))
@@ -94,14 +99,13 @@ def test_chunks_and_merges_in_any_order_give_the_same(sizes, weighted, d):
         assert_moments(part, chunk, v)  # merging changed no argument
 
 
-@pytest.mark.parametrize(("d", "kind", "rtol"), [(3, np.float64, 1e-13), (70, np.float32, 1e-6)])
-def test_chunks_of_mixed_precision_merge(d, kind, rtol):
+@pytest.mark.parametrize("d", [3, 70])
+def test_chunks_of_mixed_precision_merge(d):
     A, B = sample((90, d)) + 50, (sample((90, d), 1) + 60).astype(np.float32)
     both = np.vstack([A, B.astype(float)])
     for merged in (Moments.from_array(A) + Moments.from_array(B), Moments.from_array(B) + Moments.from_array(A)):
-        assert_moments(merged, both, rtol=rtol)
-        assert merged.eps == np.finfo(kind).eps  # narrow rows cost no more in double precision
-    assert_moments(Moments.from_chunks([A, B]), both, rtol=rtol)
+        assert_moments(merged, both, rtol=1e-13)
+    assert_moments(Moments.from_chunks([A, B]), both, rtol=1e-13)
 
 
 def test_many_single_rows_lose_no_digits():

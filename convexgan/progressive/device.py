@@ -1,4 +1,4 @@
-"""Passes with torch, on a GPU: blocks go there as bytes, products are single precision, sums double precision.
+"""Passes with torch, on a GPU: blocks go there as bytes, all else is double precision.
 
 What `streaming` computes with numpy, and with the same meaning; decompositions stay on the processor.
 """
@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan.moments import SINGLE, Moments
+from convexgan._rounding import gamma
+from convexgan.moments import DOUBLE, Moments
 from convexgan.progressive.pyramid import unit
 from convexgan.progressive.sums import FirstPass, Product
 
@@ -19,7 +20,7 @@ SUMS = ("sums.count", "sums.pilot", "sums.linear", "sums.gram")  # of a first pa
 
 
 def check_device(name: str) -> str:
-    """The name of a device that torch has, on which it multiplies single precision as such."""
+    """The name of a device that torch has, with double precision."""
     try:
         import torch
     except ModuleNotFoundError as error:
@@ -29,15 +30,6 @@ def check_device(name: str) -> str:
     except (RuntimeError, AssertionError, TypeError) as error:  # torch asserts where there is no CUDA
         reason = str(error).splitlines()[0]
         raise ValueError(f"device {name!r} is not there ({reason}): name another, or leave it out.") from None
-    matmul = torch.backends.cuda.matmul
-    try:
-        coarse = matmul.allow_tf32
-    except RuntimeError:  # it refuses to say where the newer setting was used
-        coarse = matmul.fp32_precision == "tf32"
-    if coarse:
-        raise ValueError(
-            "torch multiplies in TF32, to three digits: call torch.set_float32_matmul_precision('highest')."
-        )
     return name
 
 
@@ -58,22 +50,23 @@ class DeviceFirstPass(FirstPass):
             rows = _averages(block, self.base, self.device)
             if not self._sums:
                 pilot = rows.mean(0)
-                zeros = (torch.zeros_like(like, dtype=torch.float64) for like in (pilot, torch.outer(pilot, pilot)))
-                self._sums = [0, pilot, *zeros]
+                self._sums = [0, pilot, torch.zeros_like(pilot), torch.zeros_like(torch.outer(pilot, pilot))]
             rows -= self._sums[1]
             self._sums[0] += len(block)
-            self._sums[2] += rows.double().sum(0)
-            self._sums[3] += (rows.T @ rows).double()
+            self._sums[2] += rows.sum(0)
+            self._sums[3] += rows.T @ rows
         if self.base != self.finest:
-            self.total += _averages(block, self.finest, self.device).double().sum(0).cpu().numpy()
+            self.total += _averages(block, self.finest, self.device).sum(0).cpu().numpy()
 
     def finish(self) -> None:
         """Bring the moments back."""
         if not self._sums or self.moments is None:
             return
         count, pilot, linear, gram = self._sums
-        arrays = {"pilot": pilot.double().cpu().numpy(), "linear": linear.cpu().numpy(), "gram": gram.cpu().numpy()}
-        known = {"dim": len(pilot), "count": count, "total": float(count), "eps": SINGLE}
+        arrays = {"pilot": pilot.cpu().numpy(), "linear": linear.cpu().numpy(), "gram": gram.cpu().numpy()}
+        known = {"dim": len(pilot), "count": count, "total": float(count), "eps": DOUBLE, "additions": count}
+        size = float(arrays["gram"].trace()) + count * len(pilot)  # pixels are at most 1 in size
+        known |= {"moved": gamma(count + 64) * size, "shifted": gamma(count + 64) * (count * size) ** 0.5}
         self.moments, self._sums = self.moments + Moments.from_state(known | arrays), []
 
     def empty(self) -> FirstPass:
@@ -111,22 +104,26 @@ class DeviceProduct(Product):
         vectors, size, mean, coarser, channels = self.given
         rows = _averages(block, size, self.device)
         if not self._there:
-            self._there = [torch.from_numpy(array).to(self.device, rows.dtype) for array in (vectors, mean)]
-            self._there.append(torch.from_numpy(self.total).to(self.device))
+            given = vectors, mean, self.total, np.array(self.squares)
+            self._there = [torch.from_numpy(array).to(self.device) for array in given]
         rows -= self._there[1]
         if coarser is not None:  # what is left of pictures without the averages over boxes
             boxes = rows.reshape(len(rows), coarser, size // coarser, coarser, size // coarser, channels)
             rows = (boxes - boxes.mean(dim=(2, 4), keepdim=True)).reshape(rows.shape)
-        self._there[2] += (rows.T @ (rows @ self._there[0])).double()
+        self._there[2] += rows.T @ (rows @ self._there[0])
+        self._there[3] += (rows**2).sum()
+        self.saw(len(block))
 
     def finish(self) -> None:
         """Bring the total back."""
         if self._there:
-            self.total, self._there = self._there[2].cpu().numpy(), []
+            self.total, self.squares, self._there = self._there[2].cpu().numpy(), 1.01 * float(self._there[3]), []
 
     def state(self) -> dict[str, Any]:
         """Arrays for a journal."""
-        return {"total": self._there[2].cpu().numpy()} if self._there else super().state()
+        if not self._there:
+            return super().state()
+        return super().state() | {"total": self._there[2].cpu().numpy(), "squares": float(self._there[3])}
 
     def empty(self) -> Product:
         """The same before any picture."""
@@ -134,12 +131,11 @@ class DeviceProduct(Product):
 
 
 def _averages(block: NDArray[Any], size: int, device: str) -> Any:
-    """Pictures at a size, in [-1, 1], as a tensor (n, d), float64 where they are and else float32."""
+    """Pictures at a size, in [-1, 1], as a tensor (n, d)."""
     import torch
 
     pictures = torch.from_numpy(np.array(block)).to(device)
     edge = block.shape[1] // size
     scale, offset = unit(block.dtype, edge**2)
-    boxes = pictures.to(torch.float64 if block.dtype == np.float64 else torch.float32)
-    sums = boxes.reshape(len(block), size, edge, size, edge, -1).sum(dim=(2, 4)).reshape(len(block), -1)
+    sums = pictures.double().reshape(len(block), size, edge, size, edge, -1).sum(dim=(2, 4)).reshape(len(block), -1)
     return sums / scale - offset

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import physical_memory
+from convexgan._rounding import gamma, length
 from convexgan.krylov import PROBES, leading_pairs
 from convexgan.moments import Moments, Spectrum
 from convexgan.progressive.device import DeviceFirstPass, DeviceProduct, check_device
@@ -28,6 +29,8 @@ Array = NDArray[np.float64]
 COMPLETE = 4096  # rows or columns, whichever are fewer, up to which a moment is accumulated as a whole
 DECOMPOSED = 1024  # and up to which it is decomposed completely; what is larger, to `CLOSELY`
 CLOSELY = 1e-10  # of the largest eigenvalue
+ROUNDINGS = 128  # of an entry that is halved in size up to ten times, scaled, and compared with what is coarser
+DETAIL = 2.0  # the norm of what a picture lacks over boxes, with the sizes of all its terms
 BASE_BYTES = 400 * 2**20  # the interpreter, its libraries, and one block of pictures in several forms
 
 
@@ -93,25 +96,40 @@ class StageMoments:
             mean = shrink(self._first.mean[None, :], self.sizes[-1], size, self.channels)
             known = self._leading_pairs(size, lambda name: _Passes(self, size, mean, name), rank, beta, guess)
             return self._game(mean, size)[0], Moments.on_subspace(known)
-        sample = self._mapped(size, lambda rows: self._game(rows, size))
-        data = sample.centered()
+        data = self._mapped(size, lambda rows: self._game(rows, size), DETAIL if self.coarser(size) else 1.0)
         if self._is_decomposed(size):
             self._leading = size, data.spectrum
         else:
-            data = data.restricted(self._leading_pairs(size, lambda name: data.times, rank, beta, guess, closely=True))
-        return sample.mean, data
+            data = data.restricted(self._leading_pairs(size, lambda _: _Times(data), rank, beta, guess, closely=True))
+        return self._game(shrink(self._mean[None, :], self.complete[-1], size, self.channels), size)[0], data
 
-    def _mapped(self, size: int, linear: Callable[[NDArray[Any]], NDArray[Any]] = lambda rows: rows) -> Moments:
-        """The uncentred moments of a linear map of the pictures at a size that was accumulated."""
-        base, finest = self._first.moments, self.complete[-1]
-        if base is None:
-            raise ValueError(f"no moments are accumulated at {size} pixels.")
-        return base.mapped(lambda rows: linear(shrink(rows, finest, size, self.channels)))
+    def _mapped(
+        self, size: int, linear: Callable[[NDArray[Any]], NDArray[Any]] = lambda rows: rows, norm: float = 1.0
+    ) -> Moments:
+        """The centred moments of a linear map of the pictures, of such a norm, at a size that was accumulated."""
+        finest, scale = self.complete[-1], self._first.unit[0]
+        made = self._base.mapped(
+            lambda rows: linear(shrink(rows / scale, finest, size, self.channels)), norm / scale, ROUNDINGS
+        )
+        return made.centered()
+
+    @cached_property
+    def _base(self) -> Moments:
+        """The centred moments that were accumulated, of sums over boxes."""
+        if self._first.moments is None:
+            raise ValueError("no moments are accumulated.")
+        return self._first.moments.centered()
+
+    @cached_property
+    def _mean(self) -> Array:
+        """The mean of the pictures, in [-1, 1], at the finest size at which moments are accumulated."""
+        scale, offset = self._first.unit
+        return np.asarray(0.0 if self._first.moments is None else self._first.moments.mean / scale - offset)
 
     def _leading_pairs(
         self,
         size: int,
-        product: Callable[[str], Callable[[Array], Array]],
+        product: Callable[[str], _Product],
         rank: int | None,
         beta: float | None,
         guess: Array,
@@ -125,8 +143,9 @@ class StageMoments:
         while True:
             width, columns = self._widths(size, dim, count)
             name = f"{size} px" if attempt == 0 else f"{size} px, wider {attempt}"
+            times = product(name)
             known = leading_pairs(
-                product(name),
+                times,
                 np.vstack([guess, start[:width]]).T,
                 min(count, dim),
                 width=width,
@@ -134,6 +153,7 @@ class StageMoments:
                 rng=rng,
                 tol=CLOSELY if closely else 1e-7,
                 kept=columns if closely or len(guess) else None,
+                stray=times.stray,
             )
             failure += known.failure  # any of the attempts could have been the last
             last = float(known.enclosure.values[min(count, dim) - 1])
@@ -158,7 +178,7 @@ class StageMoments:
     def _coarse(self) -> tuple[int, Spectrum] | None:
         """The finest size at which pictures are decomposed completely, if there is one, and their spectrum."""
         sizes = [size for size in self.complete if self._is_decomposed(size)]
-        return (sizes[-1], self._mapped(sizes[-1]).centered().spectrum) if sizes else None
+        return (sizes[-1], self._mapped(sizes[-1]).spectrum) if sizes else None
 
     def _expected_above(self, size: int, beta: float) -> int:
         """A guess at how many eigenvalues exceed beta, from a coarser level: sums over more pixels are larger."""
@@ -209,6 +229,7 @@ class _Passes:
 
     def __init__(self, stages: StageMoments, size: int, mean: Array, name: str) -> None:
         self.stages, self.size, self.mean, self.name, self.done = stages, size, mean, name, 0
+        self.rounded = 0.0
 
     def __call__(self, vectors: Array) -> Array:
         """S @ vectors."""
@@ -217,7 +238,33 @@ class _Passes:
         given = vectors, self.size, self.mean, stages.coarser(self.size), stages.channels
         total = Product(*given) if stages.device is None else DeviceProduct(*given, device=stages.device)
         run_pass(stages.pictures, f"{self.name}, pass {self.done}", total, *stages.how)
+        self.rounded = max(self.rounded, total.rounded / len(stages.pictures))
         return total.total / len(stages.pictures)
+
+    def stray(self) -> float:
+        """What rounding may have changed of S Q, for Q of norm 1."""
+        return self.rounded
+
+
+class _Times:
+    """Products of moments that were formed with blocks of vectors."""
+
+    def __init__(self, data: Moments) -> None:
+        self.data = data
+
+    def __call__(self, vectors: Array) -> Array:
+        """S @ vectors."""
+        return self.data.times(vectors)
+
+    def stray(self) -> float:
+        """What rounding may have changed of S Q, for Q of norm 1, S as it was formed."""
+        matrix = self.data.factor
+        if matrix is None:
+            return gamma(self.data.dim + 2) * length(self.data.second)
+        return gamma(self.data.dim + len(matrix) + 4) * length(matrix) ** 2
+
+
+_Product = _Passes | _Times
 
 
 def _interpolated(rows: Array, size: int, target: int, channels: int) -> Array:

@@ -11,24 +11,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._products import Space
+from convexgan._rounding import gamma, squares
 from convexgan.moments import Moments
-from convexgan.progressive.pyramid import box_pyramid, box_sums, pool, unit, upsample
+from convexgan.progressive.pyramid import box_sums, pool, unit, upsample
 
 Array = NDArray[np.float64]
 
 
 class FirstPass:
-    """The mean at the finest size, and moments at the finest at which they are formed."""
+    """The mean at the finest size, and moments of sums over boxes at the finest at which they are formed.
+
+    The sums of bytes are integers, so nothing is rounded before it is multiplied; `unit` tells what they stand for.
+    """
 
     def __init__(self, finest: int, base: int | None, channels: int) -> None:
         self.finest, self.base, self.channels = finest, base, channels
         self.count, self.total = 0, np.zeros(finest * finest * channels)
         self.moments = None if base is None else Moments(base * base * channels)
+        self.unit = (1.0, 0.0)  # the moments are of rows that stand for rows / unit[0] - unit[1]
 
     @property
     def key(self) -> str:
-        """The sizes and channels."""
-        return f"{self.finest} {self.base} {self.channels}"
+        """The sizes and channels, and what is summed."""
+        return f"{self.finest} {self.base} {self.channels} sums"
 
     @property
     def mean(self) -> Array:
@@ -39,11 +44,11 @@ class FirstPass:
         """Add pictures."""
         self.count += len(block)
         if self.moments is not None and self.base is not None:
-            self.moments.update(box_pyramid(block, [self.base])[self.base].reshape(len(block), -1), name="images")
+            self.unit = unit(block.dtype, (block.shape[1] // self.base) ** 2)
+            self.moments.update(boxes(block, self.base), name="images")
         if self.base != self.finest:
             scale, offset = unit(block.dtype, (block.shape[1] // self.finest) ** 2)
-            sums = box_sums(block, self.finest).reshape(len(block), -1).sum(axis=0, dtype=np.float64)
-            self.total += sums / scale - offset * len(block)
+            self.total += boxes(block, self.finest).sum(axis=0, dtype=np.float64) / scale - offset * len(block)
 
     def finish(self) -> None:
         """Everything is here."""
@@ -55,13 +60,14 @@ class FirstPass:
     def add(self, other: FirstPass) -> None:
         """Add what another has seen."""
         self.count, self.total = self.count + other.count, self.total + other.total
+        self.unit = other.unit if other.count else self.unit
         if self.moments is not None and other.moments is not None:
             self.moments = self.moments + other.moments
 
     def state(self) -> dict[str, Any]:
         """Arrays for a journal."""
         kept = {} if self.moments is None else {f"moments.{k}": v for k, v in self.moments.state().items()}
-        return kept | {"count": self.count, "total": self.total}
+        return kept | {"count": self.count, "total": self.total, "unit": np.array(self.unit)}
 
     def restore(self, arrays: Mapping[str, Any]) -> None:
         """Back to a recorded state."""
@@ -69,15 +75,17 @@ class FirstPass:
             names = (name for name in arrays if name.startswith("moments."))
             self.moments = Moments.from_state({name.removeprefix("moments."): arrays[name] for name in names})
         self.count, self.total = int(arrays["count"]), arrays["total"]
+        self.unit = float(arrays["unit"][0]), float(arrays["unit"][1])
 
 
 class Product:
-    """sum over pictures of x (x'Q): single precision where the pictures are, summed in double."""
+    """sum over pictures of x (x'Q) in double precision, and of |x|^2, by which its rounding is bounded."""
 
     def __init__(self, vectors: Array, size: int, mean: Array, coarser: int | None, channels: int) -> None:
         self.given = vectors, size, mean, coarser, channels
-        self.total = np.zeros(vectors.shape)
-        self._rows, self._vectors = Space(), vectors
+        self.total, self.squares = np.zeros(vectors.shape), 0.0
+        self.count = self.blocks = self.longest = 0
+        self._rows = Space()
 
     @cached_property
     def key(self) -> str:
@@ -90,16 +98,28 @@ class Product:
 
     def update(self, block: NDArray[Any]) -> None:
         """Add pictures."""
-        _, size, mean, coarser, channels = self.given
-        kind = np.dtype(np.float64 if block.dtype == np.float64 else np.float32)
+        vectors, size, mean, coarser, channels = self.given
         scale, offset = unit(block.dtype, (block.shape[1] // size) ** 2)
-        sums = box_sums(block, size).reshape(len(block), -1)
-        shift = ((mean + offset) * scale).astype(kind)
-        centred = np.subtract(sums, shift, out=self._rows.of(sums.shape, kind), dtype=kind)  # not scaled to [-1, 1] yet
-        rows = detail(centred, size, coarser, channels)
-        self._vectors = self._vectors.astype(kind, copy=False)
-        products = rows.T @ (rows @ self._vectors)
-        self.total += products / kind.type(scale**2)
+        sums, kind = boxes(block, size), np.dtype(np.float64)
+        centred = np.subtract(sums, (mean + offset) * scale, out=self._rows.of(sums.shape, kind), dtype=kind)
+        rows = detail(centred, size, coarser, channels)  # not scaled to [-1, 1] yet
+        self.total += rows.T @ (rows @ vectors) / scale**2
+        self.squares += squares(rows) / scale**2
+        self.saw(len(block))
+
+    def saw(self, pictures: int) -> None:
+        """Count a block."""
+        self.count, self.blocks = self.count + pictures, self.blocks + 1
+        self.longest = max(self.longest, pictures)
+
+    @property
+    def rounded(self) -> float:
+        """A bound on the Frobenius norm of what rounding changed of the total, for vectors of norm 1.
+
+        It is that of the products, and of numbers of at most 2, the rows, that take at most 64 roundings each.
+        """
+        rows = gamma(64) * 2 * (len(self.given[0]) * self.count * self.squares) ** 0.5
+        return gamma(len(self.given[0]) + self.longest + self.blocks + 8) * self.squares + 2.1 * rows
 
     def finish(self) -> None:
         """Everything is here."""
@@ -111,14 +131,24 @@ class Product:
     def add(self, other: Product) -> None:
         """Add what another has seen."""
         self.total += other.total
+        self.squares += other.squares
+        self.count, self.blocks = self.count + other.count, self.blocks + other.blocks
+        self.longest = max(self.longest, other.longest)
 
     def state(self) -> dict[str, Any]:
         """Arrays for a journal."""
-        return {"total": self.total}
+        return {"total": self.total, "squares": self.squares, "seen": [self.count, self.blocks, self.longest]}
 
     def restore(self, arrays: Mapping[str, Any]) -> None:
         """Back to a recorded state."""
-        self.total = arrays["total"]
+        self.total, self.squares = arrays["total"], float(arrays["squares"])
+        self.count, self.blocks, self.longest = map(int, arrays["seen"])
+
+
+def boxes(block: NDArray[Any], size: int) -> NDArray[Any]:
+    """Sums over the boxes of pixels that become one at a size, flattened; of floats in double precision."""
+    exact = block if block.dtype == np.uint8 else np.asarray(block, dtype=np.float64)
+    return box_sums(exact, size).reshape(len(block), -1)
 
 
 def detail(rows: NDArray[Any], size: int, coarser: int | None, channels: int) -> NDArray[Any]:
