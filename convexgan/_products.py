@@ -71,7 +71,7 @@ class Sums:
             return Sums(self.gram.copy(), self.linear, self.moved, self.shifted)
         size, far, cross = length(self.linear), length(shift), np.outer(self.linear, shift)
         gram = self.gram + cross + cross.T + total * np.outer(shift, shift)
-        rounded = gamma(12) * (max(float(self.gram.trace()), 0.0) + 2 * far * size + total * far**2)
+        rounded = gamma(12) * (max(float(self.gram.trace()), 0.0) + 2 * far * size + total * far * far)
         moved = self.moved + 2 * far * self.shifted + rounded
         return Sums(gram, self.linear + total * shift, moved, self.shifted + gamma(4) * (size + total * far))
 

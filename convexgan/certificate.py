@@ -91,6 +91,8 @@ class Certificate:
         and ``violation`` are then upper bounds that take it into account.
     failure : float
         The probability, over random vectors drawn by that iteration, that they are not.
+    enclosures : dict or None
+        After ``verify(.., rigorous=True)``: between which numbers value, ipm, violation and optimum lie, without rounding.
     """
 
     value: float
@@ -107,6 +109,7 @@ class Certificate:
     evidence: Evidence | None = field(default=None, repr=False, compare=False)
     eigenvalue_error: float = 0.0
     failure: float = 0.0
+    enclosures: dict[str, tuple[float, float]] | None = field(default=None, compare=False)
 
     @property
     def absolute_gap(self) -> float:
@@ -145,6 +148,8 @@ class Certificate:
             lines.append(
                 f"  eigenvalue error    {self.eigenvalue_error:.3g} at most   (ipm and violation include it; {wrong})"
             )
+        for name, (low, high) in (self.enclosures or {}).items():
+            lines.append(f"  {name:<19} in [{low:.17g}, {high:.17g}]")
         return "\n".join(lines)
 
     def to_json(self) -> str:

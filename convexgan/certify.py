@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal, cast
 
@@ -80,12 +81,38 @@ def make_certificate(
     if spent is None:
         spent = game.penalty * law.trace_bound if game.regularizer == "output" else cost(game, factor)
     value = up(spent + (0.0 if game.lam is None else game.lam * ipm), 6)
+    evidence = _evidence(game, factor, mean, discriminator, law_error)
+    max_min = dual_value(game, discriminator)
+    made = assembled(game, value, ipm, max_min, _weyl(game), evidence, tol, min_neurons, status)
+    error, failure = _eigenvalue_error(game)
+    return replace(made, eigenvalue_error=error, failure=failure)
+
+
+def assembled(
+    game: MomentGame,
+    value: float,
+    ipm: float,
+    max_min: float,
+    weyl: Callable[[float], tuple[float, str] | None],
+    evidence: Evidence,
+    tol: float,
+    min_neurons: int | None,
+    status: Literal["restricted", "stationary"] | None,
+) -> Certificate:
+    """The certificate of bounds in canonical units, in the user's units.
+
+    Parameters
+    ----------
+    value, ipm, max_min : float
+        From above, from above, and from below.
+    weyl : callable
+        From the violation that is tolerated to the bound that the data's eigenvalues prove and its origin, if any.
+    """
     scale = max(game.beta or 0.0, ipm_of_nothing(game))
     violation = 0.0 if game.beta is None else max(ipm - (down(game.beta) if game.rows > 1 else game.beta), 0.0)
-    relative = relative_violation(violation, scale, ipm_rounding(game))
-    max_min, noise = dual_value(game, discriminator), rounding(game)
+    relative, noise = relative_violation(violation, scale, ipm_rounding(game)), rounding(game)
     saddle = abs(relative_gap(value, max_min, noise)) <= tol
-    bound, origin = (max_min, ORIGIN) if saddle else _best_bound(game, max_min, tol, scale)
+    bound, origin = (max_min, ORIGIN) if saddle else _best_bound(max_min, weyl(tol * scale))
     limited = game.max_neurons is not None and min_neurons is not None and game.max_neurons < min_neurons
     gap, kind = relative_gap(value, bound, noise), cast(Kind, status or "bounded")
     if relative > tol or gap < -tol:  # below the bound: cheaper than the constraint or the class allows
@@ -108,8 +135,7 @@ def make_certificate(
         origin,
         noise * game.value_scale,
         tol,
-        _evidence(game, factor, mean, discriminator, law_error),
-        *_eigenvalue_error(game),
+        evidence,
     )
 
 
@@ -123,23 +149,32 @@ def _eigenvalue_error(game: MomentGame) -> tuple[float, float]:
     return known.enclosure.proved_error(min(above + 1, len(known.enclosure.values))) * game.rows, known.failure
 
 
+WEYL = "eigenvalue inequalities (Weyl, von Neumann)"
 TIE = 1e-9  # relative: which of two bounds is better is then rounding
 
 
-def _best_bound(game: MomentGame, max_min: float, tol: float, scale: float) -> tuple[float, str]:
-    candidates = [(max_min, ORIGIN), (0.0, NOTHING)]
-    if game.activation.coefficients[0] != 0:  # a linear term or a bias only strengthens the discriminator
-        try:
-            candidates.append((proved_spectral_bound(game), "eigenvalue inequalities (Weyl, von Neumann)"))
-        except InfeasibleError as error:
-            smallest = error.smallest_beta / game.rows
-            if smallest - (game.beta or 0.0) <= tol * scale:  # infeasible by no more than counts as a violation
-                game = replace(game, beta=smallest + game.data.spectrum_error * abs(game.activation.coefficients[0]))
-                candidates.append((proved_spectral_bound(game), "eigenvalue inequalities at the smallest feasible beta"))
-            else:
-                candidates.append((math.inf, "no generator of the class is feasible"))
+def _best_bound(max_min: float, weyl: tuple[float, str] | None) -> tuple[float, str]:
+    candidates = [(max_min, ORIGIN), (0.0, NOTHING)] + ([] if weyl is None else [weyl])
     best = max(candidates, key=lambda pair: pair[0])
     return candidates[0] if max_min >= best[0] * (1 - TIE) else best
+
+
+def _weyl(game: MomentGame) -> Callable[[float], tuple[float, str] | None]:
+    """What the data's eigenvalues prove, if a constraint that is violated by little counts as met."""
+
+    def bound(tolerated: float) -> tuple[float, str] | None:
+        if game.activation.coefficients[0] == 0:  # else a linear term or a bias only strengthens the discriminator
+            return None
+        try:
+            return proved_spectral_bound(game), WEYL
+        except InfeasibleError as error:
+            smallest = error.smallest_beta / game.rows
+            if smallest - (game.beta or 0.0) > tolerated:
+                return math.inf, "no generator of the class is feasible"
+            more = game.data.spectrum_error * abs(game.activation.coefficients[0])
+            return proved_spectral_bound(replace(game, beta=smallest + more)), f"{WEYL} at the smallest feasible beta"
+
+    return bound
 
 
 def _evidence(

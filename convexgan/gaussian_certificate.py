@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import as_rows, check_finite
+from convexgan._rounding import down, gamma, largest_eigenvalue, length, squares, up
 from convexgan.arrangements import maximize_difference, row_space
 from convexgan.certificate import Certificate, Evidence, Kind, reading_evidence
 from convexgan.discriminators import TwoLayerDiscriminator
-from convexgan.games import SampleGame, discriminator_response, generator_response, rounding
+from convexgan.games import SampleGame, discriminator_response, generator_response, real_score
 from convexgan.games.gaussian_law import ROOT, Gaussian, Sample
 from convexgan.sample_certificate import arrays_of, critic_from, game_from, judge, settings_of
 
@@ -45,13 +46,15 @@ def make_gaussian_certificate(
     most, little = (None, None) if time_limit is None else (0.4 * time_limit, 0.1 * time_limit)
     found = max(maximize_difference(f, g, basis.shape[1], time_limit=most).upper_bound for f, g in pairs)
     nothing = discriminator_response(game, np.zeros((1, len(mean))), np.ones(1), time_limit=little).value
-    cost = game.penalty * float(np.sum(factor**2) + mean @ mean)
+    sizes = length(game.data) / len(game.data) ** 0.5 + length(factor) + length(mean)
+    found = up(found + gamma(len(game.data) + 4 * factor.size + 64) * sizes)  # of the functions' values
+    cost = up(game.penalty * (squares(factor) + squares(mean)))
     centred = is_centred(game.data)
-    up = critic.outer > 0
-    rising = TwoLayerDiscriminator(critic.neurons[up], critic.outer[up], critic.activation)
+    rises = critic.outer > 0
+    rising = TwoLayerDiscriminator(critic.neurons[rises], critic.outer[rises], critic.activation)
     others = []
     if centred or not biased:
-        others = [(guaranteed(game, rising, spreads[up]), RISING)]
+        others = [(guaranteed(game, rising, spreads[rises]), RISING)]
         others += [] if game.beta is None else [(dual_bound(game, critic), DUAL)]
     max_min = generator_response(game, critic, little) if biased else guaranteed(game, critic, spreads)
     settings = settings_of(game) | {"latent": "gaussian", "generator_bias": biased}
@@ -74,13 +77,16 @@ def guaranteed(game: SampleGame, critic: TwoLayerDiscriminator, spreads: Array) 
     sum_j v_j u_j u_j' / (2 sqrt(2 pi) c_j) <= penalty I, which any c, the spreads, fulfil after scaling; it is the
     minimum at those of the optimum, c_j = |W u_j|.
     """
-    up = critic.outer > 0
-    neurons, outer = critic.neurons[up], critic.outer[up]
+    rises = critic.outer > 0
+    neurons, outer = critic.neurons[rises], critic.outer[rises]
     size = float(np.sqrt(np.mean(np.sum(game.data**2, axis=1)))) or 1.0
-    c = np.maximum(spreads[up], 1e-9 * size)
+    c = np.maximum(spreads[rises], 1e-9 * size)
     form = (neurons * (outer / (2 * ROOT * c))[:, None]).T @ neurons
-    share = float(np.linalg.eigvalsh(form)[-1]) / game.penalty
-    return _real(game, critic) - max(share, 0.0) * float(outer @ c) / (2 * ROOT)
+    mass = float(np.sum(outer / (2 * ROOT * c)))
+    share = (largest_eigenvalue(form) if len(outer) else 0.0) + gamma(sum(neurons.shape) + 8) * mass
+    least = up(max(share, 0.0) / game.penalty * float(outer @ c) / (2 * ROOT), len(outer) + 8)
+    real = _real(game, critic)
+    return real - least - gamma(4) * (abs(real) + least)
 
 
 def dual_bound(game: SampleGame, critic: TwoLayerDiscriminator) -> float:
@@ -96,15 +102,21 @@ def dual_bound(game: SampleGame, critic: TwoLayerDiscriminator) -> float:
     kept = TwoLayerDiscriminator(critic.neurons[used], critic.outer[used], critic.activation)
     weights = kept.outer / (4 * np.pi * np.maximum(level[used], 1e-300))
     form = (kept.neurons * weights[:, None]).T @ kept.neurons
-    error = 8 * float(np.finfo(float).eps) * float(np.abs(weights).sum())  # large neurons that cancel prove nothing
-    share = game.penalty / max(float(np.linalg.eigvalsh(form)[-1]) + error, game.penalty)
-    return share / 2 * _real(game, kept)
+    if not len(weights):
+        return 0.0
+    # the levels are means over all rows; large neurons that cancel prove nothing
+    error = gamma(2 * sum(kept.neurons.shape) + 8) * float(np.abs(weights).sum())
+    size = float(np.sqrt(np.mean(np.sum(game.data**2, axis=1))))
+    level_error = gamma(len(game.data) + kept.neurons.shape[1] + 8) * (size + beta)
+    error += float(np.abs(weights) @ (level_error / np.maximum(level[used], 1e-300)))
+    share = game.penalty / max(largest_eigenvalue(form) + error, game.penalty)
+    return down(share / 2 * _real(game, kept), 8)
 
 
 def _real(game: SampleGame, critic: TwoLayerDiscriminator) -> float:
     """mean D(X) - beta |v|_1, less what rounding may have added."""
-    real = critic(game.data) - rounding(game, critic, game.data)
-    return float(real.mean()) - (game.beta or 0.0) * critic.norm
+    real, charge = real_score(game, critic), up((game.beta or 0.0) * critic.norm, len(critic.outer) + 4)
+    return real - charge - gamma(4) * (abs(real) + charge)
 
 
 def verify_gaussian_certificate(evidence: Evidence, X: Any, tol: float, time_limit: float | None) -> Certificate:

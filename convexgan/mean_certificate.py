@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import as_rows, check_count, check_number
+from convexgan._rounding import down, gamma, length, up
 from convexgan.arrangements import Maximum
 from convexgan.canonical import check_budget
 from convexgan.certificate import (
@@ -23,7 +24,7 @@ from convexgan.certificate import (
     within_budget,
 )
 from convexgan.discriminators import TwoLayerDiscriminator, activation_from
-from convexgan.games.mean_matching import MeanGame, generated_mean, guarantee, unit_reach, weight_decay
+from convexgan.games.mean_matching import MeanGame, generated_mean, guarantee, mean_error, unit_reach, weight_decay
 from convexgan.generators import ReLUGenerator, TwoLayerReLU
 from convexgan.latents import GaussianLatent, Latent, SampleLatent
 from convexgan.moments import Moments
@@ -36,14 +37,15 @@ def make_mean_certificate(
 ) -> Certificate:
     """The certificate of a network and a discriminator in canonical units; ``reach`` is that of `unit_reach`."""
     size = float(np.linalg.norm(game.data))
-    ipm = game.slope * float(np.linalg.norm(game.data - generated_mean(game, network)))
-    value = weight_decay(game, network) + (game.lam or 0.0) * ipm
-    violation = 0.0 if game.beta is None else max(ipm - game.beta, 0.0)
+    moved = game.data_error + mean_error(game, network)
+    ipm = up(game.slope * (length(game.data - generated_mean(game, network)) * (1 + gamma(4)) + moved))
+    value = up(weight_decay(game, network) + (game.lam or 0.0) * ipm)
+    violation = 0.0 if game.beta is None else max(ipm - (down(game.beta) if game.rows > 1 else game.beta), 0.0)
     scale = max(game.beta or 0.0, game.slope * size)
     relative = relative_violation(violation, scale)
     max_min = guarantee(game, critic, reach)
     bound, origin = (max_min, ORIGIN) if max_min > 0 else (0.0, NOTHING)
-    noise = 32 * float(np.finfo(float).eps) * size * (game.penalty / reach.upper_bound + (game.lam or 0.0) * game.slope)
+    noise = 32 * float(np.finfo(float).eps) * size * game.penalty / reach.upper_bound
     gap = relative_gap(value, bound, noise)
     kind: Kind = "bounded"
     if relative > tol or gap < -tol:
@@ -53,8 +55,8 @@ def make_mean_certificate(
     return Certificate(
         value,
         bound,
-        ipm * game.rows,
-        violation * game.rows,
+        up(ipm * game.rows, 0),
+        up(violation * game.rows, 0),
         relative,
         kind,
         max_min,
@@ -113,6 +115,7 @@ def _read_evidence(evidence: Evidence, data: Moments) -> tuple[MeanGame, ReLUGen
         lam,
         check_number(settings["penalty"], "penalty", positive=True),
         check_count(settings["rows"], "rows"),
+        data.mean_error,
     )
     if game.rows not in (1, data.count) or game.activation.coefficients[0] != 0:
         raise ValueError("its game is not one of means over the rows of X")

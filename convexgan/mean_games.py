@@ -75,4 +75,5 @@ def read_mean_game(
         None if lam is None else lam * rows,
         check_number(penalty, "generator_penalty", positive=True),
         rows,
+        data.mean_error,
     )

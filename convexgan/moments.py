@@ -417,13 +417,13 @@ class Moments:
         out = self._copy()
         if self._rows is not None:
             out._rows = [(rows - self.mean, w) for rows, w in self._rows]
-            out._moved += self.total * (self.mean_error**2 + gamma(4) * self.trace)
+            out._moved += self.total * (self.mean_error * self.mean_error + gamma(4) * self.trace)
             out._shifted += self.total * self.mean_error
         else:
             shift = self._linear / self.total
             out._gram = self._gram - self.total * np.outer(shift, shift)
             size = length(self._linear)
-            out._moved += gamma(8) * (size**2 / self.total + max(float(self._gram.trace()), 0.0))
+            out._moved += gamma(8) * (size * size / self.total + max(float(self._gram.trace()), 0.0))
             out._moved += 2.01 * size * self._shifted / self.total
             out._linear, out._pilot, out._shifted = np.zeros(self.dim), np.zeros(self.dim), 0.0
         out._cache = {"mean": np.zeros(self.dim)}
@@ -452,7 +452,7 @@ class Moments:
             out = Moments(parts[0][0].shape[1])
             for rows, w in parts:
                 out.update(rows, w)
-            out._moved = size * (size * self._moved + 3 * rounded * self.total * mean**2)
+            out._moved = size * (size * self._moved + 3 * rounded * self.total * mean * mean)
             out._shifted = size * self._shifted + rounded * self.total * mean
         else:
             half = linear(mirror_lower(self._gram.copy()))
@@ -463,7 +463,7 @@ class Moments:
             inner, far = length(self._linear), rounded * length(self._pilot)
             out._shifted = size * self._shifted + rounded * inner + self.total * far
             around = max(float(self._gram.trace()), 0.0)
-            out._moved = size * (size * self._moved + 3 * rounded * around + 2 * far * inner) + self.total * far**2
+            out._moved = size * (size * self._moved + 3 * rounded * around + 2 * far * inner) + self.total * far * far
             out._additions = self._additions
         out.eps = self.eps
         return out

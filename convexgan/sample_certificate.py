@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from convexgan._checks import as_rows, check_choice, check_columns, check_count, check_finite, check_number
 from convexgan._deadline import Deadline
+from convexgan._rounding import down, gamma, up
 from convexgan.canonical import check_bias, check_budget, check_sums
 from convexgan.certificate import (
     NOTHING,
@@ -97,7 +98,7 @@ def make_sample_certificate(
     most, little = (None, None) if time_limit is None else (0.8 * time_limit, 0.1 * time_limit)
     found = discriminator_response(game, points, weights, time_limit=most).upper_bound
     nothing = discriminator_response(game, np.zeros((1, points.shape[1])), np.ones(1), time_limit=little).value
-    cost, evidence = float(game.cost(points) @ weights), _evidence(game, points, weights, critic)
+    cost, evidence = game.cost_bound(points, weights), sample_evidence(game, points, weights, critic)
     others, max_min = [(partial_means_bound(game), JENSEN)], generator_response(game, critic, little)
     return judge(game, cost, found, nothing, max_min, others, "bounded", tol, evidence)
 
@@ -106,7 +107,7 @@ def _ipm_rounding(game: SampleGame) -> float:
     """The size below which an ipm is rounding noise."""
     a, b = (0.0, 1.0) if isinstance(game.activation, ReLU) else game.activation.coefficients[:2]
     square = float(np.mean(np.sum(game.lift(game.data) ** 2, axis=1)))
-    return float(32 * np.finfo(float).eps * (abs(a) * square + abs(b) * square**0.5))
+    return 8 * gamma(len(game.data) + 16) * float(abs(a) * square + abs(b) * square**0.5)
 
 
 def judge(
@@ -133,13 +134,13 @@ def judge(
     unproved : str
         The kind if optimality is not proved.
     """
-    value = cost + (game.lam or 0.0) * ipm
-    violation = 0.0 if game.beta is None else max(ipm - game.beta, 0.0)
+    value = up(cost + (game.lam or 0.0) * ipm)
+    violation = 0.0 if game.beta is None else max(ipm - (down(game.beta) if game.rows > 1 else game.beta), 0.0)
     scale = max(game.beta or 0.0, nothing)
     relative = relative_violation(violation, scale, _ipm_rounding(game))
     guaranteed = (max_min, ORIGIN) if max_min > 0 else (0.0, NOTHING)
     bound, origin = max([guaranteed, *others], key=lambda pair: pair[0])
-    noise = 32 * float(np.finfo(float).eps) * (float(game.cost(game.data).mean()) + (game.lam or 0.0) * nothing)
+    noise = 32 * float(np.finfo(float).eps) * float(game.cost(game.data).mean())
     gap, kind = relative_gap(value, bound, noise), unproved
     if relative > tol or gap < -tol:
         kind = "infeasible"
@@ -148,13 +149,13 @@ def judge(
     elif gap <= tol:
         kind = "minimax"
     return Certificate(
-        value * game.value_scale,
-        bound * game.value_scale,
-        ipm * game.rows,
-        violation * game.rows,
+        up(value * game.value_scale, 0),
+        down(bound * game.value_scale, 0),
+        up(ipm * game.rows, 0),
+        up(violation * game.rows, 0),
         relative,
         kind,
-        max_min * game.value_scale,
+        down(max_min * game.value_scale, 0),
         None,
         origin,
         noise * game.value_scale,
@@ -193,7 +194,8 @@ def best_critic(
     return neurons, outer, stats["status"] == "stopped"
 
 
-def _evidence(game: SampleGame, points: Array, weights: Array, critic: TwoLayerDiscriminator) -> Evidence:
+def sample_evidence(game: SampleGame, points: Array, weights: Array, critic: TwoLayerDiscriminator) -> Evidence:
+    """What a certificate of a law of points is recomputed from."""
     arrays = {"points": points, "weights": weights}
     if game.particles is not None:
         arrays["particles"] = game.particles
@@ -224,11 +226,11 @@ def verify_sample_certificate(evidence: Evidence, X: Any, tol: float, time_limit
     rows = as_rows(X, "X")
     check_finite(rows, "X")
     with reading_evidence(evidence):
-        game, points, weights, critic = _read_evidence(evidence, rows.astype(np.float64))
+        game, points, weights, critic = read_players(evidence, rows.astype(np.float64))
     return make_sample_certificate(game, points, weights, critic, tol=tol, time_limit=time_limit)
 
 
-def _read_evidence(evidence: Evidence, data: Array) -> tuple[SampleGame, Array, Array, TwoLayerDiscriminator]:
+def read_players(evidence: Evidence, data: Array) -> tuple[SampleGame, Array, Array, TwoLayerDiscriminator]:
     """The game, the generated law and the discriminator, checked."""
     arrays = evidence.arrays
     game = game_from(evidence, data)

@@ -365,7 +365,7 @@ def _finish(
         tol=tol,
         min_neurons=optimum.min_neurons,
         status="restricted" if restricted else None,
-        law_error=distance(built_law(setting, made, weights), Moments.of_law(mean, optimum.factor)),
+        law_error=_law_error(setting, made, weights, optimum.factor),
         spent=up(game.penalty * squares(weights)) if game.regularizer == "weights" and weights.size else None,
     )
     stats = stats | {"certificate_seconds": time.perf_counter() - start}
@@ -377,6 +377,14 @@ def _finish(
         status = Status.FAILED
         stats["message"] = _shortfall(game, certificate, _cut(optimum, certificate))
     return Solution(certificate.value, status, method, made, discriminator, certificate, stats, _warnings(game))
+
+
+def _law_error(setting: Setting, made: Generator, weights: Array, factor: Array) -> tuple[float, float]:
+    """How far the law of the generator may be from what the factor stands for: nowhere, where it is the weights."""
+    latent = setting.game.latent
+    if weights.size and latent.vectors is None:
+        return 0.0, 0.0
+    return distance(built_law(setting, made, weights), Moments.of_law(factor.T @ latent.mean, factor))
 
 
 def _cut(optimum: Optimum, certificate: Certificate) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import check_choice, check_count, check_number
+from convexgan._checks import as_rows, check_choice, check_count, check_finite, check_flag, check_number
 from convexgan.canonical import check_budget, check_width
 from convexgan.certificate import FLOATS, Certificate, Evidence, reading_evidence, unit_lengths
 from convexgan.certify import critic, make_certificate
@@ -20,14 +20,18 @@ from convexgan.mean_certificate import verify_mean_certificate
 from convexgan.methods import choose, closed_form
 from convexgan.moments import Moments
 from convexgan.problem import MomentGame, Whitened
-from convexgan.sample_certificate import verify_sample_certificate
+from convexgan.rigorous import ExactMoments, check_exact_size
+from convexgan.rigorous.certificates import rigorous_certificate, rigorous_sample_certificate
+from convexgan.sample_certificate import read_players, verify_sample_certificate
 
 Array = NDArray[np.float64]
 MISFIT = 1e-6  # relative error of a law's mean, or of kappa, that whitening may have made: larger ones are damage
 EPS = float(np.finfo(np.float64).eps)
 
 
-def verify(certificate: Certificate, X: Any, *, tol: float = 1e-6, time_limit: float | None = None) -> Certificate:
+def verify(
+    certificate: Certificate, X: Any, *, tol: float = 1e-6, time_limit: float | None = None, rigorous: bool = False
+) -> Certificate:
     """The certificate recomputed from the data; compare it with the claim.
 
     Only the generated law's moments, the generator class and the discriminator's weights are taken from the
@@ -43,11 +47,24 @@ def verify(certificate: Certificate, X: Any, *, tol: float = 1e-6, time_limit: f
         The referee's own relative tolerance on gap and violation.
     time_limit : float, optional
         Seconds, for searches against ReLU neurons: what they have proved by then holds.
+    rigorous : bool
+        Compute without rounding, in rational arithmetic: ``enclosures`` of what comes back says between which numbers
+        each lies. For moment games of up to 200 columns, and laws of points in one or two columns.
 
     Raises
     ------
     ValueError
-        The evidence is missing, damaged, does not fit X, or describes no generator of its class.
+        The evidence is missing, damaged, does not fit X, or describes no generator of its class; the game is too large
+        to be computed without rounding.
+
+    Examples
+    --------
+    >>> import numpy as np, convexgan as cg
+    >>> X = np.array([[3.0, 0.0], [0.0, 1.0]])
+    >>> claim = cg.solve(X, cg.GaussianLatent(2), beta=0.5).certificate
+    >>> found = cg.verify(claim, X, rigorous=True)
+    >>> found.kind, found.enclosures["optimum"][0] <= 4.0 <= found.enclosures["optimum"][1]
+    ('saddle', True)
     """
     check_number(tol, "tol", positive=True)
     if not isinstance(certificate, Certificate):
@@ -61,12 +78,45 @@ def verify(certificate: Certificate, X: Any, *, tol: float = 1e-6, time_limit: f
     if limit is not None and certificate.evidence.settings.get("activation") != ReLU.name:
         raise ValueError("time_limit is for searches against ReLU neurons, this certificate needs none: leave it out.")
     with np.errstate(over="ignore", invalid="ignore"):
+        if check_flag(rigorous, "rigorous"):
+            return _recompute_exactly(certificate, certificate.evidence, X, tol)
         found = _recompute(certificate, certificate.evidence, X, tol, limit)
     if any(math.isnan(getattr(found, name)) for name in FLOATS):
         raise ValueError(
             "the certificate's evidence is damaged: its numbers are so large that nothing can be computed."
         )
     return found
+
+
+def _recompute_exactly(claim: Certificate, evidence: Evidence, X: Any, tol: float) -> Certificate:
+    """The same without rounding, where that is possible."""
+    if isinstance(X, Moments):
+        raise ValueError("rigorous=True needs the rows themselves, Moments are rounded: pass the array as X.")
+    if evidence.settings.get("latent") == "gaussian" or "hidden" in evidence.arrays:
+        law = "Gaussian laws against ReLU neurons" if "latent" in evidence.settings else "networks with weight decay"
+        raise ValueError(f"rigorous=True is for moment games and laws of points, not for {law}: leave it out.")
+    rows = as_rows(X, "X")
+    check_finite(rows, "X")
+    data = rows.astype(np.float64)
+    if "points" in evidence.arrays:
+        with reading_evidence(evidence):
+            players = read_players(evidence, data)
+        return rigorous_sample_certificate(*players, tol=tol)
+    with reading_evidence(evidence):
+        game, factor, mean, discriminator = _read_evidence(evidence, Moments.from_array(rows))
+        error = _read_error(evidence.settings.get("law_error", [0.0, 0.0]))
+    check_exact_size(len(data), game.data.dim, game.latent.rank)
+    status = claim.kind if claim.kind in ("restricted", "stationary") else None
+    given = ExactMoments.read(game, data, factor, mean, error, discriminator)
+    return rigorous_certificate(given, evidence, tol, _width(game), status)
+
+
+def _width(game: MomentGame) -> int | None:
+    """The smallest width with a saddle point, where a closed form knows it."""
+    try:
+        return closed_form(game).min_neurons if choose(game)[0] == "closed_form" else None
+    except InfeasibleError:
+        return None
 
 
 def _recompute(claim: Certificate, evidence: Evidence, X: Any, tol: float, limit: float | None) -> Certificate:
@@ -80,10 +130,7 @@ def _recompute(claim: Certificate, evidence: Evidence, X: Any, tol: float, limit
     with reading_evidence(evidence):
         game, factor, mean, discriminator = _read_evidence(evidence, data)
         error = _read_error(evidence.settings.get("law_error", [0.0, 0.0]))
-        try:
-            width = closed_form(game).min_neurons if choose(game)[0] == "closed_form" else None
-        except InfeasibleError:
-            width = None
+        width = _width(game)
     status = claim.kind if claim.kind in ("restricted", "stationary") else None
     return make_certificate(
         *(game, factor, mean, discriminator),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from convexgan._checks import as_rng, as_rows, check_choice, check_count, check_finite, check_number
 from convexgan._progress import Report
+from convexgan._rounding import gamma
 from convexgan.arrangements.enumeration import enumerated_maximum
 from convexgan.arrangements.reduce import Arrangement, reduce_rows
 from convexgan.arrangements.sampled import sampled_maximum
@@ -157,7 +158,7 @@ def _maximum(
     m = float(weights @ seen)
     value = abs(m)
     if value > bound:  # by rounding of the evaluation
-        value = max(value - float(np.finfo(float).eps * (np.abs(weights) @ seen)), 0.0)
+        value = max(value - gamma(len(rows) + rows.shape[1] + 4) * float(np.abs(weights) @ seen), 0.0)
         bound = max(bound, value)
     exact = method != "sampled" and status == "optimal" and bound - value <= EXACT * value
     return Maximum(value, bound, exact, u, 1.0 if m >= 0 else -1.0, status, method, stats)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._rounding import gamma
+
 Array = NDArray[np.float64]
 DECIMALS = 12  # parallel rows are recognised by their unit vectors, rounded
 CANCELLED = 1e-14  # a sum of weights smaller than this share of their sizes is rounding
@@ -123,7 +125,8 @@ def reduce_rows(rows: Array, weights: Array) -> Arrangement:
         smaller = row_space(rest, len(slope))
         slack += float(np.linalg.norm(rest - rest @ smaller @ smaller.T, axis=1).sum())
         merged, slope, basis = merged @ smaller, slope @ smaller, basis @ smaller
-    slack += float(np.finfo(float).eps * np.linalg.norm(merged, axis=1).sum())
+    # what the sums over all rows may be off by, in any order: every bound of theirs is off by no more
+    slack += gamma(len(merged) + merged.shape[1] + 16) * float(np.linalg.norm(merged, axis=1).sum())
     return Arrangement(merged[positive], merged[~positive], slope, basis, slack)
 
 

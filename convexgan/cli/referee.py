@@ -40,6 +40,7 @@ def verify(
     ],
     tol: Annotated[float, typer.Option(help="The referee's relative tolerance on gap and violation.")] = TOLERANCE,
     time_limit: Annotated[float | None, typer.Option(help="Seconds, for relu; what is found by then holds.")] = None,
+    rigorous: Annotated[bool, typer.Option("--rigorous", help="Without rounding, and print what encloses it.")] = False,
     cache: CacheFolder = None,
     memory: Memory = None,
     as_json: Json = False,
@@ -47,6 +48,8 @@ def verify(
     """Recompute certificates from the data; exit code 0 if they agree with the claims, 1 if not.
 
     Example: convexgan verify cert.json X.npy
+
+    In rational arithmetic, for up to 200 columns: convexgan verify cert.json X.npy --rigorous
 
     One stage of a fitted model: convexgan verify run/certificates/8.json run/stages/8.npz
 
@@ -58,7 +61,8 @@ def verify(
     limit = None if memory is None else check_bytes(memory, "--memory")
     claims = _run_claims(certificate, x, cache, limit) if certificate.is_dir() else _claims(certificate, x)
     for name, claim, data in claims:
-        reports.append(compare(name, claim, cg.verify(claim, data, tol=tol, time_limit=time_limit)))
+        found = cg.verify(claim, data, tol=tol, time_limit=time_limit, rigorous=rigorous)
+        reports.append(compare(name, claim, found) | ({"enclosures": found.enclosures} if rigorous else {}))
     if as_json:
         print_json(reports[0] if certificate.is_file() else reports)
     else:
@@ -201,4 +205,8 @@ def _print(report: dict[str, Any]) -> None:
     if any(report["failure"].values()):
         rows.append(("probability that these are wrong", *map(number, report["failure"].values()), ""))
     print_table((report["certificate"], "claimed", "recomputed", ""), rows)
+    enclosed = report.get("enclosures") or {}
+    if enclosed:
+        lines = [(name, *(f"{end:.17g}" for end in ends)) for name, ends in enclosed.items()]
+        print_table(("without rounding", "at least", "at most"), lines)
     result("agrees" if report["agrees"] else f"DOES NOT AGREE: {', '.join(report['differing'])}")

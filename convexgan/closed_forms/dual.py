@@ -150,7 +150,7 @@ class _Worth:
         guess = self.inverse(price, theta)
         if slack <= 0 or not np.isfinite(guess):
             return np.inf
-        unit = max(size / price, self.linear_error / slack)  # so that no entry is larger than the others, see below
+        unit = max((guess / price) ** 0.5, size / price, self.linear_error / slack)  # no entry is much above the price
         arrow = np.zeros((d + 1, d + 1))
         arrow[:d, :d] = -theta * ((self.curved * self.neurons.T) @ self.neurons)
         moved = theta * self.form_error + 4 * UNIT * price + self.linear_error / unit  # of q / unit, both ways

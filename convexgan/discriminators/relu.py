@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import as_rows, check_columns, check_finite, check_number, check_weights
+from convexgan._rounding import gamma
 from convexgan.arrangements import Maximum, maximize
 from convexgan.arrangements.maximum import EXACT
 from convexgan.moments import Moments
@@ -53,7 +55,7 @@ def signed_sample(X: Any, Y: Any, weights_x: Any, weights_y: Any) -> tuple[Array
         check_finite(rows, name)
         share = np.ones(len(rows)) if w is None else check_weights(w, len(rows), f"weights of {name}")
         parts.append(rows.astype(np.float64))
-        weights.append(sign * share / share.sum())
+        weights.append(sign * share / math.fsum(share))
     check_columns(parts[0], parts[1].shape[1], "X", "Y")
     return np.concatenate(parts), np.concatenate(weights)
 
@@ -81,7 +83,8 @@ def separate_relu(activation: ReLU, rows: Array, weights: Array, bias: str = "no
     points = points - centre  # which cancels, and would cost digits
     value, u, b = _separate_shifts(activation, points, merged)
     size, sign = abs(value), 1.0 if value >= 0 else -1.0
-    bound = size + float(np.finfo(float).eps * np.abs(merged) @ np.abs(points))
+    slope = max(1.0, abs(activation.slope))  # sums of weights, times two points each
+    bound = size + 4 * slope * gamma(len(points) + 8) * float(np.abs(merged).sum() * np.abs(points).max(initial=0.0))
     direction = np.array([u, b - u * centre])
     return Maximum(size, bound, bool(bound - size <= EXACT * size), direction, sign, "optimal", "sweep", {})
 

@@ -7,7 +7,7 @@ from convexgan.games.double_oracle import solve_continuous
 from convexgan.games.fixed_patterns import solve_fixed_patterns
 from convexgan.games.mixture_program import solve_mixture_program
 from convexgan.games.partial_means import partial_means_bound
-from convexgan.games.responses import critic_of, discriminator_response, generator_response, rounding
+from convexgan.games.responses import critic_of, discriminator_response, generator_response, real_score
 from convexgan.games.sample_game import SampleGame
 from convexgan.games.scalar import solve_scalar
 from convexgan.games.semi_infinite import solve_gaussian
@@ -18,7 +18,7 @@ __all__ = [
     "discriminator_response",
     "generator_response",
     "partial_means_bound",
-    "rounding",
+    "real_score",
     "solve_continuous",
     "solve_fixed_patterns",
     "solve_gaussian",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._rounding import down, gamma, length, squares, up
 from convexgan.arrangements import Maximum, maximize
 from convexgan.discriminators import TwoLayerDiscriminator
 from convexgan.generators import ReLUGenerator, TwoLayerReLU
@@ -35,6 +36,8 @@ class MeanGame:
     penalty : float
     rows : int
         As in `MomentGame`; values are not scaled.
+    data_error : float
+        A bound on the length of what rounding may have changed of the data's mean.
     """
 
     data: Array
@@ -45,6 +48,7 @@ class MeanGame:
     lam: float | None
     penalty: float = 1.0
     rows: int = 1
+    data_error: float = 0.0
 
     @property
     def slope(self) -> float:
@@ -62,7 +66,7 @@ def unit_reach(game: MeanGame, time_limit: float | None = None) -> Maximum:
         bias, dim = game.generator.bias, game.latent.dim
         value = 1.0 if bias else float(1 / np.sqrt(2 * np.pi))
         direction = np.eye(1, dim + bias, dim if bias else 0)[0]
-        return Maximum(value, value, True, direction, 1.0, "optimal", "formula", {})
+        return Maximum(value, up(value), True, direction, 1.0, "optimal", "formula", {})
     Z = game.generator.augmented(latent_rows(game.latent))
     return maximize(Z, np.full(len(Z), 1 / len(Z)), time_limit=time_limit, max_nodes=NODES)
 
@@ -108,16 +112,37 @@ def generated_mean(game: MeanGame, network: ReLUGenerator) -> Array:
     return np.asarray((b * ndtr(t) + s * np.exp(-(t**2) / 2) / np.sqrt(2 * np.pi)) @ network.outer)
 
 
+def mean_error(game: MeanGame, network: ReLUGenerator) -> float:
+    """A bound on the length of what rounding may have changed of `generated_mean`."""
+    shape = sum(network.neurons.shape) + network.outer.shape[1] + 64
+    if isinstance(game.latent, GaussianLatent):
+        sizes = (np.linalg.norm(network.neurons, axis=1) + np.abs(network.biases)) @ np.abs(network.outer)
+        return gamma(shape) * length(sizes)
+    Z = latent_rows(game.latent)
+    inner = np.abs(Z) @ np.abs(network.neurons).T + np.abs(network.biases)
+    return gamma(shape + len(Z)) * length((inner @ np.abs(network.outer)).mean(axis=0)) * 1.01
+
+
 def weight_decay(game: MeanGame, network: ReLUGenerator) -> float:
-    """penalty (1/2) sum |u_j|^2 + |w_j|^2, biases counted."""
-    return game.penalty / 2 * float(np.sum(network.neurons**2) + np.sum(network.biases**2) + np.sum(network.outer**2))
+    """penalty (1/2) sum |u_j|^2 + |w_j|^2, biases counted, rounded up."""
+    total = squares(network.neurons) + squares(network.biases) + squares(network.outer)
+    return up(game.penalty / 2 * total)
 
 
 def guarantee(game: MeanGame, critic: TwoLayerDiscriminator, reach: Maximum) -> float:
     """What the discriminator guarantees: the generator gains (c . w) mean max(u . z, 0), at most |c| kappa for each
     unit of weight decay, c the slope of D; beyond the penalty it gains without end."""
+    if critic.norm == 0:
+        return 0.0
     slope = game.activation.coefficients[1] * (critic.outer @ critic.neurons)
-    offer = float(np.linalg.norm(slope)) * reach.upper_bound / game.penalty
+    rounded = gamma(sum(critic.neurons.shape) + 8)
+    stray = rounded * game.slope * up(critic.norm, len(critic.outer))  # of the slope: its sums, the neurons' lengths
+    offer = up((length(slope) + stray) * reach.upper_bound / game.penalty)
+    if game.lam is not None:
+        offer = max(offer, up(critic.norm, len(critic.outer)) / game.lam if game.lam > 0 else np.inf)
     if offer > 1 + 1e-9:
         return -np.inf
-    return (float(slope @ game.data) - (game.beta or 0.0) * critic.norm) / max(offer, 1.0)
+    size, charge = length(game.data), up((game.beta or 0.0) * critic.norm, len(critic.outer) + 2)
+    gain = float(slope @ game.data)
+    gain -= charge + stray * size + (length(slope) + stray) * game.data_error + rounded * (abs(gain) + charge)
+    return down(gain / max(offer, 1.0))

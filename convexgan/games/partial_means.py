@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._rounding import gamma
 from convexgan.discriminators import ReLU
 from convexgan.games.sample_game import SampleGame
 
@@ -31,16 +32,17 @@ def partial_means_bound(game: SampleGame) -> float:
 
 def _along_axes(game: SampleGame, rows: Array) -> float:
     means = np.stack([np.maximum(rows, 0).mean(0), np.maximum(-rows, 0).mean(0)])
-    means = means - ROUNDING * float(np.sqrt(np.mean(np.sum(rows**2, axis=1))))
+    share = max(ROUNDING, gamma(len(rows) + 4 * rows.shape[1] + 16))
+    means = means - share * float(np.sqrt(np.mean(np.sum(rows**2, axis=1))))
 
     def sums(level: float) -> Array:
         return np.asarray(np.maximum(means - level, 0).sum(0))
 
     if game.lam is None:
-        return game.penalty * float(np.sum(sums(game.beta or 0.0) ** 2))
+        return (1 - ROUNDING) * game.penalty * float(np.sum(sums(game.beta or 0.0) ** 2))
     low, high = 0.0, max(float(means.max()), 0.0)  # convex in the level: bisection on its slope
     for _ in range(100):
         middle = (low + high) / 2
         falling = game.lam < 2 * game.penalty * float(sums(middle) @ (means > middle).sum(0))
         low, high = (middle, high) if falling else (low, middle)
-    return game.penalty * float(np.sum(sums(high) ** 2)) + game.lam * low
+    return (1 - ROUNDING) * (game.penalty * float(np.sum(sums(high) ** 2)) + game.lam * low)

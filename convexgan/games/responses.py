@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._deadline import Deadline
+from convexgan._rounding import down, gamma, up
 from convexgan.arrangements import Maximum, Minimum, local_maxima, minimize_rectified
 from convexgan.discriminators import ReLU, TwoLayerDiscriminator, separate, separate_relu
 from convexgan.games.sample_game import SampleGame
@@ -88,16 +90,31 @@ def generator_response(game: SampleGame, critic: TwoLayerDiscriminator, time_lim
     minima are at its bends or at the vertices of its pieces; in more they are bounded by `cheapest`, which takes a
     limit in seconds. What rounding may have added is taken off: large neurons that cancel prove nothing.
     """
-    charge = 0.0 if game.beta is None else game.beta * critic.norm
+    charge = up((game.beta or 0.0) * critic.norm, sum(critic.neurons.shape) + 8)  # of lengths that are 1 to rounding
     if critic.norm == 0:
-        return float(game.cost(game.particles).min()) if game.particles is not None else 0.0
-    real = float((critic(game.data) - rounding(game, critic, game.data)).mean())
+        return down(float(game.cost(game.particles).min()), 8) if game.particles is not None else 0.0
+    real = real_score(game, critic)
     if game.particles is None and game.data.shape[1] > 1:
         reach = np.abs(critic.outer) @ np.abs(critic.neurons) / game.penalty  # minimisers are within half of it
         lowest = game.penalty * cheapest(game, critic, time_limit=time_limit).bound
-        return real - charge + lowest - float(rounding(game, critic, reach[None, :])[0])
+        lowest -= float(rounding(game, critic, reach[None, :])[0] + gamma(len(reach) + 8) * game.cost(reach[None, :])[0])
+        return _below(game, critic, real, charge, lowest)
     points = game.particles if game.particles is not None else _candidates(game, critic)
-    return real - charge + float((game.cost(points) - critic(points) - rounding(game, critic, points)).min())
+    cost = game.cost(points)
+    scores = cost - critic(points) - rounding(game, critic, points) - gamma(points.shape[1] + 4) * cost
+    return _below(game, critic, real, charge, float(scores.min()))
+
+
+def real_score(game: SampleGame, critic: TwoLayerDiscriminator) -> float:
+    """At most mean D(X)."""
+    scores = critic(game.data) - rounding(game, critic, game.data)
+    return math.fsum(scores) / len(scores)
+
+
+def _below(game: SampleGame, critic: TwoLayerDiscriminator, real: float, charge: float, least: float) -> float:
+    """At most the sum, whose terms may cancel; a critic that rounding puts beyond a norm bound is scaled into it."""
+    found = real - charge + least - gamma(8) * (abs(real) + charge + abs(least))
+    return found if game.lam is None or found < 0 else down(found, sum(critic.neurons.shape) + 8)
 
 
 def cheapest(
@@ -111,14 +128,17 @@ def cheapest(
 
 
 def rounding(game: SampleGame, critic: TwoLayerDiscriminator, rows: Array) -> Array:
-    """How far rounding may move the scores: a share of the sum over j of |v_j| s(|u_j| . |x| + |b_j|)."""
+    """How far rounding may move the scores: a share of the sum over j of |v_j| s(|u_j| . |x| + |b_j|).
+
+    That of neurons whose length is 1 up to rounding is among it.
+    """
     sizes = np.abs(rows) @ np.abs(critic.neurons).T + np.abs(critic.biases)
     if isinstance(game.activation, ReLU):
         sizes *= max(1.0, abs(game.relu.slope))
     else:
         a, b, c = np.abs(game.activation.coefficients)
         sizes = (2 * a * sizes + b) * sizes + c
-    return np.asarray(4 * float(np.finfo(float).eps) * (sizes @ np.abs(critic.outer)))
+    return np.asarray(gamma(2 * sum(critic.neurons.shape) + 24) * (sizes @ np.abs(critic.outer)))
 
 
 def _candidates(game: SampleGame, critic: TwoLayerDiscriminator) -> Array:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._rounding import up
 from convexgan.discriminators import ReLU
 from convexgan.problem import Activation
 
@@ -56,6 +58,11 @@ class SampleGame:
     def cost(self, points: Array) -> Array:
         """R of each row, (m,)."""
         return np.asarray(self.penalty * np.sum(points**2, axis=1))
+
+    def cost_bound(self, points: Array, weights: Array) -> float:
+        """At least E R of a law of points (m, d), whose weights (m,) are divided by their sum."""
+        total = math.fsum(self.cost(points) * weights) / math.fsum(weights)
+        return up(total, points.shape[1] + 8)
 
     def lift(self, rows: Array) -> Array:
         """The rows as the neurons see them: with a 1 appended where they have a bias."""

@@ -1,0 +1,88 @@
+"""Certificates whose numbers were computed without rounding, with what encloses each of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any, Literal
+
+import numpy as np
+
+from convexgan.certificate import Certificate, Evidence
+from convexgan.certify import WEYL, assembled
+from convexgan.discriminators import ReLU, TwoLayerDiscriminator
+from convexgan.games import SampleGame, discriminator_response
+from convexgan.rigorous.moment import ExactMoments, Interval
+from convexgan.rigorous.numbers import check_exact_size, down, up
+from convexgan.rigorous.sample import ExactSample
+from convexgan.sample_certificate import judge, sample_evidence
+
+ROWS = 2000  # whose hyperplanes in the plane are all looked at, each with all rows
+
+
+def rigorous_certificate(
+    given: ExactMoments,
+    evidence: Evidence,
+    tol: float,
+    min_neurons: int | None,
+    status: Literal["restricted", "stationary"] | None,
+) -> Certificate:
+    """The certificate of a moment game."""
+    game, ipm = given.game, given.ipm()
+    value, max_min = given.value(ipm), given.max_min()
+
+    def weyl(tolerated: float) -> tuple[float, str] | None:
+        return None if game.activation.coefficients[0] == 0 else (down(given.spectral_bound()), WEYL)
+
+    numbers = up(value[1]), up(ipm[1]), down(max_min)
+    made = assembled(game, *numbers, weyl, evidence, tol, min_neurons, status)
+    return _enclosed(made, value, ipm, game.beta, game.value_scale, game.rows)
+
+
+def rigorous_sample_certificate(
+    game: SampleGame, points: Any, weights: Any, critic: TwoLayerDiscriminator, *, tol: float
+) -> Certificate:
+    """The certificate of a law of points."""
+    _check_sample(game, points)
+    given = ExactSample(game, points, weights, critic)
+    ipm, cost, max_min = given.ipm(), given.cost(), given.max_min()
+    nothing = discriminator_response(game, np.zeros((1, points.shape[1])), np.ones(1)).value
+    evidence = sample_evidence(game, points, weights, critic)
+    made = judge(game, up(cost), up(ipm[1]), nothing, down(max_min), [], "bounded", tol, evidence)
+    lam = Fraction(game.lam or 0.0)
+    value = (cost + lam * ipm[0], cost + lam * ipm[1])
+    return _enclosed(made, value, ipm, game.beta, game.value_scale, game.rows)
+
+
+def _check_sample(game: SampleGame, points: Any) -> None:
+    """Raise unless the game is one that can be computed without rounding."""
+    n, d = game.data.shape
+    if not isinstance(game.activation, ReLU):
+        check_exact_size(n + len(points), d)
+        return
+    seen = d + (game.bias == "penalized")
+    if seen > 2 or n + len(points) > ROWS:
+        raise ValueError(
+            f"rigorous=True against ReLU neurons is for one or two columns, a bias counted, and {ROWS} rows, this game "
+            f"has {seen} columns and {n + len(points)} rows: leave it out, whose numbers are proved bounds too."
+        )
+    if game.particles is None and d > 1:
+        raise ValueError(
+            "rigorous=True is for laws on given particles, or of points anywhere in one column: leave it out."
+        )
+
+
+def _enclosed(
+    made: Certificate, value: Interval, ipm: Interval, beta: float | None, scale: float, rows: int
+) -> Certificate:
+    """The certificate with its enclosures in the user's units."""
+    unit, count = Fraction(scale), Fraction(rows)
+    excess = [max(end - Fraction(beta or 0.0), Fraction(0)) if beta is not None else Fraction(0) for end in ipm]
+    found = {
+        "value": (down(unit * value[0]), up(unit * value[1])),
+        "ipm": (down(count * ipm[0]), up(count * ipm[1])),
+        "violation": (down(count * excess[0]), up(count * excess[1])),
+    }
+    if made.relative_violation <= made.tol:
+        found["optimum"] = (made.bound, made.value)
+    return replace(made, enclosures=found)

@@ -1,0 +1,147 @@
+"""Certificates of laws of points without rounding: the sums over rows as fractions, all cells of a plane."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from convexgan.discriminators import ReLU, TwoLayerDiscriminator
+from convexgan.games import SampleGame
+from convexgan.rigorous.moment import Interval, difference_on_sphere
+from convexgan.rigorous.numbers import BITS, Exact, exact, root, second_and_mean
+
+ZERO = Fraction(0)
+
+
+class ExactSample:
+    """A game of laws of points in fractions: the data (n, d), a law of points (m, d) with weights, a critic."""
+
+    def __init__(self, game: SampleGame, points: Any, weights: Any, critic: TwoLayerDiscriminator) -> None:
+        self.game, self.critic = game, critic
+        self.data, self.points = exact(game.data), exact(points)
+        mass = exact(weights)
+        self.weights = mass / sum(mass.tolist())
+        self._floats = game.lift(game.data), game.lift(np.asarray(points)), weights
+
+    def cost(self) -> Fraction:
+        """E R of the law."""
+        squares = (self.points * self.points).sum(axis=1)
+        return Fraction(self.game.penalty) * (self.weights @ squares)
+
+    def ipm(self) -> Interval:
+        """The discriminator's best response."""
+        if not isinstance(self.game.activation, ReLU):
+            real, fake = self._floats[0], self._floats[1:]
+            a, b, _ = self.game.activation.coefficients
+            (S, m), (T, k) = second_and_mean(real), second_and_mean(*fake)
+            return difference_on_sphere(Fraction(a) * (S - T), Fraction(b) * (m - k))
+        slope = Fraction(self.game.activation.slope)
+        rows = np.vstack([exact(self._floats[0]), exact(self._floats[1])])
+        w = np.concatenate([np.full(len(self.data), Fraction(1, len(self.data))), -self.weights])
+        if self.game.bias == "free":
+            return _largest_shift(rows[:, 0], w, slope)
+        if slope:
+            rows, w = np.vstack([rows, -rows]), np.concatenate([w, -slope * w])
+        return _largest_in_plane(rows, w)
+
+    def max_min(self) -> Fraction:
+        """A lower bound on what the critic, scaled into its limit, guarantees."""
+        critic, game = self.critic, self.game
+        U, biases = exact(critic.neurons), exact(critic.biases)
+        counted = biases if game.bias != "free" else biases * 0
+        lengths = [root(u @ u + c * c) for u, c in zip(U, counted, strict=True)]
+        v = np.array([w / high for w, (_, high) in zip(exact(critic.outer), lengths, strict=True)], dtype=object)
+        self._players = (U, biases, v, [(low + high) / 2 for low, high in lengths])
+        norm = sum((abs(w) for w in exact(critic.outer)), ZERO)
+        if game.lam is not None and norm > Fraction(game.lam):
+            v *= Fraction(game.lam) / norm
+        real = self._scores(self.data).sum() / len(self.data)
+        points = exact(game.particles) if game.particles is not None else self._candidates()
+        squares = (points * points).sum(axis=1)
+        least = (Fraction(game.penalty) * squares - self._scores(points)).min()
+        return real + least - Fraction(game.beta or 0.0) * norm - self._slack(norm, squares)
+
+    def _slack(self, norm: Fraction, squares: Exact) -> Fraction:
+        """What square roots leave open of the scores of smooth neurons; those of ReLUs are merely smaller for it."""
+        if isinstance(self.game.activation, ReLU):
+            return ZERO
+        size = 1 + max([*squares, *(self.data * self.data).sum(axis=1)])
+        return norm * sum(abs(Fraction(c)) for c in self.game.activation.coefficients) * size / 2 ** (BITS - 50)
+
+    def _scores(self, rows: Exact) -> Exact:
+        """The critic's scores of rows (n, d)."""
+        U, biases, v, lengths = self._players
+        t = rows @ U.T + biases
+        if isinstance(self.game.activation, ReLU):
+            slope = Fraction(self.game.activation.slope)
+            return np.where(t > 0, t, slope * t) @ v
+        a, b, c = (Fraction(number) for number in self.game.activation.coefficients)
+        t = t / np.array(lengths, dtype=object)
+        return ((a * t + b) * t + c) @ exact(self.critic.outer)
+
+    def _candidates(self) -> Exact:
+        """The points of one column among which R - D is least: its bends, and the vertices of its pieces."""
+        U, biases, v, _ = self._players
+        slopes, slope = U[:, 0], Fraction(self.game.relu.slope)
+        bends = sorted({-c / s for s, c in zip(slopes, biases, strict=True) if s})
+        ends = [None, *bends, None]
+        found = list(bends) or [ZERO]
+        for left, right in zip(ends[:-1], ends[1:], strict=True):
+            inside = (left + right) / 2 if left is not None and right is not None else ZERO
+            inside = right - 1 if left is None and right is not None else inside
+            inside = left + 1 if right is None and left is not None else inside
+            active = [s * inside + c > 0 for s, c in zip(slopes, biases, strict=True)]
+            steep = sum((w * s * (1 if on else slope) for on, w, s in zip(active, v, slopes, strict=True)), ZERO)
+            vertex = steep / (2 * Fraction(self.game.penalty))
+            if (left is None or vertex >= left) and (right is None or vertex <= right):
+                found.append(vertex)
+        return np.array(found, dtype=object)[:, None]
+
+
+def _largest_shift(x: Exact, w: Exact, slope: Fraction) -> Interval:
+    """The maximum over u = +-1 and b of |sum_i w_i s(u x_i + b)| for weights that sum to 0: at one of the points."""
+    best = ZERO
+    for u in (1, -1):
+        for at in x:
+            t = u * (x - at)
+            best = max(best, abs(w @ np.where(t > 0, t, slope * t)))
+    return best, best
+
+
+def _largest_in_plane(rows: Exact, w: Exact) -> Interval:
+    """The maximum over |u| <= 1 of |sum_i w_i max(rows_i . u, 0)| for rows of one or two columns.
+
+    The sum is linear between two neighbouring hyperplanes: it is largest on one of their rays, or at its gradient where
+    that lies between them.
+    """
+    if rows.shape[1] == 1:
+        best = max(abs(w @ np.maximum(sign * rows[:, 0], 0)) for sign in (1, -1))
+        return best, best
+    common = math.lcm(1, *(x.denominator for x in rows.ravel().tolist()))
+    whole = np.array([[int(x * common) for x in row] for row in rows], dtype=object)
+    mass = math.lcm(1, *(x.denominator for x in w.tolist()))
+    weights = np.array([int(x * mass) for x in w], dtype=object)
+    squares = [ZERO]
+    for row in {tuple(row) for row in whole.tolist() if any(row)}:
+        for u in (np.array([-row[1], row[0]], dtype=object), np.array([row[1], -row[0]], dtype=object)):
+            squares += _beside(whole, weights, u)
+    unit = Fraction(1, common * mass)
+    low, high = root(max(squares))
+    return unit * low, unit * high
+
+
+def _beside(rows: Exact, w: Exact, u: Exact) -> list[Fraction]:
+    """The squares of the sum on the ray of u, and at the gradient between it and the next, if it lies there."""
+    along, ahead = rows @ u, rows @ np.array([-u[1], u[0]], dtype=object)
+    value = w @ np.maximum(along, 0)
+    found = [Fraction(int(value) ** 2, int(u @ u))]
+    active = (along > 0) | ((along == 0) & (ahead > 0))
+    gradient = w[active] @ rows[active] if active.any() else np.zeros(2, dtype=object)
+    seen = rows @ gradient
+    for sign in (1, -1):
+        if (sign * seen[active] >= 0).all() and (sign * seen[~active] <= 0).all():
+            found.append(Fraction(int(gradient @ gradient)))
+    return found
