@@ -187,8 +187,10 @@ def _least_ipm(game: MomentGame, deadline: Deadline) -> float:
 
 def _violation(game: MomentGame, factor: NDArray[np.float64]) -> float:
     """Of the constraint, relative."""
-    beta, scale = game.beta or 0.0, max(game.beta or 0.0, ipm_of_nothing(game))
-    return max(game_ipm(game, generated_moments(game, factor)) - beta, 0.0) / scale if scale > 0 else 0.0
+    if game.beta is None:
+        return 0.0
+    excess, scale = game_ipm(game, generated_moments(game, factor)) - game.beta, max(game.beta, ipm_of_nothing(game))
+    return max(excess, 0.0) / scale if scale > 0 else 0.0
 
 
 def _check_eigenvalues(game: MomentGame, tol: float) -> None:
