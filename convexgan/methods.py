@@ -29,8 +29,7 @@ from convexgan.exceptions import InfeasibleError, SolverError
 from convexgan.problem import SOLVERS, MomentGame, Optimum
 
 METHODS = ("auto", "closed_form", "program")
-TRIES, STEP = 30, 1.1  # of betas, and what each is times the last
-MARGIN = 1e-4  # above the least ipm that was found: at the edge solvers lose digits
+MARGIN, GROWTH = 1e-5, 4.0  # of a beta above the least ipm that was found, relative; and of margins in which none was
 SMALL = 0.01  # share of the tolerance that a cut answer may violate: it is also cheaper for that
 
 
@@ -159,18 +158,16 @@ def attained_beta(
     tol: float = 1e-6,
 ) -> float:
     """A beta in canonical units, from the least on, with which `solve_program` finds a generator: each is tried."""
-    top, level = ipm_of_nothing(game), max(least, _least_ipm(game, deadline) * (1 + MARGIN))
-    for _ in range(TRIES):
-        if level >= top or deadline.over:
-            break
-        tried = replace(game, beta=level)
+    top, least, margin = ipm_of_nothing(game), max(least, _least_ipm(game, deadline)), MARGIN
+    while least * (1 + margin) < top and least > 0 and not deadline.over:
+        tried = replace(game, beta=least * (1 + margin))
         try:
             factor = _solve_program(tried, solver, options, deadline, False, tol)[0].factor
             if _violation(tried, factor) <= tol / 2:
-                return level
+                return least * (1 + margin)
         except (InfeasibleError, SolverError):
             pass
-        level *= STEP
+        margin *= GROWTH
     return top
 
 

@@ -18,7 +18,7 @@ RANDOM = 32  # starts
 WORK = 1e5  # random starts times squared numbers of variables, at most
 LARGEST = 1600  # variables of a descent
 AT_ONCE = 4e6  # entries of all Hessians
-RATES = (10.0, 1e3, 1e6)  # the level's price on the way to it: the first that leads there costs least
+RATES = ((10.0, 1e-3), (1e3, 1e-3), (1e6, 1e-6))  # the level's price, and how near: the first to suffice costs least
 INSIDE = 1e-3  # share of the level by which a start should be below it
 ACCURACY = 1e-8
 NUDGE = 1e-2  # a factor with empty rows is a saddle point
@@ -55,8 +55,8 @@ def local_optima(game: MomentGame, relaxed: Array, deadline: Deadline) -> Search
 
     def cheapest(x: Array) -> Array:
         inside = np.zeros((0, x.shape[1]))
-        for rate in RATES:
-            x = barrier.descend(x, rate, INSIDE, (1 - INSIDE) * level)
+        for rate, accuracy in RATES:
+            x = barrier.descend(x, rate, accuracy, (1 - INSIDE) * level)
             within = x[:, -1] < level
             inside, x = np.vstack([inside, x[within]]), x[~within]
         inside[:, -1] = level
@@ -70,9 +70,9 @@ def nearest(game: MomentGame, relaxed: Array, deadline: Deadline) -> Search:
     barrier = Barrier(game, deadline)
 
     def closest(x: Array) -> Array:
-        for rate in RATES:
-            x = barrier.descend(x, rate, INSIDE)
-        return barrier.descend(x, RATES[-1], 1e-5)
+        for rate, accuracy in RATES:
+            x = barrier.descend(x, rate, accuracy)
+        return x
 
     return _each(barrier, _starts(game, relaxed), closest)
 
