@@ -114,7 +114,8 @@ def _solve_program(
 def is_relaxed(game: MomentGame) -> bool:
     """Whether the program's moments may be those of no generator, or cost more than it says."""
     centred = game.latent.rank - (game.latent.kappa > 0)
-    return bool(not_convex(game)) or centred < min(game.data.dim, game.data.rank())
+    curved = game.activation.coefficients[0] != 0
+    return curved and (bool(not_convex(game)) or centred < min(game.data.dim, game.data.rank()))
 
 
 def _searched(game: MomentGame, optimum: Optimum, deadline: Deadline, tol: float) -> tuple[Optimum, str]:

@@ -17,7 +17,7 @@ from convexgan.problem import MomentGame
 from convexgan.programs.program import units
 
 Array = NDArray[np.float64]
-STEPS = 250  # of Newton's method
+STEPS = 150  # of Newton's method
 GROWTH = 8.0  # of tau, once its minimiser is near
 NEAR = 0.3  # Newton decrement that counts as that
 HALVINGS = 40  # of a step

@@ -14,10 +14,10 @@ from convexgan.problem import MomentGame
 from convexgan.programs.barrier import Barrier
 
 Array = NDArray[np.float64]
-RANDOM = 32  # starts
-WORK = 1e5  # random starts times squared numbers of variables, at most
-LARGEST = 1600  # variables of a descent
-AT_ONCE = 4e6  # entries of all Hessians
+STARTS = 40
+WORK = 2e5  # starts times squared numbers of variables, at most, if more than one
+LARGEST = 1000  # variables of a descent
+AT_ONCE = 1e5  # entries of all Hessians
 RATES = ((10.0, 1e-3), (1e3, 1e-3), (1e6, 1e-6))  # the level's price, and how near: the first to suffice costs least
 INSIDE = 1e-3  # share of the level by which a start should be below it
 ACCURACY = 1e-8
@@ -92,10 +92,11 @@ def _starts(game: MomentGame, relaxed: Array) -> Array:
     line = np.outer(mean, mean @ relaxed) / kappa if kappa > 0 else np.zeros(shape)
     cut = realize(game.latent, game.data.second, game.data.mean)
     other = realize(game.latent, game.data.second, -game.data.mean)
-    given = np.array([relaxed, -relaxed, relaxed - 2 * line, 2 * line - relaxed, cut, -cut, other, -other])
-    count = int(min(RANDOM, WORK / relaxed.size**2))
+    given = np.array([relaxed, relaxed - 2 * line, cut, other, -relaxed, 2 * line - relaxed, -cut, -other])
+    count = int(np.clip(WORK / relaxed.size**2, 1, STARTS))
     values, vectors = game.data.spectrum.values, game.data.spectrum.vectors
-    drawn = rng.standard_normal((count, shape[0], len(values))) * np.exp(rng.uniform(-1.5, 0.7, (count, 1, 1)))
+    given = given[:count]
+    drawn = rng.standard_normal((count - len(given), shape[0], len(values))) * np.exp(rng.uniform(-1.5, 0.7, (count - len(given), 1, 1)))
     spread = (drawn * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
     noise = rng.standard_normal((len(given), *shape)) / np.sqrt(relaxed.size) * np.sqrt(game.data.trace)
     return np.concatenate([given + NUDGE * noise, spread])
