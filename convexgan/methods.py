@@ -132,7 +132,7 @@ def _searched(game: MomentGame, optimum: Optimum, deadline: Deadline, tol: float
     best = int(np.argmin(np.where(within, paid, np.inf)) if within.any() else np.argmin(violations))
     record = (
         f"rank and prices of the latents are not those of the program: of {search.starts} local searches "
-        f"{np.count_nonzero(within[1:])} ended within the constraint"
+        f"{np.count_nonzero(within[1:])} ended within the constraint{', at the time limit' if deadline.over else ''}"
     )
     return replace(optimum, factor=factors[best]), record
 
