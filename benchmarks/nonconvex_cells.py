@@ -7,8 +7,8 @@ other search knows nothing of that: it descends on the weights by BFGS, with the
 softmax of eigenvalues whose temperature falls, and counts only what is within the constraint in the end.
 
 Predicted: at most 1 % above the other's best in every game, unless the answer is proved to be optimal; no game in which
-the other finds a generator within beta and `solve` does not. Every cell has 100 games with `beta` and 100 with `lam`:
-1 to 3 columns, 1 to 3 latents, means of every size, and where latents are too few betas near the least that is possible.
+the other finds a generator within beta and `solve` does not. Each cell has 100 games with `beta`, 100 with `lam`:
+1 to 3 columns and latents, means of every size, and where the latents are too few betas near the least that is possible.
 
 Example: python -m benchmarks.nonconvex_cells --quick
 """

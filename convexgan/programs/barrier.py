@@ -143,7 +143,7 @@ class Barrier:
 
     def _derivatives(self, x: Array, tau: Array, rate: float | None) -> tuple[Array, Array]:
         """Gradient and Hessian, from dP_s / dF_ij = s (e_j v_i' + v_i e_j') with v_i = (slope F_i, zbar_i g)."""
-        F, (r, d), n = self._factors(x), self.shape, self.count
+        F, d, n = self._factors(x), self.shape[1], self.count
         values, vectors = np.linalg.eigh(self._matrices(x))
         W = (vectors / values[..., None, :]) @ np.swapaxes(vectors, -1, -2)
         sides = np.broadcast_to(self.mean[:, None] * self.sides, (*F.shape[:2], len(self.sides)))

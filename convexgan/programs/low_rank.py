@@ -21,6 +21,7 @@ AT_ONCE = 1e5  # entries of all Hessians
 RATES = ((10.0, 1e-3), (1e3, 1e-3), (1e6, 1e-6))  # the level's price, and how near: the first to suffice costs least
 INSIDE = 1e-3  # share of the level by which a start should be below it
 ACCURACY = 1e-8
+SIZES = (-1.5, 0.7)  # of random starts beside the data, logarithms
 NUDGE = 1e-2  # a factor with empty rows is a saddle point
 
 
@@ -87,16 +88,13 @@ def _each(barrier: Barrier, starts: Array, descend: Callable[[Array], Array]) ->
 
 def _starts(game: MomentGame, relaxed: Array) -> Array:
     """The relaxation's answer and its mirror images, the data's moments cut to the latents' rank, and random ones."""
-    rng, shape = np.random.default_rng(0), relaxed.shape
-    kappa, mean = game.latent.kappa, game.latent.mean
-    line = np.outer(mean, mean @ relaxed) / kappa if kappa > 0 else np.zeros(shape)
-    cut = realize(game.latent, game.data.second, game.data.mean)
-    other = realize(game.latent, game.data.second, -game.data.mean)
-    given = np.array([relaxed, relaxed - 2 * line, cut, other, -relaxed, 2 * line - relaxed, -cut, -other])
-    count = int(np.clip(WORK / relaxed.size**2, 1, STARTS))
-    values, vectors = game.data.spectrum.values, game.data.spectrum.vectors
-    given = given[:count]
-    drawn = rng.standard_normal((count - len(given), shape[0], len(values))) * np.exp(rng.uniform(-1.5, 0.7, (count - len(given), 1, 1)))
-    spread = (drawn * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
-    noise = rng.standard_normal((len(given), *shape)) / np.sqrt(relaxed.size) * np.sqrt(game.data.trace)
-    return np.concatenate([given + NUDGE * noise, spread])
+    rng, count = np.random.default_rng(0), int(np.clip(WORK / relaxed.size**2, 1, STARTS))
+    latent, data = game.latent, game.data
+    line = np.outer(latent.mean, latent.mean @ relaxed) / (latent.kappa or 1.0)
+    cut, other = (realize(latent, data.second, sign * data.mean) for sign in (1, -1))
+    given = [relaxed, relaxed - 2 * line, cut, other, -relaxed, 2 * line - relaxed, -cut, -other][:count]
+    noise = rng.standard_normal((len(given), *relaxed.shape)) * np.sqrt(data.trace / relaxed.size)
+    root = np.sqrt(np.maximum(data.spectrum.values, 0.0))[:, None] * data.spectrum.vectors.T
+    sizes = np.exp(rng.uniform(*SIZES, (count - len(given), 1, 1)))
+    drawn = rng.standard_normal((count - len(given), latent.rank, len(root))) @ root
+    return np.concatenate([np.array(given) + NUDGE * noise, sizes * drawn])
