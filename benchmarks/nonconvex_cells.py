@@ -8,7 +8,7 @@ softmax of eigenvalues whose temperature falls, and counts only what is within t
 
 Predicted: at most 1 % above the other's best in every game, unless the answer is proved to be optimal; no game in which
 the other finds a generator within beta and `solve` does not. Each cell has 100 games with `beta`, 100 with `lam`:
-1 to 3 columns and latents, means of every size, and where the latents are too few betas near the least that is possible.
+1 to 3 columns and latents, means of every size, and where latents are too few betas near the least that is possible.
 
 Example: python -m benchmarks.nonconvex_cells --quick
 """
