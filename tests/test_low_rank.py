@@ -70,7 +70,7 @@ def test_one_latent_beside_a_grid(options, seed):
 @pytest.mark.parametrize("kind", ["beta", "lam"])
 @pytest.mark.parametrize("cell", CELLS)
 def test_no_local_search_from_random_starts_is_better(cell, kind):
-    for seed in (1, 6, 10):
+    for seed in (21, 22, 27):
         X, Z, options = draw(seed, cell, kind)
         sol, other = cg.solve(X, Z, **options, throw=False), rival(X, Z, options, starts=12)
         assert sol.status == "optimal" or (np.isinf(other) and "beta" in sol.stats["message"])
