@@ -15,7 +15,7 @@ from convexgan.methods import attained_beta
 from convexgan.programs import barrier as barriers
 from convexgan.programs import low_rank
 from convexgan.programs.barrier import Barrier
-from tests.generators import PROGRAMS, rows, seeds
+from tests.generators import PROGRAMS, rotation, rows, seeds
 
 DEFAULTS = {"generator": "linear", "beta": None, "lam": None, "regularizer": "output", "generator_penalty": 1.0}
 DEFAULTS |= {"reduction": "mean", "bias": "none", "max_neurons": None}
@@ -113,6 +113,19 @@ def test_games_with_many_weights_are_not_searched(monkeypatch):
     assert sol.stats["search"].startswith("none") and sol.certificate.bound <= found.value < sol.value
 
 
+@pytest.mark.parametrize("kind", ["beta", "lam"])
+def test_games_of_many_columns_are_searched_on_leading_ones(monkeypatch, kind):
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((30, 9)) * [3, 2, 1.5, 1, 1, 0.3, 0.3, 0.2, 0.1] + np.eye(9)[3]
+    Z = rng.standard_normal((20, 2)) * [2, 0.5] + 0.5
+    options = {"discriminator": "polynomial", "regularizer": "weights", kind: 0.6 if kind == "beta" else 8.0}
+    whole = cg.solve(X, Z, **options)
+    monkeypatch.setattr(low_rank, "LARGEST", 12)
+    sol = cg.solve(X, Z, **options)
+    assert np.linalg.matrix_rank(sol.generator.weights) == 2 and sol.certificate.relative_violation <= 1e-6
+    assert whole.value * (1 - 1e-6) <= sol.value <= 1.05 * whole.value  # found: 1.00 and 1.00
+
+
 def test_a_search_ends_with_its_time():
     X, Z, options = draw(10, "polynomial, weights", "beta")
     game = as_game(X, Z, options)
@@ -126,13 +139,14 @@ def test_a_search_ends_with_its_time():
 
 
 @neurons
-@pytest.mark.parametrize("rate", [None, 3.0])
+@pytest.mark.parametrize(("rate", "columns"), [(None, 3), (3.0, 3), (None, 2), (3.0, 2)])
 @given(seed=seeds)
-@settings(max_examples=5)
-def test_derivatives_of_the_barrier(options, rate, seed):
+@settings(max_examples=4)
+def test_derivatives_of_the_barrier(options, rate, columns, seed):
     rng = np.random.default_rng(seed)
     X, Z = rng.standard_normal((9, 3)) + 0.5, rng.standard_normal((8, 2)) * [2, 0.5] + 0.7
-    barrier = Barrier(as_game(X, Z, options | {"lam": 1.0, "regularizer": "weights"}), Deadline())
+    game = as_game(X, Z, options | {"lam": 1.0, "regularizer": "weights"})
+    barrier = Barrier(game, Deadline(), None if columns == 3 else rotation(3, seed)[:columns])
     x, tau, h = barrier.start(rng.standard_normal((4, 2, 3))), np.array([0.1, 1.0, 10.0, 100.0]), 1e-5
     gradient, hessian = barrier._derivatives(x, tau, rate)
     for move in np.eye(x.shape[1]):

@@ -29,12 +29,20 @@ class Barrier:
     """The smooth problem of a game; data and costs have size 1 in its variables.
 
     A point is a row (F, t_+, t_-, level), without t for quadratic neurons. Everything is done for many points, (B, n).
+
+    Parameters
+    ----------
+    game : MomentGame
+    deadline : Deadline
+    basis : (c, d) array, optional
+        Orthonormal rows: the generators are those on their span, F (r, c) in its coordinates.
     """
 
-    def __init__(self, game: MomentGame, deadline: Deadline) -> None:
+    def __init__(self, game: MomentGame, deadline: Deadline, basis: Array | None = None) -> None:
         self.deadline, (self.size, self.unit) = deadline, units(game)
         a, b, _ = game.activation.coefficients
-        self.mean, self.shape = game.latent.mean, (game.latent.rank, game.data.dim)
+        self.basis = np.eye(game.data.dim) if basis is None else basis
+        self.mean, self.shape = game.latent.mean, (game.latent.rank, len(self.basis))
         self.count = self.shape[0] * self.shape[1]
         self.slope = a * self.size**2 / self.unit
         self.sides = np.array([a] * (game.bias == "penalized") + [b / 2] * (b != 0)) * self.size / self.unit  # g
@@ -42,6 +50,7 @@ class Barrier:
         self.price = price / price.min()
         self.worth = game.penalty * self.size**2 * price.min()
         self.target = self._blocks(self.slope * game.data.second / self.size**2, game.data.mean / self.size)
+        self.padded = np.pad(self.basis, ((0, 0), (0, len(self.sides))))  # (c, q)
         self.levels = self._levels(b != 0)
         self.degree = 2 * len(self.target)
 
@@ -62,13 +71,13 @@ class Barrier:
 
     def start(self, factors: Array) -> Array:
         """Points of factors (B, r, d) in data units, at levels where they are inside."""
-        F = factors / self.size
+        F = factors @ self.basis.T / self.size
         level = 4 * np.abs(np.linalg.eigvalsh(self._difference(F))).max(axis=1)[:, None] + 1e-6
         return np.concatenate([F.reshape(len(F), -1), *[level / 2] * (len(self.levels) - 1), level], axis=1)
 
     def factors(self, x: Array) -> Array:
         """The points' factors, (B, r, d), in data units."""
-        return self.size * self._factors(x)
+        return np.asarray(self.size * self._factors(x) @ self.basis)
 
     def cost(self, x: Array) -> Array:
         """The generators' costs in units of `worth`, (B,)."""
@@ -78,8 +87,8 @@ class Barrier:
         return x[:, : self.count].reshape(-1, *self.shape)
 
     def _difference(self, F: Array) -> Array:
-        second = self.slope * (np.swapaxes(F, 1, 2) @ F)
-        return self.target - self._blocks(second, np.swapaxes(F, 1, 2) @ self.mean)
+        made = np.swapaxes(F @ self.basis, 1, 2)
+        return self.target - self._blocks(self.slope * made @ np.swapaxes(made, 1, 2), made @ self.mean)
 
     def _matrices(self, x: Array) -> Array:
         """P_+ and P_-, (B, 2, q, q)."""
@@ -143,35 +152,35 @@ class Barrier:
 
     def _derivatives(self, x: Array, tau: Array, rate: float | None) -> tuple[Array, Array]:
         """Gradient and Hessian, from dP_s / dF_ij = s (e_j v_i' + v_i e_j') with v_i = (slope F_i, zbar_i g)."""
-        F, d, n = self._factors(x), self.shape[1], self.count
+        F, n, out = self._factors(x), self.count, self.padded.T  # e_j its columns
         values, vectors = np.linalg.eigh(self._matrices(x))
         W = (vectors / values[..., None, :]) @ np.swapaxes(vectors, -1, -2)
         sides = np.broadcast_to(self.mean[:, None] * self.sides, (*F.shape[:2], len(self.sides)))
-        V = np.concatenate([self.slope * F, sides], axis=2)
+        V = np.concatenate([self.slope * F @ self.basis, sides], axis=2)
         U = V[:, None] @ W  # W_s v_i, (B, 2, r, q)
         MW = self.levels @ W[:, None]  # (B, k, 2, q, q)
         gradient = np.zeros_like(x)
-        pull = tau[:, None, None] * self.price[:, None] * F - np.einsum("s,bsij->bij", SIGNS, U)[..., :d]
+        pull = tau[:, None, None] * self.price[:, None] * F - np.einsum("s,bsij->bij", SIGNS, U) @ out
         gradient[:, :n] = 2 * pull.reshape(len(x), n)
         gradient[:, n:] = -np.einsum("bksii->bk", MW)
         gradient[:, -1] += 0.0 if rate is None else tau * rate
         hessian = np.zeros((*x.shape, x.shape[1]))
-        hessian[:, :n, :n] = self._curvature(W[..., :d, :d], U, V, tau)
-        across = np.einsum("s,bsij,bksjl,brl->bkri", SIGNS, W, MW, V, optimize=True)[..., :d]
+        hessian[:, :n, :n] = self._curvature(self.padded @ W @ out, U @ out, U @ np.swapaxes(V, 1, 2)[:, None], tau)
+        across = np.einsum("s,bsij,bksjl,brl->bkri", SIGNS, W, MW, V, optimize=True) @ out
         hessian[:, n:, :n] = 2 * across.reshape(len(x), -1, n)
         hessian[:, :n, n:] = np.swapaxes(hessian[:, n:, :n], 1, 2)
         hessian[:, n:, n:] = np.einsum("bksij,bmsji->bkm", MW, MW, optimize=True)
         return gradient, hessian
 
-    def _curvature(self, W: Array, U: Array, V: Array, tau: Array) -> Array:
-        """The Hessian's block of F, (B, r d, r d)."""
-        (r, d), rows = self.shape, np.arange(self.shape[0])
-        block = np.einsum("bsjl,bsik->bijkl", W, U @ np.swapaxes(V, 1, 2)[:, None], optimize=True)
-        block += np.einsum("bskj,bsil->bijkl", U[..., :d], U[..., :d], optimize=True)
-        own = (tau[:, None] * self.price)[:, :, None, None] * np.eye(d)
+    def _curvature(self, W: Array, U: Array, VWV: Array, tau: Array) -> Array:
+        """The Hessian's block of F, (B, r c, r c)."""
+        (r, c), rows = self.shape, np.arange(self.shape[0])
+        block = np.einsum("bsjl,bsik->bijkl", W, VWV, optimize=True)
+        block += np.einsum("bskj,bsil->bijkl", U, U, optimize=True)
+        own = (tau[:, None] * self.price)[:, :, None, None] * np.eye(c)
         own = own - self.slope * np.einsum("s,bsij->bij", SIGNS, W)[:, None]
         block[:, rows, :, rows, :] += np.swapaxes(own, 0, 1)
-        return np.asarray(2 * block.reshape(len(block), r * d, r * d))
+        return np.asarray(2 * block.reshape(len(block), r * c, r * c))
 
 
 def _newton(gradient: Array, hessian: Array) -> Array:

@@ -32,7 +32,7 @@ class Search:
     Attributes
     ----------
     factors : (m, r, d) array
-        Local optima, or for the least ipm its local minimisers.
+        Local optima, and local minimisers of the ipm where that is asked for or above beta.
     starts : int
     """
 
@@ -41,14 +41,22 @@ class Search:
 
 
 def too_large(game: MomentGame) -> bool:
-    """Whether the game has more variables than a local search can take."""
-    return game.latent.rank * game.data.dim > LARGEST
+    """Whether a local search cannot take as many columns as the latents' rank, and one for the mean."""
+    return game.latent.rank * min(game.data.dim, game.latent.rank + 1) > LARGEST
+
+
+def _barrier(game: MomentGame, relaxed: Array, deadline: Deadline) -> Barrier:
+    """The barrier, of games with many columns on the span of a generator, the mean and leading eigenvectors."""
+    columns = LARGEST // game.latent.rank
+    if columns >= game.data.dim:
+        return Barrier(game, deadline)
+    directions = [relaxed[relaxed.any(axis=1)], game.data.mean[None], game.data.spectrum.vectors.T]
+    return Barrier(game, deadline, np.linalg.qr(np.vstack(directions)[:columns].T)[0].T)
 
 
 def local_optima(game: MomentGame, relaxed: Array, deadline: Deadline) -> Search:
-    """Locally cheapest generators, strictly within beta where that is given, from a relaxation's and other starts."""
-    barrier = Barrier(game, deadline)
-    starts = _starts(game, relaxed)
+    """Locally cheapest generators, within beta where the descents from a relaxation's and other starts get there."""
+    barrier, starts = _barrier(game, relaxed, deadline), _starts(game, relaxed)
     if game.lam is not None:
         rate = game.lam * barrier.unit / barrier.worth
         return _each(barrier, starts, lambda x: barrier.descend(x, rate, ACCURACY))
@@ -61,14 +69,14 @@ def local_optima(game: MomentGame, relaxed: Array, deadline: Deadline) -> Search
             within = x[:, -1] < level
             inside, x = np.vstack([inside, x[within]]), x[~within]
         inside[:, -1] = level
-        return barrier.descend(inside, None, ACCURACY)
+        return np.vstack([barrier.descend(inside, None, ACCURACY), x])
 
     return _each(barrier, starts, cheapest)
 
 
 def nearest(game: MomentGame, relaxed: Array, deadline: Deadline) -> Search:
     """Generators whose ipm is least, locally, whatever they cost."""
-    barrier = Barrier(game, deadline)
+    barrier = _barrier(game, relaxed, deadline)
 
     def closest(x: Array) -> Array:
         for rate, accuracy in RATES:
@@ -88,7 +96,7 @@ def _each(barrier: Barrier, starts: Array, descend: Callable[[Array], Array]) ->
 
 def _starts(game: MomentGame, relaxed: Array) -> Array:
     """The relaxation's answer and its mirror images, the data's moments cut to the latents' rank, and random ones."""
-    rng, count = np.random.default_rng(0), int(np.clip(WORK / relaxed.size**2, 1, STARTS))
+    rng, count = np.random.default_rng(0), int(np.clip(WORK / min(relaxed.size, LARGEST) ** 2, 1, STARTS))
     latent, data = game.latent, game.data
     line = np.outer(latent.mean, latent.mean @ relaxed) / (latent.kappa or 1.0)
     cut, other = (realize(latent, data.second, sign * data.mean) for sign in (1, -1))
