@@ -25,7 +25,7 @@ from convexgan.closed_forms import (
     spectral_bound,
 )
 from convexgan.discriminators import TwoLayerDiscriminator
-from convexgan.exceptions import InfeasibleError, SolverError
+from convexgan.exceptions import InfeasibleError, SolverError, UnboundedError
 from convexgan.problem import SOLVERS, MomentGame, Optimum
 
 METHODS = ("auto", "closed_form", "program")
@@ -166,7 +166,7 @@ def attained_beta(
             factor = _solve_program(tried, solver, options, deadline, False, tol)[0].factor
             if _violation(tried, factor) <= tol / 2:
                 return least * (1 + margin)
-        except (InfeasibleError, SolverError):
+        except (InfeasibleError, SolverError, UnboundedError):
             pass
         margin *= GROWTH
     return top
