@@ -12,6 +12,7 @@ from convexgan._checks import check_choice
 from convexgan._deadline import Deadline
 from convexgan.closed_forms import (
     cost,
+    dual_value,
     game_ipm,
     generated_moments,
     has_closed_form,
@@ -23,11 +24,12 @@ from convexgan.closed_forms import (
     solve_quadratic,
     spectral_bound,
 )
-from convexgan.exceptions import InfeasibleError, SolverError
+from convexgan.discriminators import TwoLayerDiscriminator
+from convexgan.exceptions import InfeasibleError, SolverError, UnboundedError
 from convexgan.problem import SOLVERS, MomentGame, Optimum
 
 METHODS = ("auto", "closed_form", "program")
-TRIES = 30  # of betas, each at least a tenth larger than the last
+MARGIN, GROWTH = 1e-5, 4.0  # of a beta above the least ipm that was found, relative; and of margins in which none was
 SMALL = 0.01  # share of the tolerance that a cut answer may violate: it is also cheaper for that
 
 
@@ -68,21 +70,22 @@ def solve_program(
     game: MomentGame,
     solver: str | None = None,
     options: dict[str, Any] | None = None,
-    time_limit: float | None = None,
+    deadline: Deadline | None = None,
     progress: bool = False,
     tol: float = 1e-6,
 ) -> tuple[Optimum, dict[str, Any]]:
-    """The program's optimum where the latents have its rank, else a local optimum of theirs; and the solver's record.
+    """The program's optimum where that is the game's, else the best local optimum found; and the record of both.
 
     Raises
     ------
     InfeasibleError
         If eigenvalues or the relaxed program exclude every generator; ``smallest_beta`` is one that was tried.
     """
+    deadline = deadline or Deadline()
     try:
-        return _program_of_rank(game, solver, options, time_limit, progress, tol)
+        return _solve_program(game, solver, options, deadline, progress, tol)
     except InfeasibleError as error:
-        works = attained_beta(game, error.smallest_beta / game.rows, solver, options, tol) * game.rows
+        works = attained_beta(game, error.smallest_beta / game.rows, solver, options, deadline, tol) * game.rows
         if works <= error.smallest_beta:
             raise
         raise InfeasibleError(
@@ -93,54 +96,99 @@ def solve_program(
         ) from None
 
 
-def _program_of_rank(
+def _solve_program(
     game: MomentGame,
     solver: str | None,
     options: dict[str, Any] | None,
-    time_limit: float | None,
+    deadline: Deadline,
     progress: bool,
     tol: float,
 ) -> tuple[Optimum, dict[str, Any]]:
-    deadline = Deadline(time_limit)
     _check_eigenvalues(game, tol)
-    optimum, stats = run_program(game, solver, options, time_limit, progress)
-    if (
-        optimum.truncated
-        and game.beta is not None
-        and _violation(game, optimum.factor) > SMALL * tol
-        and not deadline.over
-    ):
-        from convexgan.programs import fit_rank
-
-        optimum = replace(optimum, factor=fit_rank(game, optimum.factor, solver, options, deadline.left))
-        stats["rank_search"] = "the program's optimum needs more rank than the latents have: a local one of theirs"
+    optimum, stats = run_program(game, solver, options, deadline.left, progress)
+    if (is_relaxed(game) or optimum.truncated) and not (deadline.over or _proved(game, optimum, tol)):
+        optimum, stats["search"] = _searched(game, optimum, deadline, tol)
     return optimum, stats
 
 
+def is_relaxed(game: MomentGame) -> bool:
+    """Whether the program's moments may be those of no generator, or cost more than it says."""
+    centred = game.latent.rank - (game.latent.kappa > 0)
+    curved = game.activation.coefficients[0] != 0
+    return curved and (bool(not_convex(game)) or centred < min(game.data.dim, game.data.rank()))
+
+
+def _searched(game: MomentGame, optimum: Optimum, deadline: Deadline, tol: float) -> tuple[Optimum, str]:
+    """The optimum with the best of its generator and local optima, and what was done."""
+    from convexgan.programs import local_optima, too_large
+
+    if too_large(game):
+        return optimum, "none: too many variables for local searches"
+    search = local_optima(game, optimum.factor, deadline)
+    factors = [optimum.factor, *search.factors]
+    violations = np.array([_violation(game, factor) for factor in factors])
+    within = violations <= SMALL * tol
+    paid = np.array([payoff(game, factor) for factor in factors])
+    best = int(np.argmin(np.where(within, paid, np.inf)) if within.any() else np.argmin(violations))
+    record = (
+        f"rank and prices of the latents are not those of the program: of {search.starts} local searches "
+        f"{np.count_nonzero(within[1:])} ended within the constraint{', at the time limit' if deadline.over else ''}"
+    )
+    return replace(optimum, factor=factors[best]), record
+
+
+def _proved(game: MomentGame, optimum: Optimum, tol: float) -> bool:
+    """Whether the program's own generator is within the constraint, and optimal by its critic or eigenvalues."""
+    if _violation(game, optimum.factor) > SMALL * tol:
+        return False
+    d, neurons = game.data.dim, optimum.neurons
+    biases = neurons[:, d] if neurons.shape[1] > d else np.zeros(len(neurons))
+    critic = TwoLayerDiscriminator(neurons[:, :d], optimum.outer, game.activation, biases)
+    value, bound = payoff(game, optimum.factor), dual_value(game, critic)
+    if game.activation.coefficients[0] != 0:
+        bound = max(bound, spectral_bound(game))
+    return value - bound <= tol * value
+
+
 def attained_beta(
-    game: MomentGame, least: float, solver: str | None, options: dict[str, Any] | None, tol: float = 1e-6
+    game: MomentGame,
+    least: float,
+    solver: str | None,
+    options: dict[str, Any] | None,
+    deadline: Deadline,
+    tol: float = 1e-6,
 ) -> float:
     """A beta in canonical units, from the least on, with which `solve_program` finds a generator: each is tried."""
-    top, level = ipm_of_nothing(game), least
-    for _ in range(TRIES):
-        if level >= top:
-            break
-        reached = 0.0
+    top, least, margin = ipm_of_nothing(game), max(least, _least_ipm(game, deadline)), MARGIN
+    while least * (1 + margin) < top and least > 0 and not deadline.over:
+        tried = replace(game, beta=least * (1 + margin))
         try:
-            factor = _program_of_rank(replace(game, beta=level), solver, options, None, False, tol)[0].factor
-            if _violation(replace(game, beta=level), factor) <= tol / 2:
-                return level
-            reached = game_ipm(game, generated_moments(game, factor)) * (1 + tol)
-        except (InfeasibleError, SolverError):
+            factor = _solve_program(tried, solver, options, deadline, False, tol)[0].factor
+            if _violation(tried, factor) <= tol / 2:
+                return least * (1 + margin)
+        except (InfeasibleError, SolverError, UnboundedError):
             pass
-        level = max(reached, 1.1 * level)
+        margin *= GROWTH
     return top
+
+
+def _least_ipm(game: MomentGame, deadline: Deadline) -> float:
+    """The least ipm that local searches find."""
+    from convexgan.programs import nearest, too_large
+
+    if too_large(game) or game.activation.coefficients[0] == 0:
+        return 0.0
+    nothing = np.zeros((game.latent.rank, game.data.dim))
+    search = nearest(game, nothing, deadline)
+    return min(game_ipm(game, generated_moments(game, factor)) for factor in search.factors)
 
 
 def _violation(game: MomentGame, factor: NDArray[np.float64]) -> float:
     """Of the constraint, relative."""
-    beta, scale = game.beta or 0.0, max(game.beta or 0.0, ipm_of_nothing(game))
-    return max(game_ipm(game, generated_moments(game, factor)) - beta, 0.0) / scale if scale > 0 else 0.0
+    if game.beta is None:
+        return 0.0
+    excess, scale = game_ipm(game, generated_moments(game, factor)) - game.beta, max(game.beta, ipm_of_nothing(game))
+    return max(excess, 0.0) / scale if scale > 0 else 0.0
 
 
 def _check_eigenvalues(game: MomentGame, tol: float) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import as_rng, check_number
+from convexgan._deadline import Deadline
 from convexgan._rounding import squares, up
 from convexgan.canonical import Setting, read_call
 from convexgan.certificate import Certificate
@@ -181,12 +182,12 @@ def solve(
     )
     chosen, reason = choose(setting.game, method, solver)
     stats: dict[str, Any] = {}
-    start = time.perf_counter()
+    start, deadline = time.perf_counter(), Deadline(time_limit)
     try:
         if chosen == "closed_form":
             optimum = closed_form(setting.game)
         else:
-            optimum, stats = solve_program(setting.game, solver, solver_options, time_limit, progress, tol)
+            optimum, stats = solve_program(setting.game, solver, solver_options, deadline, progress, tol)
     except (InfeasibleError, UnboundedError, SolverError) as error:
         if throw:
             raise
@@ -196,7 +197,7 @@ def solve(
     solution = _finish(setting, setting.game, optimum, chosen, stats, tol, rng)
     beta, proof = setting.game.beta, solution.certificate
     if solution.status is Status.FAILED and beta is not None and proof is not None and _cut(optimum, proof):
-        works = attained_beta(setting.game, beta, solver, solver_options, tol) * setting.game.rows
+        works = attained_beta(setting.game, beta, solver, solver_options, deadline, tol) * setting.game.rows
         solution.stats["message"] += f" of {works:.17g}, which is known to work."
     if throw and solution.status is Status.FAILED:
         raise SolverError(solution.stats["message"])

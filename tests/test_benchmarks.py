@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 
 import convexgan as cg
-from benchmarks import _records, faces, progressive_gda
+from benchmarks import _records, faces, nonconvex_cells, progressive_gda
 from benchmarks.optimizers import PLAIN, RIVALS, Counted, best, merit, run, summary
 from benchmarks.relu_against_scip import ascend
 from benchmarks.relu_ipm import sample
@@ -233,3 +233,29 @@ def test_modes_and_samples_of_high_quality_are_counted(name, modes):
     ends = centres[[0, 0, 1]] + deviation * np.array([[2.9, 0.0], [0.0, 3.1], [3.1, 0.0]])
     assert count(ends, law) == (1, pytest.approx(1 / 3))
     assert count(np.zeros((4, 2)) + 1.0, law) == (0, 0.0)
+
+
+# -- nonconvex cells -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["beta", "lam"])
+@pytest.mark.parametrize("cell", nonconvex_cells.CELLS)
+def test_the_other_search_has_the_gradient_of_a_payoff_that_tends_to_the_exact_one(cell, kind):
+    X, Z, options = nonconvex_cells.draw(4, cell, kind)
+    payoff, h = nonconvex_cells.smoothed(X, Z, options), 1e-6
+    x = np.random.default_rng(0).standard_normal((5, Z.shape[1] * X.shape[1] + 2))
+    slopes = payoff(x, 0.1, 2.0)[1]
+    for i, move in enumerate(np.eye(x.shape[1])):
+        difference = payoff(x + h * move, 0.1, 2.0)[0] - payoff(x - h * move, 0.1, 2.0)[0]
+        np.testing.assert_allclose(difference / (2 * h), slopes[:, i], rtol=1e-5, atol=1e-5)
+    if kind == "lam":
+        for row in x:
+            W = row[:-2].reshape(Z.shape[1], X.shape[1])
+            cost = np.sum(W**2) if "regularizer" in options else np.mean(np.sum((Z @ W) ** 2, axis=1))
+
+            def of_shifts(t, row=row):
+                value, gradient = payoff(np.append(row[:-2], t)[None], 1e-5, 0.0)
+                return value, gradient[:, -2:]
+
+            least = of_shifts(nonconvex_cells.bfgs(of_shifts, row[None, -2:], 300))[0]
+            assert least == pytest.approx(cost + options["lam"] * nonconvex_cells.ipm(X, Z @ W, options), rel=1e-3)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import convexgan as cg
 from convexgan.programs import mosek_licence
+from convexgan.programs.low_rank import Search
 from tests.generators import CELLS, EXACT, PROGRAMS, RELU, Case, coefficients, rotation, rows, scaled, second
 
 LICENSED, WHY_NOT = mosek_licence()
@@ -306,7 +307,7 @@ def test_an_answer_cut_to_the_latents_rank_is_replaced_by_one_within_beta(discri
     cut = relaxed.recover()
     assert cut.status == "failed" and "though none is excluded" in cut.stats["message"]
     sol = cg.solve(X, Z, beta=beta, **options)
-    assert sol.status == "optimal" and "rank" in sol.stats["rank_search"]
+    assert sol.status == "optimal" and "local searches" in sol.stats["search"]
     assert sol.certificate.relative_violation <= 1e-6
     lowest = relaxed.problem.objective.value
     assert lowest * (1 - 1e-6) <= sol.value <= 1.01 * lowest  # found: 1.0006 times the relaxed optimum at most
@@ -314,7 +315,7 @@ def test_an_answer_cut_to_the_latents_rank_is_replaced_by_one_within_beta(discri
 
 def test_without_an_answer_none_is_called_excluded(monkeypatch):
     """The search for an answer of the latents' rank finds nothing: that proves nothing."""
-    monkeypatch.setattr("convexgan.programs.fit_rank", lambda game, factor, *_: factor)
+    monkeypatch.setattr("convexgan.programs.local_optima", lambda game, *_: Search(np.zeros((0, 3, 3)), 40))
     rng = np.random.default_rng(3)
     X, Z = rng.standard_normal((50, 3)) + np.eye(3)[0], rng.standard_normal((40, 3)) + 0.5
     call = {"discriminator": "quadratic", "bias": "penalized"}

@@ -1,110 +1,108 @@
-"""A generator of the latents' own rank, by local search from the answer of a relaxation that has more.
-
-In the factor F (r, d) the second moment is F'F, whose matrix inequalities from above are convex. Those from below are
-asked of its linearisation F0'F + F'F0 - F0'F0 <= F'F, an inner approximation: every step's answer is feasible, and
-none is worse than the last. Source: Yuille and Rangarajan, The concave-convex procedure, 2003.
-"""
+"""Generators for which no convex program speaks: the latents' rank is too low, or their prices differ."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
 
-import cvxpy as cp
 import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._deadline import Deadline
-from convexgan.closed_forms import cost, game_ipm, generated_moments
-from convexgan.exceptions import SolverError
+from convexgan.closed_forms import realize
 from convexgan.problem import MomentGame
-from convexgan.programs import backends
-from convexgan.programs.program import separate, units
+from convexgan.programs.barrier import Barrier
 
 Array = NDArray[np.float64]
-STEPS = 60
-STEADY = 1e-7  # relative progress that counts as none
-FEASIBLE = 1e-3  # share of the level by which the search may stay below it
-MARGIN = 1e-8  # the same, of the size of an ipm
-NUDGE = 1e-2  # a factor with empty rows is a saddle point of the search
+STARTS = 40
+WORK = 2e5  # starts times squared numbers of variables, at most, if more than one
+LARGEST = 1000  # variables of a descent
+AT_ONCE = 1e5  # entries of all Hessians
+RATES = ((10.0, 1e-3), (1e3, 1e-3), (1e6, 1e-6))  # the level's price, and how near: the first to suffice costs least
+INSIDE = 1e-3  # share of the level by which a start should be below it
+ACCURACY = 1e-8
+SIZES = (-1.5, 0.7)  # of random starts beside the data, logarithms
+NUDGE = 1e-2  # a factor with empty rows is a saddle point
 
 
-def fit_rank(
-    game: MomentGame,
-    factor: Array,
-    solver: str | None = None,
-    options: dict[str, Any] | None = None,
-    time_limit: float | None = None,
-) -> Array:
-    """A locally cheapest generator within beta near a factor (r, d) that is not; if none is found, the nearest one."""
-    search, level = _Search(game, solver, options, Deadline(time_limit)), game.beta or 0.0
-    found = search.nearest(factor, level)
-    return search.cheapest(found, level) if search.reached(found) <= level else found
+@dataclass(frozen=True)
+class Search:
+    """What local searches found.
+
+    Attributes
+    ----------
+    factors : (m, r, d) array
+        Local optima, and local minimisers of the ipm where that is asked for or above beta.
+    starts : int
+    """
+
+    factors: Array
+    starts: int
 
 
-class _Search:
-    """The descents of one game at any level of its ipm; the data have size 1 in its variables."""
+def too_large(game: MomentGame) -> bool:
+    """Whether a local search cannot take as many columns as the latents' rank, and one for the mean."""
+    return game.latent.rank * min(game.data.dim, game.latent.rank + 1) > LARGEST
 
-    def __init__(
-        self, game: MomentGame, solver: str | None, options: dict[str, Any] | None, deadline: Deadline
-    ) -> None:
-        self.game, self.deadline, (self.size, self.unit) = game, deadline, units(game)
-        self.name = backends.choose_backend(game.data.dim, True, solver)[0]
-        self.options = options or {}
-        r, d = game.latent.rank, game.data.dim
-        self.factor, self.base = cp.Variable((r, d)), cp.Parameter((r, d))
-        self.square = cp.Parameter((d, d), symmetric=True)  # base'base
-        below = self.base.T @ self.factor + self.factor.T @ self.base - self.square
-        above = cp.Variable((d, d), symmetric=True)
-        mean, slope = self.factor.T @ game.latent.mean, game.activation.coefficients[0]
-        self.level = cp.Variable(nonneg=True)
-        self.constraints = [cp.bmat([[above, self.factor.T], [self.factor, np.eye(r)]]) >> 0]
-        for sign in (1.0, -1.0):
-            second = below if sign * slope > 0 else above
-            moments = {"second_moment": self.size**2 * second, "mean": self.size * mean}
-            self.constraints.append(separate(game, moments, self.level, self.unit).multipliers[sign])
-        price = 1 / game.latent.values if game.regularizer == "weights" else np.ones(r)
-        self.spent = cp.sum_squares(cp.multiply(np.sqrt(price / price.min())[:, None], self.factor))
 
-    def reached(self, factor: Array) -> float:
-        """The ipm of a generator."""
-        return game_ipm(self.game, generated_moments(self.game, factor))
+def _barrier(game: MomentGame, relaxed: Array, deadline: Deadline) -> Barrier:
+    """The barrier, of games with many columns on the span of a generator, the mean and leading eigenvectors."""
+    columns = LARGEST // game.latent.rank
+    if columns >= game.data.dim:
+        return Barrier(game, deadline)
+    directions = [relaxed[relaxed.any(axis=1)], game.data.mean[None], game.data.spectrum.vectors.T]
+    return Barrier(game, deadline, np.linalg.qr(np.vstack(directions)[:columns].T)[0].T)
 
-    def nearest(self, factor: Array, goal: float) -> Array:
-        """The first factor within the goal, or one from which the ipm falls no further."""
-        nudge = np.random.default_rng(0).standard_normal(factor.shape) / np.sqrt(factor.size)
-        problem = cp.Problem(cp.Minimize(self.level), self.constraints)
-        return self._descend(problem, factor + NUDGE * self.size * nudge, self.reached, goal)
 
-    def cheapest(self, factor: Array, level: float) -> Array:
-        """A factor within the level, as the given one is, whose cost falls no further."""
-        inside = max(level - MARGIN * self.unit, (1 - FEASIBLE) * level)  # room for the solver's accuracy
-        within = [*self.constraints, self.level <= inside / self.unit]
+def local_optima(game: MomentGame, relaxed: Array, deadline: Deadline) -> Search:
+    """Locally cheapest generators, within beta where the descents from a relaxation's and other starts get there."""
+    barrier, starts = _barrier(game, relaxed, deadline), _starts(game, relaxed)
+    if game.lam is not None:
+        rate = game.lam * barrier.unit / barrier.worth
+        return _each(barrier, starts, lambda x: barrier.descend(x, rate, ACCURACY))
+    level = (game.beta or 0.0) / barrier.unit
 
-        def value(factor: Array) -> float:
-            return cost(self.game, factor) if self.reached(factor) <= level else np.inf
+    def cheapest(x: Array) -> Array:
+        inside = np.zeros((0, x.shape[1]))
+        for rate, accuracy in RATES:
+            x = barrier.descend(x, rate, accuracy, (1 - INSIDE) * level)
+            within = x[:, -1] < level
+            inside, x = np.vstack([inside, x[within]]), x[~within]
+        inside[:, -1] = level
+        return np.vstack([barrier.descend(inside, None, ACCURACY), x])
 
-        return self._descend(cp.Problem(cp.Minimize(self.spent), within), factor, value)
+    return _each(barrier, starts, cheapest)
 
-    def _descend(self, problem: cp.Problem, factor: Array, value: Callable[[Array], float], goal: float = 0.0) -> Array:
-        best = value(factor)
-        for _ in range(STEPS):
-            if best <= goal or self.deadline.over:
-                break
-            self.base.value = factor / self.size
-            self.square.value = self.base.value.T @ self.base.value
-            options = backends.default_options(self.name, backends.ACCURACY, self.deadline.left) | self.options
-            try:
-                backends.run(problem, self.name, options)
-            except SolverError:  # what was found before holds
-                break
-            if self.factor.value is None:
-                break
-            step = self.size * np.asarray(self.factor.value)
-            now = value(step)
-            if now < best:
-                factor = step
-            if not now < best * (1 - STEADY):
-                break
-            best = now
-        return factor
+
+def nearest(game: MomentGame, relaxed: Array, deadline: Deadline) -> Search:
+    """Generators whose ipm is least, locally, whatever they cost."""
+    barrier = _barrier(game, relaxed, deadline)
+
+    def closest(x: Array) -> Array:
+        for rate, accuracy in RATES:
+            x = barrier.descend(x, rate, accuracy)
+        return x
+
+    return _each(barrier, _starts(game, relaxed), closest)
+
+
+def _each(barrier: Barrier, starts: Array, descend: Callable[[Array], Array]) -> Search:
+    """The descents from all starts, as many at once as memory allows."""
+    points = barrier.start(starts)
+    step = max(int(AT_ONCE / points.shape[1] ** 2), 1)
+    found = [descend(points[i : i + step]) for i in range(0, len(points), step)]
+    return Search(barrier.factors(np.concatenate(found)), len(points))
+
+
+def _starts(game: MomentGame, relaxed: Array) -> Array:
+    """The relaxation's answer and its mirror images, the data's moments cut to the latents' rank, and random ones."""
+    rng, count = np.random.default_rng(0), int(np.clip(WORK / min(relaxed.size, LARGEST) ** 2, 1, STARTS))
+    latent, data = game.latent, game.data
+    line = np.outer(latent.mean, latent.mean @ relaxed) / (latent.kappa or 1.0)
+    cut, other = (realize(latent, data.second, sign * data.mean) for sign in (1, -1))
+    given = [relaxed, relaxed - 2 * line, cut, other, -relaxed, 2 * line - relaxed, -cut, -other][:count]
+    noise = rng.standard_normal((len(given), *relaxed.shape)) * np.sqrt(data.trace / relaxed.size)
+    root = np.sqrt(np.maximum(data.spectrum.values, 0.0))[:, None] * data.spectrum.vectors.T
+    sizes = np.exp(rng.uniform(*SIZES, (count - len(given), 1, 1)))
+    drawn = rng.standard_normal((count - len(given), latent.rank, len(root))) @ root
+    return np.concatenate([np.array(given) + NUDGE * noise, sizes * drawn])
