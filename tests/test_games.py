@@ -323,7 +323,8 @@ def test_no_discriminator_allowed_is_no_discriminator_used():
     P = np.concatenate([X, [[0.25, 0.0]]])
     for options in ({"lam": 0.0}, {"beta": 1e9}):
         sol = cg.solve(X, discriminator="relu", generator=Mixture(P), **options)
-        assert sol.certificate.kind == "saddle" and sol.value == (P**2).sum(axis=1).min()
+        cheapest = (P**2).sum(axis=1).min()
+        assert sol.certificate.kind == "saddle" and cheapest <= sol.value <= cheapest * (1 + 1e-14)
 
 
 def test_time_and_interrupts_stop_every_search(monkeypatch, capsys):

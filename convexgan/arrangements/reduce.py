@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._rounding import gamma
+from convexgan._rounding import UNIT, gamma
 
 Array = NDArray[np.float64]
 DECIMALS = 12  # parallel rows are recognised by their unit vectors, rounded
@@ -104,6 +104,8 @@ def reduce_rows(rows: Array, weights: Array) -> Arrangement:
     weights : (N,) array
         Of any sign.
     """
+    rows, weights, error = merge_equal(rows, weights)
+    slack = float(error @ np.linalg.norm(rows, axis=1))
     mass = weights * np.linalg.norm(rows, axis=1)
     kept = mass != 0
     units, mass = rows[kept] / np.linalg.norm(rows[kept], axis=1)[:, None], mass[kept]
@@ -113,11 +115,14 @@ def reduce_rows(rows: Array, weights: Array) -> Arrangement:
     oriented = np.where(turned[first, None], -units[first], units[first])
     others = np.flatnonzero(first[line] != np.arange(len(units)))
     moved = units[others] - np.where(turned[others, None], -1.0, 1.0) * oriented[line[others]]
-    slack = float(np.abs(mass[others]) @ np.linalg.norm(moved, axis=1))  # max(t, 0) changes by no more than t
+    slack += float(np.abs(mass[others]) @ np.linalg.norm(moved, axis=1))  # max(t, 0) changes by no more than t
     if basis.shape[1] < len(basis):
         slack += float(np.abs(mass) @ np.linalg.norm(given - units @ basis.T, axis=1))
-    total = _line_sums(line, mass, len(first))
-    slope = -_line_sums(line[turned], mass[turned], len(first)) @ oriented  # max(-t, 0) = max(t, 0) - t
+    total, lost = _line_sums(line, mass, len(first))
+    slack += lost
+    turns, lost = _line_sums(line[turned], mass[turned], len(first))
+    slope = -turns @ oriented  # max(-t, 0) = max(t, 0) - t
+    slack += lost + gamma(len(first)) * float(np.abs(turns).sum())
     left = total != 0
     merged, positive = (oriented * np.abs(total)[:, None])[left], total[left] > 0
     if not left.all():  # what is left may span less
@@ -130,11 +135,26 @@ def reduce_rows(rows: Array, weights: Array) -> Arrangement:
     return Arrangement(merged[positive], merged[~positive], slope, basis, slack)
 
 
-def _line_sums(line: NDArray[np.intp], mass: Array, count: int) -> Array:
-    """The sum of the masses on each line; exactly 0 where only rounding remains."""
-    total = np.bincount(line, mass, count)
-    size = np.bincount(line, np.abs(mass), count)
-    return np.where(np.abs(total) > CANCELLED * size, total, 0.0)
+def merge_equal(rows: Array, weights: Array) -> tuple[Array, Array, Array]:
+    """The different rows, the sums of their weights, and bounds on what rounding may have changed of each sum.
+
+    Two weights that cancel do so exactly.
+    """
+    unique, place, counts = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
+    if len(unique) == len(rows):
+        return rows, weights, np.zeros(len(rows))
+    place = place.ravel()
+    total, size = np.bincount(place, weights), np.bincount(place, np.abs(weights))
+    error = np.where(counts > 2, gamma(1) * (counts - 1) * size, UNIT * np.abs(total) * (counts > 1))
+    return unique, total, error
+
+
+def _line_sums(line: NDArray[np.intp], mass: Array, count: int) -> tuple[Array, float]:
+    """The sum of the masses on each line, exactly 0 where only rounding remains; and what rounding may have changed."""
+    total, size = np.bincount(line, mass, count), np.bincount(line, np.abs(mass), count)
+    small = np.abs(total) <= CANCELLED * size
+    lost = float(np.abs(total[small]).sum()) + float(gamma(1) * ((np.bincount(line, minlength=count) + 6) @ size))
+    return np.where(small, 0.0, total), lost
 
 
 def row_space(rows: Array, d: int) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from convexgan._checks import as_rows, check_columns, check_finite, check_number, check_weights
 from convexgan._rounding import gamma
 from convexgan.arrangements import Maximum, maximize
+from convexgan.arrangements.reduce import merge_equal
 from convexgan.arrangements.maximum import EXACT
 from convexgan.moments import Moments
 
@@ -73,20 +74,41 @@ def separate_relu(activation: ReLU, rows: Array, weights: Array, bias: str = "no
     """
     if bias != "free":
         rows = np.column_stack([rows, np.ones(len(rows))]) if bias == "penalized" else rows
-        return maximize(*activation.pieces(rows, weights), **search)
+        return _rounded(maximize(*activation.pieces(rows, weights), **search), activation, rows, weights)
     if rows.shape[1] > 1:
         raise ValueError(
             f"bias='free' with ReLU neurons is for data of one column, got {rows.shape[1]}: use 'penalized'."
         )
-    points, place = np.unique(rows[:, 0], return_inverse=True)
-    merged, centre = np.bincount(place, weights).astype(np.float64), float(points[len(points) // 2])
+    different, merged, error = merge_equal(rows, weights)
+    order = np.argsort(different[:, 0])
+    points, merged, error = different[order, 0], merged[order], error[order]
+    centre = float(points[len(points) // 2])
     points = points - centre  # which cancels, and would cost digits
     value, u, b = _separate_shifts(activation, points, merged)
     size, sign = abs(value), 1.0 if value >= 0 else -1.0
     slope = max(1.0, abs(activation.slope))  # sums of weights, times two points each
-    bound = size + 4 * slope * gamma(len(points) + 8) * float(np.abs(merged).sum() * np.abs(points).max(initial=0.0))
+    unsure = gamma(len(points) + 8) * np.abs(merged).sum() + error.sum()
+    bound = size + 4 * slope * float(unsure * np.abs(points).max(initial=0.0))
+    bound += 2 * _stray(activation, rows - centre, weights)
     direction = np.array([u, b - u * centre])
     return Maximum(size, bound, bool(bound - size <= EXACT * size), direction, sign, "optimal", "sweep", {})
+
+
+def _rounded(found: Maximum, activation: ReLU, rows: Array, weights: Array) -> Maximum:
+    """The maximum for the shares that the weights stand for, each rounded once or twice."""
+    stray = _stray(activation, rows, weights)
+    if stray == 0:
+        return found
+    bound = found.upper_bound + stray
+    return replace(found, upper_bound=bound, exact=found.exact and bool(bound - found.value <= EXACT * found.value))
+
+
+def _stray(activation: ReLU, rows: Array, weights: Array) -> float:
+    """What the rounding of weights changes of sums over rows; where all are of one size it is the sum's own share."""
+    sizes = np.abs(weights)
+    if not len(sizes) or sizes.min() == sizes.max():
+        return 0.0
+    return max(1.0, abs(activation.slope)) * gamma(4) * float(sizes @ np.linalg.norm(rows, axis=1))
 
 
 def _separate_shifts(activation: ReLU, points: Array, weights: Array) -> tuple[float, float, float]:
