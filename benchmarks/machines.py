@@ -1,0 +1,232 @@
+"""The whole suite on every machine this one can be: matrix kernels, threads, versions of Python and the libraries.
+
+OpenBLAS takes its kernel from OPENBLAS_CORETYPE; each is the machine of somebody. Kernels that this processor cannot
+run are left out, names of the same kernel run once. Environments are built under build/machines; results of the code
+as it stands are kept there, one file a cell, so that a run that was interrupted goes on where it was.
+
+Every environment but the first goes without torch where its Python has no wheel for the CPU alone: PyPI's brings
+gigabytes of CUDA. What needs torch is then left out by name.
+
+Examples: python -m benchmarks.machines
+          python -m benchmarks.machines --numerical      (numerical files under two further kernels, as .ci/run does)
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+from benchmarks import _report
+
+ROOT = Path(__file__).parents[1]
+BUILD = ROOT / "build" / "machines"
+KERNELS = ("Prescott", "Nehalem", "Sandybridge", "Haswell", "Zen", "SkylakeX")
+FURTHER = ("SkylakeX", "Haswell", "Prescott")  # as unlike as can be: 512, 256 and 128 bits a register
+TORCH_TESTS: tuple[str, ...] = ()
+CORES = os.cpu_count() or 1
+NUMERICAL = (
+    "arrangements certify closed_forms discriminators double_oracle estimators faults forgeries games gaussian krylov "
+    "latents mean_games mixtures moments programs progressive relu relu_generator relu_generators solve streaming "
+    "updates"
+)
+
+
+class Version(NamedTuple):
+    """An environment: its name, its interpreter, the constraints of its packages and whether it has torch."""
+
+    name: str
+    python: str
+    constraints: str
+    torch: bool
+
+
+def main() -> None:
+    """Run what is not known yet and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--numerical", action="store_true", help="numerical files only, under two further kernels")
+    if parser.parse_args().numerical:
+        sys.exit(further())
+    folder = BUILD / digest()
+    folder.mkdir(parents=True, exist_ok=True)
+    versions, missing = found_versions()
+    cells = [
+        (version, kernel, names, threads)
+        for version in versions
+        for kernel, names in kernels(interpreter(version)).items()
+        for threads in (1, 2)
+    ]
+    rows = []
+    try:
+        for version, kernel, names, threads in cells:
+            rows.append([version.name, " = ".join(names), threads, *suite(folder, version, kernel, threads)])
+    except KeyboardInterrupt:
+        print(f"interrupted: {len(cells) - len(rows)} cells are left for the next call", file=sys.stderr)
+    columns = ["versions", "OPENBLAS_CORETYPE", "threads", "passed", "skipped", "failed", "minutes", "which failed"]
+    text = f"`make test` on every matrix kernel that the processor runs, with one and two threads.{missing}"
+    _report.write("machines", columns, rows, text, quick=len(rows) < len(cells))
+    sys.exit(any(row[5] for row in rows) or len(rows) < len(cells))
+
+
+def digest() -> str:
+    """A name for the code as it stands."""
+    files = [path for folder in ("convexgan", "tests", "benchmarks") for path in sorted((ROOT / folder).rglob("*.py"))]
+    content = b"".join(path.read_bytes() for path in [*files, ROOT / "pyproject.toml", ROOT / "constraints.txt"])
+    return hashlib.sha256(content).hexdigest()[:12]
+
+
+# -- versions ------------------------------------------------------------------------------------------------------
+
+
+def found_versions() -> tuple[list[Version], str]:
+    """The environments to test, this very one first, and a sentence on the interpreters that are missing."""
+    tested = (ROOT / "constraints.txt").read_text()
+    own = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    versions = [Version(f"tested, Python {own}", sys.executable, tested, True)]
+    versions.append(Version(f"lowest, Python {own}", sys.executable, lowest(tested), True))
+    missing = []
+    for other in ("3.11", "3.12", "3.13"):
+        if other == own:
+            continue
+        if python := working(f"python{other}"):
+            versions.append(Version(f"tested, Python {other}, without torch", python, tested, False))
+        else:
+            missing.append(other)
+    return versions, f" Not found here: Python {', '.join(missing)}." if missing else ""
+
+
+def working(name: str) -> str | None:
+    """The path of an interpreter on the PATH that runs (pyenv's are shims that may not), or among pyenv's own."""
+    own = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for path in [shutil.which(name), *sorted(own.glob(f"{name.removeprefix('python')}*/bin/{name}"))]:
+        if path and subprocess.run([path, "-c", ""], capture_output=True).returncode == 0:
+            return str(path)
+    return None
+
+
+def lowest(tested: str) -> str:
+    """The tested constraints with every lower bound of pyproject.toml in place of the tested version."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    given = [project["dependencies"], *project["optional-dependencies"].values()]
+    bounds = dict(line.split(">=") for lines in given for line in lines if ">=" in line)
+    for name, least in bounds.items():
+        tested = re.sub(rf"^{re.escape(name)}==.*$", f"{name}=={least}", tested, flags=re.MULTILINE | re.IGNORECASE)
+    return tested
+
+
+def interpreter(version: Version) -> str:
+    """The environment's own Python, built on first use."""
+    if version.python == sys.executable and version.constraints == (ROOT / "constraints.txt").read_text():
+        return sys.executable
+    slug = re.sub(r"\W+", "-", version.name).lower()
+    home, constraints = BUILD / slug, BUILD / f"{slug}.txt"
+    made, asked = home / ".made", version.constraints + str(extras(version.torch))
+    if not made.exists() or made.read_text() != asked:
+        BUILD.mkdir(parents=True, exist_ok=True)
+        constraints.write_text(version.constraints)
+        subprocess.run([version.python, "-m", "venv", "--clear", home], check=True)
+        wanted = f"{ROOT}[{','.join(extras(version.torch))}]"
+        install = [home / "bin/python", "-m", "pip", "install", "-q", "-c", constraints, "-e", wanted]
+        subprocess.run(install, check=True)
+        made.write_text(asked)
+    return str(home / "bin" / "python")
+
+
+def extras(torch: bool) -> list[str]:
+    """The extras of the test environment; those that bring torch only where it is wanted."""
+    given = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    every = re.findall(r"\w+", given["all"][0].partition("[")[2])
+    return ["dev", *(name for name in every if torch or not any("torch" in line for line in given[name]))]
+
+
+# -- kernels and runs ----------------------------------------------------------------------------------------------
+
+
+def kernels(python: str) -> dict[str, list[str]]:
+    """OPENBLAS_CORETYPE of every kernel that numpy and scipy run here, each with all its names; the default first."""
+    names: dict[str, list[str]] = {}
+    for kernel in ("", *KERNELS):
+        run = subprocess.run([python, "-c", PROBE], env=environment(kernel, 1), capture_output=True, text=True)
+        if run.returncode == 0:  # otherwise an instruction the processor does not have
+            names.setdefault(run.stdout, []).append(kernel)
+    return {
+        kinds[-1] if kinds[0] == "" else kinds[0]: [kind or "default" for kind in kinds] for kinds in names.values()
+    }
+
+
+PROBE = """
+import numpy, scipy.linalg, threadpoolctl
+rows = numpy.random.default_rng(0).standard_normal((300, 200))
+scipy.linalg.eigh(rows.T @ rows)
+print(sorted({str(pool.get("architecture")) for pool in threadpoolctl.threadpool_info()}), end="")
+"""
+
+
+def environment(kernel: str, threads: int) -> dict[str, str]:
+    """The environment of a run on a kernel ("" for the default one)."""
+    given = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(ROOT), "OPENBLAS_CORETYPE": kernel}
+    return {name: value for name, value in given.items() if value}
+
+
+def suite(folder: Path, version: Version, kernel: str, threads: int) -> list[str | int]:
+    """Numbers of tests that passed, were skipped and failed, minutes, and names; from the file if it was run before."""
+    path = folder / (re.sub(r"\W+", "-", f"{version.name} {kernel} {threads}") + ".xml")
+    if not path.exists():
+        part = path.with_suffix(".part")
+        print(f"== {version.name}, {kernel}, {threads} threads", file=sys.stderr, flush=True)
+        without = [] if version.torch else needing_torch()
+        command = [interpreter(version), "-m", "pytest", "-q", "-n", str(max(CORES // threads, 1)), *without]
+        run = subprocess.run([*command, f"--junitxml={part}"], cwd=ROOT, env=environment(kernel, threads), stdout=2)
+        if run.returncode not in (0, 1):  # passed or failed; others did not run
+            raise KeyboardInterrupt
+        part.rename(path)
+    return outcome(path)
+
+
+def needing_torch() -> list[str]:
+    """pytest's options that leave out what needs torch, by name."""
+    needing = re.compile(r"^(import torch|from torch|from convexgan\.torch|from tests\.test_torch)", re.MULTILINE)
+    files = [path for path in sorted((ROOT / "tests").glob("test_*.py")) if needing.search(path.read_text())]
+    return [f"--ignore={path.relative_to(ROOT)}" for path in files] + [f"--deselect={name}" for name in TORCH_TESTS]
+
+
+def outcome(path: Path) -> list[str | int]:
+    """What a file of results says: numbers that passed, were skipped and failed, minutes, and names of the failed."""
+    suite = ElementTree.parse(path).getroot().find("testsuite")
+    if suite is None:
+        raise ValueError(f"{path} holds no results: remove it.")
+    failed = [
+        f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}"
+        for case in suite.iter("testcase")
+        if case.find("failure") is not None or case.find("error") is not None
+    ]
+    total, skipped = int(suite.get("tests", 0)), int(suite.get("skipped", 0))
+    minutes = round(float(suite.get("time", 0)) / 60)
+    return [total - skipped - len(failed), skipped, len(failed), minutes, "; ".join(failed) or "none"]
+
+
+def further() -> int:
+    """Run the numerical files under two kernels that are not the default one; 0 if all pass."""
+    found, files = kernels(sys.executable), [f"tests/test_{name}.py" for name in NUMERICAL.split()]
+    default = next(iter(found.values()))
+    chosen = [
+        kernel for kernel in FURTHER if any(kernel in names for names in found.values()) and kernel not in default
+    ]
+    for kernel in chosen[:2]:
+        print(f"== OPENBLAS_CORETYPE={kernel}", flush=True)
+        command = [sys.executable, "-m", "pytest", "-q", "-n", "auto", *files]
+        if code := subprocess.run(command, cwd=ROOT, env=environment(kernel, 1)).returncode:
+            return code
+    return 0
+
+
+if __name__ == "__main__":
+    main()
