@@ -11,6 +11,7 @@ from convexgan._checks import check_finite
 
 Array = NDArray[np.float64]
 LARGEST = 1e150
+SMALLEST = 1e-140  # of the largest entry: eigenvalues of 1e-20 of its square are still normal numbers
 NARROW = 64  # columns up to which double precision costs no more than looking at the rows
 SHORT = 4096  # rows whose products are added up in single precision
 
@@ -74,7 +75,9 @@ def mirror_lower(matrix: Array, block: int = 256) -> Array:
 
 
 def check_size(rows: NDArray[Any], name: str) -> None:
-    """Raise if an entry is not finite, or its square would not be."""
+    """Raise if an entry is not finite, or its square would not be, or if the squares of all would vanish."""
     size = check_finite(rows, name)
     if size > LARGEST:
         raise ValueError(f"{name} has entries up to {size:.2g}, whose squares overflow: rescale it.")
+    if 0 < size < SMALLEST:
+        raise ValueError(f"{name} has entries up to {size:.2g}, whose squares underflow: rescale it.")

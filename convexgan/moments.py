@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import as_rows, check_columns, check_count, check_memory, check_weights
-from convexgan._files import open_npz, write_npz
+from convexgan._files import one_number, open_npz, write_npz
 from convexgan._products import NARROW, SHORT, centred_products, check_size, mirror_lower
 from convexgan.subspace import Subspace
 
@@ -406,8 +406,9 @@ class Moments:
     @classmethod
     def from_state(cls, arrays: Mapping[str, Any]) -> Moments:
         """The moments whose `state` this is; KeyError, TypeError or ValueError if it is damaged."""
-        out = cls(check_count(int(arrays["dim"]), "dim"))
-        out.count, out.total, out.eps = int(arrays["count"]), float(arrays["total"]), float(arrays["eps"])
+        out = cls(check_count(int(one_number(arrays["dim"])), "dim"))
+        out.count = int(one_number(arrays["count"]))
+        out.total, out.eps = (float(one_number(arrays[name])) for name in ("total", "eps"))
         if "gram" in arrays:
             out._rows = None
             out._pilot, out._linear, out._gram = (_doubles(arrays[name]) for name in ("pilot", "linear", "gram"))

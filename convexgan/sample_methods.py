@@ -208,12 +208,14 @@ def fixed_patterns(call: Call) -> Answer:
     with shown(call.progress, "bound: value {:.6g}, bound {:.6g}, {} neurons") as report:
         found = solve_continuous(game, gap=gap, deadline=call.deadline.part(BOUND_TIME), progress=report)
     points, masses, neurons, outer, stats = found
-    features, starts = np.eye(call.points), []
+    features, starts, unit = np.eye(call.points), [], 1.0
     if isinstance(spec, WITH_FEATURES) and isinstance(latent, SampleLatent):
         features = spec.lift(latent.rows).astype(np.float64)
+        unit = float(np.abs(features).max()) or 1.0  # solvers want numbers of about 1
+        features /= unit
         starts = _paired(features, game.data, np.random.default_rng(call.rng))
     n = len(features)
-    if features.shape[1] == n:  # the rows may be any
+    if np.linalg.matrix_rank(features) == features.shape[1] == n:  # the rows may be any
         ideals = _quantised(points, masses, n), _quantised(game.data, np.ones(len(game.data)), n)
         starts = [np.asarray(np.linalg.solve(features, rows), dtype=np.float64) for rows in ideals]
     with shown(call.progress, "generator: value {:.6g}, violation {:.2g}, {} neurons") as report:
@@ -221,7 +223,7 @@ def fixed_patterns(call: Call) -> Answer:
     rows = features @ weights
     made: Generator = FreeGenerator(rows)
     if isinstance(spec, WITH_FEATURES) and isinstance(latent, SampleLatent):
-        made = spec.build(weights, latent)
+        made = spec.build(weights / unit, latent)
         rows = made(latent.rows)
     even, critic = np.full(len(rows), 1 / len(rows)), critic_of(game, neurons, outer)
     if "stopped" in (stats["status"], more["status"]):

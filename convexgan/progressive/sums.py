@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._files import one_number
 from convexgan._products import Space
 from convexgan.moments import Moments
 from convexgan.progressive.pyramid import box_pyramid, box_sums, pool, unit, upsample
@@ -68,7 +69,7 @@ class FirstPass:
         if self.moments is not None:
             names = (name for name in arrays if name.startswith("moments."))
             self.moments = Moments.from_state({name.removeprefix("moments."): arrays[name] for name in names})
-        self.count, self.total = int(arrays["count"]), arrays["total"]
+        self.count, self.total = int(one_number(arrays["count"])), arrays["total"]
 
 
 class Product:
