@@ -31,7 +31,34 @@ ROOT = Path(__file__).parents[1]
 BUILD = ROOT / "build" / "machines"
 KERNELS = ("Prescott", "Nehalem", "Sandybridge", "Haswell", "Zen", "SkylakeX")
 FURTHER = ("SkylakeX", "Haswell", "Prescott")  # as unlike as can be: 512, 256 and 128 bits a register
-TORCH_TESTS: tuple[str, ...] = ()
+NEEDING_TORCH = (  # besides the files that import it; by the beginning of their names
+    "test_cli.py::test_errors_are_one_line[train",
+    "test_cli.py::test_errors_are_one_line[fit nowhere --out t --device",
+    "test_cli.py::test_train_",
+    "test_cli_mistakes.py::test_training_writes_only",
+    "test_cli_mistakes.py::test_sizes_that_no_stage_has",
+    "test_cli_mistakes.py::test_files_that_could_not_be_written_are_refused_before_the_work[export",
+    "test_cli_mistakes.py::test_an_interrupted_training",
+    "test_cli_mistakes.py::test_a_training_is_not_taken",
+    "test_docs.py::test_examples_run[dynamics]",
+    "test_docs.py::test_examples_run[faces]",
+    "test_docs.py::test_examples_run[problems]",
+    "test_docs.py::test_examples_run[torch]",
+    "test_faults.py::test_passes_of_a_processor_and_of_a_device",
+    "test_metric_nets.py::test_weights_that_would_run_code",
+    "test_metric_nets.py::test_efficientnet_gets",
+    "test_metric_nets.py::test_fid_is_called_so_only",
+    "test_metric_nets.py::test_inception_without_torch_fidelity",
+    "test_metrics.py::test_frechet_and_kernel_distances_agree_with_torchmetrics",
+    "test_metrics.py::test_a_net_of_the_shape_of_inception",
+    "test_metrics.py::test_chunks_of_pictures_are_the_same",
+    "test_metrics.py::test_floats_between_0_and_1_are_warned_of",
+    "test_readme.py::test_examples_run",
+    "test_solve.py::test_every_room_is_there",
+    "test_streaming.py::test_torch_gives_the_same",
+    "test_streaming.py::test_devices_that_are_not_there",
+    "test_streaming.py::test_a_pass_on_a_device",
+)
 CORES = os.cpu_count() or 1
 NUMERICAL = (
     "arrangements certify closed_forms discriminators double_oracle estimators faults forgeries games gaussian krylov "
@@ -128,23 +155,23 @@ def interpreter(version: Version) -> str:
         return sys.executable
     slug = re.sub(r"\W+", "-", version.name).lower()
     home, constraints = BUILD / slug, BUILD / f"{slug}.txt"
-    made, asked = home / ".made", version.constraints + str(extras(version.torch))
+    made, wanted = home / ".made", requirements(version.torch)
+    asked = "\n".join([version.constraints, *wanted])
     if not made.exists() or made.read_text() != asked:
         BUILD.mkdir(parents=True, exist_ok=True)
         constraints.write_text(version.constraints)
         subprocess.run([version.python, "-m", "venv", "--clear", home], check=True)
-        wanted = f"{ROOT}[{','.join(extras(version.torch))}]"
-        install = [home / "bin/python", "-m", "pip", "install", "-q", "-c", constraints, "-e", wanted]
+        install = [home / "bin/python", "-m", "pip", "install", "-qq", "-c", constraints, "-e", ROOT, *wanted]
         subprocess.run(install, check=True)
         made.write_text(asked)
     return str(home / "bin" / "python")
 
 
-def extras(torch: bool) -> list[str]:
-    """The extras of the test environment; those that bring torch only where it is wanted."""
+def requirements(torch: bool) -> list[str]:
+    """What the extras of the test environment bring, without what brings torch unless it is wanted."""
     given = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     every = re.findall(r"\w+", given["all"][0].partition("[")[2])
-    return ["dev", *(name for name in every if torch or not any("torch" in line for line in given[name]))]
+    return [line for name in ("dev", *every) for line in given[name] if torch or "torch" not in line]
 
 
 # -- kernels and runs ----------------------------------------------------------------------------------------------
@@ -195,7 +222,8 @@ def needing_torch() -> list[str]:
     """pytest's options that leave out what needs torch, by name."""
     needing = re.compile(r"^(import torch|from torch|from convexgan\.torch|from tests\.test_torch)", re.MULTILINE)
     files = [path for path in sorted((ROOT / "tests").glob("test_*.py")) if needing.search(path.read_text())]
-    return [f"--ignore={path.relative_to(ROOT)}" for path in files] + [f"--deselect={name}" for name in TORCH_TESTS]
+    ignored = [f"--ignore={path.relative_to(ROOT)}" for path in files]
+    return ignored + [f"--deselect=tests/{name}" for name in NEEDING_TORCH]
 
 
 def outcome(path: Path) -> list[str | int]:
