@@ -21,6 +21,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
@@ -76,33 +77,56 @@ class Version(NamedTuple):
     torch: bool
 
 
+class Cell(NamedTuple):
+    """One machine: an environment, a kernel with its names, and the number of threads."""
+
+    version: Version
+    kernel: str
+    names: list[str]
+    threads: int
+
+    def results(self) -> Path:
+        """The file of its results, for the code as it stands."""
+        return BUILD / digest() / (re.sub(r"\W+", "-", f"{self.version.name} {self.kernel} {self.threads}") + ".xml")
+
+
 def main() -> None:
     """Run what is not known yet and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--numerical", action="store_true", help="numerical files only, under two further kernels")
     if parser.parse_args().numerical:
         sys.exit(further())
-    folder = BUILD / digest()
-    folder.mkdir(parents=True, exist_ok=True)
     versions, missing = found_versions()
+    cells = matrix(versions)
+    try:
+        for cell in cells:
+            run(cell)
+    except KeyboardInterrupt:
+        print("interrupted: the next call goes on from here", file=sys.stderr)
+    rows = [
+        [cell.version.name, " = ".join(cell.names), cell.threads, *outcome(cell.results())]
+        for cell in cells
+        if cell.results().exists()
+    ]
+    columns = ["versions", "OPENBLAS_CORETYPE", "threads", "passed", "skipped", "failed", "minutes", "which failed"]
+    text = f"The test suite on every matrix kernel that the processor runs: {len(rows)} of {len(cells)} cells.{missing}"
+    _report.write("machines", columns, rows, text, quick=False)
+    sys.exit(any(row[5] for row in rows) or len(rows) < len(cells))
+
+
+def matrix(versions: list[Version]) -> list[Cell]:
+    """All cells: those of the first version, then what is most usual on each of the others, then the rest."""
     cells = [
-        (version, kernel, names, threads)
+        Cell(version, kernel, names, threads)
         for version in versions
         for kernel, names in kernels(interpreter(version)).items()
         for threads in (1, 2)
     ]
-    rows = []
-    try:
-        for version, kernel, names, threads in cells:
-            rows.append([version.name, " = ".join(names), threads, *suite(folder, version, kernel, threads)])
-    except KeyboardInterrupt:
-        print(f"interrupted: {len(cells) - len(rows)} cells are left for the next call", file=sys.stderr)
-    columns = ["versions", "OPENBLAS_CORETYPE", "threads", "passed", "skipped", "failed", "minutes", "which failed"]
-    text = f"`make test` on every matrix kernel that the processor runs, with one and two threads.{missing}"
-    _report.write("machines", columns, rows, text, quick=len(rows) < len(cells))
-    sys.exit(any(row[5] for row in rows) or len(rows) < len(cells))
+    first = [cell for cell in cells if cell.version is versions[0] or ("default" in cell.names and cell.threads == 1)]
+    return first + [cell for cell in cells if cell not in first]
 
 
+@cache
 def digest() -> str:
     """A name for the code as it stands."""
     files = [path for folder in ("convexgan", "tests", "benchmarks") for path in sorted((ROOT / folder).rglob("*.py"))]
@@ -184,9 +208,7 @@ def kernels(python: str) -> dict[str, list[str]]:
         run = subprocess.run([python, "-c", PROBE], env=environment(kernel, 1), capture_output=True, text=True)
         if run.returncode == 0:  # otherwise an instruction the processor does not have
             names.setdefault(run.stdout, []).append(kernel)
-    return {
-        kinds[-1] if kinds[0] == "" else kinds[0]: [kind or "default" for kind in kinds] for kinds in names.values()
-    }
+    return {same[-1 if "" in same else 0]: [name or "default" for name in same] for same in names.values()}
 
 
 PROBE = """
@@ -203,19 +225,20 @@ def environment(kernel: str, threads: int) -> dict[str, str]:
     return {name: value for name, value in given.items() if value}
 
 
-def suite(folder: Path, version: Version, kernel: str, threads: int) -> list[str | int]:
-    """Numbers of tests that passed, were skipped and failed, minutes, and names; from the file if it was run before."""
-    path = folder / (re.sub(r"\W+", "-", f"{version.name} {kernel} {threads}") + ".xml")
-    if not path.exists():
-        part = path.with_suffix(".part")
-        print(f"== {version.name}, {kernel}, {threads} threads", file=sys.stderr, flush=True)
-        without = [] if version.torch else needing_torch()
-        command = [interpreter(version), "-m", "pytest", "-q", "-n", str(max(CORES // threads, 1)), *without]
-        run = subprocess.run([*command, f"--junitxml={part}"], cwd=ROOT, env=environment(kernel, threads), stdout=2)
-        if run.returncode not in (0, 1):  # passed or failed; others did not run
-            raise KeyboardInterrupt
-        part.rename(path)
-    return outcome(path)
+def run(cell: Cell) -> None:
+    """Run the suite, unless its results are known."""
+    results = cell.results()
+    if results.exists():
+        return
+    print(f"== {cell.version.name}, {' = '.join(cell.names)}, {cell.threads} threads", file=sys.stderr, flush=True)
+    results.parent.mkdir(parents=True, exist_ok=True)
+    part, workers = results.with_suffix(".part"), max(CORES // cell.threads, 1)
+    command = [interpreter(cell.version), "-m", "pytest", "-q", "-n", str(workers), f"--junitxml={part}"]
+    without = [] if cell.version.torch else needing_torch()
+    found = subprocess.run([*command, *without], cwd=ROOT, env=environment(cell.kernel, cell.threads), stdout=2)
+    if found.returncode not in (0, 1):
+        sys.exit(f"pytest ended with {found.returncode}: it passes with 0 and fails with 1")
+    part.rename(results)
 
 
 def needing_torch() -> list[str]:
@@ -244,10 +267,8 @@ def outcome(path: Path) -> list[str | int]:
 def further() -> int:
     """Run the numerical files under two kernels that are not the default one; 0 if all pass."""
     found, files = kernels(sys.executable), [f"tests/test_{name}.py" for name in NUMERICAL.split()]
-    default = next(iter(found.values()))
-    chosen = [
-        kernel for kernel in FURTHER if any(kernel in names for names in found.values()) and kernel not in default
-    ]
+    others = [name for names in found.values() if "default" not in names for name in names]
+    chosen = [kernel for kernel in FURTHER if kernel in others]
     for kernel in chosen[:2]:
         print(f"== OPENBLAS_CORETYPE={kernel}", flush=True)
         command = [sys.executable, "-m", "pytest", "-q", "-n", "auto", *files]
