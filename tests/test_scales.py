@@ -88,6 +88,23 @@ def test_units_of_data_and_latents_do_not_matter(name, size, latent, budget):
     assert there.certificate.kind == here.certificate.kind == "saddle"
 
 
+@pytest.mark.parametrize("discriminator", ["linear", "quadratic", "polynomial", "relu"])
+@pytest.mark.parametrize("size", [1e-60, 1e-8, 1e60])
+def test_what_a_test_sees_does_not_depend_on_units(discriminator, size):
+    a, b = (0.09375, 0.5)
+    neurons = Polynomial(a / size**2, b / size) if discriminator == "polynomial" else discriminator
+    found = cg.two_sample_test(size * X, size * (Z + 2), neurons, permutations=19, rng=0)
+    assert found.p_value == 0.05
+    same = cg.two_sample_test(size * X, size * X[::-1], neurons, permutations=19, rng=0)
+    assert same.p_value == 1.0
+
+
+@pytest.mark.parametrize("entry", [np.nan, np.inf, 1e160, 1e-170])
+def test_samples_of_a_test_that_squares_cannot_hold_are_refused(entry):
+    with pytest.raises(ValueError, match=r"^X .*(infinite|overflow|underflow)"):
+        cg.two_sample_test(spoiled(entry), X)
+
+
 def infeasible(cell, seed, penalty):
     """A game that no generator of the class can play at beta = 0."""
     rng = np.random.default_rng(seed)
