@@ -105,6 +105,30 @@ def test_samples_of_a_test_that_squares_cannot_hold_are_refused(entry):
         cg.two_sample_test(spoiled(entry), X)
 
 
+@pytest.mark.parametrize("size", [1e-100, 1e100])
+def test_whether_moments_can_be_matched_does_not_depend_on_units(size):
+    """Of squares of second moments there is none beyond 1e77."""
+    game = {"discriminator": "quadratic", "bias": "penalized", "beta": 0.0}
+    for generator, method in ((Linear(bias=True), "closed_form"), ("linear", "program")):
+        assert cg.select_method(size * X, Z, generator=generator, **game)[0] == method
+
+
+@pytest.mark.parametrize("size", [1e-60, 1e60])
+def test_local_searches_take_latents_of_any_unit(size):
+    game = {"discriminator": "relu", "generator": "linear", "lam": 1.5, "rng": 0}
+    here, there = (cg.solve(X[:4, :1], unit * Z[:4], **game) for unit in (1.0, size))
+    assert there.value == pytest.approx(here.value, rel=1e-6)
+    assert there.certificate.bound == pytest.approx(here.certificate.bound, rel=1e-6)
+
+
+def test_local_searches_take_latents_that_are_zero_where_there_is_a_bias():
+    """Three rows and three features, of which one is not zero: the rows are not free."""
+    game = {"discriminator": "relu", "generator": Linear(bias=True), "lam": 2.0}
+    sol = cg.solve(X[:3, :1], np.zeros((3, 2)), **game)
+    made = sol.generator(np.zeros((3, 2)))
+    assert np.ptp(made, axis=0) == pytest.approx(0.0) and sol.certificate.bound <= sol.value
+
+
 def infeasible(cell, seed, penalty):
     """A game that no generator of the class can play at beta = 0."""
     rng = np.random.default_rng(seed)
