@@ -219,8 +219,9 @@ def fixed_patterns(call: Call) -> Answer:
     n = len(features)
     if np.linalg.matrix_rank(features) == features.shape[1] == n:  # the rows may be any
         ideals = _quantised(points, masses, n), _quantised(game.data, np.ones(len(game.data)), n)
-        starts = [np.asarray(np.linalg.solve(features, rows), dtype=np.float64) for rows in ideals]
-        spare = (np.linalg.solve(features, rows) for rows in _drawn(game.data, n, np.random.default_rng(call.rng)))
+        back = np.linalg.inv(features)
+        starts = [back @ rows for rows in ideals]
+        spare = (back @ rows for rows in _drawn(game.data, n, np.random.default_rng(call.rng)))
     with shown(call.progress, "generator: value {:.6g}, violation {:.2g}, {} neurons") as report:
         weights, more = solve_fixed_patterns(
             game, features, starts, spare=spare, deadline=call.deadline, progress=report
