@@ -3,16 +3,24 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install -qq -c constraints.txt
 NOTEBOOKS := $(patsubst notebooks/%.py,build/notebooks/%.ipynb,$(wildcard notebooks/*.py))
-BENCHMARKS := $(filter-out _%,$(notdir $(basename $(wildcard benchmarks/*.py))))
+BENCHMARKS := $(filter-out _% machines,$(notdir $(basename $(wildcard benchmarks/*.py))))
 export QUICK  # QUICK=1 shrinks notebooks and benchmarks to a check that they run
 
-.PHONY: demo test lint format bench notebooks clean FORCE
+.PHONY: demo test kernels machines lint format bench notebooks clean FORCE
 
 demo: .venv/.demo
 	$(BIN)/convexgan demo
 
 test: .venv/.test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto $(ARGS)
+
+# The numerical files, under two matrix kernels that are not the processor's own choice.
+kernels: .venv/.test
+	$(BIN)/python -m benchmarks.machines --numerical
+
+# The whole suite on every kernel, with one and two threads, on every version: hours, and resumed where it was.
+machines: .venv/.test
+	$(BIN)/python -m benchmarks.machines
 
 lint: .venv/.test
 	$(BIN)/ruff check .

@@ -117,6 +117,11 @@ def open_npz(path: PathLike) -> Iterator[NpzFile]:
             raise ValueError(f"{path} is damaged (its index points outside of it).") from None
 
 
+def one_number(array: Any) -> Any:
+    """The number that an array of a file holds; raises ValueError if it holds several."""
+    return np.asarray(array).item()
+
+
 def write_model(path: PathLike, kind: str, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
     """Write arrays and JSON settings to one .npz file."""
     text = json.dumps({"format": "convexgan", "version": 1, "kind": kind, **settings})

@@ -13,6 +13,7 @@ from convexgan._rounding import gamma, length
 
 Array = NDArray[np.float64]
 LARGEST = 1e150
+SMALLEST = 1e-140  # of the largest entry: eigenvalues of 1e-20 of its square are still normal numbers
 MIDDLE = 128  # around which bytes are integers of seven bits and a sign
 EXACT_ROWS = 1024  # so many products of two such integers stay below 2^24, and every partial sum is exact in float32
 INTEGERS = 2.0**53  # up to which float64 holds all of them
@@ -120,7 +121,9 @@ def mirror_lower(matrix: Array, block: int = 256) -> Array:
 
 
 def check_size(rows: NDArray[Any], name: str) -> None:
-    """Raise if an entry is not finite, or its square would not be."""
+    """Raise if an entry is not finite, or its square would not be, or if the squares of all would vanish."""
     size = check_finite(rows, name)
     if size > LARGEST:
         raise ValueError(f"{name} has entries up to {size:.2g}, whose squares overflow: rescale it.")
+    if 0 < size < SMALLEST:
+        raise ValueError(f"{name} has entries up to {size:.2g}, whose squares underflow: rescale it.")

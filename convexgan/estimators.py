@@ -145,7 +145,9 @@ class ConvexWGAN(BaseEstimator):  # type: ignore[misc]
         settings, arrays = self.solution_.state()
         params = {name: value for name, value in self.get_params().items() if name in PLAIN}
         params = {name: value.item() if isinstance(value, np.generic) else value for name, value in params.items()}
-        write_model(path, "estimator", settings | {"params": params}, arrays | {"mean": self.mean_})
+        names = getattr(self, "feature_names_in_", None)  # of the columns of a data frame
+        settings |= {"params": params, "feature_names": None if names is None else [str(name) for name in names]}
+        write_model(path, "estimator", settings, arrays | {"mean": self.mean_})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ConvexWGAN:
@@ -158,6 +160,10 @@ class ConvexWGAN(BaseEstimator):  # type: ignore[misc]
             model.n_features_in_ = len(model.mean_)
             if model._generator.bias.shape != model.mean_.shape:
                 raise ValueError(f"its generator does not make {len(model.mean_)} features")
+            if (names := settings.get("feature_names")) is not None:
+                if len(names) != len(model.mean_) or not all(isinstance(name, str) for name in names):
+                    raise ValueError(f"it does not name {len(model.mean_)} features")
+                model.feature_names_in_ = np.array(names, dtype=object)
         except (KeyError, TypeError, IndexError, ValueError, *DAMAGE) as error:
             raise ValueError(f"{path} is not a complete model file ({error}).") from None
         return model

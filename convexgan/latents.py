@@ -121,7 +121,6 @@ class SampleLatent:
     def decomposed(self, spec: Lifting) -> Decomposed:
         """The features ``spec.lift(rows)``, decomposed once for each class of generators."""
         if spec not in self._decomposed:
-            check_size(self.rows, "Z")
             lifted = spec.lift(self.rows)
             check_size(lifted, "lifted Z")
             self._decomposed[spec] = decompose(lifted)
@@ -181,7 +180,9 @@ def as_latent(Z: Any) -> Latent:
         raise ValueError("Z is missing: pass latents of shape (n_f, k), cg.Moments or cg.GaussianLatent(k).")
     if isinstance(Z, int | np.integer):
         raise ValueError(f"Z is {Z}, not latents: pass cg.GaussianLatent({Z}) for Gaussian ones of that dimension.")
-    return SampleLatent(as_rows(Z, "Z").astype(np.float64, copy=True))
+    rows = as_rows(Z, "Z").astype(np.float64, copy=True)
+    check_size(rows, "Z")
+    return SampleLatent(rows)
 
 
 def quadratic_features(rows: NDArray[Any]) -> Array:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import as_rows, check_columns, check_count, check_memory, check_weights
-from convexgan._files import open_npz, write_npz
+from convexgan._files import one_number, open_npz, write_npz
 from convexgan._products import MIDDLE, Sums, centred_sums, check_size, mirror_lower
 from convexgan._rounding import entries, gamma, length, squares, up
 from convexgan.subspace import Subspace
@@ -511,8 +511,9 @@ class Moments:
     @classmethod
     def from_state(cls, arrays: Mapping[str, Any]) -> Moments:
         """The moments whose `state` this is; KeyError, TypeError or ValueError if it is damaged."""
-        out = cls(check_count(int(arrays["dim"]), "dim"))
-        out.count, out.total, out.eps = int(arrays["count"]), float(arrays["total"]), float(arrays["eps"])
+        out = cls(check_count(int(one_number(arrays["dim"])), "dim"))
+        out.count = int(one_number(arrays["count"]))
+        out.total, out.eps = (float(one_number(arrays[name])) for name in ("total", "eps"))
         if "gram" in arrays:
             out._rows = None
             out._pilot, out._linear, out._gram = (_doubles(arrays[name]) for name in ("pilot", "linear", "gram"))
@@ -521,8 +522,8 @@ class Moments:
             kept = ((as_rows(arrays[f"rows{i}"], f"rows{i}"), arrays.get(f"weights{i}")) for i in parts)
             out._rows = [(rows, None if w is None else _doubles(w)) for rows, w in kept]
         if "moved" in arrays:
-            out._moved, out._shifted = (float(arrays[name]) for name in ("moved", "shifted"))
-            out._additions = check_count(int(arrays["additions"]), "additions", 0)
+            out._moved, out._shifted = (float(one_number(arrays[name])) for name in ("moved", "shifted"))
+            out._additions = check_count(int(one_number(arrays["additions"])), "additions", 0)
         else:  # of version 0.1, whose products of up to 4,096 rows were as precise as eps says
             out._additions, rows = out.count, 4096 if out.eps == SINGLE else out.count
             around = max(float(out._gram.trace()), 0.0)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from convexgan.moments import Moments
 
 Array = NDArray[np.float64]
+AT_LEVEL = 1e-12  # relative: below it two levels are one, for beta * rows / rows is not beta again
 SOLVERS = ("CLARABEL", "SCS", "MOSEK")
 Regularizer = Literal["output", "weights"]
 Bias = Literal["none", "penalized"]

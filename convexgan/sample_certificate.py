@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from convexgan._checks import as_rows, check_choice, check_columns, check_count, check_finite, check_number
 from convexgan._deadline import Deadline
+from convexgan._products import check_size
 from convexgan._rounding import down, gamma, up
 from convexgan.canonical import check_bias, check_budget, check_sums
 from convexgan.certificate import (
@@ -55,7 +56,7 @@ def read_sample_game(
     if isinstance(X, Moments):
         raise ValueError("X is Moments, but ReLU neurons and mixtures need the rows themselves: pass the array.")
     rows = as_rows(X, "X")
-    check_finite(rows, "X")
+    check_size(rows, "X")
     beta, lam = check_budget(beta, lam)
     check_choice(bias, "bias", ("none", "penalized", "free"))
     if not isinstance(activation, ReLU):

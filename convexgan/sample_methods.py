@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -46,6 +46,7 @@ BOUND_GAP = 0.01  # of the bound where the answer itself is a local optimum, if 
 BOUND_TIME = 0.5  # its share of the time limit
 WITH_FEATURES = Linear, TwoLayerPolynomial, TwoLayerReLU
 TURNS = 2  # random rotations from which local searches start, besides the sorted pairing and its mirror image
+SPARE = 10  # samples of the data from which they start while none within beta is known
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,20 +209,27 @@ def fixed_patterns(call: Call) -> Answer:
     with shown(call.progress, "bound: value {:.6g}, bound {:.6g}, {} neurons") as report:
         found = solve_continuous(game, gap=gap, deadline=call.deadline.part(BOUND_TIME), progress=report)
     points, masses, neurons, outer, stats = found
-    features, starts = np.eye(call.points), []
+    features, starts, unit = np.eye(call.points), [], 1.0
+    spare: Iterable[Array] = ()
     if isinstance(spec, WITH_FEATURES) and isinstance(latent, SampleLatent):
         features = spec.lift(latent.rows).astype(np.float64)
+        unit = float(np.abs(features).max()) or 1.0  # solvers want numbers of about 1
+        features /= unit
         starts = _paired(features, game.data, np.random.default_rng(call.rng))
     n = len(features)
-    if features.shape[1] == n:  # the rows may be any
+    if np.linalg.matrix_rank(features) == features.shape[1] == n:  # the rows may be any
         ideals = _quantised(points, masses, n), _quantised(game.data, np.ones(len(game.data)), n)
-        starts = [np.asarray(np.linalg.solve(features, rows), dtype=np.float64) for rows in ideals]
+        back = np.linalg.inv(features)
+        starts = [back @ rows for rows in ideals]
+        spare = (back @ rows for rows in _drawn(game.data, n, np.random.default_rng(call.rng)))
     with shown(call.progress, "generator: value {:.6g}, violation {:.2g}, {} neurons") as report:
-        weights, more = solve_fixed_patterns(game, features, starts, deadline=call.deadline, progress=report)
+        weights, more = solve_fixed_patterns(
+            game, features, starts, spare=spare, deadline=call.deadline, progress=report
+        )
     rows = features @ weights
     made: Generator = FreeGenerator(rows)
     if isinstance(spec, WITH_FEATURES) and isinstance(latent, SampleLatent):
-        made = spec.build(weights, latent)
+        made = spec.build(weights / unit, latent)
         rows = made(latent.rows)
     even, critic = np.full(len(rows), 1 / len(rows)), critic_of(game, neurons, outer)
     if "stopped" in (stats["status"], more["status"]):
@@ -265,6 +273,12 @@ def _paired(features: Array, data: Array, rng: np.random.Generator) -> list[Arra
     turns = [np.eye(r), -np.eye(r)] + [np.linalg.qr(rng.standard_normal((r, r)))[0] for _ in range(TURNS)]
     cut = min(r, len(root))
     return [back @ turn[:, :cut] @ root[:cut] for turn in turns]
+
+
+def _drawn(data: Array, n: int, rng: np.random.Generator) -> Iterator[Array]:
+    """A few samples of n rows of the data."""
+    for _ in range(SPARE):
+        yield data[rng.choice(len(data), n, replace=n > len(data))]
 
 
 def _quantised(points: Array, weights: Array, n: int) -> Array:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rng, as_rows, check_columns, check_count, check_finite
+from convexgan._checks import as_rng, as_rows, check_columns, check_count
+from convexgan._products import check_size
 from convexgan.arrangements import sweep_values
 from convexgan.discrepancy import ipm
 from convexgan.discriminators import ReLU, TwoLayerDiscriminator, as_discriminator
@@ -117,7 +118,7 @@ def two_sample_test(
         null = np.array(
             [ipm(rows[w > 0], rows[w < 0], **options).value for w in _tracked(relabelled, permutations, progress)]
         )
-    beaten = int(np.count_nonzero(null >= value - _rounding(activation, rows, shares)))
+    beaten = int(np.count_nonzero(null >= value - _rounding(activation, rows, shares, bias)))
     witness, difference, error = _held_out_witness(X, Y, options, draw)
     p_value = (1 + beaten) / (1 + permutations)
     return TwoSampleTest(value, p_value, permutations, method == "auto", witness, difference, error, null)
@@ -125,15 +126,15 @@ def two_sample_test(
 
 def _sample(X: Any, name: str) -> Array:
     rows = as_rows(X, name)
-    check_finite(rows, name)
+    check_size(rows, name)
     if len(rows) < 2:
         raise ValueError(f"{name} has one row: a test needs at least two in each sample.")
     return rows.astype(np.float64)
 
 
-def _rounding(activation: Activation | ReLU, rows: Array, shares: Array) -> float:
+def _rounding(activation: Activation | ReLU, rows: Array, shares: Array, bias: str) -> float:
     """By how much statistics may differ that are equal in exact arithmetic."""
-    sizes = np.abs(rows).sum(axis=1) + 1  # the bias counts as one
+    sizes = np.abs(rows).sum(axis=1) + (bias == "penalized")  # whose column is one
     if not isinstance(activation, ReLU):
         a, b, _ = activation.coefficients
         sizes = abs(a) * sizes**2 + abs(b) * sizes

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 
 import convexgan as cg
-from benchmarks import _records, faces, nonconvex_cells, progressive_gda
+from benchmarks import _records, faces, machines, nonconvex_cells, progressive_gda, smallest_beta
 from benchmarks.optimizers import PLAIN, RIVALS, Counted, best, merit, run, summary
 from benchmarks.relu_against_scip import ascend
 from benchmarks.relu_ipm import sample
@@ -259,3 +259,38 @@ def test_the_other_search_has_the_gradient_of_a_payoff_that_tends_to_the_exact_o
 
             least = of_shifts(nonconvex_cells.bfgs(of_shifts, row[None, -2:], 300))[0]
             assert least == pytest.approx(cost + options["lam"] * nonconvex_cells.ipm(X, Z @ W, options), rel=1e-3)
+
+
+# -- machines, smallest_beta ---------------------------------------------------------------------------------------
+
+
+def test_the_lowest_versions_are_those_of_pyproject():
+    found = machines.lowest("numpy==9.9\nPillow==99\npillow-simd==1\nscs==3\n").split()
+    assert found == ["numpy==2.2", "pillow==10.1", "pillow-simd==1", "scs==3"]
+    assert not any("torch" in line for line in machines.requirements(False))
+    assert {"torch", "torchmetrics", "pytest"} <= set(machines.requirements(True))
+
+
+def test_kernels_of_one_architecture_are_one_and_results_are_read_back(tmp_path):
+    found = machines.kernels(machines.sys.executable)
+    assert [names.count("default") for names in found.values()] == [1] + [0] * (len(found) - 1)
+    assert all(kernel in names or names == ["default"] for kernel, names in found.items())
+    case = '<testcase classname="tests.test_x" name="test_{}">{}</testcase>'
+    cases = [case.format("a", ""), case.format("b[1]", "<failure/>"), case.format("c", "<skipped/>")]
+    (tmp_path / "r.xml").write_text(f'<s><testsuite tests="3" skipped="1" time="130">{"".join(cases)}</testsuite></s>')
+    assert machines.outcome(tmp_path / "r.xml") == [1, 1, 1, 2, "tests/test_x.py::test_b[1]"]
+
+
+@pytest.mark.parametrize("name", [name for name, (_, games) in smallest_beta.CELLS.items() if games == 10_000])
+def test_levels_are_counted_and_refusals_are_told(name):
+    draw = smallest_beta.CELLS[name][0]
+    assert smallest_beta.count(draw, 3)[:4] == [3, 3, 0, "none"]
+    play = draw(np.random.default_rng(0))[0]
+    refused = smallest_beta.attempt(lambda beta: play(0.5 * beta), smallest_beta_of(play))
+    assert refused.startswith("InfeasibleError")
+
+
+def smallest_beta_of(play):
+    with pytest.raises(cg.InfeasibleError) as error:
+        play(0.0)
+    return error.value.smallest_beta

@@ -476,5 +476,8 @@ def test_verification_under_sum():
     options = {"beta": 3.0, "reduction": "sum"}
     case = Case(rows([4.0, 2.0], n=6), rows([1.0, 1.0], n=6), options)
     claim = case.solve().certificate
-    assert cg.verify(claim, case.X) == claim
+    again = cg.verify(claim, case.X)
+    assert (again.kind, again.min_neurons, again.origin) == (claim.kind, claim.min_neurons, claim.origin)
+    for field in ("value", "bound", "ipm", "max_min"):
+        assert getattr(again, field) == pytest.approx(getattr(claim, field), rel=1e-12)
     assert exposed(forged(claim, settings={"rows": 5, "value_scale": 5.0}), case.X)

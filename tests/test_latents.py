@@ -155,7 +155,7 @@ def test_decompositions_are_of_the_rows(n):
     np.testing.assert_allclose(found.triangle.T @ found.triangle, second(A), atol=1e-9)
     np.testing.assert_allclose(found.triangle.T @ found.ones, A.mean(axis=0), atol=1e-10)
     law = whiten_sample(found)
-    assert law.rank == min(n, 4) and law.kappa <= 1
+    assert law.rank == min(n, 4) and law.kappa <= 1 + 1e-15  # a normalised vector of 4: gamma_7 is 8e-16
     assert law.kappa == pytest.approx(np.mean(A @ np.linalg.pinv(A, rcond=1e-12) @ np.ones(n)), rel=1e-9)
     np.testing.assert_allclose(law.root, np.sqrt(law.values)[:, None] * law.vectors.T, atol=1e-9)
 

@@ -52,21 +52,19 @@ def law_program(case, budget):
     The trust regions are bounded through their own multipliers: t_+ for Q, t_- for -Q.
     """
     a, b = coefficients(case)
-    X = np.column_stack([case.X, np.ones(len(case.X))]) if case.options.get("bias") == "penalized" else case.X
-    d = X.shape[1]
-    M = cp.Variable((d + 1, d + 1), symmetric=True)  # [[S, m], [m', 1]]
-    S, m, level = M[:d, :d], M[:d, d : d + 1], cp.Variable()
-    constraints, cost = [M >> 0, M[d, d] == 1], cp.trace(S)
-    if d > case.X.shape[1]:
-        constraints += [S[d - 1, d - 1] == 1, m[d - 1, 0] == 1]
-        cost = cost - 1
-    if coefficients(case)[0] and kappa(case) == 0:
-        constraints += [m[: case.X.shape[1]] == 0]
+    shifted, d = case.options.get("bias") == "penalized", case.X.shape[1]
+    X = np.column_stack([case.X, np.ones(len(case.X))]) if shifted else case.X
+    M, level = cp.Variable((d + 1, d + 1), symmetric=True), cp.Variable()  # the second moment of (y, 1)
+    # (y, 1) is also what neurons with a bias see; with a second column of ones M would have no interior
+    S, m = (M, M[:, d:]) if shifted else (M[:d, :d], M[:d, d:])
+    constraints, cost = [M >> 0, M[d, d] == 1], cp.trace(M) - 1
+    if a and kappa(case) == 0:
+        constraints += [M[:d, d] == 0]
     Q, q = a * (second(X) - S), b * (X.mean(0)[:, None] - m)
     for sign in (1, -1):
         t = cp.Variable()
         corner = cp.reshape(level - t, (1, 1), order="C")
-        constraints += [cp.bmat([[t * np.eye(d) - sign * Q, -sign * q / 2], [-sign * q.T / 2, corner]]) >> 0]
+        constraints += [cp.bmat([[t * np.eye(X.shape[1]) - sign * Q, -sign * q / 2], [-sign * q.T / 2, corner]]) >> 0]
     if "beta" in budget:
         return cp.Problem(cp.Minimize(cost), [*constraints, level <= budget["beta"]]).solve(**TIGHT)
     return cp.Problem(cp.Minimize(cost + budget["lam"] * level), constraints).solve(**TIGHT)

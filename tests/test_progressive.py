@@ -241,8 +241,8 @@ def test_codes_round_trip_and_interpolate():
     assert codes.shape == (6, 20)
     shown = model.interpolate(codes[0], codes[1], steps=5)
     assert shown.shape == (5, 8, 8) and shown.dtype == np.uint8
-    assert np.array_equal(shown[0], model.decode(codes[:1])[0])
-    assert np.array_equal(shown[-1], model.decode(codes[1:2])[0])
+    for k, end in ((0, 0), (-1, 1)):  # products of five rows and of one need not round to the same grey level
+        assert np.abs(shown[k].astype(int) - model.decode(codes[end : end + 1])[0]).max() <= 1
     stage = model.stages_[-1]
     rows = box_pyramid(DIGITS[:6])[8].reshape(6, -1) - stage.mean
     assert np.allclose((rows - codes @ stage.factor) @ stage.factor.T, 0, atol=1e-8)  # least squares

@@ -6,7 +6,7 @@ import numpy as np
 
 from convexgan.closed_forms.generator_response import ZERO_KAPPA
 from convexgan.exceptions import InfeasibleError
-from convexgan.problem import MomentGame, Optimum
+from convexgan.problem import AT_LEVEL, MomentGame, Optimum
 
 
 def solve_linear(game: MomentGame) -> Optimum:
@@ -20,19 +20,20 @@ def solve_linear(game: MomentGame) -> Optimum:
     slope = abs(game.activation.coefficients[1])
     size = float(np.linalg.norm(target))
     lift = latent.mean if game.regularizer == "output" else latent.values * latent.mean
-    reach = float(lift @ latent.mean)
+    reach, centred = float(lift @ latent.mean), latent.kappa <= ZERO_KAPPA  # kappa has no units, as reach may have
     if game.lam is not None:
-        price = min(game.lam, 2 * game.penalty * size / (slope**2 * reach)) if reach > ZERO_KAPPA else game.lam
+        price = min(game.lam, 2 * game.penalty * size / (slope**2 * reach)) if not centred else game.lam
         length = price * slope**2 * reach / (2 * game.penalty)
     else:
         beta = game.beta or 0.0
-        length = max(size - beta, 0.0)
-        if length > 0 and reach <= ZERO_KAPPA:
+        length = size - beta if beta < size * (1 - AT_LEVEL) else 0.0
+        if length > 0 and centred:
+            least = size * game.rows
             raise InfeasibleError(
                 f"the latents have mean zero, so a generator without bias has mean zero too and cannot come within "
                 f"beta = {beta * game.rows:.6g} of the data's mean: use generators.Linear(bias=True) (the optimum is "
-                f"then a constant), latents with a mean, or beta >= {size * game.rows:.6g}.",
-                smallest_beta=size * game.rows,
+                f"then a constant), latents with a mean, or beta >= {least!r}.",
+                smallest_beta=least,
             )
         price = 2 * game.penalty * length / (slope**2 * reach) if length > 0 else 0.0
     unit = target / size if size > 0 else target

@@ -37,22 +37,21 @@ def has_closed_form(game: MomentGame) -> bool:
 def solve_polynomial(game: MomentGame) -> Optimum:
     """The optimum for centred data: second moments matched as by a quadratic discriminator, mean zero.
 
-    The critic's neurons u_j have sum v_j u_j = 0, so that the generator gains nothing by moving its mean, and
-    |a| sum v_j u_j u_j' = L; they form a frame of one neuron more than L's rank, which is the fewest possible.
+    The critic's neurons have |a| sum v_j u_j u_j' = L: the eigenvectors of L, where the latents have mean zero and so
+    has every generator. Others gain nothing by moving their mean if sum v_j u_j = 0: a frame of one neuron more than
+    L's rank, which is the fewest possible.
     Source: section 3.3 of Sahiner et al., arXiv 2107.05680.
     """
+    game = replace(game, max_neurons=None)
+    if game.latent.kappa == 0:
+        return solve_quadratic(game)
     a, b, _ = game.activation.coefficients
-    centred = game.latent.mean
-    if game.latent.kappa > 0:
-        complement = np.linalg.qr(centred[:, None], mode="complete")[0][:, 1:]
-        latent = replace(
-            game.latent, values=np.full(complement.shape[1], game.latent.values[0]), mean=np.zeros(complement.shape[1])
-        )
-        inner = solve_quadratic(replace(game, latent=latent, max_neurons=None))
-        factor = complement @ inner.factor
-    else:
-        inner = solve_quadratic(replace(game, max_neurons=None))
-        factor = inner.factor
+    complement = np.linalg.qr(game.latent.mean[:, None], mode="complete")[0][:, 1:]
+    latent = replace(
+        game.latent, values=np.full(complement.shape[1], game.latent.values[0]), mean=np.zeros(complement.shape[1])
+    )
+    inner = solve_quadratic(replace(game, latent=latent))
+    factor = complement @ inner.factor
     if b == 0 or len(inner.outer) == 0:
         return replace(inner, factor=factor)
     weights = critic_weights(game, spectral_threshold(game)) / abs(a)

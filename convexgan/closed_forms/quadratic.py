@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from convexgan._rounding import down, gamma
 from convexgan.exceptions import InfeasibleError
-from convexgan.problem import MomentGame, Optimum
+from convexgan.problem import AT_LEVEL, MomentGame, Optimum
 
 Array = NDArray[np.float64]
 
@@ -43,7 +43,7 @@ def solve_quadratic(game: MomentGame) -> Optimum:
 def count_above(game: MomentGame, threshold: float) -> int:
     """How many eigenvalues of the data exceed the threshold and the rounding of an eigensolver."""
     rounding = 1e-15 * game.data.dim * game.data.spectrum.value(0)
-    return int(np.count_nonzero(game.data.spectrum.values > max(threshold * (1 + 1e-12), rounding)))
+    return int(np.count_nonzero(game.data.spectrum.values > max(threshold * (1 + AT_LEVEL), rounding)))
 
 
 def spectral_threshold(game: MomentGame) -> float:
@@ -57,10 +57,10 @@ def spectral_threshold(game: MomentGame) -> float:
     noise = min(game.data.noise(), 1e-7 * spectrum.value(0))
     smallest = spectrum.value(rank) if spectrum.value(rank) > noise else 0.0
     if game.lam is not None:
-        covered = int(np.count_nonzero(np.cumsum(prices(game)) <= game.lam * slope * (1 + 1e-12)))
+        covered = int(np.count_nonzero(np.cumsum(prices(game)) <= game.lam * slope * (1 + AT_LEVEL)))
         return max(spectrum.value(covered), smallest)
     beta = (game.beta or 0.0) / slope
-    if beta < smallest * (1 - 1e-12):
+    if beta < smallest * (1 - AT_LEVEL):
         least = smallest * slope * game.rows
         raise InfeasibleError(
             f"latents of rank {rank} cannot match the second moment within beta = {beta * slope * game.rows:.6g}: "

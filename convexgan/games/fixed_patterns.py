@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,7 @@ def solve_fixed_patterns(
     features: Array,
     starts: list[Array],
     *,
+    spare: Iterable[Array] = (),
     deadline: Deadline | None = None,
     progress: Report | None = None,
 ) -> tuple[Array, dict[str, Any]]:
@@ -48,6 +51,8 @@ def solve_fixed_patterns(
     features : (n, K) array
         What the weights multiply, of rank K.
     starts : list of (K, d) arrays
+    spare : iterable of (K, d) arrays
+        Further starts, each of which is tried as long as none within beta is known.
 
     Raises
     ------
@@ -60,8 +65,10 @@ def solve_fixed_patterns(
             search.descend(start)
         if search.weights is None and not search.deadline.over:
             nearest = _Search(_priced_highly(game, search.scale), features, search.deadline, progress)
-            for start in starts:
+            for start in chain(starts, spare):
                 nearest.descend(start)
+                if game.beta is not None and nearest.reached <= game.beta:
+                    break
             if nearest.weights is not None:
                 reached = nearest.reached * (1 + 1e-6)
                 if game.beta is not None and reached > game.beta and not search.deadline.over:

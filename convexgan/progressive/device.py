@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._files import one_number
 from convexgan._rounding import gamma
 from convexgan.moments import DOUBLE, Moments
 from convexgan.progressive.pyramid import unit
@@ -86,7 +87,7 @@ class DeviceFirstPass(FirstPass):
         self._sums = []
         if SUMS[0] in arrays:
             kept = (torch.from_numpy(arrays[name]).to(self.device) for name in SUMS[1:])
-            self._sums = [int(arrays[SUMS[0]]), *kept]
+            self._sums = [int(one_number(arrays[SUMS[0]])), *kept]
 
 
 class DeviceProduct(Product):

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._files import open_npz, remove_unfinished, write_npz
+from convexgan._files import one_number, open_npz, remove_unfinished, write_npz
 from convexgan.datasets import ImageSet, Listing
 from convexgan.progressive.cluster import accumulate
 from convexgan.progressive.pyramid import check_pictures
@@ -149,7 +149,7 @@ class Journal:
                 if str(file["key"]) != self._key(accumulator):
                     return 0
                 accumulator.restore(file)
-                return int(file["blocks"])
+                return int(one_number(file["blocks"]))
         except FileNotFoundError:
             return 0
         except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._files import one_number
 from convexgan._products import Space
 from convexgan._rounding import gamma, squares
 from convexgan.moments import Moments
@@ -74,7 +75,7 @@ class FirstPass:
         if self.moments is not None:
             names = (name for name in arrays if name.startswith("moments."))
             self.moments = Moments.from_state({name.removeprefix("moments."): arrays[name] for name in names})
-        self.count, self.total = int(arrays["count"]), arrays["total"]
+        self.count, self.total = int(one_number(arrays["count"])), arrays["total"]
         self.unit = float(arrays["unit"][0]), float(arrays["unit"][1])
 
 
@@ -141,7 +142,7 @@ class Product:
 
     def restore(self, arrays: Mapping[str, Any]) -> None:
         """Back to a recorded state."""
-        self.total, self.squares = arrays["total"], float(arrays["squares"])
+        self.total, self.squares = arrays["total"], float(one_number(arrays["squares"]))
         self.count, self.blocks, self.longest = map(int, arrays["seen"])
 
 
