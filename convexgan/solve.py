@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -322,8 +322,10 @@ def program(X: Any, Z: Any = None, *, tol: float = 1e-6, rng: Any = None, **opti
     if setting.game.max_neurons is not None:
         raise ValueError("max_neurons has no meaning for a program, which chooses the width itself: leave it out.")
 
-    def finish(game: MomentGame, optimum: Optimum, stats: dict[str, Any]) -> Solution:
-        return _finish(setting, game, optimum, "program", stats, tol, rng, restricted=True)
+    def finish(
+        game: MomentGame, optimum: Optimum, stats: dict[str, Any], missed: Callable[[Array], float]
+    ) -> Solution:
+        return _finish(setting, game, optimum, "program", stats, tol, rng, missed)
 
     return build_program(setting.game, finish)
 
@@ -336,9 +338,9 @@ def _finish(
     stats: dict[str, Any],
     tol: float,
     rng: int | np.random.Generator | None,
-    restricted: bool = False,
+    missed: Callable[[Array], float] | None = None,
 ) -> Solution:
-    """The user's solution, certified, from what a method found."""
+    """The user's solution, certified, from what a method found; ``missed`` is by how much it breaks added constraints."""
     discriminator = critic(game, optimum.neurons, optimum.outer)
     made: Generator
     if setting.latent is None or isinstance(setting.generator, Free):
@@ -361,7 +363,7 @@ def _finish(
         discriminator,
         tol=tol,
         min_neurons=optimum.min_neurons,
-        status="restricted" if restricted else None,
+        status=None if missed is None else "restricted",
     )
     stats = stats | {"certificate_seconds": time.perf_counter() - start}
     discriminator = replace(discriminator, outer=discriminator.outer * (game.value_scale / game.rows))
@@ -371,6 +373,12 @@ def _finish(
     elif certificate.kind == "infeasible":
         status = Status.FAILED
         stats["message"] = _shortfall(game, certificate, _cut(optimum, certificate))
+    elif missed is not None and (miss := missed(optimum.factor)) > tol:
+        status, certificate = Status.FAILED, replace(certificate, kind="infeasible")
+        stats["message"] = (
+            f"the generator misses the added constraints by {miss:.2g} relative: latents of rank {game.latent.rank} "
+            "cannot have the program's moments. Add latent dimensions, or relax the constraints."
+        )
     return Solution(certificate.value, status, method, made, discriminator, certificate, stats, _warnings(game))
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import warnings
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import cvxpy as cp
 
 from convexgan._checks import check_choice
+from convexgan._deadline import Deadline
 from convexgan.exceptions import SolverError, UnboundedError
 from convexgan.problem import SOLVERS
 
@@ -49,6 +51,11 @@ def choose_backend(dim: int, semidefinite: bool, solver: str | None) -> tuple[st
     return "CLARABEL", f"interior point; MOSEK is not used: {why_not}"
 
 
+def in_turn(name: str, solver: str | None) -> list[str]:
+    """The solvers to try: one that was asked for alone, otherwise the chosen one and then those that need no licence."""
+    return [name] if solver is not None else [name, *(other for other in ("CLARABEL", "SCS") if other != name)]
+
+
 def choose_integer_backend(solver: str | None) -> str:
     """The solver's name for programs with binary variables: MOSEK where a licence is found, otherwise SCIP."""
     licensed, why_not = mosek_licence()
@@ -76,11 +83,37 @@ def default_options(name: str, accuracy: float, time_limit: float | None) -> dic
         return options | ({} if time_limit is None else {"time_limit_secs": time_limit})
     if name == "CLARABEL":
         options = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), accuracy)
+        options |= {"accept_unknown": True}  # its last iterate, called inaccurate: what that proves is computed elsewhere
         return options | ({} if time_limit is None else {"time_limit": time_limit})
     params: dict[str, Any] = {"MSK_DPAR_INTPNT_CO_TOL_REL_GAP": accuracy}
     if time_limit is not None:
         params["MSK_DPAR_OPTIMIZER_MAX_TIME"] = time_limit
     return {"mosek_params": params}
+
+
+@dataclass(frozen=True)
+class Run:
+    """How every solver of a series is to be run.
+
+    Attributes
+    ----------
+    accuracy : float
+        Relative accuracy asked of them.
+    options : dict
+        The user's, over the defaults.
+    deadline : Deadline
+    verbose : bool
+    """
+
+    accuracy: float
+    options: dict[str, Any]
+    deadline: Deadline
+    verbose: bool = False
+
+    def once(self, problem: cp.Problem, name: str) -> dict[str, Any]:
+        """Solve by one of them."""
+        options = default_options(name, self.accuracy, self.deadline.left) | self.options
+        return run(problem, name, options, self.verbose)
 
 
 def run(problem: cp.Problem, name: str, options: dict[str, Any], verbose: bool = False) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from convexgan.closed_forms import cost, game_ipm, generated_moments
 from convexgan.exceptions import SolverError
 from convexgan.problem import MomentGame
 from convexgan.programs import backends
-from convexgan.programs.program import separate, units
+from convexgan.programs.formulation import separate, units
 
 Array = NDArray[np.float64]
 STEPS = 60
