@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import warnings
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -19,6 +20,7 @@ from convexgan.problem import SOLVERS
 CLARABEL_LIMIT = 40  # above, an interior-point step on two matrix inequalities takes minutes and gigabytes
 PACKAGES = {name: name.lower() for name in SOLVERS} | {"SCIP": "pyscipopt"}
 ACCURACY = 1e-9
+ACCURATE = 1e-7  # relative gap and violation from which on a second solver could not do much better
 
 
 @cache
@@ -89,6 +91,54 @@ def default_options(name: str, accuracy: float, time_limit: float | None) -> dic
     if time_limit is not None:
         params["MSK_DPAR_OPTIMIZER_MAX_TIME"] = time_limit
     return {"mosek_params": params}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a solver found.
+
+    Attributes
+    ----------
+    doubt : float
+        How far it is from proved, relative: its gap or its violation, recomputed from the data.
+    stats : dict
+        Its record.
+    found : object
+        The values.
+    """
+
+    doubt: float
+    stats: dict[str, Any]
+    found: Any
+
+
+def first_accurate(names: list[str], attempt: Callable[[str], Answer], deadline: Deadline) -> Answer:
+    """The answer of the first solver that has an accurate one, or the best; the record says which failed before.
+
+    Raises
+    ------
+    SolverError
+        If none has any.
+    """
+    failures: dict[str, str] = {}
+    answers: list[Answer] = []
+    for name in names:
+        if failures and deadline.over:
+            break
+        try:
+            answer = attempt(name)
+        except SolverError as error:
+            failures[name] = str(error)
+            continue
+        answers.append(answer)
+        status = answer.stats["solver_status"]
+        if answer.doubt <= ACCURATE or status == cp.USER_LIMIT:
+            break
+        failures[name] = f"{status}, inaccurate by {answer.doubt:.2g}"
+    if not answers:
+        raise SolverError("; ".join(failures.values()))
+    best = min(answers, key=lambda answer: answer.doubt)
+    return replace(best, stats=best.stats | ({"solver_failures": failures} if failures and len(names) > 1 else {}))
 
 
 @dataclass(frozen=True)

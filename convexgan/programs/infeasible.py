@@ -8,7 +8,7 @@ import cvxpy as cp
 import numpy as np
 
 from convexgan.closed_forms import ipm_of_nothing
-from convexgan.exceptions import InfeasibleError, SolverError
+from convexgan.exceptions import InfeasibleError, SolverError, UnboundedError
 from convexgan.problem import MomentGame
 from convexgan.programs.backends import Run
 from convexgan.programs.formulation import Formulation, formulate, within
@@ -85,8 +85,8 @@ def _least_level(game: MomentGame, made: Formulation, names: list[str], run: Run
     for name in names:
         try:
             run.once(problem, name)
-        except SolverError as error:
-            failure = error
+        except (SolverError, UnboundedError) as error:
+            failure = SolverError(str(error))
         else:
             return None if free.value is None else float(free.value) * made.units.level
     raise failure

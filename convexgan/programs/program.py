@@ -13,20 +13,21 @@ from numpy.typing import NDArray
 
 from convexgan._checks import check_number
 from convexgan._deadline import Deadline
-from convexgan.closed_forms import dual_value, game_ipm, ipm_of_nothing, realize, unit_neurons
+from convexgan.certificate import relative_gap
+from convexgan.closed_forms import dual_value, game_ipm, ipm_of_nothing, realize, rounding, unit_neurons
 from convexgan.discriminators import TwoLayerDiscriminator
 from convexgan.exceptions import InfeasibleError, SolverError, UnboundedError
 from convexgan.moments import Moments
 from convexgan.problem import MomentGame, Optimum
-from convexgan.programs import backends
+from convexgan.programs.backends import ACCURACY, ACCURATE, Answer, Run, choose_backend, first_accurate, in_turn
 from convexgan.programs.constraints import Separation, read_polynomial, read_quadratic
 from convexgan.programs.formulation import Formulation, formulate, within
 from convexgan.programs.infeasible import why_infeasible
 from convexgan.programs.restrictions import as_list, missed
+from convexgan.programs.units import TINY
 
 Array = NDArray[np.float64]
 Finish = Callable[[MomentGame, Optimum, dict[str, Any], Callable[[Array], float]], Any]
-ACCURATE = 1e-7  # relative gap and violation from which on a second solver could not do much better
 
 
 @dataclass
@@ -75,7 +76,7 @@ class Program:
         constraints: Any = (),
         solver_options: dict[str, Any] | None = None,
         time_limit: float | None = None,
-        accuracy: float = backends.ACCURACY,
+        accuracy: float = ACCURACY,
         verbose: bool = False,
         **keywords: Any,
     ) -> dict[str, Any]:
@@ -101,72 +102,74 @@ class Program:
         if time_limit is not None:
             check_number(time_limit, "time_limit")
         given, added = (solver_options or {}) | keywords, as_list(constraints)
-        name, reason = backends.choose_backend(self._game.data.dim, bool(self._separation.multipliers), solver)
-        names = backends.in_turn(name, solver)
+        name, reason = choose_backend(self._game.data.dim, bool(self._separation.multipliers), solver)
+        names, run = in_turn(name, solver), Run(accuracy, given, Deadline(time_limit), verbose)
         problem = cp.Problem(self._scaled.objective, [*self._scaled.constraints, *added]) if added else self._scaled
-        run = backends.Run(accuracy, given, Deadline(time_limit), verbose)
         try:
-            stats = self._in_turn(problem, names, run, added) | {"solver_reason": reason}
+            answer = self._solved(problem, names, run, added)
         except InfeasibleError:
             self.problem.unpack(Values(cp.INFEASIBLE, np.inf, {}, {}, {}))
             raise
+        stats = answer.stats | {"solver_reason": reason}
+        problem.unpack(answer.found)
         self._hand_back(problem)
         self._last = self.problem.solution, added, stats
         return stats
 
-    def _in_turn(self, problem: cp.Problem, names: list[str], run: backends.Run, added: list[Any]) -> dict[str, Any]:
-        """The record of the first solver with an accurate answer, or of the best one; its values are the problem's."""
-        failures: dict[str, str] = {}
-        answers: list[tuple[float, dict[str, Any], Any]] = []
-        for name in names:
-            if failures and run.deadline.over:
-                break
-            try:
-                stats = run.once(problem, name)
-                if problem.status in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
-                    raise self._excluded(names, run, added)
-            except UnboundedError as error:
-                if added:
-                    raise
-                failures[name] = str(error)
-            except SolverError as error:
-                failures[name] = str(error)
-            else:
-                doubt = self._doubt(problem, added)
-                answers.append((doubt, stats, problem.solution))
-                if doubt <= ACCURATE or problem.status == cp.USER_LIMIT:
-                    break
-                failures[name] = f"{problem.status}, inaccurate by {doubt:.2g}"
-        if not answers:
-            raise self._nothing(names, run, added, failures)
-        _, stats, values = min(answers, key=lambda answer: answer[0])
-        problem.unpack(values)
-        failures.pop(stats["solver"], None) if len(failures) == 1 else None
-        return stats | ({"solver_failures": failures} if failures else {})
+    def _solved(self, problem: cp.Problem, names: list[str], run: Run, added: list[Any]) -> Answer:
+        try:
+            return first_accurate(names, lambda name: self._attempt(problem, name, names, run, added), run.deadline)
+        except SolverError as failure:
+            raise self._nothing(names, run, added, failure) from failure
 
-    def _nothing(self, names: list[str], run: backends.Run, added: list[Any], failures: dict[str, str]) -> Exception:
+    def _attempt(self, problem: cp.Problem, name: str, names: list[str], run: Run, added: list[Any]) -> Answer:
+        """One solver's answer; raises what a solver that calls the program infeasible proves, if it does."""
+        try:
+            stats = run.once(problem, name)
+        except UnboundedError as error:
+            if added:
+                raise
+            raise SolverError(f"{name} calls unbounded what is not: try another solver.") from error
+        if problem.status in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
+            raise self._excluded(names, run, added)
+        return Answer(self._doubt(problem, added), stats, problem.solution)
+
+    def _nothing(self, names: list[str], run: Run, added: list[Any], failure: SolverError) -> Exception:
         """The error to raise where no solver had an answer: that the game is infeasible, if that is the reason."""
         try:
             return self._excluded(names, run, added)
         except SolverError:
-            return SolverError("; ".join(failures.values()))
+            return failure
 
-    def _excluded(self, names: list[str], run: backends.Run, added: list[Any]) -> InfeasibleError:
+    def _excluded(self, names: list[str], run: Run, added: list[Any]) -> InfeasibleError:
         return why_infeasible(_with_parameters(self._game, self.parameters), self._made, names, run, added)
 
     def _doubt(self, problem: cp.Problem, added: list[Any]) -> float:
         """How far the relaxed answer and the critic read off are from proving each other, relative."""
         if added:
             return 0.0 if problem.status == cp.OPTIMAL else 1.0
-        game, optimum = self.optimum()
+        game = _with_parameters(self._game, self.parameters)
         nothing = ipm_of_nothing(game)
         if game.beta is not None and nothing <= game.beta:
             return 0.0
+        gap, missing = self._gap_and_excess()
+        return max(missing / max(game.beta or 0.0, nothing) if missing > 0 else 0.0, abs(gap))
+
+    def excess(self) -> float:
+        """By how much, in canonical units, the ipm exceeds beta, where for that the answer is cheaper than any can be."""
+        gap, missing = self._gap_and_excess()
+        return missing if gap < -ACCURATE else 0.0
+
+    def _gap_and_excess(self) -> tuple[float, float]:
+        """The relative gap of the relaxed answer to the critic's bound, and by how much its ipm exceeds beta."""
+        game, optimum = self.optimum()
         reached = game_ipm(game, self._law())
         value = self._made.unit * (float(self._made.cost.value) + self._made.constant) + (game.lam or 0.0) * reached
-        missing = 0.0 if game.beta is None else max(reached - game.beta, 0.0) / max(game.beta, nothing)
+        if game.lam is not None:  # zeros are often optimal, and a solver's rounding is not
+            value = min(value, game.lam * ipm_of_nothing(game))
         bound = dual_value(game, _critic(game, optimum.neurons, optimum.outer))[0]
-        return max(missing, (value - bound) / max(abs(value), abs(bound)) if value > bound else 0.0)
+        over = 0.0 if game.beta is None else max(reached - game.beta, 0.0)
+        return relative_gap(value, bound, rounding(game)), over
 
     def _hand_back(self, solved: cp.Problem) -> None:
         """Status, value and duals as cvxpy would leave them after solving the user's problem, whose unit is ours."""
@@ -270,7 +273,9 @@ def build_program(game: MomentGame, finish: Finish | None = None, level: float |
     )
     user, unit = made.unit * game.value_scale, made.units.level * game.rows
     if game.lam is None:
-        budget: Any = parameter / unit
+        # a level of 0 leaves no interior to a solver: it gets one that it could not tell from 0
+        slack = TINY * ipm_of_nothing(game) / made.units.level
+        budget: Any = parameter / unit + (slack if game.beta == 0 else 0.0)
         extra: Any = 0.0
         steep = 1.0
     else:
