@@ -194,7 +194,9 @@ def solve(
     solution = _finish(setting, setting.game, optimum, chosen, stats, tol, rng)
     beta, proof = setting.game.beta, solution.certificate
     if solution.status is Status.FAILED and beta is not None and proof is not None and _cut(optimum, proof):
-        works = attained_beta(setting.game, beta, solver, solver_options, tol) * setting.game.rows
+        near = proof.relative_violation <= tol  # outside by less than a violation, and too cheap for that
+        least = proof.ipm / setting.game.rows if near else beta
+        works = attained_beta(setting.game, least, solver, solver_options, tol) * setting.game.rows
         solution.stats["message"] += f" of {works:.17g}, which is known to work."
     if throw and solution.status is Status.FAILED:
         raise SolverError(solution.stats["message"])
@@ -383,8 +385,8 @@ def _finish(
 
 
 def _cut(optimum: Optimum, certificate: Certificate) -> bool:
-    """Whether an answer violates the constraint because the latents lack the relaxed optimum's rank."""
-    return optimum.truncated and certificate.relative_violation > certificate.tol
+    """Whether an answer is outside the constraint because the latents lack the relaxed optimum's rank."""
+    return optimum.truncated and certificate.violation > 0
 
 
 def _shortfall(game: MomentGame, certificate: Certificate, cut: bool) -> str:

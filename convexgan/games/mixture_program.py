@@ -66,7 +66,7 @@ def solve_mixture_program(
     run = backends.Run(backends.ACCURACY, solver_options or {}, Deadline(time_limit))
 
     def solved(level: float | None) -> backends.Answer:
-        names = backends.in_turn(name, solver)
+        names = backends.in_turn(name, lifted.shape[1], solver)
         return backends.first_accurate(names, lambda one: program.attempt(one, run, level), run.deadline)
 
     try:

@@ -17,7 +17,8 @@ from convexgan._deadline import Deadline
 from convexgan.exceptions import SolverError, UnboundedError
 from convexgan.problem import SOLVERS
 
-CLARABEL_LIMIT = 40  # above, an interior-point step on two matrix inequalities takes minutes and gigabytes
+CLARABEL_LIMIT = 22  # columns; SCS takes half its time there, and a tenth at 40
+CLARABEL_MOST = 40  # above, an interior-point step on two matrix inequalities takes minutes and gigabytes
 PACKAGES = {name: name.lower() for name in SOLVERS} | {"SCIP": "pyscipopt"}
 ACCURACY = 1e-9
 ACCURATE = 1e-7  # relative gap and violation from which on a second solver could not do much better
@@ -53,9 +54,10 @@ def choose_backend(dim: int, semidefinite: bool, solver: str | None) -> tuple[st
     return "CLARABEL", f"interior point; MOSEK is not used: {why_not}"
 
 
-def in_turn(name: str, solver: str | None) -> list[str]:
+def in_turn(name: str, dim: int, solver: str | None) -> list[str]:
     """The solvers to try: one that was asked for alone, otherwise the chosen one and then those that need no licence."""
-    return [name] if solver is not None else [name, *(other for other in ("CLARABEL", "SCS") if other != name)]
+    free = ("CLARABEL", "SCS") if dim <= CLARABEL_MOST else ("SCS",)
+    return [name] if solver is not None else [name, *(other for other in free if other != name)]
 
 
 def choose_integer_backend(solver: str | None) -> str:

@@ -103,7 +103,7 @@ class Program:
             check_number(time_limit, "time_limit")
         given, added = (solver_options or {}) | keywords, as_list(constraints)
         name, reason = choose_backend(self._game.data.dim, bool(self._separation.multipliers), solver)
-        names, run = in_turn(name, solver), Run(accuracy, given, Deadline(time_limit), verbose)
+        names, run = in_turn(name, self._game.data.dim, solver), Run(accuracy, given, Deadline(time_limit), verbose)
         problem = cp.Problem(self._scaled.objective, [*self._scaled.constraints, *added]) if added else self._scaled
         try:
             answer = self._solved(problem, names, run, added)
