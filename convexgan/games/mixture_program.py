@@ -67,7 +67,7 @@ def solve_mixture_program(
 
     def solved(level: float | None) -> backends.Answer:
         names = backends.in_turn(name, lifted.shape[1], solver)
-        return backends.first_accurate(names, lambda one: program.attempt(one, run, level), run.deadline)
+        return backends.first_accurate(names, lambda one: program.attempt(one, names, run, level), run.deadline)
 
     try:
         answer = solved(game.beta)
@@ -88,11 +88,12 @@ class _Program:
         self.game, self.reach, self.activation = replace(game, particles=particles), reach, activation
         self.points, self.costs = particles, game.cost(particles)
 
-    def attempt(self, name: str, run: Any, level: float | None) -> Any:
+    def attempt(self, name: str, names: list[str], run: Any, level: float | None) -> Any:
         """A solver's answer with ipm <= level, or with the price lam on it."""
         import cvxpy as cp
 
         from convexgan.programs.backends import Answer
+        from convexgan.programs.refine import refine
 
         game, reach, costs = self.game, self.reach, self.costs
         p = cp.Variable(len(costs), nonneg=True)
@@ -108,11 +109,20 @@ class _Program:
             if problem.value > SMALL or not again:
                 break
             unit *= max(problem.value, SMALL**2)  # solvers are accurate relative to 1, not to a small optimum
-        weights = np.where(p.value > NEGLIGIBLE * p.value.max(), p.value, 0.0)
-        weights, (neurons, outer) = weights / weights.sum(), _neurons(self.activation, separation)
-        found = weights, neurons, outer * (unit / reach)
-        gap, over = self._gap_and_excess(*found)
-        return Answer(max(abs(gap), over / max(level or 0.0, reach)), stats, found)
+
+        def doubt() -> float:
+            gap, over = self._gap_and_excess(*self._found(p.value, separation, unit))
+            return max(abs(gap), over / max(level or 0.0, reach))
+
+        left, refined = (doubt(), 0) if self.activation.coefficients[0] == 0 else refine(problem, names[0], run, doubt)
+        found = self._found(p.value, separation, unit)
+        return Answer(left, stats | ({"refined": refined} if refined else {}), found)
+
+    def _found(self, p: Array, separation: Any, unit: float) -> tuple[Array, Array, Array]:
+        """Weights, neurons and outer weights."""
+        weights = np.where(p > NEGLIGIBLE * p.max(), p, 0.0)
+        neurons, outer = _neurons(self.activation, separation)
+        return weights / weights.sum(), neurons, outer * (unit / self.reach)
 
     def excess(self, answer: Any) -> float:
         """By how much the ipm exceeds beta, where for that the answer is cheaper than any can be."""

@@ -23,6 +23,7 @@ from convexgan.programs.backends import ACCURACY, ACCURATE, Answer, Run, choose_
 from convexgan.programs.constraints import Separation, read_polynomial, read_quadratic
 from convexgan.programs.formulation import Formulation, formulate, within
 from convexgan.programs.infeasible import why_infeasible
+from convexgan.programs.refine import refine
 from convexgan.programs.restrictions import as_list, missed
 from convexgan.programs.units import TINY
 
@@ -111,7 +112,8 @@ class Program:
             self.problem.unpack(Values(cp.INFEASIBLE, np.inf, {}, {}, {}))
             raise
         stats = answer.stats | {"solver_reason": reason}
-        problem.unpack(answer.found)
+        for variable, value in answer.found:
+            variable.save_value(value)
         self._hand_back(problem)
         self._last = self.problem.solution, added, stats
         return stats
@@ -132,7 +134,10 @@ class Program:
             raise SolverError(f"{name} calls unbounded what is not: try another solver.") from error
         if problem.status in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
             raise self._excluded(names, run, added)
-        return Answer(self._doubt(problem, added), stats, problem.solution)
+        doubt, refined = self._doubt(problem, added), 0
+        if not added and self._separation.multipliers:
+            doubt, refined = refine(problem, names[0], run, lambda: self._doubt(problem, added))
+        return Answer(doubt, stats | ({"refined": refined} if refined else {}), _held(problem))
 
     def _nothing(self, names: list[str], run: Run, added: list[Any], failure: SolverError) -> Exception:
         """The error to raise where no solver had an answer: that the game is infeasible, if that is the reason."""
@@ -296,6 +301,12 @@ def build_program(game: MomentGame, finish: Finish | None = None, level: float |
         separation,
         finish,
     )
+
+
+def _held(problem: cp.Problem) -> list[tuple[Any, Any]]:
+    """The variables and multipliers of a problem with their values."""
+    duals = [dual for constraint in problem.constraints for dual in constraint.dual_variables]
+    return [(variable, variable.value) for variable in [*problem.variables(), *duals]]
 
 
 def _lift(game: MomentGame) -> Array:
