@@ -110,6 +110,8 @@ def _best_scale(bound: Callable[[float], float], limit: float, flat: float) -> t
     from scipy.optimize import minimize_scalar  # here: it takes longer to import than all the rest of the package
 
     end = limit if np.isfinite(limit) else 1e3 * flat
+    if not np.isfinite(end):  # the bound grows for ever: no generator is feasible
+        return bound(1.0), 1.0
     found = minimize_scalar(lambda t: -bound(t), bounds=(0.0, end), method="bounded", options={"xatol": 1e-13 * end})
     best = max((bound(theta), theta) for theta in (0.0, float(found.x), end * (1 - 1e-9), end))
     return best
