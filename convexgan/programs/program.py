@@ -25,7 +25,7 @@ from convexgan.programs.formulation import Formulation, formulate, within
 from convexgan.programs.infeasible import why_infeasible
 from convexgan.programs.refine import refine
 from convexgan.programs.restrictions import as_list, missed
-from convexgan.programs.units import TINY
+from convexgan.programs.units import negligible
 
 Array = NDArray[np.float64]
 Finish = Callable[[MomentGame, Optimum, dict[str, Any], Callable[[Array], float]], Any]
@@ -279,8 +279,7 @@ def build_program(game: MomentGame, finish: Finish | None = None, level: float |
     user, unit = made.unit * game.value_scale, made.units.level * game.rows
     if game.lam is None:
         # a level of 0 leaves no interior to a solver: it gets one that it could not tell from 0
-        slack = TINY * ipm_of_nothing(game) / made.units.level
-        budget: Any = parameter / unit + (slack if game.beta == 0 else 0.0)
+        budget: Any = parameter / unit + (negligible(game) / made.units.level if game.beta == 0 else 0.0)
         extra: Any = 0.0
         steep = 1.0
     else:

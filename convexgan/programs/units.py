@@ -21,7 +21,7 @@ from convexgan.closed_forms import ipm_of_nothing
 from convexgan.problem import MomentGame
 
 Array = NDArray[np.float64]
-TINY = 1e-10  # share of ipm(X, 0) that a solver could not tell from 0
+TINY = 1e-10
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,18 @@ def choose_units(game: MomentGame, level: float | None = None) -> Units:
         covariance = second - np.outer(c, c) if game.data.count is None else game.data.centered().second
         base = covariance - (1 / kappa - 1) * np.outer(c, c)
     values, basis = np.linalg.eigh((base + base.T) / 2)
-    nothing = ipm_of_nothing(game)
-    unit = max(level or (game.beta if game.beta is not None else _suggested(game)), TINY * nothing) or 1.0
+    unit = max(level or (game.beta if game.beta is not None else _suggested(game)), negligible(game)) or 1.0
     reach = top + (length**2 / kappa if kappa > 0 else 0.0)
     slopes = [slope for slope in (b, a if game.bias == "penalized" else 0.0) if slope > 0]
     shift = min([unit / slope for slope in slopes] + [length + float(np.sqrt(max(values[-1], 0.0)))])
     return Units(basis, values, basis.T @ c, unit, min(unit / a, reach) if a > 0 else 1.0, shift or 1.0)
+
+
+def negligible(game: MomentGame) -> float:
+    """An ipm that a solver could not tell from 0, nor what it lets the second moment miss."""
+    slope = abs(game.activation.coefficients[0])
+    sizes = [slope * float(game.data.spectrum.value(0))] if slope > 0 else []
+    return TINY * min([ipm_of_nothing(game), *sizes])
 
 
 def _suggested(game: MomentGame) -> float:
