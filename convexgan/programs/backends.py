@@ -164,7 +164,8 @@ class Run:
     def once(self, problem: cp.Problem, name: str) -> dict[str, Any]:
         """Solve by one of them; what an answer that is called inaccurate proves is computed by the caller."""
         last = {"accept_unknown": True} if name == "CLARABEL" else {}  # its last iterate, where it gets no further
-        options = default_options(name, self.accuracy, self.deadline.left) | last | self.options
+        left = None if self.deadline.left is None else max(self.deadline.left, 1e-6)  # to SCS 0 is no limit
+        options = default_options(name, self.accuracy, left) | last | self.options
         return run(problem, name, options, self.verbose)
 
 

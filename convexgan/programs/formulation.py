@@ -76,7 +76,7 @@ def _of_both(game: MomentGame, units: Units) -> Formulation:
     a, b, _ = game.activation.coefficients
     D = cp.Variable((d, d), symmetric=True)
     moments = {"second_moment": game.data.second - units.second * (V @ D @ V.T)}
-    top = np.diag(P**2 * units.values) - cp.multiply(units.second * np.outer(P, P), D)
+    top = np.outer(P, P) * units.base - cp.multiply(units.second * np.outer(P, P), D)
     e = None
     if b == 0 and game.bias == "none":
         domain = [top >> 0]

@@ -46,15 +46,14 @@ def why_infeasible(
             "relax them.",
             np.inf,
         )
-    if restricted <= beta < np.inf or not added:
-        least = _class_level(game, names, run)
-        if least > beta:
-            smallest = least * (1 + EDGE) * game.rows
-            return InfeasibleError(
-                f"no generator of this class satisfies ipm <= beta: use beta >= {smallest:.6g}, a generator with a "
-                "bias or more latent dimensions.",
-                smallest_beta=smallest,
-            )
+    least = _class_level(game, names, run) if beta < np.inf else 0.0
+    if least > beta:
+        smallest = least * (1 + EDGE) * game.rows
+        return InfeasibleError(
+            f"no generator of this class satisfies ipm <= beta: use beta >= {smallest:.6g}, a generator with a bias or "
+            "more latent dimensions.",
+            smallest_beta=smallest,
+        )
     if restricted > beta:
         smallest = restricted * (1 + EDGE) * game.rows
         return InfeasibleError(

@@ -24,11 +24,14 @@ from convexgan.programs.constraints import Separation, read_polynomial, read_qua
 from convexgan.programs.formulation import Formulation, formulate, within
 from convexgan.programs.infeasible import why_infeasible
 from convexgan.programs.refine import refine
-from convexgan.programs.restrictions import as_list, missed
+from convexgan.programs.restrictions import as_list, missed, scaled
 from convexgan.programs.units import negligible
 
 Array = NDArray[np.float64]
 Finish = Callable[[MomentGame, Optimum, dict[str, Any], Callable[[Array], float]], Any]
+
+
+POOR = 1e-3  # relative gap or violation of an answer that may be none
 
 
 @dataclass
@@ -105,24 +108,31 @@ class Program:
         given, added = (solver_options or {}) | keywords, as_list(constraints)
         name, reason = choose_backend(self._game.data.dim, bool(self._separation.multipliers), solver)
         names, run = in_turn(name, self._game.data.dim, solver), Run(accuracy, given, Deadline(time_limit), verbose)
-        problem = cp.Problem(self._scaled.objective, [*self._scaled.constraints, *added]) if added else self._scaled
+        inner = scaled(self._game, self._made, added)
+        problem = cp.Problem(self._scaled.objective, [*self._scaled.constraints, *(c for c, _ in inner)])
         try:
-            answer = self._solved(problem, names, run, added)
+            answer = self._solved(problem, names, run, [c for c, _ in inner])
         except InfeasibleError:
             self.problem.unpack(Values(cp.INFEASIBLE, np.inf, {}, {}, {}))
             raise
         stats = answer.stats | {"solver_reason": reason}
         for variable, value in answer.found:
             variable.save_value(value)
-        self._hand_back(problem)
+        self._hand_back(problem.status, inner, added)
         self._last = self.problem.solution, added, stats
         return stats
 
     def _solved(self, problem: cp.Problem, names: list[str], run: Run, added: list[Any]) -> Answer:
+        """The best answer; where none is any good, the reason may be that the game is infeasible."""
         try:
-            return first_accurate(names, lambda name: self._attempt(problem, name, names, run, added), run.deadline)
+            best = first_accurate(names, lambda name: self._attempt(problem, name, names, run, added), run.deadline)
         except SolverError as failure:
             raise self._nothing(names, run, added, failure) from failure
+        if best.doubt > POOR and not added and self._game.lam is None and best.stats["solver_status"] != cp.USER_LIMIT:
+            error = self._nothing(names, run, added, SolverError())
+            if isinstance(error, InfeasibleError):
+                raise error
+        return best
 
     def _attempt(self, problem: cp.Problem, name: str, names: list[str], run: Run, added: list[Any]) -> Answer:
         """One solver's answer; raises what a solver that calls the program infeasible proves, if it does."""
@@ -176,14 +186,15 @@ class Program:
         over = 0.0 if game.beta is None else max(reached - game.beta, 0.0)
         return relative_gap(value, bound, rounding(game)), over
 
-    def _hand_back(self, solved: cp.Problem) -> None:
-        """Status, value and duals as cvxpy would leave them after solving the user's problem, whose unit is ours."""
-        for constraint in solved.constraints:
-            for dual in constraint.dual_variables:
-                if dual.value is not None:
-                    dual.save_value(self._unit * dual.value)
+    def _hand_back(self, status: str, inner: list[tuple[Any, float]], added: list[Any]) -> None:
+        """Status, value and duals as cvxpy would leave them after solving the user's problem."""
+        duals = [(c, c, 1.0) for c in self.problem.constraints]
+        duals += [(c, ours, size) for c, (ours, size) in zip(added, inner, strict=True)]
+        for constraint, ours, size in duals:
+            for dual, found in zip(constraint.dual_variables, ours.dual_variables, strict=True):
+                dual.save_value(None if found.value is None else self._unit / size * np.asarray(found.value))
         values = {variable.id: variable.value for variable in self.problem.variables()}
-        self.problem.unpack(Values(solved.status, None, values, {}, {}))
+        self.problem.unpack(Values(status, None, values, {}, {}))
 
     def optimum(self) -> tuple[MomentGame, Optimum]:
         """The game at the parameters' present values, and the generator and critic at the variables' values."""
@@ -191,9 +202,9 @@ class Program:
         m, S = self._moments()
         if S is None:
             factor, truncated = np.outer(_lift(game), m), False
-            size = float(np.linalg.norm(m))
-            sign = np.sign(game.activation.coefficients[1])
-            neurons = sign * m[None, :] / size if size > 0 else np.zeros((0, len(m)))
+            c = np.sign(game.activation.coefficients[1]) * game.data.mean
+            size = float(np.linalg.norm(c))
+            neurons = c[None, :] / size if size > 0 else np.zeros((0, len(m)))
             outer = np.ones(len(neurons))
         else:
             factor = realize(game.latent, S, m)

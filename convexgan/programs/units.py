@@ -6,8 +6,8 @@ a law with these moments exists iff
 
     [[B - D + (c e' + e c') / kappa, -e], [-e', kappa]] >= 0,    B = S_X - c c' / kappa,
 
-where B is the covariance for kappa = 1. Neurons stay where they are: their inequality is in D and e alone. In the
-eigenbasis of B the domain is balanced by a diagonal congruence.
+where B is the covariance for kappa = 1. Neurons stay where they are: their inequality is in D and e alone. With e of
+size s the domain's entries are those of B + s c c' / |c|, in whose eigenbasis a diagonal congruence balances them.
 """
 
 from __future__ import annotations
@@ -31,9 +31,11 @@ class Units:
     Attributes
     ----------
     basis : (d, d) array
-        Orthonormal columns, the eigenvectors of B.
+        Orthonormal columns, the eigenvectors of the domain's sizes.
     values : (d,) array
-        The eigenvalues of B.
+        Those sizes, which may be negative.
+    base : (d, d) array
+        B in this basis.
     mean : (d,) array
         The data's mean c in this basis.
     level, second, shift : float
@@ -42,6 +44,7 @@ class Units:
 
     basis: Array
     values: Array
+    base: Array
     mean: Array
     level: float
     second: float
@@ -50,7 +53,7 @@ class Units:
     @property
     def balance(self) -> Array:
         """The diagonal congruence after which the domain's entries are of order 1."""
-        return np.asarray(1 / np.sqrt(np.abs(self.values) + self.second + np.abs(self.mean) * self.shift))
+        return np.asarray(1 / np.sqrt(np.abs(self.values) + self.second))
 
 
 def choose_units(game: MomentGame, level: float | None = None) -> Units:
@@ -62,12 +65,14 @@ def choose_units(game: MomentGame, level: float | None = None) -> Units:
     if kappa > 0 and (b > 0 or game.bias == "penalized"):
         covariance = second - np.outer(c, c) if game.data.count is None else game.data.centered().second
         base = covariance - (1 / kappa - 1) * np.outer(c, c)
-    values, basis = np.linalg.eigh((base + base.T) / 2)
     unit = max(level or (game.beta if game.beta is not None else _suggested(game)), negligible(game)) or 1.0
     reach = top + (length**2 / kappa if kappa > 0 else 0.0)
     slopes = [slope for slope in (b, a if game.bias == "penalized" else 0.0) if slope > 0]
-    shift = min([unit / slope for slope in slopes] + [length + float(np.sqrt(max(values[-1], 0.0)))])
-    return Units(basis, values, basis.T @ c, unit, min(unit / a, reach) if a > 0 else 1.0, shift or 1.0)
+    spread = float(np.sqrt(max(np.linalg.eigvalsh(base)[-1], 0.0)))
+    shift = min([unit / slope for slope in slopes] + [length + spread]) or 1.0
+    sizes = base + (shift / length) * np.outer(c, c) if base is not second and length > 0 else base
+    values, basis = np.linalg.eigh((sizes + sizes.T) / 2)
+    return Units(basis, values, basis.T @ base @ basis, basis.T @ c, unit, min(unit / a, reach) if a > 0 else 1.0, shift)
 
 
 def negligible(game: MomentGame) -> float:
@@ -84,4 +89,5 @@ def _suggested(game: MomentGame) -> float:
     values = game.data.spectrum.values
     rank = min(int((game.lam or 0.0) * a / price), len(values) - 1)
     length = float(np.linalg.norm(game.data.mean))
-    return float(max(a * max(values[rank], 0.0), b * max(length - (game.lam or 0.0) * b / (2 * price), 0.0)))
+    left = length if game.latent.kappa == 0 else max(length - (game.lam or 0.0) * b / (2 * price), 0.0)
+    return float(max(a * max(values[rank], 0.0), b * left))
