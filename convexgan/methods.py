@@ -54,15 +54,9 @@ def run_program(
     """The optimum by a conic solver, and the solver's record."""
     from convexgan.programs import build_program
 
-    made, deadline = build_program(game), Deadline(time_limit)
+    made = build_program(game)
     stats = made.solve(solver, solver_options=options, time_limit=time_limit, verbose=progress)
     optimum = made.optimum()[1]
-    over = 0.0 if nothing_is_optimal(game) else made.excess()
-    if over > 0 and not deadline.over and game.beta is not None:
-        made.parameters["beta"].value = max(game.beta - 2 * over, 0.0) * game.rows
-        stats |= made.solve(solver, solver_options=options, time_limit=deadline.left, verbose=progress)
-        optimum = made.optimum()[1]
-        stats["solved_again"] = f"at beta - {2 * over * game.rows:.3g}, as the first answer was outside by half of that"
     zeros = np.zeros_like(optimum.factor)
     # a solver stops within its accuracy of zero, where zero itself is the answer
     if nothing_is_optimal(game) or (game.lam is not None and payoff(game, zeros) <= payoff(game, optimum.factor)):

@@ -324,9 +324,7 @@ def program(X: Any, Z: Any = None, *, tol: float = 1e-6, rng: Any = None, **opti
     if setting.game.max_neurons is not None:
         raise ValueError("max_neurons has no meaning for a program, which chooses the width itself: leave it out.")
 
-    def finish(
-        game: MomentGame, optimum: Optimum, stats: dict[str, Any], missed: Callable[[Array], float]
-    ) -> Solution:
+    def finish(game: MomentGame, optimum: Optimum, stats: dict[str, Any], missed: Callable[[Array], float]) -> Solution:
         return _finish(setting, game, optimum, "program", stats, tol, rng, missed)
 
     return build_program(setting.game, finish)
@@ -342,7 +340,7 @@ def _finish(
     rng: int | np.random.Generator | None,
     missed: Callable[[Array], float] | None = None,
 ) -> Solution:
-    """The user's solution, certified, from what a method found; ``missed`` is by how much it breaks added constraints."""
+    """The user's solution, certified, from what a method found; ``missed`` tells how far constraints are missed."""
     discriminator = critic(game, optimum.neurons, optimum.outer)
     made: Generator
     if setting.latent is None or isinstance(setting.generator, Free):

@@ -40,7 +40,9 @@ def test_an_offset_of_the_data_is_no_hard_problem(game, seed, size, offset, shar
     if game != "penalized":
         options = {"discriminator": cg.discriminators.Polynomial(RELU[0], RELU[1] * size, 0.0)}
     Z = None if game == "mixture" else cg.GaussianLatent(d)
-    sol = cg.solve(X, Z, generator="mixture" if game == "mixture" else BIASED, beta=share * RELU[0] * size**2, **options)
+    sol = cg.solve(
+        X, Z, generator="mixture" if game == "mixture" else BIASED, beta=share * RELU[0] * size**2, **options
+    )
     assert proved(sol)
 
 

@@ -32,7 +32,7 @@ def made(game, seed, size, latents=3, beta=0.1):
 @settings(max_examples=4)
 def test_duals_are_those_of_the_users_problem(game, seed, size, share):
     """Three routes: the program's solve, cvxpy on a problem of one's own, and how the value changes with the limit."""
-    program, S, X = made(game, seed, size)
+    program, S, _ = made(game, seed, size)
     program.solve()
     free = float(np.trace(S.value))
     program.parameters["beta"].value *= 4  # leaves room below

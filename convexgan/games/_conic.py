@@ -1,4 +1,4 @@
-"""Conic programs inside searches: the most accurate answer that a solver gives; what it proves is computed elsewhere."""
+"""Conic programs inside searches: the most accurate answer a solver gives; what it proves is computed elsewhere."""
 
 from __future__ import annotations
 

@@ -21,7 +21,6 @@ Array = NDArray[np.float64]
 SMALL = 1e-2
 NEGLIGIBLE = 1e-10  # share of a weight that is an interior-point solver's distance from zero
 ROUNDING = 1e-13
-TOO_CHEAP = 1e-7  # relative gap below the bound that an answer outside beta has gained by that
 
 
 def solve_mixture_program(
@@ -65,15 +64,9 @@ def solve_mixture_program(
     name, reason = backends.choose_backend(lifted.shape[1], activation.coefficients[0] != 0, solver)
     run = backends.Run(backends.ACCURACY, solver_options or {}, Deadline(time_limit))
 
-    def solved(level: float | None) -> backends.Answer:
-        names = backends.in_turn(name, lifted.shape[1], solver)
-        return backends.first_accurate(names, lambda one: program.attempt(one, names, run, level), run.deadline)
-
+    names = backends.in_turn(name, lifted.shape[1], solver)
     try:
-        answer = solved(game.beta)
-        over = program.excess(answer)
-        if over > 0 and not run.deadline.over:
-            answer = min(answer, solved(max((game.beta or 0.0) - 2 * over, 0.0)), key=program.excess)
+        answer = backends.first_accurate(names, lambda one: program.attempt(one, names, run), run.deadline)
     except SolverError as failure:
         raise _no_answer(game, particles, activation, solver, failure) from failure
     p, neurons, outer = answer.found
@@ -82,14 +75,14 @@ def solve_mixture_program(
 
 
 class _Program:
-    """The program of one game at any level, and what its answers prove."""
+    """The program of one game, and what its answers prove."""
 
     def __init__(self, game: SampleGame, particles: Array, activation: Activation, reach: float) -> None:
         self.game, self.reach, self.activation = replace(game, particles=particles), reach, activation
         self.points, self.costs = particles, game.cost(particles)
 
-    def attempt(self, name: str, names: list[str], run: Any, level: float | None) -> Any:
-        """A solver's answer with ipm <= level, or with the price lam on it."""
+    def attempt(self, name: str, names: list[str], run: Any) -> Any:
+        """A solver's answer, refined by the first of them."""
         import cvxpy as cp
 
         from convexgan.programs.backends import Answer
@@ -97,7 +90,7 @@ class _Program:
 
         game, reach, costs = self.game, self.reach, self.costs
         p = cp.Variable(len(costs), nonneg=True)
-        bound = cp.Variable(nonneg=True) if level is None else cp.Constant(level / reach)
+        bound = cp.Variable(nonneg=True) if game.beta is None else cp.Constant(game.beta / reach)
         separation = _separation(self.activation, game.lift(game.data), game.lift(self.points), p, bound, reach)
         unit, constraints = max(float(costs.max()), (game.lam or 0.0) * reach), [cp.sum(p) == 1]
         for again in (True, False):
@@ -112,7 +105,7 @@ class _Program:
 
         def doubt() -> float:
             gap, over = self._gap_and_excess(*self._found(p.value, separation, unit))
-            return max(abs(gap), over / max(level or 0.0, reach))
+            return max(abs(gap), over / max(game.beta or 0.0, reach))
 
         left, refined = (doubt(), 0) if self.activation.coefficients[0] == 0 else refine(problem, names[0], run, doubt)
         found = self._found(p.value, separation, unit)
@@ -123,11 +116,6 @@ class _Program:
         weights = np.where(p > NEGLIGIBLE * p.max(), p, 0.0)
         neurons, outer = _neurons(self.activation, separation)
         return weights / weights.sum(), neurons, outer * (unit / self.reach)
-
-    def excess(self, answer: Any) -> float:
-        """By how much the ipm exceeds beta, where for that the answer is cheaper than any can be."""
-        gap, over = self._gap_and_excess(*answer.found)
-        return over if gap < -TOO_CHEAP else 0.0
 
     def _gap_and_excess(self, p: Array, neurons: Array, outer: Array) -> tuple[float, float]:
         game = self.game

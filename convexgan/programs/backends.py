@@ -55,7 +55,7 @@ def choose_backend(dim: int, semidefinite: bool, solver: str | None) -> tuple[st
 
 
 def in_turn(name: str, dim: int, solver: str | None) -> list[str]:
-    """The solvers to try: one that was asked for alone, otherwise the chosen one and then those that need no licence."""
+    """The solvers to try: one that was asked for alone, or the chosen one and then those that need no licence."""
     free = ("CLARABEL", "SCS") if dim <= CLARABEL_MOST else ("SCS",)
     return [name] if solver is not None else [name, *(other for other in free if other != name)]
 

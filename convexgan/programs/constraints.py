@@ -49,8 +49,8 @@ def polynomial_separation(difference: Any, shift: Any, level: Any, ease: float =
     """max over unit u of |u' difference u + shift'u| <= level, as two matrix inequalities of size d + 1.
 
     Each sign is a trust-region problem on the sphere, whose dual is exact (S-lemma): a multiplier t exists with
-    [[t I - Q, -q / 2], [-q' / 2, level - t]] >= 0. Where the shift is small, of size ``ease``, so is level - t = ease w;
-    the last row and column are divided by sqrt(ease), after which the corner is w, of order 1 as the rest.
+    [[t I - Q, -q / 2], [-q' / 2, level - t]] >= 0. Where the shift is small, of size ``ease``, so is level - t = ease
+    w; the last row and column are divided by sqrt(ease), after which the corner is w, of order 1 as the rest.
     """
     d, root = difference.shape[0], np.sqrt(ease)
     cones = {}

@@ -73,12 +73,11 @@ def _of_mean(game: MomentGame, units: Units) -> Formulation:
 
 def _of_both(game: MomentGame, units: Units) -> Formulation:
     d, kappa, V, P = game.data.dim, game.latent.kappa, units.basis, units.balance
-    a, b, _ = game.activation.coefficients
     D = cp.Variable((d, d), symmetric=True)
     moments = {"second_moment": game.data.second - units.second * (V @ D @ V.T)}
     top = np.outer(P, P) * units.base - cp.multiply(units.second * np.outer(P, P), D)
     e = None
-    if b == 0 and game.bias == "none":
+    if game.activation.coefficients[1] == 0 and game.bias == "none":
         domain = [top >> 0]
     elif kappa == 0:
         moments["mean"], domain = cp.Constant(np.zeros(d)), [top >> 0]

@@ -1,4 +1,4 @@
-"""Why a program has no point: what the class excludes, what added constraints exclude, and the least beta that is left."""
+"""Why a program has no point: what the class and added constraints exclude, and the least beta that is left."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from convexgan.exceptions import InfeasibleError, SolverError, UnboundedError
 from convexgan.problem import MomentGame
 from convexgan.programs.backends import Run
 from convexgan.programs.formulation import Formulation, formulate, within
+from convexgan.programs.units import negligible
 
 EDGE = 5e-5  # relative: a little above the least level, where solvers lose digits
 FAR = 1e-3  # of a unit: a least level below is looked for again in units of its own size
@@ -70,11 +71,11 @@ def _class_level(game: MomentGame, names: list[str], run: Run) -> float:
     for _ in range(3):
         least = _least_level(game, formulate(game, level), names, run, [])
         if least is None:
-            raise SolverError("a program that always has a point was called infeasible: rescale the data.")
-        if least >= FAR * level or least == 0:
+            raise SolverError(f"{', '.join(names)} found no least ipm, though there is one: try another solver.")
+        last, level = level, max(least, negligible(game))
+        if level >= FAR * last:
             break
-        level = least
-    return least
+    return level if level > negligible(game) else 0.0
 
 
 def _least_level(game: MomentGame, made: Formulation, names: list[str], run: Run, added: list[Any]) -> float | None:

@@ -19,7 +19,7 @@ from convexgan.discriminators import TwoLayerDiscriminator
 from convexgan.exceptions import InfeasibleError, SolverError, UnboundedError
 from convexgan.moments import Moments
 from convexgan.problem import MomentGame, Optimum
-from convexgan.programs.backends import ACCURACY, ACCURATE, Answer, Run, choose_backend, first_accurate, in_turn
+from convexgan.programs.backends import ACCURACY, Answer, Run, choose_backend, first_accurate, in_turn
 from convexgan.programs.constraints import Separation, read_polynomial, read_quadratic
 from convexgan.programs.formulation import Formulation, formulate, within
 from convexgan.programs.infeasible import why_infeasible
@@ -167,24 +167,17 @@ class Program:
         nothing = ipm_of_nothing(game)
         if game.beta is not None and nothing <= game.beta:
             return 0.0
-        gap, missing = self._gap_and_excess()
-        return max(missing / max(game.beta or 0.0, nothing) if missing > 0 else 0.0, abs(gap))
-
-    def excess(self) -> float:
-        """By how much, in canonical units, the ipm exceeds beta, where for that the answer is cheaper than any can be."""
-        gap, missing = self._gap_and_excess()
-        return missing if gap < -ACCURATE else 0.0
-
-    def _gap_and_excess(self) -> tuple[float, float]:
-        """The relative gap of the relaxed answer to the critic's bound, and by how much its ipm exceeds beta."""
-        game, optimum = self.optimum()
+        _, optimum = self.optimum()
         reached = game_ipm(game, self._law())
         value = self._made.unit * (float(self._made.cost.value) + self._made.constant) + (game.lam or 0.0) * reached
         if game.lam is not None:  # zeros are often optimal, and a solver's rounding is not
-            value = min(value, game.lam * ipm_of_nothing(game))
-        bound = dual_value(game, _critic(game, optimum.neurons, optimum.outer))[0]
-        over = 0.0 if game.beta is None else max(reached - game.beta, 0.0)
-        return relative_gap(value, bound, rounding(game)), over
+            value = min(value, game.lam * nothing)
+        # the program is that of latents which are all as cheap as the cheapest
+        latent = replace(game.latent, values=np.full_like(game.latent.values, game.latent.values[0]))
+        critic = _critic(game, optimum.neurons, optimum.outer)
+        bound = dual_value(replace(game, latent=latent), critic, rescale=True)[0]
+        missing = 0.0 if game.beta is None else max(reached - game.beta, 0.0) / max(game.beta, nothing)
+        return max(missing, abs(relative_gap(value, bound, rounding(game))))
 
     def _hand_back(self, status: str, inner: list[tuple[Any, float]], added: list[Any]) -> None:
         """Status, value and duals as cvxpy would leave them after solving the user's problem."""
@@ -215,7 +208,8 @@ class Program:
     def _moments(self) -> tuple[Array, Array | None]:
         """Mean and second moment at the variables' values, the latter None against linear neurons."""
         mean, second = (self.variables.get(name) for name in ("mean", "second_moment"))
-        if (mean if second is None else second).value is None:
+        shown = mean if second is None else second
+        if shown is None or shown.value is None:
             raise ValueError("the program has no values yet: solve it (solver='CLARABEL', say) before recover().")
         m = np.zeros(self._game.data.dim) if mean is None else np.asarray(mean.value)
         S = None if second is None else np.asarray(second.value)
@@ -264,7 +258,7 @@ class Program:
         return [c for c in problem.constraints if c.id not in own], {"solver": solver, "solver_status": problem.status}
 
     def _solved_last(self) -> tuple[list[Any], dict[str, Any]]:
-        """The same of the last `solve`; of a problem unknown what is known, that its constraints hold of its moments."""
+        """The same of the last `solve`; of a problem unknown here, that its constraints hold for its moments."""
         solution, (ours, added, record) = self.problem.solution, self._last
         if solution is not None and all(
             np.array_equal(variable.value, solution.primal_vars.get(variable.id))

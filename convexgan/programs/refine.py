@@ -1,9 +1,9 @@
 """A program again, about an inaccurate answer: the same point in variables and inequalities of that answer's own size.
 
 A solver is accurate relative to the size of a program's entries, so what is small beside them it finds badly: the cost
-of a generator that does nearly nothing, multipliers of inequalities that only just bind. About x0, with x = x0 + step y,
-a matrix inequality E(x) >= 0 is congruent to T'E(x)T >= 0 with T = V (max(mu, 0) + step)^{-1/2} from E(x0) = V mu V':
-every entry is of order 1 again, and so is y. The multiplier of E is step T M T' for M that of the new inequality.
+of a generator that does nearly nothing, multipliers of inequalities that only just bind. About x0, with x = x0 + h y, a
+matrix inequality E(x) >= 0 is congruent to T'E(x)T >= 0 with T = V (max(mu, 0) + h)^{-1/2} from E(x0) = V mu V': every
+entry is of order 1 again, and so is y. The multiplier of E is h T M T' for M that of the new inequality.
 """
 
 from __future__ import annotations

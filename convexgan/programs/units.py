@@ -1,4 +1,4 @@
-"""The units and the basis in which the program of a moment game is well scaled, whatever the size and place of the data.
+"""Units and a basis in which the program of a moment game is well scaled, wherever the data are and of any size.
 
 Variables are what the generated moments miss, D = S_X - S and e = c - m, with c the data's mean: an offset of the data
 is a change of variables, not a hard problem. As [[S, m], [m', kappa]] is congruent under [[I, -c / kappa], [0, 1]],
@@ -72,7 +72,9 @@ def choose_units(game: MomentGame, level: float | None = None) -> Units:
     shift = min([unit / slope for slope in slopes] + [length + spread]) or 1.0
     sizes = base + (shift / length) * np.outer(c, c) if base is not second and length > 0 else base
     values, basis = np.linalg.eigh((sizes + sizes.T) / 2)
-    return Units(basis, values, basis.T @ base @ basis, basis.T @ c, unit, min(unit / a, reach) if a > 0 else 1.0, shift)
+    return Units(
+        basis, values, basis.T @ base @ basis, basis.T @ c, unit, min(unit / a, reach) if a > 0 else 1.0, shift
+    )
 
 
 def negligible(game: MomentGame) -> float:
