@@ -25,7 +25,7 @@ from convexgan.closed_forms import (
     rounding,
 )
 from convexgan.discriminators import ReLU, TwoLayerDiscriminator, as_discriminator, distance
-from convexgan.exceptions import InfeasibleError
+from convexgan.exceptions import InfeasibleError, SolverError
 from convexgan.generators import Free, GeneratorClass, as_generator
 from convexgan.latents import SampleLatent
 from convexgan.methods import choose, closed_form, run_program
@@ -288,7 +288,7 @@ def certify(
         chosen, _ = choose(game)
         optimum = closed_form(game) if chosen == "closed_form" else run_program(game)[0]
         neurons, outer, width = optimum.neurons, optimum.outer, optimum.min_neurons
-    except InfeasibleError:
+    except (InfeasibleError, SolverError):  # what needs no critic is known all the same
         neurons, outer, width = np.zeros((0, data.dim)), np.zeros(0), None
     players = game, factor, fake.mean, critic(game, neurons, outer)
     error = distance(fake, Moments.of_law(fake.mean, factor))

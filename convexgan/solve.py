@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -197,7 +197,9 @@ def solve(
     solution = _finish(setting, setting.game, optimum, chosen, stats, tol, rng)
     beta, proof = setting.game.beta, solution.certificate
     if solution.status is Status.FAILED and beta is not None and proof is not None and _cut(optimum, proof):
-        works = attained_beta(setting.game, beta, solver, solver_options, deadline, tol) * setting.game.rows
+        near = proof.relative_violation <= tol  # outside by less than a violation, and too cheap for that
+        least = proof.ipm / setting.game.rows if near else beta
+        works = attained_beta(setting.game, least, solver, solver_options, deadline, tol) * setting.game.rows
         solution.stats["message"] += f" of {works:.17g}, which is known to work."
     if throw and solution.status is Status.FAILED:
         raise SolverError(solution.stats["message"])
@@ -325,8 +327,8 @@ def program(X: Any, Z: Any = None, *, tol: float = 1e-6, rng: Any = None, **opti
     if setting.game.max_neurons is not None:
         raise ValueError("max_neurons has no meaning for a program, which chooses the width itself: leave it out.")
 
-    def finish(game: MomentGame, optimum: Optimum, stats: dict[str, Any]) -> Solution:
-        return _finish(setting, game, optimum, "program", stats, tol, rng, restricted=True)
+    def finish(game: MomentGame, optimum: Optimum, stats: dict[str, Any], missed: Callable[[Array], float]) -> Solution:
+        return _finish(setting, game, optimum, "program", stats, tol, rng, missed)
 
     return build_program(setting.game, finish)
 
@@ -339,9 +341,9 @@ def _finish(
     stats: dict[str, Any],
     tol: float,
     rng: int | np.random.Generator | None,
-    restricted: bool = False,
+    missed: Callable[[Array], float] | None = None,
 ) -> Solution:
-    """The user's solution, certified, from what a method found."""
+    """The user's solution, certified, from what a method found; ``missed`` tells how far constraints are missed."""
     discriminator = critic(game, optimum.neurons, optimum.outer)
     made: Generator
     weights = np.zeros((0, 0))
@@ -365,7 +367,7 @@ def _finish(
         discriminator,
         tol=tol,
         min_neurons=optimum.min_neurons,
-        status="restricted" if restricted else None,
+        status=None if missed is None else "restricted",
         law_error=_law_error(setting, made, weights, optimum.factor),
         spent=up(game.penalty * squares(weights)) if game.regularizer == "weights" and weights.size else None,
     )
@@ -377,6 +379,12 @@ def _finish(
     elif certificate.kind == "infeasible":
         status = Status.FAILED
         stats["message"] = _shortfall(game, certificate, _cut(optimum, certificate))
+    elif missed is not None and (miss := missed(optimum.factor)) > tol:
+        status, certificate = Status.FAILED, replace(certificate, kind="infeasible")
+        stats["message"] = (
+            f"the generator misses the added constraints by {miss:.2g} relative: latents of rank {game.latent.rank} "
+            "cannot have the program's moments. Add latent dimensions, or relax the constraints."
+        )
     return Solution(certificate.value, status, method, made, discriminator, certificate, stats, _warnings(game))
 
 
@@ -389,8 +397,8 @@ def _law_error(setting: Setting, made: Generator, weights: Array, factor: Array)
 
 
 def _cut(optimum: Optimum, certificate: Certificate) -> bool:
-    """Whether an answer violates the constraint because the latents lack the relaxed optimum's rank."""
-    return optimum.truncated and certificate.relative_violation > certificate.tol
+    """Whether an answer is outside the constraint because the latents lack the relaxed optimum's rank."""
+    return optimum.truncated and certificate.violation > 0
 
 
 def _shortfall(game: MomentGame, certificate: Certificate, cut: bool) -> str:

@@ -383,10 +383,10 @@ def test_mosek_is_used_or_the_reason_told():
 
 
 def test_large_programs_go_to_the_first_order_solver():
-    X = np.random.default_rng(0).standard_normal((100, 41)) + 1
+    X = np.random.default_rng(0).standard_normal((100, 23)) + 1
     _, reason = cg.select_method(X, generator="free", discriminator="polynomial", beta=0.2)
     assert ("SCS" in reason) or LICENSED
-    _, reason = cg.select_method(X[:, :40], generator="free", discriminator="polynomial", beta=0.2)
+    _, reason = cg.select_method(X[:, :22], generator="free", discriminator="polynomial", beta=0.2)
     assert ("CLARABEL" in reason) or LICENSED
 
 

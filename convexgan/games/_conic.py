@@ -1,4 +1,4 @@
-"""Conic programs inside searches: the most accurate answer Clarabel gives; what it proves is computed elsewhere."""
+"""Conic programs inside searches: the most accurate answer a solver gives; what it proves is computed elsewhere."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 from convexgan.exceptions import SolverError
 
-ACCURACIES = (1e-12, 1e-10, 1e-7)  # Clarabel gives up now and then at its own limit
+# Clarabel gives up now and then at its own limit
+TRIES = (("CLARABEL", 1e-12), ("CLARABEL", 1e-10), ("CLARABEL", 1e-7), ("SCS", 1e-7))
 
 
 def solve_conic(problem: Any, time_limit: float | None = None) -> str:
@@ -15,14 +16,14 @@ def solve_conic(problem: Any, time_limit: float | None = None) -> str:
     Raises
     ------
     SolverError
-        If there is no answer at any accuracy.
+        If neither Clarabel nor SCS has an answer at any accuracy.
     """
     from convexgan.programs.backends import default_options, run  # here: cvxpy takes seconds to import
 
     limit = None if time_limit is None else max(time_limit, 1e-3)
-    for accuracy in ACCURACIES:
+    for name, accuracy in TRIES:
         try:
-            return str(run(problem, "CLARABEL", default_options("CLARABEL", accuracy, limit))["solver_status"])
+            return str(run(problem, name, default_options(name, accuracy, limit))["solver_status"])
         except SolverError as error:
             failure = error
     raise failure

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._deadline import Deadline
+from convexgan.certificate import relative_gap
 from convexgan.closed_forms import unit_neurons
 from convexgan.exceptions import ConvexGANError, SolverError
 from convexgan.games.cutting_planes import out_of_reach
-from convexgan.games.responses import discriminator_response
+from convexgan.games.responses import critic_of, discriminator_response, generator_response
 from convexgan.games.sample_game import SampleGame
 from convexgan.problem import Activation
 
@@ -48,9 +50,7 @@ def solve_mixture_program(
     InfeasibleError
         If no mixture reaches beta; ``smallest_beta`` is in canonical units.
     """
-    import cvxpy as cp
-
-    from convexgan.programs import backends
+    from convexgan.programs import backends  # here: cvxpy takes seconds to import
 
     lifted, costs = game.lift(particles), game.cost(particles)
     cheapest = np.eye(1, len(particles), int(np.argmin(costs)))[0]
@@ -60,25 +60,70 @@ def solve_mixture_program(
     size = max(float(np.abs(lifted).max()), float(np.abs(game.data).max()))
     if game.lam == 0 or reach <= max(game.beta or 0.0, ROUNDING * (a * size**2 + b * size)):
         return cheapest, *nothing, {"status": "optimal", "reason": "the cheapest particle is optimal"}
-    p = cp.Variable(len(particles), nonneg=True)
-    level = cp.Variable(nonneg=True) if game.beta is None else cp.Constant(game.beta / reach)
-    separation = _separation(activation, game.lift(game.data), lifted, p, level, reach)
-    unit, constraints = max(float(costs.max()), (game.lam or 0.0) * reach), [cp.sum(p) == 1, *separation.constraints]
-    name, reason = backends.choose_backend(lifted.shape[1], bool(separation.multipliers), solver)
-    options = backends.default_options(name, backends.ACCURACY, time_limit) | (solver_options or {})
-    for again in (True, False):
-        price = 0.0 if game.lam is None else game.lam * reach / unit * level
-        problem = cp.Problem(cp.Minimize(costs / unit @ p + price), constraints)
-        stats = backends.run(problem, name, options)
-        if p.value is None:
-            raise _no_answer(game, particles, activation, solver)
-        if problem.value > SMALL or not again:
-            break
-        unit *= max(problem.value, SMALL**2)  # solvers are accurate relative to 1, not to a small optimum
-    weights = np.where(p.value > NEGLIGIBLE * p.value.max(), p.value, 0.0)
-    neurons, outer = _neurons(activation, separation)
-    status = "stopped" if stats["solver_status"] == cp.USER_LIMIT else "optimal"
-    return weights / weights.sum(), neurons, outer * (unit / reach), stats | {"status": status, "reason": reason}
+    program = _Program(game, particles, activation, reach)
+    name, reason = backends.choose_backend(lifted.shape[1], activation.coefficients[0] != 0, solver)
+    run = backends.Run(backends.ACCURACY, solver_options or {}, Deadline(time_limit))
+
+    names = backends.in_turn(name, lifted.shape[1], solver)
+    try:
+        answer = backends.first_accurate(names, lambda one: program.attempt(one, names, run), run.deadline)
+    except SolverError as failure:
+        raise _no_answer(game, particles, activation, solver, failure) from failure
+    p, neurons, outer = answer.found
+    status = "stopped" if answer.stats["solver_status"] == "user_limit" else "optimal"
+    return p, neurons, outer, answer.stats | {"status": status, "reason": reason}
+
+
+class _Program:
+    """The program of one game, and what its answers prove."""
+
+    def __init__(self, game: SampleGame, particles: Array, activation: Activation, reach: float) -> None:
+        self.game, self.reach, self.activation = replace(game, particles=particles), reach, activation
+        self.points, self.costs = particles, game.cost(particles)
+
+    def attempt(self, name: str, names: list[str], run: Any) -> Any:
+        """A solver's answer, refined by the first of them."""
+        import cvxpy as cp
+
+        from convexgan.programs.backends import Answer
+        from convexgan.programs.refine import refine
+
+        game, reach, costs = self.game, self.reach, self.costs
+        p = cp.Variable(len(costs), nonneg=True)
+        bound = cp.Variable(nonneg=True) if game.beta is None else cp.Constant(game.beta / reach)
+        separation = _separation(self.activation, game.lift(game.data), game.lift(self.points), p, bound, reach)
+        unit, constraints = max(float(costs.max()), (game.lam or 0.0) * reach), [cp.sum(p) == 1]
+        for again in (True, False):
+            price = 0.0 if game.lam is None else game.lam * reach / unit * bound
+            problem = cp.Problem(cp.Minimize(costs / unit @ p + price), [*constraints, *separation.constraints])
+            stats = run.once(problem, name)
+            if p.value is None:
+                raise SolverError(f"{name} found no mixture within beta.")
+            if problem.value > SMALL or not again:
+                break
+            unit *= max(problem.value, SMALL**2)  # solvers are accurate relative to 1, not to a small optimum
+
+        def doubt() -> float:
+            gap, over = self._gap_and_excess(*self._found(p.value, separation, unit))
+            return max(abs(gap), over / max(game.beta or 0.0, reach))
+
+        left, refined = (doubt(), 0) if self.activation.coefficients[0] == 0 else refine(problem, names[0], run, doubt)
+        found = self._found(p.value, separation, unit)
+        return Answer(left, stats | ({"refined": refined} if refined else {}), found)
+
+    def _found(self, p: Array, separation: Any, unit: float) -> tuple[Array, Array, Array]:
+        """Weights, neurons and outer weights."""
+        weights = np.where(p > NEGLIGIBLE * p.max(), p, 0.0)
+        neurons, outer = _neurons(self.activation, separation)
+        return weights / weights.sum(), neurons, outer * (unit / self.reach)
+
+    def _gap_and_excess(self, p: Array, neurons: Array, outer: Array) -> tuple[float, float]:
+        game = self.game
+        reached = discriminator_response(game, self.points, p).upper_bound
+        value = float(self.costs @ p) + (game.lam or 0.0) * reached
+        proved = generator_response(game, critic_of(game, neurons, outer))
+        noise = ROUNDING * (float(self.costs.max()) + (game.lam or 0.0) * self.reach)
+        return relative_gap(value, proved, noise), 0.0 if game.beta is None else max(reached - game.beta, 0.0)
 
 
 def _separation(activation: Activation, real: Array, lifted: Array, p: Any, level: Any, unit: float) -> Any:
@@ -88,11 +133,16 @@ def _separation(activation: Activation, real: Array, lifted: Array, p: Any, leve
     from convexgan.programs.constraints import Separation, polynomial_separation, quadratic_separation
 
     (a, b, _), d = activation.coefficients, lifted.shape[1]
-    shift = (b / unit) * real.mean(axis=0) - (b / unit * lifted.T) @ p
+    centre = real.mean(axis=0)
+    # as the weights have sum 1, differences to the data are averaged: an offset of both cancels before it is rounded
+    apart = lifted - centre
+    shift = (-b / unit * apart.T) @ p
     if a == 0:
         return Separation([cp.SOC(level, shift)], {})
-    products = (a / unit) * np.einsum("ni,nj->ijn", lifted, lifted).reshape(d * d, -1)
-    difference = (a / unit) * (real.T @ real / len(real)) - cp.reshape(products @ p, (d, d), order="C")
+    spread = (real - centre).T @ (real - centre) / len(real)
+    products = np.einsum("ni,nj->nij", apart, apart) - spread
+    products += centre[:, None] * apart[:, None, :] + apart[:, :, None] * centre
+    difference = cp.reshape((-a / unit * products.reshape(-1, d * d).T) @ p, (d, d), order="C")
     return quadratic_separation(difference, level) if b == 0 else polynomial_separation(difference, shift, level)
 
 
@@ -109,7 +159,9 @@ def _neurons(activation: Activation, separation: Any) -> tuple[Array, Array]:
     return read_polynomial(separation.multipliers, unit_neurons)
 
 
-def _no_answer(game: SampleGame, particles: Array, activation: Activation, solver: str | None) -> ConvexGANError:
+def _no_answer(
+    game: SampleGame, particles: Array, activation: Activation, solver: str | None, failure: SolverError
+) -> ConvexGANError:
     """Names a beta that works, the smallest ipm of any mixture a little rounded up, if the game's own does not."""
     if game.beta is not None:
         free = replace(game, beta=None, lam=1.0, penalty=0.0)
@@ -117,4 +169,4 @@ def _no_answer(game: SampleGame, particles: Array, activation: Activation, solve
         least = discriminator_response(game, particles, p).upper_bound * (1 + 1e-6)
         if least > game.beta:
             return out_of_reach(len(particles), least)
-    return SolverError("the solver calls infeasible what is not: try another solver, or rescale X.")
+    return failure

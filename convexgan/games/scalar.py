@@ -62,7 +62,7 @@ def solve_scalar(game: SampleGame, time_limit: float | None = None) -> tuple[Arr
     w = np.sort(w.value * size)
     found = [_players(x, w, multipliers * (multipliers > r * multipliers.max()), game.penalty) for r in ROUNDING]
     points, neurons, outer = min(found, key=lambda players: _shortfall(game, *players))
-    return points, neurons, outer, {"solver": "CLARABEL", "status": "optimal"}
+    return points, neurons, outer, {"solver": str(problem.solver_stats.solver_name), "status": "optimal"}
 
 
 def _tangents(x: Array, penalty: float) -> tuple[Array, Array]:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 import cvxpy as cp
 
 from convexgan._checks import check_choice
+from convexgan._deadline import Deadline
 from convexgan.exceptions import SolverError, UnboundedError
 from convexgan.problem import SOLVERS
 
-CLARABEL_LIMIT = 40  # above, an interior-point step on two matrix inequalities takes minutes and gigabytes
+CLARABEL_LIMIT = 22  # columns; SCS takes half its time there, and a tenth at 40
+CLARABEL_MOST = 40  # above, an interior-point step on two matrix inequalities takes minutes and gigabytes
 PACKAGES = {name: name.lower() for name in SOLVERS} | {"SCIP": "pyscipopt"}
 ACCURACY = 1e-9
+ACCURATE = 1e-7  # relative gap and violation from which on a second solver could not do much better
 
 
 @cache
@@ -47,6 +52,12 @@ def choose_backend(dim: int, semidefinite: bool, solver: str | None) -> tuple[st
     if semidefinite and dim > CLARABEL_LIMIT:
         return "SCS", f"first-order, for {dim} > {CLARABEL_LIMIT} columns; MOSEK is not used: {why_not}"
     return "CLARABEL", f"interior point; MOSEK is not used: {why_not}"
+
+
+def in_turn(name: str, dim: int, solver: str | None) -> list[str]:
+    """The solvers to try: one that was asked for alone, or the chosen one and then those that need no licence."""
+    free = ("CLARABEL", "SCS") if dim <= CLARABEL_MOST else ("SCS",)
+    return [name] if solver is not None else [name, *(other for other in free if other != name)]
 
 
 def choose_integer_backend(solver: str | None) -> str:
@@ -81,6 +92,81 @@ def default_options(name: str, accuracy: float, time_limit: float | None) -> dic
     if time_limit is not None:
         params["MSK_DPAR_OPTIMIZER_MAX_TIME"] = time_limit
     return {"mosek_params": params}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a solver found.
+
+    Attributes
+    ----------
+    doubt : float
+        How far it is from proved, relative: its gap or its violation, recomputed from the data.
+    stats : dict
+        Its record.
+    found : object
+        The values.
+    """
+
+    doubt: float
+    stats: dict[str, Any]
+    found: Any
+
+
+def first_accurate(names: list[str], attempt: Callable[[str], Answer], deadline: Deadline) -> Answer:
+    """The answer of the first solver that has an accurate one, or the best; the record says which failed before.
+
+    Raises
+    ------
+    SolverError
+        If none has any.
+    """
+    failures: dict[str, str] = {}
+    answers: list[Answer] = []
+    for name in names:
+        if failures and deadline.over:
+            break
+        try:
+            answer = attempt(name)
+        except SolverError as error:
+            failures[name] = str(error)
+            continue
+        answers.append(answer)
+        status = answer.stats["solver_status"]
+        if answer.doubt <= ACCURATE or status == cp.USER_LIMIT:
+            break
+        failures[name] = f"{status}, inaccurate by {answer.doubt:.2g}"
+    if not answers:
+        raise SolverError("; ".join(failures.values()))
+    best = min(answers, key=lambda answer: answer.doubt)
+    return replace(best, stats=best.stats | ({"solver_failures": failures} if failures and len(names) > 1 else {}))
+
+
+@dataclass(frozen=True)
+class Run:
+    """How every solver of a series is to be run.
+
+    Attributes
+    ----------
+    accuracy : float
+        Relative accuracy asked of them.
+    options : dict
+        The user's, over the defaults.
+    deadline : Deadline
+    verbose : bool
+    """
+
+    accuracy: float
+    options: dict[str, Any]
+    deadline: Deadline
+    verbose: bool = False
+
+    def once(self, problem: cp.Problem, name: str) -> dict[str, Any]:
+        """Solve by one of them; what an answer that is called inaccurate proves is computed by the caller."""
+        last = {"accept_unknown": True} if name == "CLARABEL" else {}  # its last iterate, where it gets no further
+        left = None if self.deadline.left is None else max(self.deadline.left, 1e-6)  # to SCS 0 is no limit
+        options = default_options(name, self.accuracy, left) | last | self.options
+        return run(problem, name, options, self.verbose)
 
 
 def run(problem: cp.Problem, name: str, options: dict[str, Any], verbose: bool = False) -> dict[str, Any]:

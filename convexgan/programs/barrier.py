@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from convexgan._deadline import Deadline
 from convexgan.problem import MomentGame
-from convexgan.programs.program import units
 
 Array = NDArray[np.float64]
 STEPS = 150  # of Newton's method
@@ -39,8 +38,9 @@ class Barrier:
     """
 
     def __init__(self, game: MomentGame, deadline: Deadline, basis: Array | None = None) -> None:
-        self.deadline, (self.size, self.unit) = deadline, units(game)
-        a, b, _ = game.activation.coefficients
+        self.deadline, (a, b, _) = deadline, game.activation.coefficients
+        self.size = float(np.sqrt(game.data.spectrum.value(0))) or 1.0
+        self.unit = max(abs(a) * self.size**2, abs(b) * self.size)
         self.basis = np.eye(game.data.dim) if basis is None else basis
         self.mean, self.shape = game.latent.mean, (game.latent.rank, len(self.basis))
         self.count = self.shape[0] * self.shape[1]

@@ -21,10 +21,13 @@ class Separation:
     constraints : list of cvxpy constraints
     multipliers : dict
         Sign -> the matrix inequality whose multiplier holds the neurons of that sign.
+    ease : float
+        Its last row and column are divided by sqrt(ease) (`polynomial_separation`).
     """
 
     constraints: list[Any]
     multipliers: dict[float, Any]
+    ease: float = 1.0
 
 
 def linear_separation(shift: Any, level: Any) -> Separation:
@@ -42,20 +45,21 @@ def quadratic_separation(difference: Any, level: Any) -> Separation:
     return Separation(list(cones.values()), cones)
 
 
-def polynomial_separation(difference: Any, shift: Any, level: Any) -> Separation:
+def polynomial_separation(difference: Any, shift: Any, level: Any, ease: float = 1.0) -> Separation:
     """max over unit u of |u' difference u + shift'u| <= level, as two matrix inequalities of size d + 1.
 
     Each sign is a trust-region problem on the sphere, whose dual is exact (S-lemma): a multiplier t exists with
-    [[t I - Q, -q / 2], [-q' / 2, level - t]] >= 0.
+    [[t I - Q, -q / 2], [-q' / 2, level - t]] >= 0. Where the shift is small, of size ``ease``, so is level - t = ease
+    w; the last row and column are divided by sqrt(ease), after which the corner is w, of order 1 as the rest.
     """
-    d = difference.shape[0]
+    d, root = difference.shape[0], np.sqrt(ease)
     cones = {}
     for sign in (1.0, -1.0):
-        t = cp.Variable()
-        side = cp.reshape(-sign * shift / 2, (d, 1), order="C")
-        corner = cp.reshape(level - t, (1, 1), order="C")
-        cones[sign] = cp.bmat([[t * np.eye(d) - sign * difference, side], [side.T, corner]]) >> 0
-    return Separation(list(cones.values()), cones)
+        w = cp.Variable()
+        side = cp.reshape(-sign * shift / (2 * root), (d, 1), order="C")
+        corner = cp.reshape(w, (1, 1), order="C")
+        cones[sign] = cp.bmat([[(level - ease * w) * np.eye(d) - sign * difference, side], [side.T, corner]]) >> 0
+    return Separation(list(cones.values()), cones, ease)
 
 
 def read_quadratic(multipliers: dict[float, Any]) -> tuple[Array, Array]:
@@ -66,9 +70,12 @@ def read_quadratic(multipliers: dict[float, Any]) -> tuple[Array, Array]:
     return vectors.T[keep], values[keep]
 
 
-def read_polynomial(multipliers: dict[float, Any], unit_neurons: Any) -> tuple[Array, Array]:
+def read_polynomial(multipliers: dict[float, Any], unit_neurons: Any, ease: float = 1.0) -> tuple[Array, Array]:
     """Neurons and outer weights, from the rank-one decomposition of each multiplier."""
     blocks = {sign: _symmetric(cone.dual_value) for sign, cone in multipliers.items()}
+    for block in blocks.values():
+        block[:, -1] /= np.sqrt(ease)
+        block[-1, :] /= np.sqrt(ease)
     total = max(float(np.trace(block)) for block in blocks.values())
     neurons, outer = [], []
     for sign, block in blocks.items():

@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cvxpy as cp
 import numpy as np
+from cvxpy.reductions.solution import Solution as Values
 from numpy.typing import NDArray
 
 from convexgan._checks import check_number
-from convexgan.closed_forms import best_scale, realize, unit_neurons
+from convexgan._deadline import Deadline
+from convexgan.certificate import relative_gap
+from convexgan.closed_forms import best_scale, dual_value, game_ipm, ipm_of_nothing, realize, rounding, unit_neurons
 from convexgan.discriminators import TwoLayerDiscriminator
-from convexgan.exceptions import InfeasibleError, SolverError
+from convexgan.exceptions import InfeasibleError, SolverError, UnboundedError
+from convexgan.moments import Moments
 from convexgan.problem import MomentGame, Optimum
-from convexgan.programs import backends
-from convexgan.programs.constraints import (
-    Separation,
-    linear_separation,
-    polynomial_separation,
-    quadratic_separation,
-    read_polynomial,
-    read_quadratic,
-)
+from convexgan.programs.backends import ACCURACY, Answer, Run, choose_backend, first_accurate, in_turn
+from convexgan.programs.constraints import Separation, read_polynomial, read_quadratic
+from convexgan.programs.formulation import Formulation, formulate, within
+from convexgan.programs.infeasible import why_infeasible
+from convexgan.programs.refine import refine
+from convexgan.programs.restrictions import as_list, missed, scaled
+from convexgan.programs.units import negligible
 
 Array = NDArray[np.float64]
+Finish = Callable[[MomentGame, Optimum, dict[str, Any], Callable[[Array], float]], Any]
 
 
-Finish = Callable[[MomentGame, Optimum, dict[str, Any]], Any]
+POOR = 1e-3  # relative gap or violation of an answer that may be none
 
 
 @dataclass
@@ -38,8 +41,9 @@ class Program:
     Attributes
     ----------
     problem : cvxpy.Problem
-        Its value is the game's value. Solve it with a named solver, alone or with constraints added; or call
-        `solve`, which scales it to the data first (``problem.objective.value`` is then the value).
+        Its value is the game's value. Either call `solve`, which scales it to the data first and leaves status, value
+        and duals here as cvxpy does; or solve it, or a problem of your own with its objective, its constraints and
+        more, with a named solver.
     variables : dict of cvxpy expressions
         ``mean`` (d,) and ``second_moment`` (d, d) of the generated law, those the game depends on.
     parameters : dict of cvxpy.Parameter
@@ -47,14 +51,15 @@ class Program:
 
     Examples
     --------
-    >>> import numpy as np, cvxpy as cp, convexgan as cg
+    >>> import numpy as np, convexgan as cg
     >>> X = np.random.default_rng(0).standard_normal((50, 3))
     >>> program = cg.program(X, cg.GaussianLatent(3), discriminator="quadratic", beta=0.1)
-    >>> S = program.variables["second_moment"]
-    >>> constrained = cp.Problem(program.problem.objective, [*program.problem.constraints, S[0, 1] == 0])
-    >>> _ = constrained.solve(solver="CLARABEL")
-    >>> program.recover().certificate.kind
-    'restricted'
+    >>> apart = program.variables["second_moment"][0, 1] == 0
+    >>> stats = program.solve(constraints=apart)
+    >>> program.problem.status, program.recover().certificate.kind
+    ('optimal', 'restricted')
+    >>> bool(abs(apart.dual_value) > 0)  # what a unit of the right side costs
+    True
     """
 
     problem: cp.Problem
@@ -62,27 +67,31 @@ class Program:
     parameters: dict[str, cp.Parameter]
     _game: MomentGame = field(repr=False)
     _scaled: cp.Problem = field(repr=False)
-    _level: Any = field(repr=False)
+    _unit: float = field(repr=False)
+    _made: Formulation = field(repr=False)
     _separation: Separation = field(repr=False)
     _finish: Finish | None = field(default=None, repr=False)
+    _last: tuple[Any, list[Any], dict[str, Any]] = field(default=(None, [], {}), init=False, repr=False)
 
     def solve(
         self,
         solver: str | None = None,
         *,
-        constraints: Sequence[Any] = (),
+        constraints: Any = (),
         solver_options: dict[str, Any] | None = None,
         time_limit: float | None = None,
-        accuracy: float = backends.ACCURACY,
+        accuracy: float = ACCURACY,
         verbose: bool = False,
+        **keywords: Any,
     ) -> dict[str, Any]:
         """Solve, scaled to the data's own size, and return the solver's record; then call `recover`.
 
         Parameters
         ----------
         solver : "CLARABEL", "SCS" or "MOSEK", optional
-        constraints : sequence of cvxpy constraints, optional
-            Further constraints on `variables`.
+            If none is named and the first gives no accurate answer, the next is tried: ``"solver_failures"`` says so.
+        constraints : cvxpy constraint or iterable of them, optional
+            Further constraints on `variables`; their ``dual_value`` is in the units of ``problem``.
         solver_options : dict, optional
             Passed to the solver over our defaults.
         time_limit : float, optional
@@ -91,159 +100,217 @@ class Program:
             Relative accuracy asked of the solver.
         verbose : bool
             Let the solver print its log.
+        **keywords
+            Solver options as ``cvxpy.Problem.solve`` takes them.
         """
         if time_limit is not None:
             check_number(time_limit, "time_limit")
-        name, reason = backends.choose_backend(self._game.data.dim, bool(self._separation.multipliers), solver)
-        options = backends.default_options(name, accuracy, time_limit) | (solver_options or {})
-        problem = self._scaled
-        if constraints:
-            problem = cp.Problem(problem.objective, [*problem.constraints, *constraints])
-        stats = backends.run(problem, name, options, verbose)
-        if problem.status in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
-            raise self._infeasible(name, options, problem.constraints)
-        return stats | {"solver_reason": reason}
+        given, added = (solver_options or {}) | keywords, as_list(constraints)
+        name, reason = choose_backend(self._game.data.dim, bool(self._separation.multipliers), solver)
+        names, run = in_turn(name, self._game.data.dim, solver), Run(accuracy, given, Deadline(time_limit), verbose)
+        inner = scaled(self._game, self._made, added)
+        problem = cp.Problem(self._scaled.objective, [*self._scaled.constraints, *(c for c, _ in inner)])
+        try:
+            answer = self._solved(problem, names, run, [c for c, _ in inner])
+        except InfeasibleError:
+            self.problem.unpack(Values(cp.INFEASIBLE, np.inf, {}, {}, {}))
+            raise
+        stats = answer.stats | {"solver_reason": reason}
+        for variable, value in answer.found:
+            variable.save_value(value)
+        self._hand_back(problem.status, inner, added)
+        self._last = self.problem.solution, added, stats
+        return stats
 
-    def _infeasible(self, name: str, options: dict[str, Any], constraints: list[Any]) -> InfeasibleError:
-        """The error with the smallest feasible beta, found by minimising the separation itself."""
-        unit = units(self._game)[1]
-        free = cp.Variable(nonneg=True)
-        others = [c for c in constraints if not any(c is own for own in self._separation.constraints)]
-        least = cp.Problem(cp.Minimize(free), others + separate(self._game, self.variables, free, unit).constraints)
-        backends.run(least, name, options)
-        if free.value is None:
-            return InfeasibleError("the added constraints contradict each other: no generator satisfies them.", np.inf)
-        if float(free.value) * unit <= (_with_parameters(self._game, self.parameters).beta or 0.0):
-            raise SolverError(f"{name} calls infeasible what is not: try another solver, or a slightly larger beta.")
-        # a little above the edge, where solvers lose digits
-        smallest = float(free.value) * (1 + 1e-4) * self._game.rows * unit
-        return InfeasibleError(
-            f"no generator of this class satisfies ipm <= beta: use beta >= {smallest:.6g}, a generator with a bias "
-            "or more latent dimensions.",
-            smallest_beta=smallest,
-        )
+    def _solved(self, problem: cp.Problem, names: list[str], run: Run, added: list[Any]) -> Answer:
+        """The best answer; where none is any good, the reason may be that the game is infeasible."""
+        try:
+            best = first_accurate(names, lambda name: self._attempt(problem, name, names, run, added), run.deadline)
+        except SolverError as failure:
+            raise self._nothing(names, run, added, failure) from failure
+        if best.doubt > POOR and not added and self._game.lam is None and best.stats["solver_status"] != cp.USER_LIMIT:
+            error = self._nothing(names, run, added, SolverError())
+            if isinstance(error, InfeasibleError):
+                raise error
+        return best
+
+    def _attempt(self, problem: cp.Problem, name: str, names: list[str], run: Run, added: list[Any]) -> Answer:
+        """One solver's answer; raises what a solver that calls the program infeasible proves, if it does."""
+        try:
+            stats = run.once(problem, name)
+        except UnboundedError as error:
+            if added:
+                raise
+            raise SolverError(f"{name} calls unbounded what is not: try another solver.") from error
+        if problem.status in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
+            raise self._excluded(names, run, added)
+        doubt, refined = self._doubt(problem, added), 0
+        if not added and self._separation.multipliers:
+            doubt, refined = refine(problem, names[0], run, lambda: self._doubt(problem, added))
+        return Answer(doubt, stats | ({"refined": refined} if refined else {}), _held(problem))
+
+    def _nothing(self, names: list[str], run: Run, added: list[Any], failure: SolverError) -> Exception:
+        """The error to raise where no solver had an answer: that the game is infeasible, if that is the reason."""
+        try:
+            return self._excluded(names, run, added)
+        except SolverError:
+            return failure
+
+    def _excluded(self, names: list[str], run: Run, added: list[Any]) -> InfeasibleError:
+        return why_infeasible(_with_parameters(self._game, self.parameters), self._made, names, run, added)
+
+    def _doubt(self, problem: cp.Problem, added: list[Any]) -> float:
+        """How far the relaxed answer and the critic read off are from proving each other, relative."""
+        if added:
+            return 0.0 if problem.status == cp.OPTIMAL else 1.0
+        game = _with_parameters(self._game, self.parameters)
+        nothing = ipm_of_nothing(game)
+        if game.beta is not None and nothing <= game.beta:
+            return 0.0
+        _, optimum = self.optimum()
+        reached = game_ipm(game, self._law())
+        value = self._made.unit * (float(self._made.cost.value) + self._made.constant) + (game.lam or 0.0) * reached
+        if game.lam is not None:  # zeros are often optimal, and a solver's rounding is not
+            value = min(value, game.lam * nothing)
+        # the program is that of latents which are all as cheap as the cheapest
+        latent = replace(game.latent, values=np.full_like(game.latent.values, game.latent.values[0]))
+        relaxed, critic = replace(game, latent=latent), _critic(game, optimum.neurons, optimum.outer)
+        bound = dual_value(relaxed, replace(critic, outer=best_scale(relaxed, critic) * critic.outer))
+        missing = 0.0 if game.beta is None else max(reached - game.beta, 0.0) / max(game.beta, nothing)
+        return max(missing, abs(relative_gap(value, bound, rounding(game))))
+
+    def _hand_back(self, status: str, inner: list[tuple[Any, float]], added: list[Any]) -> None:
+        """Status, value and duals as cvxpy would leave them after solving the user's problem."""
+        duals = [(c, c, 1.0) for c in self.problem.constraints]
+        duals += [(c, ours, size) for c, (ours, size) in zip(added, inner, strict=True)]
+        for constraint, ours, size in duals:
+            for dual, found in zip(constraint.dual_variables, ours.dual_variables, strict=True):
+                dual.save_value(None if found.value is None else self._unit / size * np.asarray(found.value))
+        values = {variable.id: variable.value for variable in self.problem.variables()}
+        self.problem.unpack(Values(status, None, values, {}, {}))
 
     def optimum(self) -> tuple[MomentGame, Optimum]:
         """The game at the parameters' present values, and the generator and critic at the variables' values."""
         game = _with_parameters(self._game, self.parameters)
-        d = game.data.dim
-        mean = self.variables.get("mean")
-        if (mean if mean is not None else self.variables["second_moment"]).value is None:
-            raise ValueError("the program has no values yet: solve it (solver='CLARABEL', say) before recover().")
-        m = np.zeros(d) if mean is None else np.asarray(mean.value).reshape(d)
-        truncated = False
-        if "second_moment" not in self.variables:
-            factor = np.outer(_lift(game), m)
-            size = float(np.linalg.norm(m))
-            sign = np.sign(game.activation.coefficients[1])
-            neurons = sign * m[None, :] / size if size > 0 else np.zeros((0, d))
+        m, S = self._moments()
+        if S is None:
+            factor, truncated = np.outer(_lift(game), m), False
+            c = np.sign(game.activation.coefficients[1]) * game.data.mean
+            size = float(np.linalg.norm(c))
+            neurons = c[None, :] / size if size > 0 else np.zeros((0, len(m)))
             outer = np.ones(len(neurons))
         else:
-            S = np.asarray(self.variables["second_moment"].value)
-            factor = realize(game.latent, (S + S.T) / 2, m)
+            factor = realize(game.latent, S, m)
             truncated = float(np.sum(factor**2)) < float(np.trace(S)) * (1 - 1e-6)
             neurons, outer = self._read_neurons()
         return game, Optimum(factor, neurons, _rescaled(game, neurons, outer), truncated=truncated)
 
+    def _moments(self) -> tuple[Array, Array | None]:
+        """Mean and second moment at the variables' values, the latter None against linear neurons."""
+        mean, second = (self.variables.get(name) for name in ("mean", "second_moment"))
+        shown = mean if second is None else second
+        if shown is None or shown.value is None:
+            raise ValueError("the program has no values yet: solve it (solver='CLARABEL', say) before recover().")
+        m = np.zeros(self._game.data.dim) if mean is None else np.asarray(mean.value)
+        S = None if second is None else np.asarray(second.value)
+        return m, None if S is None else (S + S.T) / 2
+
+    def _law(self) -> Moments:
+        m, S = self._moments()
+        if S is None:
+            return Moments.of_law(m, m[None, :])
+        values, vectors = np.linalg.eigh(S)
+        return Moments.of_law(m, np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T)
+
     def _read_neurons(self) -> tuple[Array, Array]:
         game, cones = self._game, self._separation.multipliers
-        b = game.activation.coefficients[1]
-        width = game.data.dim + (game.bias == "penalized")
+        d, width = game.data.dim, game.data.dim + (game.bias == "penalized")
         if any(cone.dual_value is None for cone in cones.values()):
             return np.zeros((0, width)), np.zeros(0)
-        return read_polynomial(cones, unit_neurons) if b != 0 else read_quadratic(cones)
+        if game.activation.coefficients[1] == 0:
+            neurons, outer = read_quadratic(cones)
+        else:
+            neurons, outer = read_polynomial(cones, unit_neurons, self._separation.ease)
+        return np.column_stack([neurons[:, :d] @ self._made.units.basis.T, neurons[:, d:]]), outer
 
-    def recover(self) -> Any:
-        """The solution at the variables' present values, certified; kind "restricted" if constraints were added."""
+    def recover(self, problem: cp.Problem | None = None) -> Any:
+        """The solution at the variables' present values, certified; kind "restricted" if constraints were added.
+
+        Added constraints are evaluated at the moments that the generator really has, which latents of too low a rank
+        make others than the program's: where it misses them the kind is "infeasible" and the status "failed".
+
+        Parameters
+        ----------
+        problem : cvxpy.Problem, optional
+            That of your own which you solved, with this one's constraints and more: which these are is then known.
+            After `solve` leave it out.
+        """
         if self._finish is None:
             raise ValueError("recover() needs a program made by convexgan.program.")
+        added, record = self._solved_last() if problem is None else self._solved_by(problem)
         game, optimum = self.optimum()
-        return self._finish(game, optimum, {"solver": str(getattr(self.problem.solver_stats, "solver_name", None))})
+        return self._finish(game, optimum, record, lambda factor: missed(game, self._made, added, factor))
+
+    def _solved_by(self, problem: cp.Problem) -> tuple[list[Any], dict[str, Any]]:
+        """The constraints that a problem adds to this one, and its solver's record."""
+        own = {constraint.id for constraint in self.problem.constraints}
+        solver = str(getattr(problem.solver_stats, "solver_name", None))
+        return [c for c in problem.constraints if c.id not in own], {"solver": solver, "solver_status": problem.status}
+
+    def _solved_last(self) -> tuple[list[Any], dict[str, Any]]:
+        """The same of the last `solve`; of a problem unknown here, that its constraints hold for its moments."""
+        solution, (ours, added, record) = self.problem.solution, self._last
+        if solution is not None and all(
+            np.array_equal(variable.value, solution.primal_vars.get(variable.id))
+            for variable in self.problem.variables()
+        ):
+            return (added, record) if solution is ours else self._solved_by(self.problem)
+        return [expression == expression.value for expression in self.variables.values()], {"solver": None}
 
 
-def build_program(game: MomentGame, finish: Finish | None = None) -> Program:
+def build_program(game: MomentGame, finish: Finish | None = None, level: float | None = None) -> Program:
     """The convex program of a moment game.
 
     min penalty tr S over the moments (S, m) of laws that the latents can reach, [[S, m], [m', kappa]] >= 0, with
     ipm <= beta or its lam-fold added. Under the weight penalty it is convex only for latents with equal
-    eigenvalues. ``finish`` makes of an optimum and its statistics what `Program.recover` returns.
+    eigenvalues. ``finish`` makes of an optimum and its statistics what `Program.recover` returns; ``level`` is about
+    the ipm at the optimum, where it is known better than beta and lam tell.
     """
-    size, unit = units(game)
+    made = formulate(game, level)
     parameter = cp.Parameter(nonneg=True, name="beta" if game.lam is None else "lam")
     parameter.value = (
         game.beta * game.rows if game.beta is not None else (game.lam or 0.0) * game.value_scale / game.rows
     )
-    variables, domain, costs = _moment_variables(game, size)
+    user, unit = made.unit * game.value_scale, made.units.level * game.rows
     if game.lam is None:
-        level: Any = parameter / (game.rows * unit)
+        # a level of 0 leaves no interior to a solver: it gets one that it could not tell from 0
+        budget: Any = parameter / unit + (negligible(game) / made.units.level if game.beta == 0 else 0.0)
         extra: Any = 0.0
+        steep = 1.0
     else:
-        level = cp.Variable(nonneg=True)
-        # in units of penalty * size^2
-        extra = parameter * level * (game.rows / game.value_scale * unit / (game.penalty * size**2))
-    separation = separate(game, variables, level, unit)
-    constraints = [*domain, *separation.constraints]
-    objective = costs + extra
-    user = game.penalty * size**2 * game.value_scale
+        budget = cp.Variable(nonneg=True)
+        steep = max(1.0, parameter.value * unit / user)
+        extra = parameter * budget * (unit / (user * steep))
+    separation = within(game, made, budget)
+    constraints = [*made.domain, *separation.constraints]
+    scaled = made.cost / steep + extra
     return Program(
-        cp.Problem(cp.Minimize(user * objective), constraints),
-        variables,
+        cp.Problem(cp.Minimize(user * (steep * scaled + made.constant)), constraints),
+        made.moments,
         {parameter.name(): parameter},
         game,
-        cp.Problem(cp.Minimize(objective), constraints),
-        level,
+        cp.Problem(cp.Minimize(scaled), constraints),
+        user * steep,
+        made,
         separation,
         finish,
     )
 
 
-def units(game: MomentGame) -> tuple[float, float]:
-    """The size of the data, sqrt of its largest eigenvalue, and of a typical ipm."""
-    size = float(np.sqrt(game.data.spectrum.value(0))) or 1.0
-    a, b, _ = game.activation.coefficients
-    return size, max(abs(a) * size**2, abs(b) * size)
-
-
-def _moment_variables(game: MomentGame, size: float) -> tuple[dict[str, Any], list[Any], Any]:
-    """Expressions for mean and second moment in data units, their domain, and the cost / (penalty size^2)."""
-    d, kappa = game.data.dim, game.latent.kappa
-    a, b, _ = game.activation.coefficients
-    if a == 0:
-        mean = cp.Variable(d)
-        reach = kappa if game.regularizer == "output" else float(game.latent.values @ game.latent.mean**2)
-        if reach == 0:
-            return {"mean": size * mean}, [mean == 0], 0.0
-        return {"mean": size * mean}, [], cp.sum_squares(mean) / reach
-    price = 1.0 if game.regularizer == "output" else 1 / float(game.latent.values[0])
-    if b == 0 and game.bias == "none":
-        S = cp.Variable((d, d), PSD=True)
-        return {"second_moment": size**2 * S}, [], price * cp.trace(S)
-    if kappa == 0:
-        S = cp.Variable((d, d), PSD=True)
-        return {"second_moment": size**2 * S, "mean": cp.Constant(np.zeros(d))}, [], price * cp.trace(S)
-    block = cp.Variable((d + 1, d + 1), PSD=True)
-    S, m = block[:d, :d], block[:d, d] * np.sqrt(kappa)
-    return {"second_moment": size**2 * S, "mean": size * m}, [block[d, d] == 1], price * cp.trace(S)
-
-
-def separate(game: MomentGame, variables: dict[str, Any], level: Any, unit: float) -> Separation:
-    """``ipm / unit <= level`` for the game's discriminator."""
-    a, b, _ = game.activation.coefficients
-    d = game.data.dim
-    if a == 0:
-        return linear_separation((abs(b) / unit) * (game.data.mean - variables["mean"]), level)
-    difference = (a / unit) * (game.data.second - variables["second_moment"])
-    if b == 0 and game.bias == "none":
-        return quadratic_separation(difference, level)
-    shift = (game.data.mean - variables["mean"]) / unit
-    linear = b * shift
-    if game.bias == "penalized":
-        column = cp.reshape(a * shift, (d, 1), order="C")
-        difference = cp.bmat([[difference, column], [column.T, np.zeros((1, 1))]])
-        linear = cp.hstack([linear, np.zeros(1)])
-    if b == 0:
-        return quadratic_separation(difference, level)
-    return polynomial_separation(difference, linear, level)
+def _held(problem: cp.Problem) -> list[tuple[Any, Any]]:
+    """The variables and multipliers of a problem with their values."""
+    duals = [dual for constraint in problem.constraints for dual in constraint.dual_variables]
+    return [(variable, variable.value) for variable in [*problem.variables(), *duals]]
 
 
 def _lift(game: MomentGame) -> Array:
@@ -255,10 +322,13 @@ def _lift(game: MomentGame) -> Array:
 
 def _rescaled(game: MomentGame, neurons: Array, outer: Array) -> Array:
     """Multipliers are used for their direction; the size that proves most is found exactly."""
+    return outer * best_scale(game, _critic(game, neurons, outer))
+
+
+def _critic(game: MomentGame, neurons: Array, outer: Array) -> TwoLayerDiscriminator:
     d = game.data.dim
     biases = neurons[:, d] if neurons.shape[1] > d else np.zeros(len(outer))
-    critic = TwoLayerDiscriminator(neurons[:, :d], outer, game.activation, biases)
-    return outer * best_scale(game, critic)
+    return TwoLayerDiscriminator(neurons[:, :d], outer, game.activation, biases)
 
 
 def _with_parameters(game: MomentGame, parameters: dict[str, cp.Parameter]) -> MomentGame:
