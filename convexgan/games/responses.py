@@ -97,7 +97,9 @@ def generator_response(game: SampleGame, critic: TwoLayerDiscriminator, time_lim
     if game.particles is None and game.data.shape[1] > 1:
         reach = np.abs(critic.outer) @ np.abs(critic.neurons) / game.penalty  # minimisers are within half of it
         lowest = game.penalty * cheapest(game, critic, time_limit=time_limit).bound
-        lowest -= float(rounding(game, critic, reach[None, :])[0] + gamma(len(reach) + 8) * game.cost(reach[None, :])[0])
+        lowest -= float(
+            rounding(game, critic, reach[None, :])[0] + gamma(len(reach) + 8) * game.cost(reach[None, :])[0]
+        )
         return _below(game, critic, real, charge, lowest)
     points = game.particles if game.particles is not None else _candidates(game, critic)
     cost = game.cost(points)

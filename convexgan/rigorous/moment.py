@@ -74,7 +74,9 @@ class ExactMoments:
         squares = (self.factor * self.factor).sum(axis=1) if len(self.factor) else np.zeros(0, object)
         own = Fraction(0)
         if self.game.regularizer == "weights":
-            spent = sum((s / Fraction(k) for s, k in zip(squares, self.game.latent.values.tolist(), strict=False)), ZERO)
+            spent = sum(
+                (s / Fraction(k) for s, k in zip(squares, self.game.latent.values.tolist(), strict=False)), ZERO
+            )
         else:
             spent, own = sum(squares, ZERO), self.second_error
         lam = Fraction(self.game.lam or 0.0)
