@@ -50,7 +50,7 @@ class Sums:
         Bounds on the errors of both, in the spectral and the Euclidean norm; 0 while all are integers that are exact.
     """
 
-    gram: NDArray[np.floating[Any]]
+    gram: Array
     linear: Array
     moved: float = 0.0
     shifted: float = 0.0
@@ -86,7 +86,7 @@ def centred_sums(rows: NDArray[Any], w: Array | None, pilot: Array, name: str) -
         done = Sums(np.zeros((len(pilot), len(pilot))), np.zeros(len(pilot)))
         for part in np.array_split(rows, -(-len(rows) // EXACT_ROWS)):
             centred = np.subtract(part, np.float32(MIDDLE), dtype=np.float32)
-            done.add(Sums(_gram(centred), np.add.reduce(centred, axis=0, dtype=np.float64)))
+            done.add(Sums(_gram(centred).astype(np.float64), np.add.reduce(centred, axis=0, dtype=np.float64)))
         return done
     check_size(rows, name)
     centred = np.subtract(rows, pilot, dtype=np.float64)
@@ -100,7 +100,9 @@ def centred_sums(rows: NDArray[Any], w: Array | None, pilot: Array, name: str) -
         gram, linear = _gram(centred), root @ centred
         mass = float(w.sum())
     trace = float(gram.trace())
-    return Sums(gram, linear, gamma(n) * trace, gamma(n) * (1.01 * mass * max(trace, 0.0)) ** 0.5)
+    return Sums(
+        gram.astype(np.float64, copy=False), linear, gamma(n) * trace, gamma(n) * (1.01 * mass * max(trace, 0.0)) ** 0.5
+    )
 
 
 def _gram(rows: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:

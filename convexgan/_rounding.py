@@ -1,7 +1,8 @@
 """What floating-point arithmetic may have changed, bounded beforehand, and proofs that it cannot spoil.
 
-Every sum of n products that a processor makes, in whatever order and with or without fused operations, is off by at most
-gamma(n) times the sum of their sizes. Source: N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2002, chapter 3.
+Every sum of n products that a processor makes, in whatever order and with or without fused operations, is off by at
+most gamma(n) times the sum of their sizes. Source: N. J. Higham, Accuracy and Stability of Numerical Algorithms, 2002,
+chapter 3.
 """
 
 from __future__ import annotations
@@ -26,6 +27,16 @@ def gamma(n: float) -> float:
 def up(value: float, roundings: float = 4) -> float:
     """At least a number of which a float is known after so many roundings of positive terms."""
     return value * (1 + gamma(roundings + 2)) if value >= 0 else value * (1 - gamma(roundings + 2))
+
+
+def scaled_up(value: float, factor: float) -> float:
+    """At least the product with a positive factor; the value itself for a factor of 1."""
+    return value if factor == 1 else up(value * factor, 0)
+
+
+def scaled_down(value: float, factor: float) -> float:
+    """At most that product."""
+    return -scaled_up(-value, factor)
 
 
 def down(value: float, roundings: float = 4) -> float:
@@ -102,7 +113,7 @@ def spectral_norm(matrix: Array) -> float:
 
 
 def proved_level(matrix: Array, guess: float, size: float) -> float:
-    """A t near the guess for which tI - matrix is proved to be positive semidefinite; ``size`` is that of the matrix."""
+    """A t near the guess for which tI - matrix is proved to be positive semidefinite, of a matrix of this size."""
     d = len(matrix)
     if not matrix.any():
         return 0.0
@@ -119,7 +130,7 @@ def proved_level(matrix: Array, guess: float, size: float) -> float:
 
 
 def transposed(A: Array, B: Array) -> tuple[Array, float]:
-    """A'B for tall arrays (d, r) and (d, s), and a bound on the spectral norm of its error: sums over blocks of rows."""
+    """A'B for tall arrays (d, r) and (d, s) by sums over blocks of rows, and a bound on the norm of its error."""
     rows = max(1, math.isqrt(len(A)))
     total = np.zeros((A.shape[1], B.shape[1]))
     for i in range(0, len(A), rows):

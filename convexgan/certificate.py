@@ -92,7 +92,7 @@ class Certificate:
     failure : float
         The probability, over random vectors drawn by that iteration, that they are not.
     enclosures : dict or None
-        After ``verify(.., rigorous=True)``: between which numbers value, ipm, violation and optimum lie, without rounding.
+        After ``verify(.., rigorous=True)``: between which numbers value, ipm, violation and optimum lie.
     """
 
     value: float

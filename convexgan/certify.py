@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import as_rows, check_number
-from convexgan._rounding import down, up
+from convexgan._rounding import down, scaled_down, scaled_up, up
 from convexgan.canonical import Setting, any_law, check_same_columns, read_call
 from convexgan.certificate import NOTHING, ORIGIN, Certificate, Evidence, Kind, relative_gap, relative_violation
 from convexgan.closed_forms import (
@@ -124,13 +124,13 @@ def assembled(
         if limited:
             bound, origin = max_min, f"max-min over discriminators of {game.max_neurons} neurons"
     return Certificate(
-        up(value * game.value_scale, 0),
-        down(bound * game.value_scale, 0),
-        up(ipm * game.rows, 0),
-        up(violation * game.rows, 0),
+        scaled_up(value, game.value_scale),
+        scaled_down(bound, game.value_scale),
+        scaled_up(ipm, game.rows),
+        scaled_up(violation, game.rows),
         relative,
         kind,
-        down(max_min * game.value_scale, 0),
+        scaled_down(max_min, game.value_scale),
         min_neurons,
         origin,
         noise * game.value_scale,

@@ -69,7 +69,7 @@ def leading_pairs(
     kept : int, optional
         Vectors of the result at most, by default ``width``; with more, the guesses lie in their span.
     stray : callable
-        A bound on the Frobenius norm of what rounding changed of S Q, for Q of Frobenius norm 1, in the products so far.
+        A bound on the Frobenius norm of what rounding changed of the products so far, for Q of Frobenius norm 1.
 
     Returns
     -------
@@ -105,7 +105,8 @@ def leading_pairs(
         if not enough or search.exhausted:  # what was found in the complement belongs to the subspace
             block, search = np.hstack([block, orthonormal(search.last, space.basis, block)]), None
     raise SolverError(
-        f"eigenvalues are known to {error / limit * AIM * tol:.1e} of the largest after {MAX_PASSES} passes, not to {tol:g}: "
+        f"eigenvalues are known to {error / limit * AIM * tol:.1e} of the largest after {MAX_PASSES} passes, not to "
+        f"{tol:g}: "
         "allow more memory, or ask for another rank, where eigenvalues lie farther apart."
     )
 
@@ -271,7 +272,7 @@ class _Space:
         The residuals R = S V - V D are computed as such: R'R is then no smaller than what sticks out of the span, also
         where V is orthonormal up to rounding only; what else that changes is of the size of S times V'V - I.
         """
-        turn, (d, b) = pairs.turn[:, :kept], self.basis.shape
+        turn, b = pairs.turn[:, :kept], self.basis.shape[1]
         V, image, D = self.basis @ turn, self.image @ turn, pairs.values[:kept]
         size, flat = length(self.image), length(self.basis)
         moved = (stray + gamma(b + 2) * size) * flat * length(turn[:, :1])  # of any vector's image, at most

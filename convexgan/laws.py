@@ -46,4 +46,4 @@ def _image(features: Moments, weights: Array) -> Moments:
     stray = rounded * length(np.abs(factor) @ np.abs(weights))
     law = Moments.of_law(weights.T @ features.mean, factor @ weights)
     mean = features.mean_error * size**0.5 + rounded * length(np.abs(features.mean) @ np.abs(weights))
-    return law.off_by(mean, error * size + stray * (2 * length(law.factor) + stray))
+    return law.off_by(mean, error * size + stray * (2 * length(factor @ weights) + stray))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import as_rows, check_count, check_number
-from convexgan._rounding import down, gamma, length, up
+from convexgan._rounding import down, gamma, length, scaled_up, up
 from convexgan.arrangements import Maximum
 from convexgan.canonical import check_budget
 from convexgan.certificate import (
@@ -55,8 +55,8 @@ def make_mean_certificate(
     return Certificate(
         value,
         bound,
-        up(ipm * game.rows, 0),
-        up(violation * game.rows, 0),
+        scaled_up(ipm, game.rows),
+        scaled_up(violation, game.rows),
         relative,
         kind,
         max_min,

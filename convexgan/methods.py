@@ -247,8 +247,8 @@ def _formula(game: MomentGame) -> tuple[bool, str]:
 
 
 def nothing_is_optimal(game: MomentGame) -> bool:
-    """Whether the generator of zeros satisfies the constraint."""
-    return game.beta is not None and ipm_of_nothing(game) <= game.beta
+    """Whether the generator of zeros satisfies the constraint, or has nothing to pay."""
+    return ipm_of_nothing(game) <= (game.beta or 0.0)
 
 
 def not_convex(game: MomentGame) -> str:

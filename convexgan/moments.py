@@ -51,8 +51,8 @@ class Moments:
     """Count, mean and (uncentred) second moment of rows, additive over chunks and machines.
 
     Rows are multiplied in float64 around a pilot mean, uint8 rows exactly, as the integers they are. What rounding may
-    have changed is bounded, see `mean_error` and `second_error`. As long as there are no more rows than columns the rows
-    themselves are kept, so that a few large pictures never form a (d, d) matrix.
+    have changed is bounded, see `mean_error` and `second_error`. As long as there are no more rows than columns the
+    rows themselves are kept, so that a few large pictures never form a (d, d) matrix.
 
     Parameters
     ----------
@@ -318,8 +318,8 @@ class Moments:
     def spectrum_error(self) -> float:
         """A bound on how far any eigenvalue of the second moment lies from that of `spectrum`, computed once.
 
-        Of what the eigenpairs stand for, V diag(values) V', the eigenvalues are the values times those of V'V (Ostrowski);
-        the rest is Weyl's inequality.
+        Of what the eigenpairs stand for, V diag(values) V', the eigenvalues are the values times those of V'V
+        (Ostrowski); the rest is Weyl's inequality.
         """
         if "spectrum error" not in self._cache:
             vectors = self.spectrum.vectors

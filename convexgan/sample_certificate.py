@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from convexgan._checks import as_rows, check_choice, check_columns, check_count, check_finite, check_number
 from convexgan._deadline import Deadline
 from convexgan._products import check_size
-from convexgan._rounding import down, gamma, up
+from convexgan._rounding import down, gamma, scaled_down, scaled_up, up
 from convexgan.canonical import check_bias, check_budget, check_sums
 from convexgan.certificate import (
     NOTHING,
@@ -135,7 +135,7 @@ def judge(
     unproved : str
         The kind if optimality is not proved.
     """
-    value = up(cost + (game.lam or 0.0) * ipm)
+    value = cost if game.lam is None else up(cost + game.lam * ipm)
     violation = 0.0 if game.beta is None else max(ipm - (down(game.beta) if game.rows > 1 else game.beta), 0.0)
     scale = max(game.beta or 0.0, nothing)
     relative = relative_violation(violation, scale, _ipm_rounding(game))
@@ -150,13 +150,13 @@ def judge(
     elif gap <= tol:
         kind = "minimax"
     return Certificate(
-        up(value * game.value_scale, 0),
-        down(bound * game.value_scale, 0),
-        up(ipm * game.rows, 0),
-        up(violation * game.rows, 0),
+        scaled_up(value, game.value_scale),
+        scaled_down(bound, game.value_scale),
+        scaled_up(ipm, game.rows),
+        scaled_up(violation, game.rows),
         relative,
         kind,
-        down(max_min * game.value_scale, 0),
+        scaled_down(max_min, game.value_scale),
         None,
         origin,
         noise * game.value_scale,

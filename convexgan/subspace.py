@@ -46,7 +46,7 @@ class Enclosure:
     def error(self, count: int) -> float:
         """How far the first ``count`` eigenvalues of S may lie above ``values``, as computed."""
         t = self._margin(float(self.values[count - 1]))
-        return self._error(count, t, np.linalg.eigvalsh(np.diag(self.values) + self._over(t))[::-1])
+        return self._error(count, t, np.asarray(np.linalg.eigvalsh(np.diag(self.values) + self._over(t))[::-1]))
 
     @one_thread()
     def proved_error(self, count: int) -> float:

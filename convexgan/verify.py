@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from convexgan._checks import as_rows, check_choice, check_count, check_finite, check_flag, check_number
 from convexgan.canonical import check_budget, check_width
 from convexgan.certificate import FLOATS, Certificate, Evidence, reading_evidence, unit_lengths
-from convexgan.certify import critic, make_certificate
+from convexgan.certify import make_certificate
 from convexgan.closed_forms.generator_response import ZERO_KAPPA
 from convexgan.discriminators import ReLU, TwoLayerDiscriminator, activation_from
 from convexgan.exceptions import InfeasibleError

@@ -97,8 +97,7 @@ def maximize(
     time_limit = None if time_limit is None else check_number(time_limit, "time_limit")
     max_nodes = None if max_nodes is None else check_count(max_nodes, "max_nodes", 0)
     draw, start = as_rng(rng), time.perf_counter()
-    row_scale = float(np.abs(rows).max()) or 1.0
-    weight_scale = float(np.abs(weights).max()) or 1.0
+    row_scale, weight_scale = (2.0 ** np.frexp(np.abs(part).max())[1] for part in (rows, weights))  # without rounding
     arrangement = reduce_rows(rows / row_scale, weights / weight_scale)
     if method == "auto":
         method = "sweep" if arrangement.dim <= 2 else "cones"

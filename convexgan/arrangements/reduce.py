@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -138,15 +139,18 @@ def reduce_rows(rows: Array, weights: Array) -> Arrangement:
 def merge_equal(rows: Array, weights: Array) -> tuple[Array, Array, Array]:
     """The different rows, the sums of their weights, and bounds on what rounding may have changed of each sum.
 
-    Two weights that cancel do so exactly.
+    Each sum is rounded once, so that weights that cancel do so exactly.
     """
     unique, place, counts = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
     if len(unique) == len(rows):
         return rows, weights, np.zeros(len(rows))
     place = place.ravel()
-    total, size = np.bincount(place, weights), np.bincount(place, np.abs(weights))
-    error = np.where(counts > 2, gamma(1) * (counts - 1) * size, UNIT * np.abs(total) * (counts > 1))
-    return unique, total, error
+    total = np.bincount(place, weights).astype(np.float64)
+    several = np.flatnonzero(counts > 2)
+    if len(several):
+        groups = np.split(weights[np.argsort(place, kind="stable")], np.cumsum(counts)[:-1])
+        total[several] = [math.fsum(groups[i]) for i in several]
+    return unique, total, UNIT * np.abs(total) * (counts > 1)
 
 
 def _line_sums(line: NDArray[np.intp], mass: Array, count: int) -> tuple[Array, float]:

@@ -30,7 +30,8 @@ def ipm_rounding(game: MomentGame) -> float:
     """The size below which an ipm is rounding noise of the data's moments."""
     a, b, _ = game.activation.coefficients
     data = game.data
-    own = abs(a) * data.second_error + abs(b) * data.mean_error  # and as much again of the generated rows' own
+    ones = abs(a) * (game.bias == "penalized")
+    own = abs(a) * data.second_error + (abs(b) + ones) * data.mean_error  # and as much again of the generated rows'
     return float(32 * EPS * (abs(a) * data.trace + abs(b) * data.trace**0.5) + 4 * own)
 
 

@@ -52,7 +52,7 @@ def whitening_error(parts: Iterable[Array], latent: Whitened) -> float:
     stray = up(float(np.sqrt(rounded / moments.total)), 8)  # root mean square of what the products' rounding moves
     size = up(entries(moments.second - np.eye(latent.rank)) + moments.second_error)
     mean = length(moments.mean - latent.mean) + moments.mean_error + stray
-    return max(size + stray * (2 * (1 + size) ** 0.5 + stray), mean)
+    return max(size + stray * (2 * float(np.sqrt(1 + size)) + stray), mean)
 
 
 def _clipped(mean: Array) -> Array:

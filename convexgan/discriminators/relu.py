@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from convexgan._checks import as_rows, check_columns, check_finite, check_number, check_weights
 from convexgan._rounding import gamma
 from convexgan.arrangements import Maximum, maximize
-from convexgan.arrangements.reduce import merge_equal
 from convexgan.arrangements.maximum import EXACT
+from convexgan.arrangements.reduce import merge_equal
 from convexgan.moments import Moments
 
 Array = NDArray[np.float64]
@@ -87,9 +87,9 @@ def separate_relu(activation: ReLU, rows: Array, weights: Array, bias: str = "no
     value, u, b = _separate_shifts(activation, points, merged)
     size, sign = abs(value), 1.0 if value >= 0 else -1.0
     slope = max(1.0, abs(activation.slope))  # sums of weights, times two points each
-    unsure = gamma(len(points) + 8) * np.abs(merged).sum() + error.sum()
-    bound = size + 4 * slope * float(unsure * np.abs(points).max(initial=0.0))
-    bound += 2 * _stray(activation, rows - centre, weights)
+    unsure = gamma(len(points) + 6) * np.abs(merged).sum() + error.sum()
+    bound = size + 2 * slope * float(unsure * np.abs(points).max(initial=0.0))
+    bound += _stray(activation, rows - centre, weights)
     direction = np.array([u, b - u * centre])
     return Maximum(size, bound, bool(bound - size <= EXACT * size), direction, sign, "optimal", "sweep", {})
 

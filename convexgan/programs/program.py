@@ -118,7 +118,7 @@ class Program:
         stats = answer.stats | {"solver_reason": reason}
         for variable, value in answer.found:
             variable.save_value(value)
-        self._hand_back(problem.status, inner, added)
+        self._hand_back(str(stats["solver_status"]), inner, added)
         self._last = self.problem.solution, added, stats
         return stats
 

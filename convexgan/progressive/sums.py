@@ -120,7 +120,7 @@ class Product:
         It is that of the products, and of numbers of at most 2, the rows, that take at most 64 roundings each.
         """
         rows = gamma(64) * 2 * (len(self.given[0]) * self.count * self.squares) ** 0.5
-        return gamma(len(self.given[0]) + self.longest + self.blocks + 8) * self.squares + 2.1 * rows
+        return float(gamma(len(self.given[0]) + self.longest + self.blocks + 8) * self.squares + 2.1 * rows)
 
     def finish(self) -> None:
         """Everything is here."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -95,7 +94,7 @@ class ExactMoments:
         linear = b * shift
         if self.game.bias == "penalized":
             form = np.block([[form, a * shift[:, None]], [a * shift[None, :], np.array([[ZERO]], dtype=object)]])
-            linear, moved = np.append(linear, ZERO), moved + abs(a) * self.mean_error
+            linear, moved = np.append(linear, np.array([ZERO], dtype=object)), moved + abs(a) * self.mean_error
         low, high = difference_on_sphere(form, linear)
         return max(low - moved, ZERO), high + moved
 
@@ -121,7 +120,7 @@ class ExactMoments:
         return min(costs)
 
     def _eigenvalue(self, i: int, guess: float) -> Fraction:
-        """At most the i-th largest eigenvalue: what the form exceeds on a space of i + 1 dimensions (Courant, Fischer)."""
+        """At most the i-th largest eigenvalue: what S exceeds on a space of i + 1 dimensions (Courant, Fischer)."""
         V = exact(self.game.data.spectrum.vectors[:, : i + 1])
         inner, gram = V.T @ self.second @ V, V.T @ V
         size = Fraction(self.game.data.spectrum.value(0))
@@ -154,16 +153,22 @@ def _on_sphere(form: Exact, linear: Exact) -> Interval:
     short, long = root(v @ v)
     along = linear @ v
     low = (v @ form @ v) / (v @ v) + along / (long if along >= 0 else short)
-    level, t = Fraction(value), Fraction(value - float(slope @ u) / 2)
+    t = Fraction(value - float(slope @ u) / 2)
     size = Fraction(float(np.abs(values).max()) + float(np.linalg.norm(slope)))
+    found = [d * size, *(_level(form, linear / 2, t + size / 2**power, size) for power in (80, 54, 52, 50, 46, 40, 20))]
+    return low, min(level for level in found if level is not None)
+
+
+def _level(form: Exact, half: Exact, t: Fraction, size: Fraction) -> Fraction | None:
+    """t + half'(t - form)^{-1} half, which bounds u'form u + 2 half'u, with a proof of the inverse; None without."""
+    d = len(half)
     arrow = np.empty((d + 1, d + 1), dtype=object)
-    arrow[d, :d] = arrow[:d, d] = -linear / 2
-    for power in (46, 44, 42, 40, 36, 30, 20, 10, 0):
-        more = size / 2**power
-        arrow[:d, :d], arrow[d, d] = (t + more) * identity(d) - form, level - t + more
-        if is_positive(arrow):
-            return low, level + 2 * more
-    return low, d * size
+    arrow[:d, :d], arrow[d, :d], arrow[:d, d] = t * identity(d) - form, half, half
+    corner = inverse_form(arrow[:d, :d], half)
+    if corner is None:
+        return None
+    arrow[d, d] = corner + size / 2**120
+    return Fraction(t + arrow[d, d]) if is_positive(arrow) else None
 
 
 class _Guarantee:
@@ -210,7 +215,7 @@ class _Guarantee:
             if least is None:
                 return -(Fraction(10) ** 300)
             loss += share * least
-        return theta * gain - theta * theta * loss / 4 - self.slack
+        return Fraction(theta * gain - theta * theta * loss / 4 - self.slack)
 
     def _terms(self) -> list[tuple[Fraction, Fraction]]:
         """The shares of the latents' constant, and the prices of their directions; the lowest price is always there."""
@@ -240,5 +245,5 @@ class _Guarantee:
             bound = guess + rise * (guess + unit)
             arrow[d, d] = bound / scale**2
             if is_positive(arrow):
-                return bound
+                return Fraction(bound)
         return None

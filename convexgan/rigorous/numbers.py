@@ -20,8 +20,9 @@ def check_exact_size(rows: int, columns: int, rank: int = 1) -> None:
     """Raise unless a game is small enough for arithmetic without rounding."""
     if columns > COLUMNS or rows * columns**2 > PRODUCTS or rank > 4 * COLUMNS:
         raise ValueError(
-            f"rigorous=True is for up to {COLUMNS} columns and {PRODUCTS:.0e} products of entries of X (rows times columns "
-            f"squared), this game has {columns} columns and {rows} rows: leave it out, whose numbers are proved bounds too."
+            f"rigorous=True is for up to {COLUMNS} columns and {PRODUCTS:.0e} products of entries of X (rows times "
+            f"columns squared), this game has {columns} columns and {rows} rows: leave it out, the other numbers are "
+            "proved bounds too."
         )
 
 
@@ -82,8 +83,8 @@ def down(number: Fraction) -> float:
 def is_positive(matrix: Exact) -> bool:
     """Whether a symmetric matrix (d, d) of fractions is proved to be positive semidefinite.
 
-    The Cholesky factorisation in 60 decimal digits, of the matrix less all that its roundings may have changed. Source: S.
-    M. Rump, Verification of positive definiteness, BIT 46, 2006, theorem 2.3, which holds in any base.
+    The Cholesky factorisation in 60 decimal digits, of the matrix less all that its roundings may have changed. Source:
+    S. M. Rump, Verification of positive definiteness, BIT 46, 2006, theorem 2.3, which holds in any base.
     """
     return _cholesky(matrix) is not None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from fractions import Fraction
 from typing import Any
@@ -29,7 +30,7 @@ class ExactSample:
     def cost(self) -> Fraction:
         """E R of the law."""
         squares = (self.points * self.points).sum(axis=1)
-        return Fraction(self.game.penalty) * (self.weights @ squares)
+        return Fraction(Fraction(self.game.penalty) * (self.weights @ squares))
 
     def ipm(self) -> Interval:
         """The discriminator's best response."""
@@ -62,14 +63,15 @@ class ExactSample:
         points = exact(game.particles) if game.particles is not None else self._candidates()
         squares = (points * points).sum(axis=1)
         least = (Fraction(game.penalty) * squares - self._scores(points)).min()
-        return real + least - Fraction(game.beta or 0.0) * norm - self._slack(norm, squares)
+        return Fraction(real + least - Fraction(game.beta or 0.0) * norm - self._slack(norm, squares))
 
     def _slack(self, norm: Fraction, squares: Exact) -> Fraction:
         """What square roots leave open of the scores of smooth neurons; those of ReLUs are merely smaller for it."""
         if isinstance(self.game.activation, ReLU):
             return ZERO
         size = 1 + max([*squares, *(self.data * self.data).sum(axis=1)])
-        return norm * sum(abs(Fraction(c)) for c in self.game.activation.coefficients) * size / 2 ** (BITS - 50)
+        steep = sum((abs(Fraction(c)) for c in self.game.activation.coefficients), ZERO)
+        return Fraction(norm * steep * size / 2 ** (BITS - 50))
 
     def _scores(self, rows: Exact) -> Exact:
         """The critic's scores of rows (n, d)."""
@@ -77,10 +79,10 @@ class ExactSample:
         t = rows @ U.T + biases
         if isinstance(self.game.activation, ReLU):
             slope = Fraction(self.game.activation.slope)
-            return np.where(t > 0, t, slope * t) @ v
+            return np.asarray(np.where(t > 0, t, slope * t) @ v)
         a, b, c = (Fraction(number) for number in self.game.activation.coefficients)
         t = t / np.array(lengths, dtype=object)
-        return ((a * t + b) * t + c) @ exact(self.critic.outer)
+        return np.asarray(((a * t + b) * t + c) @ exact(self.critic.outer))
 
     def _candidates(self) -> Exact:
         """The points of one column among which R - D is least: its bends, and the vertices of its pieces."""
@@ -89,7 +91,7 @@ class ExactSample:
         bends = sorted({-c / s for s, c in zip(slopes, biases, strict=True) if s})
         ends = [None, *bends, None]
         found = list(bends) or [ZERO]
-        for left, right in zip(ends[:-1], ends[1:], strict=True):
+        for left, right in itertools.pairwise(ends):
             inside = (left + right) / 2 if left is not None and right is not None else ZERO
             inside = right - 1 if left is None and right is not None else inside
             inside = left + 1 if right is None and left is not None else inside
