@@ -33,6 +33,8 @@ FAILURE = 1e-10  # probability that a bound on the complement fails
 PROBES = 48  # random vectors that search the complement
 DEGREES = 10  # how often they are multiplied at most
 MAX_PASSES = 60
+TOLERANCE = 1e-7  # to which eigenvalues are iterated, of the largest
+CLOSELY = 1e-10  # the same, of moments that are formed
 AIM = 0.8  # share of the tolerance at which the iteration stops, rounding may have the rest
 GAP = 0.5  # where the complement is expected to end, relative to the last wanted eigenvalue
 SHOWN = 0.7  # and where it can be shown to end without many passes more
@@ -46,7 +48,7 @@ def leading_pairs(
     width: int,
     columns: int,
     rng: np.random.Generator,
-    tol: float = 1e-7,
+    tol: float = TOLERANCE,
     kept: int | None = None,
     stray: Callable[[], float] = lambda: 0.0,
 ) -> Subspace:

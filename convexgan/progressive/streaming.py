@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from convexgan._checks import physical_memory
 from convexgan._rounding import gamma, length
-from convexgan.krylov import PROBES, leading_pairs
+from convexgan.krylov import CLOSELY, PROBES, TOLERANCE, leading_pairs
 from convexgan.moments import Moments, Spectrum
 from convexgan.progressive.device import DeviceFirstPass, DeviceProduct, check_device
 from convexgan.progressive.passes import Journal, Phase, Pictures, run_pass, silent
@@ -28,7 +28,6 @@ from convexgan.subspace import Subspace
 Array = NDArray[np.float64]
 COMPLETE = 4096  # rows or columns, whichever are fewer, up to which a moment is accumulated as a whole
 DECOMPOSED = 1024  # and up to which it is decomposed completely; what is larger, to `CLOSELY`
-CLOSELY = 1e-10  # of the largest eigenvalue
 ROUNDINGS = 128  # of an entry that is halved in size up to ten times, scaled, and compared with what is coarser
 DETAIL = 2.0  # the norm of what a picture lacks over boxes, with the sizes of all its terms
 BASE_BYTES = 400 * 2**20  # the interpreter, its libraries, and one block of pictures in several forms
@@ -151,7 +150,7 @@ class StageMoments:
                 width=width,
                 columns=columns,
                 rng=rng,
-                tol=CLOSELY if closely else 1e-7,
+                tol=CLOSELY if closely else TOLERANCE,
                 kept=columns if closely or len(guess) else None,
                 stray=times.stray,
             )
