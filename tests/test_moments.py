@@ -108,6 +108,24 @@ def test_chunks_of_mixed_precision_merge(d):
     assert_moments(Moments.from_chunks([A, B]), both, rtol=1e-13)
 
 
+@pytest.mark.parametrize("d", [20, 100])
+@pytest.mark.parametrize("sort", [True, False])
+def test_groups_at_other_levels_do_not_cancel(d, sort):
+    """Single-precision rows of two classes, one moved by 3,000 deviations: their covariance and a game on it."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((4000, d)) + 3000 * (np.arange(4000) >= 2000)[:, None]
+    X = (X if sort else X[rng.permutation(4000)]).astype(np.float32)
+    truth = np.cov(X.astype(float).T, bias=True)
+    values = np.linalg.eigvalsh(truth)[::-1]
+    for moments in (Moments.from_array(X), Moments.from_chunks(np.array_split(X, 8))):
+        data = moments.centered()
+        np.testing.assert_allclose(data.spectrum.values[1:5], values[1:5], rtol=1e-4)
+        sol = cg.solve(data, cg.GaussianLatent(d), beta=float(values[3]))
+        W = sol.generator.weights
+        assert np.linalg.norm(truth - W.T @ W, 2) <= sol.certificate.ipm + 1e-9 * values[0]
+        assert sol.certificate.kind == "saddle" and sol.certificate.violation <= 1e-9 * values[0]
+
+
 def test_many_single_rows_lose_no_digits():
     rng = np.random.default_rng(0)
     narrow = rng.standard_normal((200_000, 2)).astype(np.float32)
