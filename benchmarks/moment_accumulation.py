@@ -1,7 +1,7 @@
 """Moments of float32 chunks, and of bytes, beside plain X.T @ X of the same shape: rate and accuracy.
 
-Claim: float32 rows, which are multiplied in float64, at least 80 % of the rate of a plain float64 product of them;
-bytes, whose sums are exact, at least 80 % of a plain float32 product. Predicted: 85 to 95 %; what is added is a pass for the
+Claim: float32 rows, multiplied in float64, reach at least 80 % of the rate of a plain float64 product of them; bytes,
+whose sums are exact, at least 80 % of a plain float32 product. Predicted: 85 to 95 %; what is added is a pass for the
 subtraction of the pilot mean, one for the sums and a (d, d) float64 addition per chunk; what is saved, the mirrored
 triangle. Beside a plain float32 product, whose errors nobody knows, float32 rows should reach half the rate.
 
