@@ -63,9 +63,9 @@ NEEDING_TORCH = (  # besides the files that import it; by the beginning of their
 )
 CORES = os.cpu_count() or 1
 NUMERICAL = (
-    "arrangements certify closed_forms discriminators double_oracle estimators faults forgeries games gaussian krylov "
-    "latents mean_games mixtures moments programs progressive relu relu_generator relu_generators solve streaming "
-    "updates"
+    "arrangements certify closed_forms conic discriminators double_oracle estimators faults forgeries games gaussian "
+    "krylov latents low_rank mean_games mixtures moments pathology program_constraints programs progressive relu "
+    "relu_generator relu_generators rigorous scales solve streaming table updates"
 )
 
 

@@ -389,7 +389,7 @@ class Moments:
         out = self._copy()
         out._moved += self.total * second_error
         out._shifted += self.total * mean_error
-        out._cache = dict(self._cache)
+        out._cache = {name: known for name, known in self._cache.items() if name != "spectrum error"}
         return out
 
     @property
