@@ -59,7 +59,7 @@ def squares(array: Array) -> float:
     flat = np.asarray(array, dtype=np.float64).ravel()
     whole = flat[: len(flat) // BLOCK * BLOCK].reshape(-1, BLOCK)
     parts = [*np.einsum("ij,ij->i", whole, whole).tolist(), float(flat[whole.size :] @ flat[whole.size :])]
-    return up(math.fsum(parts), BLOCK)
+    return up(math.fsum(parts), min(flat.size, BLOCK))
 
 
 def is_positive(matrix: Array) -> bool:

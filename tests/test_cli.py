@@ -295,6 +295,15 @@ def test_verify_finds_a_number_that_is_none(claim: Path) -> None:
     assert "value" in json.loads(run("verify", claim, "X.npy", "--json", code=1).stdout)["differing"]
 
 
+def test_verify_without_rounding_prints_enclosures(claim: Path) -> None:
+    printed = run("verify", claim, "X.npy", "--rigorous").stdout
+    assert "without rounding" in printed and all(name in printed for name in ("value", "ipm", "violation", "optimum"))
+    report = json.loads(run("verify", claim, "X.npy", "--rigorous", "--json").stdout)
+    low, high = report["enclosures"]["optimum"]
+    assert report["agrees"] and low <= high <= low * (1 + 1e-9)
+    assert "enclosures" not in json.loads(run("verify", claim, "X.npy", "--json").stdout)
+
+
 def test_a_claimed_rounding_buys_no_tolerance(claim: Path) -> None:
     content = json.loads(claim.read_text())
     content["value"] *= 1.01
