@@ -246,6 +246,11 @@ def relative_violation(violation: float, scale: float, rounding: float = 0.0) ->
     return 0.0 if max(violation, scale) <= rounding else violation / scale if scale > 0 else math.inf
 
 
+def too_cheap(value: float, bound: float, tol: float, rounding: float, bought: float) -> bool:
+    """Whether a value is below a bound by more than the tolerance, the rounding, and what a violation ``bought``."""
+    return relative_gap(value, bound, rounding) < -tol and bound - value > rounding + bought
+
+
 def relative_gap(value: float, bound: float, rounding: float = 0.0) -> float:
     """(value - bound) / max(|value|, |bound|), 0 if both are at most ``rounding``."""
     scale = max(abs(value), abs(bound))

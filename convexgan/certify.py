@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 from convexgan._checks import as_rows, check_number
 from convexgan._rounding import down, scaled_down, scaled_up, up
 from convexgan.canonical import Setting, any_law, check_same_columns, read_call
-from convexgan.certificate import NOTHING, ORIGIN, Certificate, Evidence, Kind, relative_gap, relative_violation
+from convexgan.certificate import (
+    NOTHING,
+    ORIGIN,
+    Certificate,
+    Evidence,
+    Kind,
+    relative_gap,
+    relative_violation,
+    too_cheap,
+)
 from convexgan.closed_forms import (
     class_factor,
     cost,
@@ -110,12 +119,13 @@ def assembled(
     """
     scale = max(game.beta or 0.0, ipm_of_nothing(game))
     violation = 0.0 if game.beta is None else max(ipm - (down(game.beta) if game.rows > 1 else game.beta), 0.0)
-    relative, noise = relative_violation(violation, scale, ipm_rounding(game)), rounding(game)
-    saddle = abs(relative_gap(value, max_min, noise)) <= tol
+    unseen, noise = ipm_rounding(game), rounding(game)
+    relative, bought = relative_violation(violation, scale, unseen), _bought(evidence, min(violation, unseen))
+    saddle = relative_gap(value, max_min, noise) <= tol and not too_cheap(value, max_min, tol, noise, bought)
     bound, origin = (max_min, ORIGIN) if saddle else _best_bound(max_min, weyl(tol * scale))
     limited = game.max_neurons is not None and min_neurons is not None and game.max_neurons < min_neurons
     gap, kind = relative_gap(value, bound, noise), cast(Kind, status or "bounded")
-    if relative > tol or gap < -tol:  # below the bound: cheaper than the constraint or the class allows
+    if relative > tol or too_cheap(value, bound, tol, noise, bought):  # cheaper than constraint or class allow
         kind = "infeasible"
     elif saddle:
         kind = "saddle"
@@ -137,6 +147,11 @@ def assembled(
         tol,
         evidence,
     )
+
+
+def _bought(evidence: Evidence, violation: float) -> float:
+    """What a violation is worth at most: the discriminator's norm times that."""
+    return float(np.abs(evidence.arrays["outer"]).sum()) * violation
 
 
 def _eigenvalue_error(game: MomentGame) -> tuple[float, float]:

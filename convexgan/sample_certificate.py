@@ -21,6 +21,7 @@ from convexgan.certificate import (
     reading_evidence,
     relative_gap,
     relative_violation,
+    too_cheap,
     unit_lengths,
     within_budget,
 )
@@ -108,7 +109,7 @@ def _ipm_rounding(game: SampleGame) -> float:
     """The size below which an ipm is rounding noise."""
     a, b = (0.0, 1.0) if isinstance(game.activation, ReLU) else game.activation.coefficients[:2]
     square = float(np.mean(np.sum(game.lift(game.data) ** 2, axis=1)))
-    return 8 * gamma(len(game.data) + 16) * float(abs(a) * square + abs(b) * square**0.5)
+    return 64 * gamma(len(game.data) + 16) * float(abs(a) * square + abs(b) * square**0.5)
 
 
 def judge(
@@ -138,12 +139,13 @@ def judge(
     value = cost if game.lam is None else up(cost + game.lam * ipm)
     violation = 0.0 if game.beta is None else max(ipm - (down(game.beta) if game.rows > 1 else game.beta), 0.0)
     scale = max(game.beta or 0.0, nothing)
-    relative = relative_violation(violation, scale, _ipm_rounding(game))
+    relative = relative_violation(violation, scale, unseen := _ipm_rounding(game))
+    bought = float(np.abs(evidence.arrays["outer"]).sum()) * min(violation, unseen)
     guaranteed = (max_min, ORIGIN) if max_min > 0 else (0.0, NOTHING)
     bound, origin = max([guaranteed, *others], key=lambda pair: pair[0])
     noise = 32 * float(np.finfo(float).eps) * float(game.cost(game.data).mean())
     gap, kind = relative_gap(value, bound, noise), unproved
-    if relative > tol or gap < -tol:
+    if relative > tol or too_cheap(value, bound, tol, noise, bought):
         kind = "infeasible"
     elif relative_gap(value, guaranteed[0], noise) <= tol:
         kind, (bound, origin) = "saddle", guaranteed

@@ -187,6 +187,8 @@ def _newton(gradient: Array, hessian: Array) -> Array:
     """Descent steps -|H|^{-1} g, (B, n), by the absolute eigenvalues where H is not positive definite."""
     scale = 1 / np.sqrt(np.maximum(np.abs(np.einsum("bii->bi", hessian)), 1e-300))
     g, H = scale * gradient, hessian * scale[:, :, None] * scale[:, None, :]
+    lost = ~(np.isfinite(H).all(axis=(1, 2)) & np.isfinite(g).all(axis=1))  # beyond the barrier: no step
+    g[lost], H[lost], scale[lost] = 0.0, np.eye(H.shape[1]), 1.0
     try:
         root = np.linalg.cholesky(H + SINGULAR * np.eye(H.shape[1]))
         half = np.linalg.solve(root, g[..., None])
