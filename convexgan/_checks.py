@@ -68,8 +68,10 @@ def check_weights(weights: Any, rows: int, name: str) -> NDArray[np.float64]:
     w = np.asarray(weights, dtype=np.float64)
     if w.shape != (rows,):
         raise ValueError(f"{name} must have shape ({rows},), one weight a row, got {w.shape}.")
-    if not np.isfinite(w).all() or (w < 0).any() or w.sum() <= 0:
+    if not np.isfinite(w).all() or (w < 0).any() or not w.any():
         raise ValueError(f"{name} must be finite and non-negative with a positive sum.")
+    if not 1e-290 < w.max() < 1e300 / rows:
+        raise ValueError(f"{name} are up to {w.max():.2g}, beyond what can be summed: divide them by their maximum.")
     return w
 
 

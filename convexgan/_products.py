@@ -88,7 +88,7 @@ def centred_sums(rows: NDArray[Any], w: Array | None, pilot: Array, name: str) -
             centred = np.subtract(part, np.float32(MIDDLE), dtype=np.float32)
             done.add(Sums(_gram(centred).astype(np.float64), np.add.reduce(centred, axis=0, dtype=np.float64)))
         return done
-    check_size(rows, name)
+    check_products(rows, w, name)
     centred = np.subtract(rows, pilot, dtype=np.float64)
     n = len(rows) + 8
     if w is None:
@@ -120,6 +120,16 @@ def mirror_lower(matrix: Array, block: int = 256) -> Array:
         matrix[i:j, i:j] = corner + np.tril(corner, -1).T
         matrix[i:j, j:] = matrix[j:, i:j].T
     return matrix
+
+
+def check_products(rows: NDArray[Any], w: Array | None, name: str) -> None:
+    """Raise if an entry is not finite, or its square, times its weight, would not be a normal number."""
+    check_size(rows, name)
+    if w is not None:
+        with np.errstate(over="ignore"):
+            largest = float((w * np.abs(rows).max(axis=1).astype(np.float64) ** 2).max())
+        if largest > LARGEST**2 or 0 < largest < SMALLEST**2:
+            raise ValueError(f"weights of {name} times squared entries are up to {largest:.2g}: rescale the weights.")
 
 
 def check_size(rows: NDArray[Any], name: str) -> None:

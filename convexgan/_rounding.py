@@ -79,7 +79,8 @@ def is_positive(matrix: Array) -> bool:
     shift = (error * 1.01 + 2 * UNIT) * up(float(diagonal.sum()), d) + (d + 1) * TINY
     shifted = np.array(matrix, order="F")
     shifted[np.diag_indices(d)] -= shift
-    return bool(lapack.dpotrf(shifted, lower=1, overwrite_a=1, clean=0)[1] == 0)
+    root, broken = lapack.dpotrf(shifted, lower=1, overwrite_a=1, clean=0)
+    return broken == 0 and bool(np.isfinite(root.diagonal()).all())  # a NaN breaks nothing off, and goes on to the end
 
 
 def largest_eigenvalue(matrix: Array) -> float:

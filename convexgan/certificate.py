@@ -242,8 +242,15 @@ def within_budget(outer: NDArray[np.float64], lam: float | None) -> NDArray[np.f
 
 
 def relative_violation(violation: float, scale: float, rounding: float = 0.0) -> float:
-    """violation / scale, 0 if both are at most ``rounding``."""
+    """violation / scale, 0 if both are at most ``rounding``; infinite where the violation is, or none is known."""
+    if not math.isfinite(violation):
+        return math.inf
     return 0.0 if max(violation, scale) <= rounding else violation / scale if scale > 0 else math.inf
+
+
+def numbered(number: float, unknown: float) -> float:
+    """The number, or what stands for one that overflow has made none."""
+    return unknown if math.isnan(number) else number
 
 
 def too_cheap(value: float, bound: float, tol: float, rounding: float, bought: float) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import as_rows, check_number
-from convexgan._rounding import down, scaled_down, scaled_up, up
+from convexgan._rounding import down, gamma, length, scaled_down, scaled_up, squares, up
 from convexgan.canonical import Setting, any_law, check_same_columns, read_call
 from convexgan.certificate import (
     NOTHING,
@@ -19,6 +19,7 @@ from convexgan.certificate import (
     Certificate,
     Evidence,
     Kind,
+    numbered,
     relative_gap,
     relative_violation,
     too_cheap,
@@ -85,10 +86,11 @@ def make_certificate(
     spent : float, optional
         At least the weights' cost, where the factor's is rounded.
     """
-    law = Moments.of_law(mean, factor).off_by(*law_error)
+    law = Moments.of_law(mean, factor).off_by(law_error[0] + _mean_rounding(game, factor), law_error[1])
     ipm = game_ipm(game, law)
-    if spent is None:
-        spent = game.penalty * law.trace_bound if game.regularizer == "output" else cost(game, factor)
+    if spent is None and game.regularizer == "output":
+        spent = game.penalty * (law.trace_bound + (game.data.dim - 1) * law_error[1])  # a trace is d eigenvalues
+    spent = cost(game, factor) if spent is None else spent
     value = up(spent + (0.0 if game.lam is None else game.lam * ipm), 6)
     evidence = _evidence(game, factor, mean, discriminator, law_error)
     max_min = dual_value(game, discriminator)
@@ -117,10 +119,12 @@ def assembled(
     weyl : callable
         From the violation that is tolerated to the bound that the data's eigenvalues prove and its origin, if any.
     """
+    value, ipm, max_min = numbered(value, math.inf), numbered(ipm, math.inf), numbered(max_min, -math.inf)
     scale = max(game.beta or 0.0, ipm_of_nothing(game))
     violation = 0.0 if game.beta is None else max(ipm - (down(game.beta) if game.rows > 1 else game.beta), 0.0)
     unseen, noise = ipm_rounding(game), rounding(game)
-    relative, bought = relative_violation(violation, scale, unseen), _bought(evidence, min(violation, unseen))
+    relative = relative_violation(violation, scale, unseen)
+    bought = _bought(evidence, min(violation, unseen))
     saddle = relative_gap(value, max_min, noise) <= tol and not too_cheap(value, max_min, tol, noise, bought)
     bound, origin = (max_min, ORIGIN) if saddle else _best_bound(max_min, weyl(tol * scale))
     limited = game.max_neurons is not None and min_neurons is not None and game.max_neurons < min_neurons
@@ -149,6 +153,15 @@ def assembled(
     )
 
 
+def _mean_rounding(game: MomentGame, factor: Array) -> float:
+    """What rounding may have changed of factor' zbar: nothing where zbar is a coordinate, or 0."""
+    zbar = np.abs(game.latent.mean)
+    if not zbar.any() or (np.count_nonzero(zbar) == 1 and zbar.max() == 1):
+        return 0.0
+    used = min(len(zbar), len(factor))
+    return gamma(len(zbar) + 2) * length(np.abs(factor[:used]).T @ zbar[:used])
+
+
 def _bought(evidence: Evidence, violation: float) -> float:
     """What a violation is worth at most: the discriminator's norm times that."""
     return float(np.abs(evidence.arrays["outer"]).sum()) * violation
@@ -170,7 +183,7 @@ TIE = 1e-9  # relative: which of two bounds is better is then rounding
 
 def _best_bound(max_min: float, weyl: tuple[float, str] | None) -> tuple[float, str]:
     candidates = [(max_min, ORIGIN), (0.0, NOTHING)] + ([] if weyl is None else [weyl])
-    best = max(candidates, key=lambda pair: pair[0])
+    best = max(candidates, key=lambda pair: numbered(pair[0], -math.inf))
     return candidates[0] if max_min >= best[0] * (1 - TIE) else best
 
 
@@ -307,7 +320,10 @@ def certify(
         neurons, outer, width = np.zeros((0, data.dim)), np.zeros(0), None
     players = game, factor, fake.mean, critic(game, neurons, outer)
     error = distance(fake, Moments.of_law(fake.mean, factor))
-    return make_certificate(*players, tol=tol, min_neurons=width, law_error=error)
+    spent = up(game.penalty * fake.trace_bound) if regularizer == "output" else None
+    if not free and regularizer != "output":
+        spent = up(game.penalty * squares(least_weights(setting, Y)[0]))
+    return make_certificate(*players, tol=tol, min_neurons=width, law_error=error, spent=spent)
 
 
 def _factor_of(moments: Moments) -> Array:

@@ -231,6 +231,7 @@ class _Space:
     def __init__(self, dim: int, columns: int) -> None:
         self._basis, self._image = np.empty((2, dim, min(columns, dim)))
         self._inner = self._squares = np.zeros((0, 0))  # Q'SQ and (SQ)'SQ
+        self._shrunk = 0  # times that basis and image were turned, and rounded
 
     @property
     def basis(self) -> Array:
@@ -280,6 +281,7 @@ class _Space:
         moved = (stray + gamma(b + 2) * size) * flat * length(turn[:, :1])  # of any vector's image, at most
         moved = max(moved, stray * flat + gamma(b + 2) * size)
         residuals = image - V * D
+        moved += self._shrunk * gamma(self._basis.shape[1] + 2) * (size + up(abs(float(D[0]))) * flat)
         strays = moved + gamma(3) * (length(image) + length(V) * up(abs(float(D[0]))))
         (overlap, wrong), (along, off) = transposed(V, V), transposed(V, image)
         skew = entries(overlap - np.eye(len(D))) + wrong
@@ -304,6 +306,7 @@ class _Space:
     def _shrink(self, kept: int) -> None:
         """Keep the leading Ritz vectors only, in place."""
         turn = self.pairs().turn[:, :kept]
+        self._shrunk += 1
         for array in (self._basis, self._image):
             for rows in np.array_split(np.arange(len(array)), max(1, array.size // 2**24)):
                 array[rows, :kept] = array[rows, : len(turn)] @ turn

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from convexgan._checks import as_rows, check_columns, check_count, check_memory, check_weights
 from convexgan._files import one_number, open_npz, write_npz
-from convexgan._products import MIDDLE, Sums, centred_sums, check_size, mirror_lower
+from convexgan._products import MIDDLE, Sums, centred_sums, check_products, mirror_lower
 from convexgan._rounding import entries, gamma, length, squares, up
 from convexgan.subspace import Subspace
 
@@ -180,7 +180,7 @@ class Moments:
         check_columns(rows, self.dim, name, "these moments")
         w = None if weights is None else check_weights(weights, len(rows), f"weights of {name}")
         if self._rows is not None and self.count + len(rows) <= self.dim:
-            check_size(rows, name)
+            check_products(rows, w, name)
             self._rows.append((rows.copy(), w))
         else:
             self._densify(rows)
@@ -417,7 +417,8 @@ class Moments:
         out = self._copy()
         if self._rows is not None:
             out._rows = [(rows - self.mean, w) for rows, w in self._rows]
-            out._moved += self.total * (self.mean_error * self.mean_error + gamma(4) * self.trace)
+            out._cache = {}
+            out._moved += self.total * (self.mean_error * self.mean_error + gamma(4) * out.trace)
             out._shifted += self.total * self.mean_error
         else:
             shift = self._linear / self.total

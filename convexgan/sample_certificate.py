@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from convexgan.certificate import (
     Certificate,
     Evidence,
     Kind,
+    numbered,
     reading_evidence,
     relative_gap,
     relative_violation,
@@ -137,9 +139,11 @@ def judge(
         The kind if optimality is not proved.
     """
     value = cost if game.lam is None else up(cost + game.lam * ipm)
+    value, ipm, max_min = numbered(value, math.inf), numbered(ipm, math.inf), numbered(max_min, -math.inf)
     violation = 0.0 if game.beta is None else max(ipm - (down(game.beta) if game.rows > 1 else game.beta), 0.0)
     scale = max(game.beta or 0.0, nothing)
-    relative = relative_violation(violation, scale, unseen := _ipm_rounding(game))
+    unseen = _ipm_rounding(game)
+    relative = relative_violation(violation, scale, unseen)
     bought = float(np.abs(evidence.arrays["outer"]).sum()) * min(violation, unseen)
     guaranteed = (max_min, ORIGIN) if max_min > 0 else (0.0, NOTHING)
     bound, origin = max([guaranteed, *others], key=lambda pair: pair[0])

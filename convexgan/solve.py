@@ -19,7 +19,7 @@ from convexgan.certify import critic, least_weights, make_certificate
 from convexgan.closed_forms import class_factor, unwhiten
 from convexgan.discriminators import ReLU, as_discriminator, distance
 from convexgan.exceptions import InfeasibleError, SolverError, UnboundedError
-from convexgan.generators import Free, Generator, GeneratorClass, Mixture, TwoLayerReLU, as_generator
+from convexgan.generators import Free, FreeGenerator, Generator, GeneratorClass, Mixture, TwoLayerReLU, as_generator
 from convexgan.latents import as_latent
 from convexgan.laws import built_law
 from convexgan.mean_games import REASON, read_mean_game, solve_mean_game
@@ -360,6 +360,8 @@ def _finish(
         if game.latent.root is not None:  # the law of these very weights, not the one that was aimed at
             optimum = replace(optimum, factor=class_factor(game.latent, weights))
     start, mean = time.perf_counter(), optimum.factor.T @ game.latent.mean
+    exact = bool(weights.size) and game.latent.vectors is None  # the factor is the weights
+    law = None if exact else built_law(setting, made, weights)
     certificate = make_certificate(
         game,
         optimum.factor,
@@ -368,8 +370,8 @@ def _finish(
         tol=tol,
         min_neurons=optimum.min_neurons,
         status=None if missed is None else "restricted",
-        law_error=_law_error(setting, made, weights, optimum.factor),
-        spent=up(game.penalty * squares(weights)) if game.regularizer == "weights" and weights.size else None,
+        law_error=(0.0, 0.0) if law is None else distance(law, Moments.of_law(mean, optimum.factor)),
+        spent=_spent(game, made, weights, law),
     )
     stats = stats | {"certificate_seconds": time.perf_counter() - start}
     discriminator = replace(discriminator, outer=discriminator.outer * (game.value_scale / game.rows))
@@ -378,7 +380,7 @@ def _finish(
         status = Status.STOPPED
     elif certificate.kind == "infeasible":
         status = Status.FAILED
-        stats["message"] = _shortfall(game, certificate, _cut(optimum, certificate))
+        stats["message"] = _shortfall(game, certificate, method, _cut(optimum, certificate))
     elif missed is not None and (miss := missed(optimum.factor)) > tol:
         status, certificate = Status.FAILED, replace(certificate, kind="infeasible")
         stats["message"] = (
@@ -388,12 +390,13 @@ def _finish(
     return Solution(certificate.value, status, method, made, discriminator, certificate, stats, _warnings(game))
 
 
-def _law_error(setting: Setting, made: Generator, weights: Array, factor: Array) -> tuple[float, float]:
-    """How far the law of the generator may be from what the factor stands for: nowhere, where it is the weights."""
-    latent = setting.game.latent
-    if weights.size and latent.vectors is None:
-        return 0.0, 0.0
-    return distance(built_law(setting, made, weights), Moments.of_law(factor.T @ latent.mean, factor))
+def _spent(game: MomentGame, made: Generator, weights: Array, law: Moments | None) -> float | None:
+    """At least the cost of a generator whose law is rounded; None where its factor has it."""
+    if law is None:
+        return None
+    if game.regularizer == "output":
+        return up(game.penalty * law.trace_bound)
+    return up(game.penalty * squares(made.points if isinstance(made, FreeGenerator) else weights))
 
 
 def _cut(optimum: Optimum, certificate: Certificate) -> bool:
@@ -401,14 +404,16 @@ def _cut(optimum: Optimum, certificate: Certificate) -> bool:
     return optimum.truncated and certificate.violation > 0
 
 
-def _shortfall(game: MomentGame, certificate: Certificate, cut: bool) -> str:
-    """Why a program's answer is none, and the repair."""
+def _shortfall(game: MomentGame, certificate: Certificate, method: str, cut: bool) -> str:
+    """Why an answer is none, and the repair."""
     if cut:
         return (
             "no generator within beta was found, though none is excluded: the relaxed optimum needs latents of higher "
             f"rank than {game.latent.rank}, and the nearest answer of that rank has ipm = {certificate.ipm:.6g}: add "
             "latent dimensions, or use a larger beta"
         )
+    if method == "closed_form":
+        return f"{shortfall(certificate)}, which is rounding: subtract a centre from X, or bring columns to one scale."
     return f"{shortfall(certificate)}: ask for more iterations in solver_options, or another solver."
 
 

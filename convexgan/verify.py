@@ -183,8 +183,8 @@ def _read_class(values: Array, mean: Array, error: float) -> Whitened:
     if values[-1] <= 0 or np.any(np.diff(values) > 0) or length > 1 + MISFIT:
         raise ValueError("its latents are no law's: eigenvalues must be positive and descending, the mean within 1")
     # longer than 1 by rounding, it would be no law's; and rounding of nothing is what `whiten` takes it for
-    mean = mean / (length if length > 1 + 8 * EPS else 1.0) * (length**2 >= ZERO_KAPPA)
-    return Whitened(values, mean, error=check_number(error, "latent_error"))
+    kept = mean / (length if length > 1 + 8 * EPS else 1.0) * (length**2 >= ZERO_KAPPA)
+    return Whitened(values, kept, error=check_number(error, "latent_error") + float(np.linalg.norm(mean - kept)))
 
 
 def _read_critic(arrays: dict[str, Array], game: MomentGame) -> TwoLayerDiscriminator:

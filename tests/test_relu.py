@@ -147,9 +147,10 @@ def test_what_is_merged_or_dropped_is_part_of_the_bound(kind):
     if kind in ("clock", "1e11", "1e13"):
         assert not found.exact
     if kind == "1e6":
-        # a sum of 600 terms in any order is off by 600 units in the last place of their sizes, at worst
+        # a sum of 600 terms in any order is off by 600 units in the last place of their sizes, at worst; and sums along
+        # the circle, with 1,200 changes of twice their size in all, choose where it is largest
         sizes = np.linalg.norm(X, axis=1).mean() + np.linalg.norm(Y, axis=1).mean()
-        assert found.upper_bound <= found.value * (1 + 1e-8) + 700 * 2.0**-53 * sizes
+        assert found.upper_bound <= found.value * (1 + 1e-8) + 3200 * 2.0**-53 * sizes
 
 
 def test_a_common_offset_costs_a_free_bias_nothing():

@@ -97,7 +97,7 @@ def maximize(
     time_limit = None if time_limit is None else check_number(time_limit, "time_limit")
     max_nodes = None if max_nodes is None else check_count(max_nodes, "max_nodes", 0)
     draw, start = as_rng(rng), time.perf_counter()
-    row_scale, weight_scale = (2.0 ** np.frexp(np.abs(part).max())[1] for part in (rows, weights))  # without rounding
+    row_scale, weight_scale = (2.0 ** int(np.frexp(np.abs(part).max())[1]) for part in (rows, weights))  # exact
     arrangement = reduce_rows(rows / row_scale, weights / weight_scale)
     if method == "auto":
         method = "sweep" if arrangement.dim <= 2 else "cones"
@@ -120,7 +120,10 @@ def maximize(
         u = sweep(arrangement) if method == "sweep" else enumerated_maximum(arrangement)
         bound, status = abs(arrangement.value(u)), "optimal"
     stats["seconds"] = time.perf_counter() - start
-    bound = (bound * (1 + ROUNDING) + arrangement.slack) * row_scale * weight_scale
+    slack = arrangement.slack
+    if method == "sweep":  # the best of all arcs is chosen by sums that are rounded too
+        slack += gamma(4 * len(arrangement.rows) + 16) * float(np.linalg.norm(arrangement.rows, axis=1).sum())
+    bound = (bound * (1 + ROUNDING) + slack) * row_scale * weight_scale
     return _maximum(rows, weights, arrangement.basis @ u, bound, status, method, stats)
 
 

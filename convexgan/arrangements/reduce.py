@@ -13,6 +13,7 @@ from convexgan._rounding import UNIT, gamma
 Array = NDArray[np.float64]
 DECIMALS = 12  # parallel rows are recognised by their unit vectors, rounded
 CANCELLED = 1e-14  # a sum of weights smaller than this share of their sizes is rounding
+LOST = 1e-150
 CACHE = 32768  # numbers that stay in the processor's second-level cache
 
 
@@ -109,6 +110,8 @@ def reduce_rows(rows: Array, weights: Array) -> Arrangement:
     slack = float(error @ np.linalg.norm(rows, axis=1))
     mass = weights * np.linalg.norm(rows, axis=1)
     kept = mass != 0
+    if not kept.all():  # lengths below 1e-150 of the largest are 0
+        slack += LOST * float(np.abs(weights[~kept & rows.any(axis=1)]).sum())
     units, mass = rows[kept] / np.linalg.norm(rows[kept], axis=1)[:, None], mass[kept]
     basis = row_space(units * np.abs(mass)[:, None], rows.shape[1])
     given, units = units, units @ basis

@@ -27,7 +27,8 @@ def whiten(features: Moments) -> Whitened:
     least = float(values[-1]) if r else 1.0
     error = features.spectrum_error / least
     error += (features.mean_error + gamma(features.dim + 4) * length(features.mean)) / least**0.5
-    return Whitened(values, _clipped(mean), vectors, error=error)
+    clipped = _clipped(mean)
+    return Whitened(values, clipped, vectors, error=error + length(mean - clipped))
 
 
 def whiten_sample(features: Decomposed) -> Whitened:
@@ -52,7 +53,8 @@ def whitening_error(parts: Iterable[Array], latent: Whitened) -> float:
     stray = up(float(np.sqrt(rounded / moments.total)), 8)  # root mean square of what the products' rounding moves
     size = up(entries(moments.second - np.eye(latent.rank)) + moments.second_error)
     mean = length(moments.mean - latent.mean) + moments.mean_error + stray
-    return max(size + stray * (2 * float(np.sqrt(1 + size)) + stray), mean)
+    skew = entries(latent.vectors.T @ latent.vectors - np.eye(latent.rank)) + gamma(len(turn) + 2) * latent.rank
+    return max(size + stray * (2 * float(np.sqrt(1 + size)) + stray) + skew, mean)
 
 
 def _clipped(mean: Array) -> Array:

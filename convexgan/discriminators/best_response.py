@@ -143,7 +143,7 @@ def _along_means(X: Moments, Y: Moments, b: float) -> BestResponse:
     size = float(np.linalg.norm(shift))
     direction = shift / size if size > 0 else np.eye(1, X.dim)[0]
     bound = up(length(shift) + abs(b) * (X.mean_error + Y.mean_error)) + 2 * UNIT * length(shift)
-    return BestResponse(size, bound if bound > 1e-280 else 0.0, direction, 1.0)
+    return BestResponse(size, bound, direction, 1.0)
 
 
 def _proved(matrix: Array, linear: Array, value: float, u: Array) -> float:

@@ -89,7 +89,7 @@ def separate_relu(activation: ReLU, rows: Array, weights: Array, bias: str = "no
     slope = max(1.0, abs(activation.slope))  # sums of weights, times two points each
     unsure = gamma(len(points) + 6) * np.abs(merged).sum() + error.sum()
     bound = size + 2 * slope * float(unsure * np.abs(points).max(initial=0.0))
-    bound += _stray(activation, rows - centre, weights)
+    bound += 2 * _stray(activation, np.full((len(weights), 1), np.abs(points).max()), weights)
     direction = np.array([u, b - u * centre])
     return Maximum(size, bound, bool(bound - size <= EXACT * size), direction, sign, "optimal", "sweep", {})
 

@@ -45,7 +45,7 @@ def signed_law(game: SampleGame, points: Array, weights: Array) -> tuple[Array, 
     """The rows of the data and of a law, (N, d), and their weights (N,): those of the law are negative."""
     used = weights > 0
     rows = np.concatenate([game.data, points[used]])
-    return rows, np.concatenate([np.full(len(game.data), 1 / len(game.data)), -weights[used] / weights.sum()])
+    return rows, np.concatenate([np.full(len(game.data), 1 / len(game.data)), -weights[used] / math.fsum(weights)])
 
 
 def rising_neurons(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Literal
@@ -36,7 +37,10 @@ def rigorous_certificate(
 
     numbers = up(value[1]), up(ipm[1]), down(max_min)
     made = assembled(game, *numbers, weyl, evidence, tol, min_neurons, status)
-    return _enclosed(made, value, ipm, game.beta, game.value_scale, game.rows)
+    seen = game.activation.coefficients[1] or game.bias != "none"
+    whole = game.regularizer == "output" and game.latent.rank >= game.data.dim and not seen
+    copy = Fraction(game.penalty) * sum(given.second.diagonal(), Fraction(0)) if whole else None
+    return _enclosed(made, value, ipm, game.beta, copy, game.value_scale, game.rows)
 
 
 def rigorous_sample_certificate(
@@ -51,7 +55,10 @@ def rigorous_sample_certificate(
     made = judge(game, up(cost), up(ipm[1]), nothing, down(max_min), [], "bounded", tol, evidence)
     lam = Fraction(game.lam or 0.0)
     value = (cost + lam * ipm[0], cost + lam * ipm[1])
-    return _enclosed(made, value, ipm, game.beta, game.value_scale, game.rows)
+    rows = {row.tobytes() for row in game.data}
+    whole = game.particles is None or rows <= {row.tobytes() for row in game.particles}
+    copy = Fraction(game.penalty) * (given.data * given.data).sum() / len(given.data) if whole else None
+    return _enclosed(made, value, ipm, game.beta, copy, game.value_scale, game.rows)
 
 
 def _check_sample(game: SampleGame, points: Any) -> None:
@@ -73,9 +80,19 @@ def _check_sample(game: SampleGame, points: Any) -> None:
 
 
 def _enclosed(
-    made: Certificate, value: Interval, ipm: Interval, beta: float | None, scale: float, rows: int
+    made: Certificate,
+    value: Interval,
+    ipm: Interval,
+    beta: float | None,
+    copy: Fraction | None,
+    scale: float,
+    rows: int,
 ) -> Certificate:
-    """The certificate with its enclosures in the user's units."""
+    """The certificate with its enclosures in the user's units.
+
+    ``copy`` is what the data's own law costs, where it is of the class: a law that is a little outside the constraint,
+    mixed with it, is inside.
+    """
     unit, count = Fraction(scale), Fraction(rows)
     excess = [max(end - Fraction(beta or 0.0), Fraction(0)) if beta is not None else Fraction(0) for end in ipm]
     found = {
@@ -84,5 +101,9 @@ def _enclosed(
         "violation": (down(count * excess[0]), up(count * excess[1])),
     }
     if made.relative_violation <= made.tol:
-        found["optimum"] = (made.bound, made.value)
+        top: Fraction | None = value[1]
+        if excess[1] > 0:
+            share = excess[1] / ipm[1]
+            top = None if copy is None else (1 - share) * value[1] + share * copy
+        found["optimum"] = (made.bound, math.inf if top is None else up(unit * top))
     return replace(made, enclosures=found)
