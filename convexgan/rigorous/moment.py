@@ -18,6 +18,7 @@ from convexgan.rigorous.numbers import (
     inverse_form,
     is_positive,
     largest_eigenvalue,
+    near,
     root,
     second_and_mean,
 )
@@ -146,8 +147,8 @@ def _on_sphere(form: Exact, linear: Exact) -> Interval:
     from convexgan.discriminators import maximize_on_sphere
 
     d = len(linear)
-    near, slope = form.astype(np.float64), linear.astype(np.float64)
-    values, vectors = np.linalg.eigh(near)
+    slope = linear.astype(np.float64)
+    values, vectors = np.linalg.eigh(form.astype(np.float64))
     value, _, u = maximize_on_sphere(values, vectors, slope)
     v = exact(u)
     short, long = root(v @ v)
@@ -174,8 +175,8 @@ def _level(form: Exact, half: Exact, t: Fraction, size: Fraction) -> Fraction | 
 class _Guarantee:
     """What a critic, scaled into its limits, proves; see `convexgan.closed_forms.dual`.
 
-    Its neurons are divided by their lengths, which are square roots: q is off by less than 2^-150 of its terms, and
-    since |x| <= (1 + |x|^2) / 2 that is charged to the penalty and to the bound.
+    Its neurons are divided by their lengths, which are square roots: Q and q are off by less than 2^-150 of their
+    terms, and since |x| <= (1 + |x|^2) / 2 that is charged to the penalty and to the bound.
     """
 
     def __init__(self, given: ExactMoments) -> None:
@@ -183,16 +184,16 @@ class _Guarantee:
         critic = given.critic
         U, v, biases = exact(critic.neurons), exact(critic.outer), exact(critic.biases)
         squares = [u @ u + c * c for u, c in zip(U, biases, strict=True)]
-        lengths = [sum(root(s)) / 2 for s in squares]
+        lengths = [near(2 / sum(root(s))) for s in squares]
         d = len(given.mean)
         self.form, self.linear = np.full((d, d), ZERO), np.full(d, ZERO)
         for u, c, w, s, size in zip(U, biases, v, squares, lengths, strict=True):
-            self.form = self.form + (a * w / s) * np.outer(u, u)
-            self.linear = self.linear + w * (2 * a * c / s + b / size) * u
+            self.form = self.form + (a * w * near(1 / s)) * np.outer(u, u)
+            self.linear = self.linear + w * (2 * a * c * near(1 / s) + b * size) * u
         self.pure, self.norm = self.form, sum((abs(w) for w in v), ZERO)
         if self.game.regularizer == "weights":  # the latents' second moment is I to that error only
             self.form = self.form + Fraction(2.1) * Fraction(self.game.latent.error) * abs(a) * self.norm * identity(d)
-        self.slack = (1 + abs(b)) * self.norm / 2 ** (BITS - 50)
+        self.slack = (1 + abs(a) + abs(b)) * self.norm / 2 ** (BITS - 50)
 
     def best(self) -> Fraction:
         """The best of a few scales just below what the limits allow."""

@@ -67,6 +67,12 @@ def root(square: Fraction) -> tuple[Fraction, Fraction]:
     return Fraction(floor, q << shift), Fraction(floor + 1, q << shift)
 
 
+def near(number: Fraction) -> Fraction:
+    """A number with a power of two for its denominator, off by less than 2^-`BITS` of it: sums of such stay short."""
+    shift = BITS + 1 - number.numerator.bit_length() + number.denominator.bit_length()
+    return Fraction(round(number * Fraction(2) ** shift)) / Fraction(2) ** shift
+
+
 def up(number: Fraction) -> float:
     """The least float that is no smaller."""
     if abs(number) > Fraction(np.finfo(np.float64).max):
