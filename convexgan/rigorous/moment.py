@@ -184,7 +184,7 @@ class _Guarantee:
         critic = given.critic
         U, v, biases = exact(critic.neurons), exact(critic.outer), exact(critic.biases)
         squares = [u @ u + c * c for u, c in zip(U, biases, strict=True)]
-        lengths = [near(2 / sum(root(s))) for s in squares]
+        lengths = [near(2 / sum(root(s), ZERO)) for s in squares]
         d = len(given.mean)
         self.form, self.linear = np.full((d, d), ZERO), np.full(d, ZERO)
         for u, c, w, s, size in zip(U, biases, v, squares, lengths, strict=True):
