@@ -17,6 +17,8 @@ ROUNDS, ROWS = 30, 200  # rounds for so many rows; fewer for more, since a round
 NODES = 50_000  # cones that a proof may cost
 STARTS = 300  # random directions from which better neurons are sought
 LENGTHS = np.array([0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 30.0])  # steps of that ascent
+NOTICED = 1e-3  # share of the gap by which leaving out small weights may raise the norm
+EXACTLY = 1e-12  # relative, of targets that are met
 RANK = 1e-13  # singular values below this share of the largest are rounding
 
 
@@ -113,7 +115,7 @@ def _generate(Z: Array, y: Array, gap: float, rng: np.random.Generator) -> tuple
         near = np.argsort(-np.abs(F.T @ c))[: 2 * len(Z) + STARTS]
         fresh = _one_a_cell(Z, found[sizes > 1 + gap / 5], sizes[sizes > 1 + gap / 5])[: len(Z)]
         U = np.vstack([U[np.union1d(near, np.flatnonzero(used))], fresh, _merge(Z, U, a)[0]])
-    return *_tidy(Z, y, U, a), proved
+    return *_tidy(Z, y, U, a, gap), proved
 
 
 def _units(rows: Array) -> Array:
@@ -212,12 +214,21 @@ def _merge(Z: Array, U: Array, a: Array) -> tuple[Array, Array]:
     return total[lengths > 0] / lengths[lengths > 0, None], (signs * lengths)[lengths > 0]
 
 
-def _tidy(Z: Array, y: Array, U: Array, a: Array) -> tuple[Array, Array]:
-    """Merged neurons without negligible ones, their weights corrected until they interpolate."""
+def _tidy(Z: Array, y: Array, U: Array, a: Array, gap: float) -> tuple[Array, Array]:
+    """Merged neurons without negligible ones, their weights corrected until they interpolate.
+
+    A vertex has as many neurons as there are rows. Where the method of interior points ended before one, the largest so
+    many do, or twice as many, if they interpolate at a norm that the gap does not notice.
+    """
     U, a = _merge(Z, U, a)
-    large = np.abs(a) > 1e-10 * np.abs(a).sum()
-    U, a = U[large], a[large]
-    F, root = np.maximum(Z @ U.T, 0), np.sqrt(np.abs(a))
-    for _ in range(2):
-        a = a + root * np.linalg.lstsq(F * root, y - F @ a, rcond=RANK)[0]
-    return U, a
+    order, norm = np.argsort(-np.abs(a), kind="stable"), float(np.abs(a).sum())
+    order = order[np.abs(a[order]) > 1e-10 * norm]
+    for count in (len(y), 2 * len(y), len(a)):
+        large = order[:count]
+        F, root, kept = np.maximum(Z @ U[large].T, 0), np.sqrt(np.abs(a[large])), a[large]
+        for _ in range(2):
+            kept = kept + root * np.linalg.lstsq(F * root, y - F @ kept, rcond=RANK)[0]
+        near = np.abs(F @ kept - y).max() <= EXACTLY * np.abs(y).max()
+        if near and np.abs(kept).sum() <= (1 + NOTICED * gap) * norm:
+            break
+    return U[large], kept
