@@ -17,7 +17,7 @@ from collections.abc import Callable
 from benchmarks._report import parse, write
 from tests.exact import ENDED, Game, Outcome, law_game, moment_game, outcome
 
-CALLS = {"moments": (moment_game, 4_000), "laws of points": (law_game, 2_000)}
+CALLS = {"moments": (moment_game, 3_000), "laws of points": (law_game, 1_000)}
 
 
 def played(draw: Callable[[int], Game], count: int) -> dict[str, list[Outcome]]:
