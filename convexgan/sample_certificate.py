@@ -41,6 +41,7 @@ from convexgan.moments import Moments
 from convexgan.problem import Activation
 
 Array = NDArray[np.float64]
+NEGLIGIBLE = 1e-12  # of the data's cost
 JENSEN = "partial means of the data along orthogonal directions (Jensen)"
 
 AFTERWARDS = 1.0  # seconds for a certificate's own searches after Ctrl-C, or if the solver left less
@@ -147,7 +148,8 @@ def judge(
     bought = float(np.abs(evidence.arrays["outer"]).sum()) * min(violation, unseen)
     guaranteed = (max_min, ORIGIN) if max_min > 0 else (0.0, NOTHING)
     bound, origin = max([guaranteed, *others], key=lambda pair: pair[0])
-    noise = 32 * float(np.finfo(float).eps) * float(game.cost(game.data).mean())
+    whole = float(game.cost(game.data).mean())
+    noise = 32 * float(np.finfo(float).eps) * whole + min((game.lam or 0.0) * unseen, NEGLIGIBLE * whole)
     gap, kind = relative_gap(value, bound, noise), unproved
     if relative > tol or too_cheap(value, bound, tol, noise, bought):
         kind = "infeasible"

@@ -176,6 +176,18 @@ def test_an_immense_price_is_no_excuse():
         assert (proof.kind == "saddle") == (proof.value - proof.bound <= 1e-6 * proof.value)
 
 
+@pytest.mark.parametrize("lam", [0.1, 0.5, 3.0])
+@pytest.mark.parametrize("regularizer", ["output", "weights"])
+def test_a_value_of_nothing_but_rounding_is_nothing(regularizer, lam):
+    """Centred data against linear neurons: the zero generator is optimal, its ipm is what rounding leaves of a mean."""
+    rng = np.random.default_rng(0)
+    for n in (4, 50, 400):
+        X = rng.standard_normal((n, 2))
+        options = {"discriminator": "linear", "regularizer": regularizer, "generator_penalty": 0.3, "lam": lam}
+        proof = cg.solve(X - X.mean(axis=0), rng.standard_normal((5, 2)), **options).certificate
+        assert proof.kind == "saddle" and proof.value <= 1e-12
+
+
 @pytest.mark.parametrize("name", ["quadratic", "polynomial"])
 @pytest.mark.parametrize("size", [1e-3, 1e-7, 1e-8])
 def test_the_row_of_ones_does_not_hide_tiny_data(name, size):

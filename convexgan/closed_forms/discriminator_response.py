@@ -9,6 +9,7 @@ from convexgan.moments import Moments
 from convexgan.problem import MomentGame
 
 EPS = float(np.finfo(np.float64).eps)
+NEGLIGIBLE = 1e-12
 
 
 def game_ipm(game: MomentGame, generated: Moments) -> float:
@@ -36,6 +37,10 @@ def ipm_rounding(game: MomentGame) -> float:
 
 
 def rounding(game: MomentGame) -> float:
-    """The size below which a value is rounding noise of the data's moments."""
+    """The size below which a value is rounding noise of the data's moments.
+
+    That of the ipm counts too, lam times, while that is next to nothing beside the cost of generating the data.
+    """
     price = game.penalty / (game.latent.values[0] if game.regularizer == "weights" else 1.0)
-    return float(32 * EPS * price * game.data.trace)
+    whole = float(price * game.data.trace)
+    return 32 * EPS * whole + min((game.lam or 0.0) * ipm_rounding(game), NEGLIGIBLE * whole)
