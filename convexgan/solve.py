@@ -247,9 +247,8 @@ def select_method(X: Any, Z: Any = None, **options: Any) -> tuple[str, str]:
     regularizer, width = given.get("regularizer", "output"), given.get("max_neurons")
     if isinstance(activation, ReLU) or isinstance(spec, Mixture):
         unused = _unused_by_samples(isinstance(activation, ReLU), regularizer, method, gap, solver, options, width)
-        found = read_sample_call(X, Z, activation, spec, gap=gap, rng=rng, meaningless=unused, **_game_options(given))[
-            -1
-        ]
+        given = _game_options(given)
+        *_, found = read_sample_call(X, Z, activation, spec, gap=gap, rng=rng, meaningless=unused, **given)
         return found, REASONS[found]
     if gap is not None:
         raise ValueError(GAP)

@@ -49,20 +49,23 @@ def why_infeasible(
         )
     least = _class_level(game, names, run) if beta < np.inf else 0.0
     if least > beta:
-        smallest = least * (1 + EDGE) * game.rows
-        return InfeasibleError(
-            f"no generator of this class satisfies ipm <= beta: use beta >= {smallest:.6g}, a generator with a bias or "
-            "more latent dimensions.",
-            smallest_beta=smallest,
+        return _below(
+            least * game.rows,
+            "no generator of this class satisfies ipm <= beta: use beta >= {:.6g}, a generator with a bias or more "
+            "latent dimensions.",
         )
     if restricted > beta:
-        smallest = restricted * (1 + EDGE) * game.rows
-        return InfeasibleError(
-            f"the added constraints leave no generator with ipm <= beta: with them use beta >= {smallest:.6g}, or "
-            "relax them.",
-            smallest_beta=smallest,
+        return _below(
+            restricted * game.rows,
+            "the added constraints leave no generator with ipm <= beta: with them use beta >= {:.6g}, or relax them.",
         )
     raise SolverError(f"{', '.join(names)} found no point though none is excluded: try a slightly larger beta.")
+
+
+def _below(level: float, message: str) -> InfeasibleError:
+    """The error of a beta below the least level, with the beta that is known to work."""
+    smallest = level * (1 + EDGE)
+    return InfeasibleError(message.format(smallest), smallest_beta=smallest)
 
 
 def _class_level(game: MomentGame, names: list[str], run: Run) -> float:
