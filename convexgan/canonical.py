@@ -1,27 +1,20 @@
-"""From the user's arguments to the canonical game, with every argument checked here."""
+"""From a call to the canonical game of moments."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
-from convexgan._checks import check_choice, check_count, check_number
+from convexgan._checks import check_choice, check_count
 from convexgan.closed_forms import whiten, whiten_sample, whitening_error
-from convexgan.discriminators import ReLU, as_moment_discriminator
-from convexgan.generators import (
-    Free,
-    GeneratorClass,
-    Mixture,
-    MomentGenerator,
-    TwoLayerPolynomial,
-    TwoLayerReLU,
-    as_generator,
-)
-from convexgan.latents import Latent, SampleLatent, as_latent
+from convexgan.discriminators import as_moment_discriminator
+from convexgan.game import Call
+from convexgan.generators import Free, Mixture, MomentGenerator, TwoLayerPolynomial, TwoLayerReLU
+from convexgan.latents import Latent, SampleLatent
 from convexgan.moments import Moments
-from convexgan.problem import Activation, Bias, MomentGame, Whitened
+from convexgan.problem import Activation, Bias, MomentGame, Regularizer, Whitened
 
 
 @dataclass(frozen=True)
@@ -43,29 +36,51 @@ class Setting:
     latent: Latent | None
     points: int | None
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a user should know about the problem."""
+        a, b, _ = self.game.activation.coefficients
+        if a != 0 and b == 0 and float(self.game.data.mean @ self.game.data.mean) > 0.5 * self.game.data.trace:
+            return (
+                "the mean makes up most of the second moment, so a quadratic discriminator mostly sees the mean: "
+                "centre X (ConvexWGAN does) or use discriminator='polynomial'.",
+            )
+        return ()
 
-def read_call(
-    X: Any,
-    Z: Any,
-    *,
-    discriminator: str | Activation | ReLU,
-    generator: str | GeneratorClass,
-    beta: float | None = None,
-    lam: float | None = None,
-    regularizer: str = "output",
-    generator_penalty: float = 1.0,
-    reduction: str = "mean",
-    bias: str = "none",
-    max_neurons: int | None = None,
-) -> Setting:
-    """The checked call; raises ``ValueError`` naming the argument and the repair."""
-    activation, spec = as_moment_discriminator(discriminator), as_generator(generator)
+
+def read_moments(call: Call) -> Setting:
+    """The checked moment game; raises ``ValueError`` naming the argument and the repair."""
+    spec, activation = call.spec, as_moment_discriminator(call.activation)
     if isinstance(spec, Mixture):
         raise ValueError("generator 'mixture' is for solve: choose 'linear', 'free', 'relu' or 'polynomial' here.")
-    data = Moments.from_array(X, name="X")
+    data = Moments.from_array(call.X, name="X")
     if data.total == 0:
         raise ValueError("X holds no samples: update the moments with rows first.")
-    beta, lam = check_budget(beta, lam)
+    kind, bias = _check_regularizer(call.regularizer, spec), check_bias(call.bias, activation)
+    latent, points = call.latent(), (call.points() or data.count) if isinstance(spec, Free) else None
+    if latent is None and points is None:
+        raise ValueError("the number of free rows is unknown: use generators.Free(n).")
+    rows, scale = 1, 1.0
+    if call.summed:
+        rows = common_rows(data, latent, points)
+        scale = float(rows) if kind == "output" else 1.0
+    game = MomentGame(
+        data=data,
+        latent=_free_latent(points, data.dim) if latent is None else _whitened(spec, latent),
+        activation=activation,
+        beta=None if call.beta is None else call.beta / rows,
+        lam=None if call.lam is None else call.lam * rows / scale,
+        penalty=call.penalty,
+        regularizer=kind,
+        bias=cast(Bias, bias),
+        rows=rows,
+        value_scale=scale,
+    )
+    return Setting(game, spec, latent, points)
+
+
+def _check_regularizer(regularizer: str, spec: MomentGenerator) -> Regularizer:
+    """What is penalised, "lifted" for the weights on lifted features; ValueError where that is not convex."""
     names = ("output", "weights", "lifted") if isinstance(spec, TwoLayerPolynomial) else ("output", "weights")
     kind = check_choice(regularizer, "regularizer", names)
     if kind == "weights" and isinstance(spec, TwoLayerPolynomial):
@@ -78,51 +93,21 @@ def read_call(
             "regularizer='weights' with a two-layer ReLU generator is convex against a linear discriminator only, in "
             "solve: use regularizer='output'."
         )
-    check_choice(reduction, "reduction", ("mean", "sum"))
-    bias = check_bias(bias, activation)
-    penalty = check_number(generator_penalty, "generator_penalty", positive=True)
-    check_width(max_neurons, activation, bias)
-    latent, points = _read_latent(spec, Z, data)
-    whitened = _free_latent(points, data.dim)
-    if latent is not None and not isinstance(spec, Free):
-        if isinstance(latent, SampleLatent) and not isinstance(spec, TwoLayerReLU):  # its features are orthogonal
-            whitened = whiten_sample(latent.decomposed(spec))
-            whitened = replace(whitened, error=whitening_error(latent.lifted(spec), whitened))
-        else:
-            whitened = whiten(spec.features(latent))
-        if whitened.rank == 0:
-            raise ValueError("Z is zero everywhere, so every generator is: pass latents that vary, or a bias.")
-    rows, scale = 1, 1.0
-    if reduction == "sum":
-        rows = common_rows(data, latent, points)
-        scale = float(rows) if kind == "output" else 1.0
-    game = MomentGame(
-        data=data,
-        latent=whitened,
-        activation=activation,
-        beta=None if beta is None else beta / rows,
-        lam=None if lam is None else lam * rows / scale,
-        penalty=penalty,
-        regularizer="output" if kind == "output" else "weights",
-        bias=cast(Bias, bias),
-        max_neurons=max_neurons,
-        rows=rows,
-        value_scale=scale,
-    )
-    return Setting(game, spec, latent, points)
+    return "output" if kind == "output" else "weights"
 
 
-def check_budget(beta: float | None, lam: float | None) -> tuple[float | None, float | None]:
-    """Exactly one of beta and lam, a finite non-negative number."""
-    if (beta is None) == (lam is None):
-        found = "neither" if beta is None else "both"
-        raise ValueError(
-            f"pass exactly one of beta and lam, got {found}: beta penalises the discriminator's norm (a constraint "
-            "ipm <= beta for the generator), lam bounds it (a term lam * ipm)."
-        )
-    if beta is not None:
-        return check_number(beta, "beta"), None
-    return None, check_number(lam, "lam")
+def _whitened(spec: MomentGenerator, latent: Latent) -> Whitened:
+    """The class's features in whitened coordinates."""
+    if isinstance(spec, Free):
+        raise TypeError("free generators have no latents.")
+    if isinstance(latent, SampleLatent) and not isinstance(spec, TwoLayerReLU):  # its features are orthogonal
+        found = whiten_sample(latent.decomposed(spec))
+        found = replace(found, error=whitening_error(latent.lifted(spec), found))
+    else:
+        found = whiten(spec.features(latent))
+    if found.rank == 0:
+        raise ValueError("Z is zero everywhere, so every generator is: pass latents that vary, or a bias.")
+    return found
 
 
 def check_width(max_neurons: int | None, activation: Activation, bias: str) -> int | None:
@@ -147,19 +132,6 @@ def check_bias(bias: str, activation: Activation) -> str:
         f"bias='free' leaves the {activation.name} discriminator unbounded unless the means agree: "
         "use bias='penalized', or 'none'."
     )
-
-
-def _read_latent(spec: MomentGenerator, Z: Any, data: Moments) -> tuple[Latent | None, int | None]:
-    if not isinstance(spec, Free):
-        return as_latent(Z), None
-    given = None if Z is None else as_latent(Z)
-    from_z = len(given.rows) if isinstance(given, SampleLatent) else None
-    if spec.n is not None and from_z is not None and spec.n != from_z:
-        raise ValueError(f"Free(n={spec.n}) but Z has {from_z} rows: pass one of them.")
-    n = spec.n or from_z or data.count
-    if n is None:
-        raise ValueError("the number of free rows is unknown: use generators.Free(n).")
-    return None, n
 
 
 def _free_latent(n: int | None, dim: int) -> Whitened:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from convexgan._checks import as_rows, check_number
 from convexgan._rounding import down, gamma, length, scaled_down, scaled_up, squares, up
-from convexgan.canonical import Setting, any_law, check_same_columns, read_call
+from convexgan.canonical import Setting, any_law, check_same_columns, read_moments
 from convexgan.certificate import (
     NOTHING,
     ORIGIN,
@@ -34,11 +34,12 @@ from convexgan.closed_forms import (
     proved_spectral_bound,
     rounding,
 )
-from convexgan.discriminators import ReLU, TwoLayerDiscriminator, as_discriminator, distance
+from convexgan.discriminators import ReLU, TwoLayerDiscriminator, distance
 from convexgan.exceptions import InfeasibleError, SolverError
-from convexgan.generators import Free, GeneratorClass, as_generator
+from convexgan.game import Call
+from convexgan.generators import Free, GeneratorClass
 from convexgan.latents import SampleLatent
-from convexgan.methods import choose, closed_form, run_program
+from convexgan.methods import formula, run_program
 from convexgan.moments import Moments
 from convexgan.problem import Activation, MomentGame
 from convexgan.sample_certificate import certify_rows, read_sample_game
@@ -264,7 +265,7 @@ def certify(
         If Z is an array, Y must be its image. "weights" needs both. With ReLU neurons leave them out: the bound is
         the value of the game in which generated points may lie anywhere, and holds for every generator.
     time_limit : float, optional
-        Seconds in all, for ReLU neurons: what has been proved by then holds.
+        Seconds in all: what has been proved by then holds.
 
     Returns
     -------
@@ -272,27 +273,11 @@ def certify(
     """
     check_number(tol, "tol", positive=True)
     limit = None if time_limit is None else check_number(time_limit, "time_limit")
-    activation = as_discriminator(discriminator)
-    if isinstance(activation, ReLU):
-        for name, given in (("generator", generator), ("Z", Z), ("regularizer", regularizer != "output" or None)):
-            if given is not None:
-                raise ValueError(f"{name} has no meaning for rows against ReLU neurons: leave it out.")
-        sample_game = read_sample_game(X, activation, beta, lam, generator_penalty, reduction, bias)
-        return certify_rows(sample_game, Y, tol=tol, time_limit=limit)
-    if limit is not None:
-        raise ValueError("time_limit is for ReLU neurons; here nothing is searched: leave it out.")
-    data, fake = Moments.from_array(X, name="X"), Moments.from_array(Y, name="Y")
-    check_same_columns(data, fake)
-    free = generator is None or isinstance(as_generator(generator), Free)
-    known = generator is not None and (free or (Z is not None and not isinstance(Y, Moments)))
-    if regularizer != "output" and not known:
-        raise ValueError(f"regularizer={regularizer!r} measures weights: pass generator=, Z and the rows Y = G(Z).")
-    spec = Free(fake.count or data.count or 1) if free else as_generator(generator or "linear")
-    setting = read_call(
-        data,
-        None if free else Z,
+    call = Call.read(
+        X,
+        Z,
         discriminator=discriminator,
-        generator=spec,
+        generator=generator or "linear",
         beta=beta,
         lam=lam,
         regularizer=regularizer,
@@ -300,30 +285,59 @@ def certify(
         reduction=reduction,
         bias=bias,
     )
+    if not isinstance(call.activation, ReLU):
+        return _certify_moments(call, Y, generator is not None, tol, limit)
+    for name, given in (("generator", generator), ("Z", Z), ("regularizer", regularizer != "output" or None)):
+        if given is not None:
+            raise ValueError(f"{name} has no meaning for rows against ReLU neurons: leave it out.")
+    return certify_rows(read_sample_game(call), Y, tol=tol, time_limit=limit)
+
+
+def _certify_moments(call: Call, Y: Any, named: bool, tol: float, limit: float | None) -> Certificate:
+    """The certificate of rows or moments in a game of moments; ``named`` tells whether their class was given."""
+    data, fake = Moments.from_array(call.X, name="X"), Moments.from_array(Y, name="Y")
+    check_same_columns(data, fake)
+    free = not named or isinstance(call.spec, Free)
+    known = named and (free or (call.Z is not None and not isinstance(Y, Moments)))
+    if call.regularizer != "output" and not known:
+        raise ValueError(
+            f"regularizer={call.regularizer!r} measures weights: pass generator=, Z and the rows Y = G(Z)."
+        )
+    if free:
+        call = replace(call, spec=Free(fake.count or data.count or 1), Z=None)
+    setting = read_moments(replace(call, X=data))
     game = setting.game
-    if generator is None:
+    if not named:
         game = replace(game, latent=any_law(data, fake))
     elif not free:
         _check_class(setting, Y)
-    factor = (
-        _factor_of(fake)
-        if free or regularizer == "output"
-        else class_factor(setting.game.latent, least_weights(setting, Y)[0])
-    )
+    of_weights = not free and call.regularizer != "output"
+    weights = least_weights(setting, Y)[0] if of_weights else np.zeros((0, 0))
+    factor = class_factor(game.latent, weights) if of_weights else _factor_of(fake)
     if len(factor) < game.latent.rank:
         factor = np.vstack([factor, np.zeros((game.latent.rank - len(factor), data.dim))])
+    neurons, outer, width = _best_critic(game, limit)
+    spent = up(game.penalty * fake.trace_bound) if call.regularizer == "output" else None
+    return make_certificate(
+        game,
+        factor,
+        fake.mean,
+        critic(game, neurons, outer),
+        tol=tol,
+        min_neurons=width,
+        law_error=distance(fake, Moments.of_law(fake.mean, factor)),
+        spent=up(game.penalty * squares(weights)) if of_weights else spent,
+    )
+
+
+def _best_critic(game: MomentGame, limit: float | None) -> tuple[Array, Array, int | None]:
+    """The optimal discriminator's neurons, outer weights and width; none where no method has an answer."""
     try:
-        chosen, _ = choose(game)
-        optimum = closed_form(game) if chosen == "closed_form" else run_program(game)[0]
-        neurons, outer, width = optimum.neurons, optimum.outer, optimum.min_neurons
+        known = formula(game)
+        optimum = known.solve(game) if known else run_program(game, time_limit=limit)[0]
     except (InfeasibleError, SolverError):  # what needs no critic is known all the same
-        neurons, outer, width = np.zeros((0, data.dim)), np.zeros(0), None
-    players = game, factor, fake.mean, critic(game, neurons, outer)
-    error = distance(fake, Moments.of_law(fake.mean, factor))
-    spent = up(game.penalty * fake.trace_bound) if regularizer == "output" else None
-    if not free and regularizer != "output":
-        spent = up(game.penalty * squares(least_weights(setting, Y)[0]))
-    return make_certificate(*players, tol=tol, min_neurons=width, law_error=error, spent=spent)
+        return np.zeros((0, game.data.dim)), np.zeros(0), None
+    return optimum.neurons, optimum.outer, optimum.min_neurons
 
 
 def _factor_of(moments: Moments) -> Array:

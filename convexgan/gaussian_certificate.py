@@ -29,7 +29,6 @@ def make_gaussian_certificate(
     critic: TwoLayerDiscriminator,
     spreads: Array,
     biased: bool,
-    *,
     tol: float,
     time_limit: float | None = None,
 ) -> Certificate:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from convexgan._checks import as_rows, check_count, check_number
 from convexgan._rounding import down, gamma, length, scaled_up, up
 from convexgan.arrangements import Maximum
-from convexgan.canonical import check_budget
 from convexgan.certificate import (
     NOTHING,
     ORIGIN,
@@ -24,6 +23,7 @@ from convexgan.certificate import (
     within_budget,
 )
 from convexgan.discriminators import TwoLayerDiscriminator, activation_from
+from convexgan.game import check_budget
 from convexgan.games.mean_matching import MeanGame, generated_mean, guarantee, mean_error, unit_reach, weight_decay
 from convexgan.generators import ReLUGenerator, TwoLayerReLU
 from convexgan.latents import GaussianLatent, Latent, SampleLatent

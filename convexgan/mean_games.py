@@ -2,78 +2,63 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import replace
-from typing import Any
-
-from convexgan._checks import check_choice, check_number
-from convexgan.canonical import check_bias, check_budget, common_rows
+from convexgan._deadline import Deadline
+from convexgan.canonical import check_bias, common_rows
+from convexgan.certificate import Certificate
+from convexgan.discriminators import ReLU
+from convexgan.game import Answer, Call, Family, Method, Options
 from convexgan.games.mean_matching import MeanGame, latent_rows, solve_mean_matching, unit_reach
 from convexgan.generators import TwoLayerReLU
 from convexgan.latents import GaussianLatent, as_latent
 from convexgan.mean_certificate import make_mean_certificate
 from convexgan.moments import Moments
-from convexgan.problem import Activation
-from convexgan.solution import Solution, Status
-
-REASON = "a linear discriminator matches means: one neuron has the largest mean for its weight"
+from convexgan.solution import Status
 
 
-def solve_mean_game(game: MeanGame, tol: float, time_limit: float | None) -> Solution:
-    """The certified optimum of a ReLU generator with weight decay against a linear discriminator; see `solve`."""
-    start = time.perf_counter()
-    reach = unit_reach(game, time_limit)
-    network, critic = solve_mean_matching(game, reach)
-    stats = {
-        "reason": REASON,
-        "unit_reach": [reach.value, reach.upper_bound],
-        "solve_seconds": time.perf_counter() - start,
-    }
-    certificate = make_mean_certificate(game, network, critic, reach, tol=tol)
-    status = Status.OPTIMAL if certificate.kind == "saddle" else Status.STOPPED
-    critic = replace(critic, outer=critic.outer / game.rows)
-    return Solution(certificate.value, status, "closed_form", network, critic, certificate, stats)
+def covers(call: Call) -> bool:
+    """Networks whose weights are penalised; against ReLU neurons they are refused with the games of rows."""
+    network = isinstance(call.spec, TwoLayerReLU) and call.regularizer == "weights"
+    return network and not isinstance(call.activation, ReLU)
 
 
-def read_mean_game(
-    X: Any,
-    Z: Any,
-    *,
-    activation: Activation,
-    generator: TwoLayerReLU,
-    beta: float | None,
-    lam: float | None,
-    penalty: float,
-    reduction: str,
-    bias: str,
-    meaningless: dict[str, bool],
-) -> MeanGame:
-    """The checked game; raises ``ValueError`` naming the argument and the repair.
-
-    ``meaningless`` tells which arguments were given that mean nothing in this game: they are refused.
-    """
-    for name in (name for name, given in meaningless.items() if given):
-        raise ValueError(f"{name} has no meaning for a ReLU generator with weight decay: leave it out.")
+def read(call: Call) -> MeanGame:
+    """The checked game; raises ``ValueError`` naming the argument and the repair."""
+    activation, spec = call.activation, call.spec
+    if isinstance(activation, ReLU) or not isinstance(spec, TwoLayerReLU):
+        raise TypeError("such games are not of this family.")
     if activation.coefficients[0] != 0:
         raise ValueError(
             f"regularizer='weights' with a two-layer ReLU generator against {activation.name} neurons is not convex: "
             "use regularizer='output', or a linear discriminator."
         )
-    check_bias(bias, activation)  # without effect: the constants cancel
-    data, latent = Moments.from_array(X, name="X"), as_latent(Z)
-    if not isinstance(latent, GaussianLatent) and not generator.augmented(latent_rows(latent)).any():
+    check_bias(call.bias, activation)  # without effect: the constants cancel
+    data, latent = Moments.from_array(call.X, name="X"), as_latent(call.Z)
+    if not isinstance(latent, GaussianLatent) and not spec.augmented(latent_rows(latent)).any():
         raise ValueError("Z is zero everywhere, so every generator is: pass latents that vary, or a bias.")
-    beta, lam = check_budget(beta, lam)
-    summed = check_choice(reduction, "reduction", ("mean", "sum")) == "sum"
-    rows = common_rows(data, latent, None) if summed else 1
+    rows = common_rows(data, latent, None) if call.summed else 1
     return MeanGame(
         data.mean,
-        generator,
+        spec,
         latent,
         activation,
-        None if beta is None else beta / rows,
-        None if lam is None else lam * rows,
-        check_number(penalty, "generator_penalty", positive=True),
+        None if call.beta is None else call.beta / rows,
+        None if call.lam is None else call.lam * rows,
+        call.penalty,
         rows,
         data.mean_error,
     )
+
+
+def _run(game: MeanGame, options: Options, deadline: Deadline) -> Answer:
+    reach = unit_reach(game, deadline.left)
+    network, critic = solve_mean_matching(game, reach)
+
+    def judge(_: float | None) -> Certificate:
+        return make_mean_certificate(game, network, critic, reach, tol=options.tol)
+
+    status = Status.STOPPED if reach.status == "stopped" else Status.OPTIMAL
+    return Answer(network, critic, judge, {"unit_reach": [reach.value, reach.upper_bound]}, status, 1 / game.rows)
+
+
+REASON = "a linear discriminator matches means: one neuron has the largest mean for its weight"
+FAMILY = Family(covers, read, (Method("closed_form", lambda game, options: REASON, _run),))

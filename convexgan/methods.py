@@ -1,14 +1,14 @@
-"""Every method for moment games: which applies, why, and running it."""
+"""Closed forms and programs of moment games: which there is, why, and its optimum."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import check_choice
 from convexgan._deadline import Deadline
 from convexgan.closed_forms import (
     cost,
@@ -26,24 +26,30 @@ from convexgan.closed_forms import (
 )
 from convexgan.discriminators import TwoLayerDiscriminator
 from convexgan.exceptions import InfeasibleError, SolverError, UnboundedError
-from convexgan.problem import SOLVERS, MomentGame, Optimum
+from convexgan.problem import MomentGame, Optimum
 
-METHODS = ("auto", "closed_form", "program")
 MARGIN, GROWTH = 1e-5, 4.0  # of a beta above the least ipm that was found, relative; and of margins in which none was
 SMALL = 0.01  # share of the tolerance that a cut answer may violate: it is also cheaper for that
 
 
-def closed_form(game: MomentGame) -> Optimum:
-    """The optimum by formula, where `choose` says there is one."""
-    a, b, _ = game.activation.coefficients
-    if nothing_is_optimal(game):
-        nothing = np.zeros((0, game.data.dim))
-        return Optimum(np.zeros((game.latent.rank, game.data.dim)), nothing, np.zeros(0), max_min=0.0, min_neurons=0)
-    if a == 0:
-        return solve_linear(game)
-    if game.bias == "none" and (b == 0 or has_closed_form(game)):
-        return solve_quadratic(game) if b == 0 else solve_polynomial(game)
-    return solve_matching(game)
+class Formula(NamedTuple):
+    """A closed form: the games that have it, its optimum, why it is the method, and whether it knows every width."""
+
+    applies: Callable[[MomentGame], bool]
+    solve: Callable[[MomentGame], Optimum]
+    reason: str
+    widths: bool = False
+
+
+def formula(game: MomentGame) -> Formula | None:
+    """The closed form of a game, if it has one."""
+    return next((one for one in FORMULAS if one.applies(game)), None)
+
+
+def _nothing(game: MomentGame) -> Optimum:
+    """The generator of zeros, and no neurons."""
+    nothing = np.zeros((0, game.data.dim))
+    return Optimum(np.zeros((game.latent.rank, game.data.dim)), nothing, np.zeros(0), max_min=0.0, min_neurons=0)
 
 
 def run_program(
@@ -114,7 +120,7 @@ def _solve_program(
 def is_relaxed(game: MomentGame) -> bool:
     """Whether the program's moments may be those of no generator, or cost more than it says."""
     centred = game.latent.rank - (game.latent.kappa > 0)
-    curved = game.activation.coefficients[0] != 0
+    curved = not is_linear(game)
     return curved and (bool(not_convex(game)) or centred < min(game.data.dim, game.data.rank()))
 
 
@@ -145,7 +151,7 @@ def _proved(game: MomentGame, optimum: Optimum, tol: float) -> bool:
     biases = neurons[:, d] if neurons.shape[1] > d else np.zeros(len(neurons))
     critic = TwoLayerDiscriminator(neurons[:, :d], optimum.outer, game.activation, biases)
     value, bound = payoff(game, optimum.factor), dual_value(game, critic)
-    if game.activation.coefficients[0] != 0:
+    if not is_linear(game):
         bound = max(bound, spectral_bound(game))
     return value - bound <= tol * value
 
@@ -176,7 +182,7 @@ def _least_ipm(game: MomentGame, deadline: Deadline) -> float:
     """The least ipm that local searches find."""
     from convexgan.programs import nearest, too_large
 
-    if too_large(game) or game.activation.coefficients[0] == 0:
+    if too_large(game) or is_linear(game):
         return 0.0
     nothing = np.zeros((game.latent.rank, game.data.dim))
     search = nearest(game, nothing, deadline)
@@ -193,7 +199,7 @@ def _violation(game: MomentGame, factor: NDArray[np.float64]) -> float:
 
 def _check_eigenvalues(game: MomentGame, tol: float) -> None:
     """Raise if by eigenvalues alone no generator of the latents' rank is within beta."""
-    if game.beta is None or game.activation.coefficients[0] == 0:
+    if game.beta is None or is_linear(game):
         return
     try:
         spectral_bound(game)
@@ -207,45 +213,6 @@ def payoff(game: MomentGame, factor: NDArray[np.float64]) -> float:
     return cost(game, factor) + (game.lam or 0.0) * game_ipm(game, generated_moments(game, factor))
 
 
-def choose(game: MomentGame, method: str = "auto", solver: str | None = None) -> tuple[str, str]:
-    """The method and the reason; raises if the one asked for does not apply."""
-    check_choice(method, "method", METHODS)
-    if solver is not None:
-        check_choice(str(solver).upper(), "solver", SOLVERS)
-    formula, reason = _formula(game)
-    if method == "closed_form" and not formula:
-        raise ValueError(f"method='closed_form' does not apply: {reason}. Use method='program'.")
-    if method == "closed_form" or (method == "auto" and formula):
-        return "closed_form", reason
-    obstacle = not_convex(game)
-    if method == "program" and obstacle:
-        raise ValueError(obstacle)
-    if method == "program" and game.max_neurons is not None:
-        raise ValueError("max_neurons needs the closed form, programs choose the width themselves: leave method out.")
-    from convexgan.programs import choose_backend
-
-    name, why = choose_backend(game.data.dim, game.activation.coefficients[0] != 0, solver)
-    relaxed = f"; relaxed, so the answer is bounded: {obstacle}" if obstacle else ""
-    return "program", f"{reason}; {name}: {why}{relaxed}"
-
-
-def _formula(game: MomentGame) -> tuple[bool, str]:
-    a, b, _ = game.activation.coefficients
-    if nothing_is_optimal(game):
-        return True, "beta is at least ipm(X, 0): the generator of zeros is feasible and costs nothing"
-    if a == 0:
-        return True, "a linear discriminator matches means: soft threshold of the mean"
-    if b == 0 and game.bias == "none":
-        return True, "a quadratic discriminator matches second moments: soft threshold of the eigenvalues"
-    if game.bias == "none" and has_closed_form(game):
-        return True, "a polynomial discriminator on centred data matches second moments: soft threshold"
-    if has_match(game):
-        return True, "beta is 0 and the latents suffice: the generator has the data's mean and second moment"
-    if game.bias == "penalized":
-        return False, "a discriminator bias couples mean and second moment: semidefinite program"
-    return False, "a polynomial discriminator couples mean and second moment: semidefinite program"
-
-
 def nothing_is_optimal(game: MomentGame) -> bool:
     """Whether the generator of zeros satisfies the constraint, or has nothing to pay."""
     return ipm_of_nothing(game) <= (game.beta or 0.0)
@@ -254,9 +221,58 @@ def nothing_is_optimal(game: MomentGame) -> bool:
 def not_convex(game: MomentGame) -> str:
     """Why the game is not a convex program in the moments, or an empty string."""
     values = game.latent.values
-    if game.regularizer == "output" or game.activation.coefficients[0] == 0 or values[-1] >= values[0] * (1 - 1e-9):
+    if game.regularizer == "output" or is_linear(game) or values[-1] >= values[0] * (1 - 1e-9):
         return ""
     return (
         "regularizer='weights' with latents of unequal variances is not convex in the moments: use "
         "regularizer='output', or whiten the latents (GaussianLatent, say)"
     )
+
+
+def is_linear(game: MomentGame) -> bool:
+    """Whether neurons see the mean only."""
+    return game.activation.coefficients[0] == 0
+
+
+def _is_quadratic(game: MomentGame) -> bool:
+    return game.activation.coefficients[1] == 0 and game.bias == "none"
+
+
+FORMULAS = (
+    Formula(
+        nothing_is_optimal,
+        _nothing,
+        "beta is at least ipm(X, 0): the generator of zeros is feasible and costs nothing",
+        widths=True,
+    ),
+    Formula(is_linear, solve_linear, "a linear discriminator matches means: soft threshold of the mean", widths=True),
+    Formula(
+        _is_quadratic,
+        solve_quadratic,
+        "a quadratic discriminator matches second moments: soft threshold of the eigenvalues",
+        widths=True,
+    ),
+    Formula(
+        lambda game: game.bias == "none" and has_closed_form(game),
+        solve_polynomial,
+        "a polynomial discriminator on centred data matches second moments: soft threshold",
+    ),
+    Formula(
+        has_match,
+        solve_matching,
+        "beta is 0 and the latents suffice: the generator has the data's mean and second moment",
+    ),
+)
+
+
+def why_program(game: MomentGame, solver: str | None = None) -> str:
+    """Why a game is solved as a convex program, and by which solver."""
+    from convexgan.programs import choose_backend
+
+    who = "a discriminator bias" if game.bias == "penalized" else "a polynomial discriminator"
+    known = formula(game)
+    reason = known.reason if known else f"{who} couples mean and second moment: semidefinite program"
+    name, why = choose_backend(game.data.dim, not is_linear(game), solver)
+    obstacle = not_convex(game)
+    relaxed = f"; relaxed, so the answer is bounded: {obstacle}" if obstacle else ""
+    return f"{reason}; {name}: {why}{relaxed}"

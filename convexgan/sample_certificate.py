@@ -12,7 +12,7 @@ from convexgan._checks import as_rows, check_choice, check_columns, check_count,
 from convexgan._deadline import Deadline
 from convexgan._products import check_size
 from convexgan._rounding import down, gamma, scaled_down, scaled_up, up
-from convexgan.canonical import check_bias, check_budget, check_sums
+from convexgan.canonical import check_bias, check_sums
 from convexgan.certificate import (
     NOTHING,
     ORIGIN,
@@ -28,6 +28,7 @@ from convexgan.certificate import (
     within_budget,
 )
 from convexgan.discriminators import ReLU, TwoLayerDiscriminator, activation_from, parameters
+from convexgan.game import Call, check_budget
 from convexgan.games import (
     SampleGame,
     critic_of,
@@ -38,7 +39,6 @@ from convexgan.games import (
     solve_scalar,
 )
 from convexgan.moments import Moments
-from convexgan.problem import Activation
 
 Array = NDArray[np.float64]
 NEGLIGIBLE = 1e-12  # of the data's cost
@@ -47,37 +47,27 @@ JENSEN = "partial means of the data along orthogonal directions (Jensen)"
 AFTERWARDS = 1.0  # seconds for a certificate's own searches after Ctrl-C, or if the solver left less
 
 
-def read_sample_game(
-    X: Any,
-    activation: Activation | ReLU,
-    beta: float | None,
-    lam: float | None,
-    penalty: float,
-    reduction: str,
-    bias: str,
-) -> SampleGame:
+def read_sample_game(call: Call) -> SampleGame:
     """The checked game, for laws anywhere; raises ``ValueError`` naming the argument and the repair."""
-    if isinstance(X, Moments):
+    if isinstance(call.X, Moments):
         raise ValueError("X is Moments, but ReLU neurons and mixtures need the rows themselves: pass the array.")
-    rows = as_rows(X, "X")
+    rows = as_rows(call.X, "X")
     check_size(rows, "X")
-    beta, lam = check_budget(beta, lam)
-    check_choice(bias, "bias", ("none", "penalized", "free"))
-    if not isinstance(activation, ReLU):
-        bias = check_bias(bias, activation)
+    activation = call.activation
+    bias = call.bias if isinstance(activation, ReLU) else check_bias(call.bias, activation)
     if bias == "free" and rows.shape[1] > 1:
         raise ValueError(f"bias='free' is for data of one column, got {rows.shape[1]}: use 'penalized'.")
-    scale = float(len(rows)) if check_choice(reduction, "reduction", ("mean", "sum")) == "sum" else 1.0
+    scale = len(rows) if call.summed else 1
     return SampleGame(
         data=rows.astype(np.float64),
         activation=activation,
-        beta=None if beta is None else beta / scale,
-        lam=lam,
+        beta=None if call.beta is None else call.beta / scale,
+        lam=call.lam,
         particles=None,
-        penalty=check_number(penalty, "generator_penalty", positive=True),
+        penalty=call.penalty,
         bias=bias,
-        rows=int(scale),
-        value_scale=scale,
+        rows=scale,
+        value_scale=float(scale),
     )
 
 
@@ -91,7 +81,6 @@ def make_sample_certificate(
     points: Array,
     weights: Array,
     critic: TwoLayerDiscriminator,
-    *,
     tol: float,
     time_limit: float | None = None,
 ) -> Certificate:

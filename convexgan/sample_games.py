@@ -1,129 +1,152 @@
-"""Games with ReLU discriminators or mixture generators behind `solve`: checked, solved and certified."""
+"""Games with ReLU discriminators or mixture generators behind `solve`: read, and the methods that apply."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable
 
-import numpy as np
-
-from convexgan._checks import check_number
 from convexgan._deadline import Deadline
+from convexgan.canonical import check_sums
 from convexgan.discriminators import ReLU
-from convexgan.exceptions import InfeasibleError, SolverError
-from convexgan.games import SampleGame
-from convexgan.generators import Free, GeneratorClass, Linear, Mixture
-from convexgan.latents import Latent, SampleLatent, as_latent
-from convexgan.problem import Activation
-from convexgan.sample_certificate import read_sample_game, rest
-from convexgan.sample_methods import METHODS, REASONS, Call, choose_method
-from convexgan.solution import Solution, Status, shortfall, unsolved
+from convexgan.game import Answer, Call, Family, Method, Options
+from convexgan.gaussian_certificate import is_centred
+from convexgan.generators import Free, Linear, Mixture
+from convexgan.latents import GaussianLatent, SampleLatent
+from convexgan.sample_certificate import read_sample_game
+from convexgan.sample_methods import (
+    SampleSetting,
+    cutting_planes,
+    double_oracle,
+    fixed_patterns,
+    partial_sums,
+    program,
+    semi_infinite,
+)
 
 SEARCH_TIME = 0.6  # share of the time limit; the certificate has to prove again what one search has proved
 
 
-def solve_sample_game(
-    X: Any,
-    Z: Any,
-    *,
-    activation: Activation | ReLU,
-    generator: GeneratorClass,
-    beta: float | None,
-    lam: float | None,
-    penalty: float,
-    reduction: str,
-    bias: str,
-    tol: float,
-    solver: str | None,
-    solver_options: dict[str, Any] | None,
-    gap: float | None,
-    time_limit: float | None,
-    rng: int | np.random.Generator | None,
-    throw: bool,
-    progress: bool,
-    meaningless: dict[str, bool],
-) -> Solution:
-    """The certified answer of a game that needs the rows; see `convexgan.solve`.
-
-    ``meaningless`` tells which arguments were given that mean nothing in these games: they are refused.
-    """
-    game, latent, points, method = read_sample_call(
-        X, Z, activation, generator, beta, lam, penalty, reduction, bias, gap, rng, meaningless
-    )
-    gap = None if gap is None else check_number(gap, "gap")
-    time_limit = None if time_limit is None else check_number(time_limit, "time_limit")
-    backend = {"solver": solver, "solver_options": solver_options}
-    start = time.perf_counter()
-    whole = Deadline(time_limit)
-    try:
-        call = Call(game, generator, latent, points, tol, gap, whole.part(SEARCH_TIME), rng, progress, backend)
-        answer = METHODS[method](call)
-    except (InfeasibleError, SolverError) as error:
-        if throw:
-            raise
-        return unsolved(Status.INFEASIBLE if isinstance(error, InfeasibleError) else Status.FAILED, method, str(error))
-    stats = answer.stats | {"reason": REASONS[method], "solve_seconds": time.perf_counter() - start}
-    status = Status(stats.pop("status"))
-    try:
-        limited = status is Status.STOPPED or time_limit is not None
-        certificate = answer.certify(time_limit=rest(whole, time_limit) if limited else None)
-    except KeyboardInterrupt:
-        whole.end()
-        status, certificate = Status.STOPPED, answer.certify(time_limit=rest(whole, time_limit))
-    critic = replace(answer.critic, outer=answer.critic.outer * (game.value_scale / game.rows))
-    if certificate.kind == "infeasible" and status is Status.OPTIMAL:
-        status = Status.STOPPED  # within a limit the certificate may have had no time to prove what the search proved
-        if time_limit is None:
-            status = Status.FAILED
-            stats["message"] = f"{shortfall(certificate)}."
-            if throw:
-                raise SolverError(stats["message"])
-    return Solution(certificate.value, status, method, answer.generator, critic, certificate, stats)
+def covers(call: Call) -> bool:
+    """Games in which more of a law is seen than its moments, or whose laws are mixtures."""
+    return isinstance(call.activation, ReLU) or isinstance(call.spec, Mixture)
 
 
-def read_sample_call(
-    X: Any,
-    Z: Any,
-    activation: Activation | ReLU,
-    generator: GeneratorClass,
-    beta: float | None = None,
-    lam: float | None = None,
-    penalty: float = 1.0,
-    reduction: str = "mean",
-    bias: str = "none",
-    gap: float | None = None,
-    rng: int | np.random.Generator | None = None,
-    meaningless: dict[str, bool] | None = None,
-) -> tuple[SampleGame, Latent | None, int, str]:
-    """The checked game, the latents, the number of free rows, and the method that `solve` uses."""
-    game = read_sample_game(X, activation, beta, lam, penalty, reduction, bias)
-    given = (meaningless or {}) | {"Z": Z is not None and isinstance(generator, Mixture)}
-    _refuse(given, generator, activation)
-    latent, points = _read_latent(generator, Z, game)
-    method = choose_method(game, generator, latent, points)
-    biased = isinstance(generator, Linear) and generator.bias
-    uses_gap = method in ("double_oracle", "fixed_patterns") or (method == "semi_infinite" and biased)
-    given = {"rng": rng is not None and method != "fixed_patterns", "gap": gap is not None and not uses_gap}
-    _refuse(given, generator, activation)
-    return game, latent, points, method
-
-
-def _refuse(given: dict[str, bool], spec: GeneratorClass, activation: Activation | ReLU) -> None:
-    for name in (name for name, wrong in given.items() if wrong):
-        raise ValueError(
-            f"{name} has no meaning for a {spec.name} generator against {activation.name} neurons: leave it out."
-        )
-
-
-def _read_latent(spec: GeneratorClass, Z: Any, game: SampleGame) -> tuple[Latent | None, int]:
-    """The latents, None for free generators and mixtures; and the number of free rows."""
+def read(call: Call) -> SampleSetting:
+    """The checked game with its latents; raises ``ValueError`` naming the argument and the repair."""
+    game = read_sample_game(call)
+    if call.regularizer != "output":
+        raise ValueError(f"regularizer has no meaning for {call.players}: leave it out.")
+    latent, spec = call.latent(), call.spec
+    rows = len(latent.rows) if isinstance(latent, SampleLatent) else 0
+    points = (call.points() or len(game.data)) if isinstance(spec, Free) else rows
+    setting = SampleSetting(game, spec, latent, points)
     if isinstance(spec, Mixture):
-        return None, 0
-    if not isinstance(spec, Free):
-        return as_latent(Z), 0
-    latent = None if Z is None else as_latent(Z)
-    rows = len(latent.rows) if isinstance(latent, SampleLatent) else None
-    if spec.n is not None and rows not in (None, spec.n):
-        raise ValueError(f"Free(n={spec.n}) but Z has {rows} rows: pass one of them.")
-    return None, spec.n or rows or len(game.data)
+        _check_mixture(setting, spec)
+    elif not _on_the_line(setting):
+        _check_rows(setting)
+    return setting
+
+
+def _check_mixture(setting: SampleSetting, spec: Mixture) -> None:
+    """Raise for mixtures that no method is for."""
+    game = setting.game
+    if game.rows > 1:
+        raise ValueError("reduction='sum' needs as many generated rows as real ones; a mixture has none: 'mean'.")
+    if spec.support == "continuous" and not isinstance(game.activation, ReLU):
+        raise ValueError("support='continuous' is for ReLU neurons: use generator='free', rows anywhere.")
+    if spec.support == "continuous" and game.bias == "free":
+        raise ValueError("bias='free' with a continuous mixture: use generator='free', whose points are as good.")
+
+
+def _check_rows(setting: SampleSetting) -> None:
+    """Raise for generators of rows, or with Gaussian latents, that no method is for."""
+    game, spec = setting.game, setting.spec
+    if game.bias == "free":
+        raise ValueError(
+            "bias='free' with ReLU neurons is for generators 'mixture' and 'free', the latter with slope 0 and as many "
+            f"rows as X, {len(game.data)}: use bias='penalized' or 'none'."
+        )
+    if _gaussian(setting):
+        if game.bias != "none" or game.relu.slope != 0 or game.rows > 1:
+            raise ValueError(
+                "Gaussian latents against ReLU neurons need bias='none', slope 0 and reduction='mean': pass Z as an "
+                "array of draws for other games."
+            )
+        return
+    if not setting.points:
+        raise ValueError(f"a {spec.name} generator against ReLU neurons needs its latents as rows: pass Z as an array.")
+    if game.rows > 1:
+        check_sums(len(game.data), setting.points, "the generator")
+    if game.relu.slope > 1:
+        raise ValueError(f"slope={game.relu.slope:g} makes neurons that are not convex: use a slope of at most 1.")
+
+
+def _on_the_line(setting: SampleSetting) -> bool:
+    """Free points, as many as the data, on the line against neurons with free biases."""
+    game = setting.game
+    line = isinstance(game.activation, ReLU) and game.relu.slope == 0 and game.data.shape[1] == 1
+    return line and game.bias == "free" and isinstance(setting.spec, Free) and setting.points == len(game.data)
+
+
+def _gaussian(setting: SampleSetting) -> bool:
+    return isinstance(setting.spec, Linear) and isinstance(setting.latent, GaussianLatent)
+
+
+def _mixed(setting: SampleSetting) -> bool:
+    return isinstance(setting.spec, Mixture)
+
+
+def _fixed_mean(setting: SampleSetting) -> bool:
+    """Whether the mean is held at that of the data, so that the bound comes from laws anywhere."""
+    biased = isinstance(setting.spec, Linear) and setting.spec.bias
+    return _gaussian(setting) and biased and not is_centred(setting.game.data)
+
+
+def _method(
+    run: Callable[[SampleSetting, Options, Deadline], Answer],
+    applies: Callable[[SampleSetting], bool],
+    reason: str,
+    *uses: str,
+) -> Method[SampleSetting]:
+    """The method of a function's name."""
+    return Method(run.__name__, lambda setting, _: reason if applies(setting) else "", run, uses, SEARCH_TIME)
+
+
+COVARIANCE = "each ReLU neuron's constraint is linear in the covariance of a Gaussian law"
+METHODS = (
+    _method(
+        program,
+        lambda setting: _mixed(setting) and not isinstance(setting.game.activation, ReLU),
+        "smooth neurons see the mean and second moment, which are linear in a mixture's weights",
+        *("solver", "solver_options"),
+    ),
+    _method(
+        cutting_planes,
+        lambda setting: (
+            isinstance(setting.spec, Mixture)
+            and setting.spec.support != "continuous"
+            and isinstance(setting.game.activation, ReLU)
+        ),
+        "each ReLU neuron's constraint is linear in the weights of given particles",
+    ),
+    _method(
+        double_oracle,
+        lambda setting: isinstance(setting.spec, Mixture) and setting.spec.support == "continuous",
+        "particles may lie anywhere: both players' best responses are added until they agree",
+        *("gap", "solver", "solver_options"),
+    ),
+    _method(
+        partial_sums,
+        _on_the_line,
+        "ReLU neurons with a free bias see the partial sums of sorted rows on the line",
+        *("solver", "solver_options"),
+    ),
+    _method(semi_infinite, _fixed_mean, COVARIANCE, "gap", "solver", "solver_options"),
+    _method(semi_infinite, _gaussian, COVARIANCE, "solver", "solver_options"),
+    _method(
+        fixed_patterns,
+        lambda setting: not (_mixed(setting) or _gaussian(setting) or _on_the_line(setting)),
+        "the rows are a function of weights: local optima, the activation patterns held fixed",
+        *("gap", "rng", "solver", "solver_options"),
+    ),
+)
+FAMILY = Family(covers, read, METHODS)

@@ -1,4 +1,4 @@
-"""Every method for games with ReLU discriminators or mixture generators: which applies, and running it."""
+"""Every method for games with ReLU discriminators or mixture generators, run."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from convexgan._deadline import Deadline
 from convexgan._progress import shown
-from convexgan.canonical import check_sums
 from convexgan.certificate import Certificate
 from convexgan.closed_forms import whiten
 from convexgan.discriminators import ReLU, TwoLayerDiscriminator
+from convexgan.game import Answer, Options
 from convexgan.games import (
+    Conic,
     SampleGame,
     critic_of,
     solve_continuous,
@@ -28,7 +29,6 @@ from convexgan.games import (
 )
 from convexgan.gaussian_certificate import is_centred, make_gaussian_certificate
 from convexgan.generators import (
-    Free,
     FreeGenerator,
     Generator,
     GeneratorClass,
@@ -40,6 +40,7 @@ from convexgan.generators import (
 )
 from convexgan.latents import GaussianLatent, Latent, SampleLatent
 from convexgan.sample_certificate import make_sample_certificate
+from convexgan.solution import Status
 
 Array = NDArray[np.float64]
 BOUND_GAP = 0.01  # of the bound where the answer itself is a local optimum, if no gap is asked for
@@ -50,7 +51,7 @@ SPARE = 10  # samples of the data from which they start while none within beta i
 
 
 @dataclass(frozen=True, eq=False)
-class Call:
+class SampleSetting:
     """A checked call.
 
     Attributes
@@ -60,124 +61,53 @@ class Call:
     latent : Latent or None
         None for free generators and mixtures.
     points : int
-        The number of free rows.
-    tol : float
-    gap : float or None
-    deadline : Deadline
-    rng : seed or Generator, optional
-    progress : bool
-    backend : dict
-        Of conic programs: solver and solver_options.
+        The number of generated rows, 0 where there are none.
     """
 
     game: SampleGame
     spec: GeneratorClass
     latent: Latent | None
     points: int
-    tol: float
-    gap: float | None
-    deadline: Deadline
-    rng: int | np.random.Generator | None
-    progress: bool
-    backend: dict[str, Any]
 
 
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """What a method found, to be certified.
-
-    Attributes
-    ----------
-    generator : Generator
-    critic : TwoLayerDiscriminator
-        In canonical units.
-    certify : callable
-        Computes the certificate, within the limits it is given.
-    stats : dict
-        With the status.
-    """
-
-    generator: Generator
-    critic: TwoLayerDiscriminator
-    certify: Callable[..., Certificate]
-    stats: dict[str, Any]
-
-
-def choose_method(game: SampleGame, spec: GeneratorClass, latent: Latent | None, points: int) -> str:
-    """The name of the method; games without one are refused by name."""
-    if isinstance(spec, Mixture):
-        if game.rows > 1:
-            raise ValueError("reduction='sum' needs as many generated rows as real ones; a mixture has none: 'mean'.")
-        if not isinstance(game.activation, ReLU):
-            if spec.support == "continuous":
-                raise ValueError("support='continuous' is for ReLU neurons: use generator='free', rows anywhere.")
-            return "program"
-        if spec.support == "continuous" and game.bias == "free":
-            raise ValueError("bias='free' with a continuous mixture: use generator='free', whose points are as good.")
-        return "double_oracle" if spec.support == "continuous" else "cutting_planes"
-    line = game.data.shape[1] == 1 and game.bias == "free" and game.relu.slope == 0
-    if isinstance(spec, Free) and line and points == len(game.data):
-        return "partial_sums"
-    if game.bias == "free":
-        raise ValueError(
-            "bias='free' with ReLU neurons is for generators 'mixture' and 'free', the latter with slope 0 and as many "
-            f"rows as X, {len(game.data)}: use bias='penalized' or 'none'."
-        )
-    if isinstance(spec, Linear) and isinstance(latent, GaussianLatent):
-        if game.bias != "none" or game.relu.slope != 0 or game.rows > 1:
-            raise ValueError(
-                "Gaussian latents against ReLU neurons need bias='none', slope 0 and reduction='mean': pass Z as an "
-                "array of draws for other games."
-            )
-        return "semi_infinite"
-    generated = points if latent is None else len(latent.rows) if isinstance(latent, SampleLatent) else 0
-    if not generated:
-        raise ValueError(f"a {spec.name} generator against ReLU neurons needs its latents as rows: pass Z as an array.")
-    if game.rows > 1:
-        check_sums(len(game.data), generated, "the generator")
-    if game.relu.slope > 1:
-        raise ValueError(f"slope={game.relu.slope:g} makes neurons that are not convex: use a slope of at most 1.")
-    return "fixed_patterns"
-
-
-def program(call: Call) -> Answer:
+def program(call: SampleSetting, options: Options, deadline: Deadline) -> Answer:
     """A mixture of given particles against smooth neurons."""
     game, points = call.game, _particles(call)
     if isinstance(game.activation, ReLU):
         raise TypeError("program is for smooth neurons.")
     p, neurons, outer, stats = solve_mixture_program(
-        game, points, game.activation, time_limit=call.deadline.left, **call.backend
+        game, points, game.activation, time_limit=deadline.left, **options.backend
     )
-    return _mixture(call, points, p, neurons, outer, stats)
+    return _mixture(call, options, points, p, neurons, outer, stats)
 
 
-def cutting_planes(call: Call) -> Answer:
+def cutting_planes(call: SampleSetting, options: Options, deadline: Deadline) -> Answer:
     """A mixture of given particles against ReLU neurons."""
     points = _particles(call)
     game = replace(call.game, particles=points)
-    with shown(call.progress, "mixture: bound {:.6g}, violation {:.2g}, {} cuts") as report:
-        p, neurons, outer, stats = solve_mixture(game, deadline=call.deadline, progress=report)
-    return _mixture(call, points, p, neurons, outer, stats)
+    with shown(options.progress, "mixture: bound {:.6g}, violation {:.2g}, {} cuts") as report:
+        p, neurons, outer, stats = solve_mixture(game, deadline=deadline, progress=report)
+    return _mixture(call, options, points, p, neurons, outer, stats)
 
 
-def double_oracle(call: Call) -> Answer:
+def double_oracle(call: SampleSetting, options: Options, deadline: Deadline) -> Answer:
     """A mixture of particles anywhere."""
-    gap = call.tol if call.gap is None else call.gap
-    with shown(call.progress, "mixture: value {:.6g}, bound {:.6g}, {} neurons") as report:
-        found = solve_continuous(call.game, gap=gap, deadline=call.deadline, progress=report)
+    gap = options.tol if options.gap is None else options.gap
+    with shown(options.progress, "mixture: value {:.6g}, bound {:.6g}, {} neurons") as report:
+        found = solve_continuous(call.game, gap=gap, deadline=deadline, progress=report, conic=Conic(**options.backend))
     points, weights, neurons, outer, stats = found
     critic = critic_of(call.game, neurons, outer)
-    return _answer(call, call.game, MixtureGenerator(points, weights), points, weights, critic, stats)
+    return _answer(options, call.game, MixtureGenerator(points, weights), points, weights, critic, stats)
 
 
-def partial_sums(call: Call) -> Answer:
+def partial_sums(call: SampleSetting, options: Options, deadline: Deadline) -> Answer:
     """Free points on the line."""
-    points, neurons, outer, stats = solve_scalar(call.game, call.deadline.left)
+    points, neurons, outer, stats = solve_scalar(call.game, deadline.left, Conic(**options.backend))
     even = np.full(len(points), 1 / len(points))
-    return _answer(call, call.game, FreeGenerator(points), points, even, critic_of(call.game, neurons, outer), stats)
+    return _answer(options, call.game, FreeGenerator(points), points, even, critic_of(call.game, neurons, outer), stats)
 
 
-def semi_infinite(call: Call) -> Answer:
+def semi_infinite(call: SampleSetting, options: Options, deadline: Deadline) -> Answer:
     """A linear generator with Gaussian latents, of mean 0 or, with a bias on data that are not centred, theirs."""
     game, latent, biased = call.game, call.latent, isinstance(call.spec, Linear) and call.spec.bias
     if not isinstance(latent, GaussianLatent):
@@ -185,29 +115,30 @@ def semi_infinite(call: Call) -> Answer:
     dim = game.data.shape[1]
     fixed = biased and not is_centred(game.data)
     mean = game.data.mean(axis=0) if fixed else np.zeros(dim)
-    part = call.deadline.part(1 - BOUND_TIME) if fixed else call.deadline
-    with shown(call.progress, "covariance: trace {:.6g}, violation {:.2g}, {} cuts") as report:
-        found = solve_gaussian(game, latent.dim, mean, deadline=part, progress=report)
+    part = deadline.part(1 - BOUND_TIME) if fixed else deadline
+    conic = Conic(**options.backend)
+    with shown(options.progress, "covariance: trace {:.6g}, violation {:.2g}, {} cuts") as report:
+        found = solve_gaussian(game, latent.dim, mean, deadline=part, progress=report, conic=conic)
     neurons, outer, spreads = found.neurons, found.outer, found.spreads
     if fixed:  # the program's multipliers prove nothing about other means
-        gap = BOUND_GAP if call.gap is None else call.gap
-        *_, neurons, outer, _ = solve_continuous(game, gap=gap, deadline=call.deadline)
+        gap = BOUND_GAP if options.gap is None else options.gap
+        *_, neurons, outer, _ = solve_continuous(game, gap=gap, deadline=deadline, conic=conic)
         spreads = np.zeros(len(outer))  # of no use against other means
     critic = critic_of(game, neurons, outer)
     weights = np.zeros((latent.dim, dim))
     weights[: len(found.factor)] = found.factor
     spec = call.spec if isinstance(call.spec, Linear) else Linear()
     made = spec.build(np.vstack([weights, mean]) if biased else weights, latent)
-    certify = partial(make_gaussian_certificate, game, found.factor, mean, critic, spreads, biased, tol=call.tol)
-    return Answer(made, critic, certify, found.stats)
+    judge = partial(make_gaussian_certificate, game, found.factor, mean, critic, spreads, biased, options.tol)
+    return _judged(game, made, critic, judge, found.stats)
 
 
-def fixed_patterns(call: Call) -> Answer:
+def fixed_patterns(call: SampleSetting, options: Options, deadline: Deadline) -> Answer:
     """A local optimum over generators linear in features, bounded by the mixture of particles anywhere."""
     game, spec, latent = call.game, call.spec, call.latent
-    gap = BOUND_GAP if call.gap is None else call.gap
-    with shown(call.progress, "bound: value {:.6g}, bound {:.6g}, {} neurons") as report:
-        found = solve_continuous(game, gap=gap, deadline=call.deadline.part(BOUND_TIME), progress=report)
+    gap, conic = BOUND_GAP if options.gap is None else options.gap, Conic(**options.backend)
+    with shown(options.progress, "bound: value {:.6g}, bound {:.6g}, {} neurons") as report:
+        found = solve_continuous(game, gap=gap, deadline=deadline.part(BOUND_TIME), progress=report, conic=conic)
     points, masses, neurons, outer, stats = found
     features, starts, unit = np.eye(call.points), [], 1.0
     spare: Iterable[Array] = ()
@@ -215,16 +146,16 @@ def fixed_patterns(call: Call) -> Answer:
         features = spec.lift(latent.rows).astype(np.float64)
         unit = float(np.abs(features).max()) or 1.0  # solvers want numbers of about 1
         features /= unit
-        starts = _paired(features, game.data, np.random.default_rng(call.rng))
+        starts = _paired(features, game.data, np.random.default_rng(options.rng))
     n = len(features)
     if np.linalg.matrix_rank(features) == features.shape[1] == n:  # the rows may be any
         ideals = _quantised(points, masses, n), _quantised(game.data, np.ones(len(game.data)), n)
         back = np.linalg.inv(features)
         starts = [back @ rows for rows in ideals]
-        spare = (back @ rows for rows in _drawn(game.data, n, np.random.default_rng(call.rng)))
-    with shown(call.progress, "generator: value {:.6g}, violation {:.2g}, {} neurons") as report:
+        spare = (back @ rows for rows in _drawn(game.data, n, np.random.default_rng(options.rng)))
+    with shown(options.progress, "generator: value {:.6g}, violation {:.2g}, {} neurons") as report:
         weights, more = solve_fixed_patterns(
-            game, features, starts, spare=spare, deadline=call.deadline, progress=report
+            game, features, starts, spare=spare, deadline=deadline, progress=report, conic=conic
         )
     rows = features @ weights
     made: Generator = FreeGenerator(rows)
@@ -234,10 +165,10 @@ def fixed_patterns(call: Call) -> Answer:
     even, critic = np.full(len(rows), 1 / len(rows)), critic_of(game, neurons, outer)
     if "stopped" in (stats["status"], more["status"]):
         more["status"] = "stopped"
-    return _answer(call, game, made, rows, even, critic, stats | more)
+    return _answer(options, game, made, rows, even, critic, stats | more)
 
 
-def _particles(call: Call) -> Array:
+def _particles(call: SampleSetting) -> Array:
     points = call.spec.points(call.game.data) if isinstance(call.spec, Mixture) else None
     if points is None or points.shape[1] != call.game.data.shape[1]:
         found = "no" if points is None else points.shape[1]
@@ -245,13 +176,15 @@ def _particles(call: Call) -> Array:
     return points
 
 
-def _mixture(call: Call, points: Array, p: Array, neurons: Array, outer: Array, stats: dict[str, Any]) -> Answer:
+def _mixture(
+    call: SampleSetting, options: Options, points: Array, p: Array, neurons: Array, outer: Array, stats: dict[str, Any]
+) -> Answer:
     game, made = replace(call.game, particles=points), MixtureGenerator(points[p > 0], p[p > 0])
-    return _answer(call, game, made, made.particles, made.weights, critic_of(game, neurons, outer), stats)
+    return _answer(options, game, made, made.particles, made.weights, critic_of(game, neurons, outer), stats)
 
 
 def _answer(
-    call: Call,
+    options: Options,
     game: SampleGame,
     made: Generator,
     points: Array,
@@ -259,8 +192,20 @@ def _answer(
     critic: TwoLayerDiscriminator,
     stats: dict[str, Any],
 ) -> Answer:
-    certify = partial(make_sample_certificate, game, points, weights, critic, tol=call.tol)
-    return Answer(made, critic, certify, stats)
+    judge = partial(make_sample_certificate, game, points, weights, critic, options.tol)
+    return _judged(game, made, critic, judge, stats)
+
+
+def _judged(
+    game: SampleGame,
+    made: Generator,
+    critic: TwoLayerDiscriminator,
+    judge: Callable[[float | None], Certificate],
+    stats: dict[str, Any],
+) -> Answer:
+    """The answer; its record's status becomes its own."""
+    status = Status(stats.pop("status"))
+    return Answer(made, critic, judge, stats, status, game.value_scale / game.rows, searched=True)
 
 
 def _paired(features: Array, data: Array, rng: np.random.Generator) -> list[Array]:
@@ -286,22 +231,3 @@ def _quantised(points: Array, weights: Array, n: int) -> Array:
     steps = (np.arange(n) + 0.5) / n
     which = np.searchsorted(np.cumsum(weights) / weights.sum(), steps)
     return np.asarray(points[which.clip(max=len(points) - 1)])
-
-
-METHODS: dict[str, Callable[[Call], Answer]] = {
-    "program": program,
-    "cutting_planes": cutting_planes,
-    "double_oracle": double_oracle,
-    "partial_sums": partial_sums,
-    "semi_infinite": semi_infinite,
-    "fixed_patterns": fixed_patterns,
-}
-
-REASONS = {
-    "program": "smooth neurons see the mean and second moment, which are linear in a mixture's weights",
-    "cutting_planes": "each ReLU neuron's constraint is linear in the weights of given particles",
-    "double_oracle": "particles may lie anywhere: both players' best responses are added until they agree",
-    "partial_sums": "ReLU neurons with a free bias see the partial sums of sorted rows on the line",
-    "semi_infinite": "each ReLU neuron's constraint is linear in the covariance of a Gaussian law",
-    "fixed_patterns": "the rows are a function of weights: local optima, the activation patterns held fixed",
-}

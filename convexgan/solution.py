@@ -146,8 +146,3 @@ def shortfall(certificate: Certificate) -> str:
         f"the answer's value {certificate.value:.10g} is below the bound {certificate.bound:.10g} by more than "
         f"tol = {certificate.tol:g} relative, so the answer is inaccurate"
     )
-
-
-def dominated_by_mean(mean: NDArray[np.float64], trace: float) -> bool:
-    """Whether the mean makes up most of the second moment, so that a quadratic game mostly matches it."""
-    return float(mean @ mean) > 0.5 * trace

@@ -9,15 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import as_rows, check_choice, check_count, check_finite, check_flag, check_number
-from convexgan.canonical import check_budget, check_width
+from convexgan.canonical import check_width
 from convexgan.certificate import FLOATS, Certificate, Evidence, reading_evidence, unit_lengths
 from convexgan.certify import make_certificate
 from convexgan.closed_forms.generator_response import ZERO_KAPPA
 from convexgan.discriminators import ReLU, TwoLayerDiscriminator, activation_from
 from convexgan.exceptions import InfeasibleError
+from convexgan.game import check_budget
 from convexgan.gaussian_certificate import verify_gaussian_certificate
 from convexgan.mean_certificate import verify_mean_certificate
-from convexgan.methods import choose, closed_form
+from convexgan.methods import formula
 from convexgan.moments import Moments
 from convexgan.problem import MomentGame, Whitened
 from convexgan.rigorous import ExactMoments, check_exact_size
@@ -46,7 +47,7 @@ def verify(
     tol : float
         The referee's own relative tolerance on gap and violation.
     time_limit : float, optional
-        Seconds, for searches against ReLU neurons: what they have proved by then holds.
+        Seconds for searches, which only games against ReLU neurons need: what they have proved by then holds.
     rigorous : bool
         Compute without rounding, in rational arithmetic: ``enclosures`` of what comes back says between which numbers
         each lies. For moment games of up to 200 columns, and laws of points in one or two columns.
@@ -75,8 +76,6 @@ def verify(
     if certificate.evidence is None:
         raise ValueError("the certificate carries no evidence, so it cannot be recomputed.")
     limit = None if time_limit is None else check_number(time_limit, "time_limit")
-    if limit is not None and certificate.evidence.settings.get("activation") != ReLU.name:
-        raise ValueError("time_limit is for searches against ReLU neurons, this certificate needs none: leave it out.")
     with np.errstate(over="ignore", invalid="ignore"):
         if check_flag(rigorous, "rigorous"):
             return _recompute_exactly(certificate, certificate.evidence, X, tol)
@@ -114,7 +113,8 @@ def _recompute_exactly(claim: Certificate, evidence: Evidence, X: Any, tol: floa
 def _width(game: MomentGame) -> int | None:
     """The smallest width with a saddle point, where a closed form knows it."""
     try:
-        return closed_form(game).min_neurons if choose(game)[0] == "closed_form" else None
+        known = formula(game)
+        return known.solve(game).min_neurons if known else None
     except InfeasibleError:
         return None
 

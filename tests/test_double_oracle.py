@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import convexgan as cg
 from convexgan.arrangements import local_maxima, maximize, minimize_rectified
 from convexgan.discriminators import ReLU
+from convexgan.game import Call
 from convexgan.games import partial_means_bound
 from convexgan.generators import Mixture
 from convexgan.sample_certificate import read_sample_game
@@ -145,7 +146,6 @@ def test_limits_leave_a_feasible_law_and_a_valid_bound(monkeypatch):
         ({"generator": Mixture(support="continuous"), "bias": "free", "X": np.ones((3, 1))}, "generator='free'"),
         ({"generator": Mixture(support="continuous"), "reduction": "sum"}, "a mixture has none"),
         ({"generator": Mixture(support="continuous"), "gap": -1.0}, "gap must be"),
-        ({"discriminator": "quadratic", "gap": 0.1, "generator": "free"}, "gap is for searches"),
     ],
 )
 def test_arguments_without_a_meaning(options, says):
@@ -189,10 +189,8 @@ def test_rows_on_the_line_and_sums():
     assert cg.certify(X, 1.1 * X, discriminator="relu", bias="free", beta=0.1).kind == "bounded"
 
 
-def game_of(X, **budget):
-    return read_sample_game(
-        X, ReLU(), budget.get("beta"), budget.get("lam"), budget.get("penalty", 1.0), "mean", "none"
-    )
+def game_of(X, penalty=1.0, **budget):
+    return read_sample_game(Call.read(X, discriminator="relu", generator_penalty=penalty, **budget))
 
 
 @given(seed=seeds, beta=st.floats(0.01, 0.5), lam=st.floats(0.1, 3.0))
@@ -244,9 +242,6 @@ def test_a_referee_has_a_time_limit():
     start = time.monotonic()
     referee = cg.verify(proof, X, time_limit=0.5)
     assert time.monotonic() - start < 30 and referee.bound > 0 and referee.ipm >= cg.ipm(X, 0.5 * X, time_limit=1).value
-    moments = cg.solve(X, cg.GaussianLatent(9), beta=0.1).certificate
-    with pytest.raises(ValueError, match="time_limit is for searches"):
-        cg.verify(moments, X, time_limit=1)
 
 
 @pytest.mark.parametrize(
@@ -260,7 +255,6 @@ def test_a_referee_has_a_time_limit():
         ({"regularizer": "weights"}, "regularizer has no meaning"),
         ({"lam": 1.0}, "exactly one"),
         ({"time_limit": -1}, "time_limit must be"),
-        ({"discriminator": "quadratic", "time_limit": 1.0}, "time_limit is for ReLU"),
         ({"X": np.ones((4, 1)), "Y": np.ones((4, 1)), "bias": "free", "discriminator": ReLU(0.5)}, "slope 0 only"),
     ],
 )

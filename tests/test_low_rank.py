@@ -9,8 +9,9 @@ from hypothesis import given, settings
 import convexgan as cg
 from benchmarks.nonconvex_cells import CELLS, draw, ipm, rival
 from convexgan._deadline import Deadline
-from convexgan.canonical import read_call
+from convexgan.canonical import read_moments
 from convexgan.closed_forms import ipm_of_nothing
+from convexgan.game import Call
 from convexgan.methods import attained_beta
 from convexgan.programs import barrier as barriers
 from convexgan.programs import low_rank
@@ -18,7 +19,7 @@ from convexgan.programs.barrier import Barrier
 from tests.generators import PROGRAMS, rotation, rows, seeds
 
 DEFAULTS = {"generator": "linear", "beta": None, "lam": None, "regularizer": "output", "generator_penalty": 1.0}
-DEFAULTS |= {"reduction": "mean", "bias": "none", "max_neurons": None}
+DEFAULTS |= {"reduction": "mean", "bias": "none"}
 NEURONS = {
     "polynomial": {"discriminator": "polynomial"},
     "bent down": {"discriminator": cg.discriminators.Polynomial(-0.4, 1.0, 0.0)},
@@ -29,7 +30,7 @@ neurons = pytest.mark.parametrize("options", NEURONS.values(), ids=NEURONS)
 
 
 def as_game(X, Z, options):
-    return read_call(X, Z, **(DEFAULTS | options)).game
+    return read_moments(Call.read(X, Z, **(DEFAULTS | options))).game
 
 
 def line(seed):

@@ -173,7 +173,7 @@ def test_a_referee_sees_worse_players():
         (cg.Moments.from_array(np.eye(2)), {}, "latents themselves"),
         (None, {}, "Z is missing"),
         (np.eye(2), {"discriminator": "quadratic"}, "not convex"),
-        (np.eye(2), {"method": "program"}, "method has no meaning"),
+        (np.eye(2), {"method": "program"}, "method='program' does not apply"),
         (np.eye(2), {"lam": 1.0}, "exactly one"),
         (np.eye(3), {"reduction": "sum"}, "same number of rows"),
     ],

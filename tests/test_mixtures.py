@@ -160,7 +160,6 @@ def test_a_worse_player_is_seen():
         ({"X": cg.Moments.from_array(np.eye(2))}, "rows themselves"),
         ({"Z": np.ones((4, 2))}, "Z has no meaning"),
         ({"regularizer": "weights"}, "regularizer has no meaning"),
-        ({"max_neurons": 2}, "max_neurons has no meaning for a mixture generator against quadratic"),
         ({"solver": "MOSEKK"}, "MOSEK"),
     ],
 )

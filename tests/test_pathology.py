@@ -109,7 +109,6 @@ def test_exactly_one_budget(options):
         {"bias": True},
         {"method": "magic"},
         {"solver": "IPOPT", "method": "program"},
-        {"discriminator": "polynomial", "max_neurons": 2},
         {"bias": "free"},
     ],
 )

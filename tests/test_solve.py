@@ -49,11 +49,16 @@ OTHERS = [
     {"discriminator": "relu", "generator": "free", "lam": 0.5, "gap": 0.3, "rng": 0},
     {"discriminator": "relu", "Z": cg.GaussianLatent(2), "beta": 0.9},
     {"discriminator": "linear", "generator": "relu", "regularizer": "weights", "Z": SMALL, "beta": 0.1},
-    {"discriminator": "relu", "generator": "mixture", "beta": 0.3, "solver": "SCS"},
     {"discriminator": "relu", "generator": "mixture", "beta": 0.3, "method": "program"},
-    {"discriminator": "quadratic", "generator": "mixture", "beta": 0.3, "gap": 0.1},
     {"discriminator": "quadratic", "generator": "relu", "regularizer": "weights", "Z": SMALL, "beta": 0.1},
-    {"discriminator": "linear", "generator": "relu", "regularizer": "weights", "Z": SMALL, "beta": 0.1, "gap": 0.1},
+    {
+        "discriminator": "linear",
+        "generator": "relu",
+        "regularizer": "weights",
+        "Z": SMALL,
+        "beta": 0.1,
+        "method": "program",
+    },
     {"discriminator": "relu", "generator": "mixture", "beta": 0.3, "betta": 1},
 ]
 
@@ -61,8 +66,6 @@ OTHERS = [
 @pytest.mark.parametrize("options", OTHERS, ids=str)
 def test_select_method_knows_the_games_of_rows_and_of_weight_decay(options):
     options = {"throw": False, "time_limit": 20.0} | options
-    if options["discriminator"] == "quadratic":
-        del options["time_limit"]
     try:
         told, reason = cg.select_method(SMALL, **options)
     except (TypeError, ValueError) as error:
@@ -118,15 +121,21 @@ def test_arguments_are_left_as_they_were():
     np.testing.assert_array_equal(sol.generator.sample(5, 0), before)
 
 
+def seeded(name):
+    """A seed for the free directions of free rows; nothing else is drawn."""
+    return {"rng": 0} if name.endswith("free") else {}
+
+
 @pytest.mark.parametrize("name", ["quadratic-free", "quadratic-linear", "quadratic-bias", "quadratic-polynomial"])
 def test_samples_are_repeatable_and_of_the_right_law(name):
-    sol = CELLS[name].solve(beta=0.3, rng=0)
+    sol = CELLS[name].solve(beta=0.3, **seeded(name))
     a, b, other = (sol.generator.sample(4000, rng) for rng in (1, np.random.default_rng(1), 2))
     np.testing.assert_array_equal(a, b)
     assert (a != other).any() and a.shape == (4000, 2)
     spread = cg.ipm(CELLS[name].X, a, "quadratic").value
     assert spread == pytest.approx(0.3, abs=0.35)
-    np.testing.assert_array_equal(sol.generator.sample(3, 0), CELLS[name].solve(beta=0.3, rng=0).generator.sample(3, 0))
+    again = CELLS[name].solve(beta=0.3, **seeded(name))
+    np.testing.assert_array_equal(sol.generator.sample(3, 0), again.generator.sample(3, 0))
     with pytest.raises(ValueError, match="n must be"):
         sol.generator.sample(0)
 
@@ -187,7 +196,7 @@ def test_print_warns_when_the_mean_dominates(discriminator, offset):
 @pytest.mark.parametrize("name", CELLS)
 def test_save_and_load(tmp_path, name):
     case, path = CELLS[name], tmp_path / "run.npz"
-    sol = case.solve(lam=0.9, rng=0)
+    sol = case.solve(lam=0.9, **seeded(name))
     sol.save(path)
     again = cg.load(path)
     assert (again.value, again.status, again.method) == (sol.value, sol.status, sol.method)

@@ -11,11 +11,11 @@ import typer
 from numpy.typing import NDArray
 
 from convexgan._checks import as_rows, check_choice, check_count
-from convexgan.canonical import check_budget
 from convexgan.cli.arrays import read_rows, write_rows, write_text
 from convexgan.cli.console import Json, Seed, note, number, phase, print_json, print_table, result, to_json
 from convexgan.cli.models import draw_more, save_sheet
 from convexgan.cli.pictures import Data, Size, read_images
+from convexgan.game import check_budget
 
 SHOWN = 64  # samples written
 GROWN = "With --progressive"

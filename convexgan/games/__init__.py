@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from convexgan.games._conic import Conic
 from convexgan.games.cutting_planes import solve_mixture
 from convexgan.games.double_oracle import solve_continuous
 from convexgan.games.fixed_patterns import solve_fixed_patterns
@@ -13,6 +14,7 @@ from convexgan.games.scalar import solve_scalar
 from convexgan.games.semi_infinite import solve_gaussian
 
 __all__ = [
+    "Conic",
     "SampleGame",
     "critic_of",
     "discriminator_response",

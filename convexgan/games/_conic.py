@@ -2,28 +2,52 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from convexgan.exceptions import SolverError
 
 # Clarabel gives up now and then at its own limit
 TRIES = (("CLARABEL", 1e-12), ("CLARABEL", 1e-10), ("CLARABEL", 1e-7), ("SCS", 1e-7))
+NAMED = (1e-12, 1e-10, 1e-7)  # accuracies that are asked of a solver that was named
 
 
-def solve_conic(problem: Any, time_limit: float | None = None) -> str:
-    """Solve in place; the status, "user_limit" if the time was up.
+@dataclass(eq=False)
+class Conic:
+    """What the programs of a search are solved with.
 
-    Raises
-    ------
-    SolverError
-        If neither Clarabel nor SCS has an answer at any accuracy.
+    Attributes
+    ----------
+    solver : str, optional
+        By default Clarabel and, where it has no answer at any accuracy, SCS.
+    solver_options : dict, optional
+        Over the defaults.
+    record : dict
+        "solver", "solver_version" and "solver_options" of the last program, empty before there was one.
     """
-    from convexgan.programs.backends import default_options, run  # here: cvxpy takes seconds to import
 
-    limit = None if time_limit is None else max(time_limit, 1e-3)
-    for name, accuracy in TRIES:
-        try:
-            return str(run(problem, name, default_options(name, accuracy, limit))["solver_status"])
-        except SolverError as error:
-            failure = error
-    raise failure
+    solver: str | None = None
+    solver_options: dict[str, Any] | None = None
+    record: dict[str, Any] = field(default_factory=dict, init=False)
+
+    def solve(self, problem: Any, time_limit: float | None = None) -> str:
+        """Solve in place; the status, "user_limit" if the time was up.
+
+        Raises
+        ------
+        SolverError
+            If there is no answer at any accuracy.
+        """
+        from convexgan.programs.backends import choose_backend, default_options, run  # here: cvxpy takes seconds
+
+        limit = None if time_limit is None else max(time_limit, 1e-3)
+        named = None if self.solver is None else choose_backend(1, True, self.solver)[0]
+        for name, accuracy in TRIES if named is None else [(named, accuracy) for accuracy in NAMED]:
+            try:
+                stats = run(problem, name, default_options(name, accuracy, limit) | (self.solver_options or {}))
+            except SolverError as error:
+                failure = error
+                continue
+            self.record = {key: stats[key] for key in ("solver", "solver_version", "solver_options")}
+            return str(stats["solver_status"])
+        raise failure

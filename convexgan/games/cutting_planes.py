@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 
 from convexgan._deadline import Deadline
@@ -18,6 +19,7 @@ from convexgan.games.sample_game import SampleGame
 Array = NDArray[np.float64]
 ROUNDS = 1000
 CUTS = 8  # added in one round
+RECORD = {"solver": "HIGHS", "solver_version": scipy.__version__, "solver_options": {}}
 
 
 def solve_mixture(
@@ -38,7 +40,7 @@ def solve_mixture(
     p : (m,) array
     neurons, outer : (K, d or d + 1) and (K,) arrays
     stats : dict
-        "cuts", "status": "stopped" after a limit or Ctrl-C.
+        "cuts", the solver's record, "status": "stopped" after a limit or Ctrl-C.
 
     Raises
     ------
@@ -58,7 +60,11 @@ def solve_mixture(
     p, outer, status = cheapest, np.zeros(0), "stopped"
     try:
         for _ in range(ROUNDS):
-            p, level, outer = _restricted(game, particles, neurons)
+            answer = _restricted(game, particles, neurons)
+            if answer is None:
+                p, outer = _nearest(game, particles, deadline), np.zeros(0)
+                break
+            p, level, outer = answer
             found = respond(particles, p)
             limit = level if game.beta is None else game.beta
             if progress is not None:
@@ -75,9 +81,11 @@ def solve_mixture(
             neurons = np.vstack([neurons, *apart([u, *more[np.argsort(-values)]], CUTS)])
     except KeyboardInterrupt:
         pass  # what is known is returned
+    if status == "stopped" and game.beta is not None:
+        p = _within(game, particles, p, respond(particles, p).upper_bound)
     neurons = neurons[: len(outer)]  # the last may have come after the program
     used = outer != 0
-    return p, neurons[used], outer[used], {"cuts": len(neurons), "status": status}
+    return p, neurons[used], outer[used], RECORD | {"cuts": len(neurons), "status": status}
 
 
 def _particles(game: SampleGame) -> Array:
@@ -86,8 +94,8 @@ def _particles(game: SampleGame) -> Array:
     return game.particles
 
 
-def _restricted(game: SampleGame, particles: Array, neurons: Array) -> tuple[Array, float, Array]:
-    """The program with some neurons only: weights p, the level t (0 with beta) and the multipliers (K,)."""
+def _restricted(game: SampleGame, particles: Array, neurons: Array) -> tuple[Array, float, Array] | None:
+    """The program with some neurons only: weights p, the level t (0 with beta) and the multipliers (K,), or None."""
     from scipy.optimize import linprog  # here: it takes longer to import than all the rest of the package
 
     count, m = len(neurons), len(particles)
@@ -107,22 +115,35 @@ def _restricted(game: SampleGame, particles: Array, neurons: Array) -> tuple[Arr
         if found.x is not None:
             break
     else:
-        _raise_if_infeasible(game, particles)
-        raise SolverError(f"HiGHS gave no answer: {found.message}")
+        return None
     multipliers = -found.ineqlin.marginals * (unit / size)
     p = np.maximum(found.x[:m], 0.0)
     return p / p.sum(), float(found.x[m] * size), multipliers[:count] - multipliers[count:]
 
 
-def _raise_if_infeasible(game: SampleGame, particles: Array) -> None:
-    """Name a beta that works, the smallest ipm of any mixture a little rounded up, if the game's own does not."""
-    if game.beta is None:
-        return
+def _within(game: SampleGame, particles: Array, p: Array, reached: float) -> Array:
+    """The mixture moved towards the data, whose ipm is 0, until it is within beta; as it is where a row is missing."""
+    place = {row.tobytes(): k for k, row in enumerate(particles + 0.0)}
+    rows = [place.get(row.tobytes(), -1) for row in game.data + 0.0]
+    if game.beta is None or reached <= game.beta or min(rows) < 0:
+        return p
+    share = game.beta / reached  # ipm is convex
+    return np.asarray(share * p + (1 - share) * np.bincount(rows, minlength=len(p)) / len(rows))
+
+
+def _nearest(game: SampleGame, particles: Array, deadline: Deadline) -> Array:
+    """The mixture that a search for the smallest ipm has by the deadline, where none is known within beta.
+
+    If it ends before, that names a beta that works, the smallest ipm a little rounded up: raises InfeasibleError.
+    """
     free = replace(game, beta=None, lam=1.0, penalty=0.0)
-    p = solve_mixture(free)[0]
-    least = discriminator_response(game, particles, p).upper_bound * (1 + 1e-6)
-    if least > game.beta:
+    p, *_, stats = solve_mixture(free, deadline=deadline)
+    least = discriminator_response(game, particles, p, deadline).upper_bound * (1 + 1e-6)
+    if stats["status"] == "stopped" or deadline.over:
+        return p
+    if game.beta is not None and least > game.beta:
         raise out_of_reach(len(particles), least)
+    raise SolverError("HiGHS gave no answer to a program that has one: bring the columns of X to one scale.")
 
 
 def out_of_reach(count: int, least: float) -> InfeasibleError:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from convexgan._deadline import Deadline
 from convexgan._progress import Report
-from convexgan.games._conic import solve_conic
+from convexgan.games._conic import Conic
 from convexgan.games.responses import (
     cheapest,
     critic_of,
@@ -62,6 +62,7 @@ def solve_continuous(
     rival: float | None = None,
     deadline: Deadline | None = None,
     progress: Report | None = None,
+    conic: Conic | None = None,
 ) -> tuple[Array, Array, Array, Array, dict[str, Any]]:
     """The mixed equilibrium when generated points may lie anywhere: the law, and the discriminator that proves it.
 
@@ -88,7 +89,7 @@ def solve_continuous(
     stats : dict
         "rounds", "status": "stopped" after a limit or Ctrl-C.
     """
-    search = _DoubleOracle(game, deadline or Deadline())
+    search = _DoubleOracle(game, deadline or Deadline(), conic or Conic())
     status = "stopped"
     try:
         for _ in range(ROUNDS):
@@ -105,7 +106,7 @@ def solve_continuous(
         pass  # what is known is returned
     except KeyboardInterrupt:
         search.deadline.end()
-    return *search.law, *search.critic, {"rounds": search.rounds, "status": status}
+    return *search.law, *search.critic, search.conic.record | {"rounds": search.rounds, "status": status}
 
 
 @dataclass(eq=False)
@@ -114,6 +115,7 @@ class _DoubleOracle:
 
     game: SampleGame
     deadline: Deadline
+    conic: Conic
     rounds: int = 0
     value: float = field(init=False)
     bound: float = 0.0
@@ -133,7 +135,7 @@ class _DoubleOracle:
         """One round: the restricted equilibrium, both best responses, and what they add."""
         game, here = self.game, _Equilibrium(self.points, np.ones(1), np.zeros(0), self.game.beta or 0.0)
         if len(self.neurons):
-            here = _restricted(game, self.points, self.neurons, self.size, self.deadline.left)
+            here = _restricted(game, self.points, self.neurons, self.size, self.deadline.left, self.conic)
         used = np.abs(here.outer) > UNUSED * np.abs(here.outer).max(initial=0.0)
         U, values = self._ascend(here, used)
         # far from the end the global search need not be exact
@@ -194,7 +196,9 @@ class _DoubleOracle:
         self._idle = np.append(self._idle, np.zeros(len(self.neurons) - before))
 
 
-def _restricted(game: SampleGame, points: Array, neurons: Array, size: float, time_limit: float | None) -> _Equilibrium:
+def _restricted(
+    game: SampleGame, points: Array, neurons: Array, size: float, time_limit: float | None, conic: Conic
+) -> _Equilibrium:
     """The game for laws on the cells in which the points lie, and on the data as a whole, against some neurons.
 
     Variables are in units of ``size``: the mass p of each cell, the mass times its point Q, and w >= |Q|^2 / p. That a
@@ -224,7 +228,7 @@ def _restricted(game: SampleGame, points: Array, neurons: Array, size: float, ti
     unit = game.penalty * size
     objective = cp.sum(w) + whole + (0.0 if game.lam is None else game.lam / unit * level)
     problem = cp.Problem(cp.Minimize(objective), constraints)
-    if solve_conic(problem, time_limit) == cp.USER_LIMIT:
+    if conic.solve(problem, time_limit) == cp.USER_LIMIT:
         raise _OutOfTimeError
     outer = unit * (above.dual_value - below.dual_value)
     mass, share = np.maximum(p.value, 0.0), max(float(whole.value), 0.0)

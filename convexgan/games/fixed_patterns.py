@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from convexgan._deadline import Deadline
 from convexgan._progress import Report
 from convexgan.exceptions import SolverError
-from convexgan.games._conic import solve_conic
+from convexgan.games._conic import Conic
 from convexgan.games.responses import discriminator_response, rising_neurons
 from convexgan.games.sample_game import SampleGame
 
 Array = NDArray[np.float64]
 ROUNDS = 60  # of cuts for one choice of patterns
 UPDATES = 40
+HALVINGS = 20  # of a step that leads out of the constraint
 STEADY = 1e-3  # relative decrease of the value at which the patterns are kept
 CUTS = 20
 STARTS = 20  # random directions from which neurons ascend
@@ -36,6 +37,7 @@ def solve_fixed_patterns(
     spare: Iterable[Array] = (),
     deadline: Deadline | None = None,
     progress: Report | None = None,
+    conic: Conic | None = None,
 ) -> tuple[Array, dict[str, Any]]:
     """Weights W (K, d) of the best generator features @ W found from the starts, feasible where there is a beta.
 
@@ -59,12 +61,13 @@ def solve_fixed_patterns(
     SolverError
         If no start leads to a generator within beta; it names a beta that was reached.
     """
-    search = _Search(game, features, deadline or Deadline(), progress)
+    how = deadline or Deadline(), progress, conic or Conic()
+    search = _Search(game, features, *how)
     try:
         for start in starts:
             search.descend(start)
         if search.weights is None and not search.deadline.over:
-            nearest = _Search(_priced_highly(game, search.scale), features, search.deadline, progress)
+            nearest = _Search(_priced_highly(game, search.scale), features, *how)
             for start in chain(starts, spare):
                 nearest.descend(start)
                 if game.beta is not None and nearest.reached <= game.beta:
@@ -82,7 +85,8 @@ def solve_fixed_patterns(
         search.deadline.end()  # what is known is returned
     weights = search.last if search.weights is None else search.weights
     status = "stopped" if search.deadline.over else "optimal"
-    return starts[0] if weights is None else weights, {"programs": search.programs, "status": status}
+    stats = how[2].record | {"programs": search.programs, "status": status}
+    return starts[0] if weights is None else weights, stats
 
 
 def _priced_highly(game: SampleGame, scale: float) -> SampleGame:
@@ -93,8 +97,10 @@ def _priced_highly(game: SampleGame, scale: float) -> SampleGame:
 class _Search:
     """Descents from several starts; ``weights`` is the best feasible answer, ``value`` and ``reached`` its numbers."""
 
-    def __init__(self, game: SampleGame, features: Array, deadline: Deadline, progress: Report | None) -> None:
-        self.game, self.features, self.deadline, self.progress = game, features, deadline, progress
+    def __init__(
+        self, game: SampleGame, features: Array, deadline: Deadline, progress: Report | None, conic: Conic
+    ) -> None:
+        self.game, self.features, self.deadline, self.progress, self.conic = game, features, deadline, progress, conic
         self.scale = float(np.sqrt(np.mean(np.sum(game.data**2, axis=1)))) or 1.0
         self.even = np.full(len(features), 1 / len(features))
         self.root = np.linalg.qr(features, mode="r") / np.sqrt(len(features))
@@ -111,8 +117,15 @@ class _Search:
         for _ in range(UPDATES):
             if self.deadline.over:
                 return
-            W, cuts = self._improve(W, cuts)
-            reached = self._offer(W)
+            improved, cuts = self._improve(W, cuts)
+            reached = self._offer(improved)
+            for _ in range(HALVINGS if np.isfinite(value) and not np.isfinite(reached) else 0):
+                improved = (
+                    W + improved
+                ) / 2  # the cost is convex and W is within beta: some part of the step is better
+                if (reached := self._offer(improved)) < value:
+                    break
+            W = improved
             if not reached < value * (1 - STEADY):
                 return
             value = reached
@@ -175,7 +188,7 @@ class _Search:
         enough = seen(cuts.lower, patterns) >= real(cuts.lower) - level
         not_more = seen(cuts.upper, cuts.patterns) <= real(cuts.upper) + level
         problem = cp.Problem(cp.Minimize(cp.sum_squares(self.root @ W) + price * slack), [enough, not_more])
-        solve_conic(problem)
+        self.conic.solve(problem)
         self.programs += 1
         return scale * W.value, scale * float(slack.value), cuts.held(enough.dual_value, not_more.dual_value)
 

@@ -68,7 +68,7 @@ def solve_mixture_program(
     try:
         answer = backends.first_accurate(names, lambda one: program.attempt(one, names, run), run.deadline)
     except SolverError as failure:
-        raise _no_answer(game, particles, activation, solver, failure) from failure
+        raise _no_answer(game, particles, activation, solver, run.deadline, failure) from failure
     p, neurons, outer = answer.found
     status = "stopped" if answer.stats["solver_status"] == "user_limit" else "optimal"
     return p, neurons, outer, answer.stats | {"status": status, "reason": reason}
@@ -160,13 +160,18 @@ def _neurons(activation: Activation, separation: Any) -> tuple[Array, Array]:
 
 
 def _no_answer(
-    game: SampleGame, particles: Array, activation: Activation, solver: str | None, failure: SolverError
+    game: SampleGame,
+    particles: Array,
+    activation: Activation,
+    solver: str | None,
+    deadline: Deadline,
+    failure: SolverError,
 ) -> ConvexGANError:
     """Names a beta that works, the smallest ipm of any mixture a little rounded up, if the game's own does not."""
     if game.beta is not None:
         free = replace(game, beta=None, lam=1.0, penalty=0.0)
-        p = solve_mixture_program(free, particles, activation, solver=solver)[0]
+        p, *_, stats = solve_mixture_program(free, particles, activation, solver=solver, time_limit=deadline.left)
         least = discriminator_response(game, particles, p).upper_bound * (1 + 1e-6)
-        if least > game.beta:
+        if least > game.beta and stats["status"] == "optimal":
             return out_of_reach(len(particles), least)
     return failure

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan.games._conic import solve_conic
+from convexgan.games._conic import Conic
 from convexgan.games.responses import critic_of, discriminator_response, generator_response
 from convexgan.games.sample_game import SampleGame
 
@@ -15,7 +15,9 @@ Array = NDArray[np.float64]
 ROUNDING = (1e-8, 1e-11)
 
 
-def solve_scalar(game: SampleGame, time_limit: float | None = None) -> tuple[Array, Array, Array, dict[str, Any]]:
+def solve_scalar(
+    game: SampleGame, time_limit: float | None = None, conic: Conic | None = None
+) -> tuple[Array, Array, Array, dict[str, Any]]:
     """The optimal points, as many as the data, and the discriminator that proves them.
 
     With both samples sorted, ipm <= beta iff all sums of the k smallest and of the k largest x_i - w_i are at most
@@ -52,7 +54,8 @@ def solve_scalar(game: SampleGame, time_limit: float | None = None) -> tuple[Arr
     unit = game.penalty * size  # of the multipliers; in it the problem does not depend on the data's scale
     objective = cp.sum_squares(w) / n + (0.0 if game.lam is None else game.lam / unit * level)
     problem = cp.Problem(cp.Minimize(objective), bounds)
-    solve_conic(problem, time_limit)
+    conic = conic or Conic()
+    conic.solve(problem, time_limit)
     if time_limit is not None and problem.solver_stats.solve_time >= time_limit:
         return untouched
     multipliers = unit * np.stack([np.maximum(np.asarray(c.dual_value).ravel(), 0.0) for c in bounds])
@@ -62,7 +65,7 @@ def solve_scalar(game: SampleGame, time_limit: float | None = None) -> tuple[Arr
     w = np.sort(w.value * size)
     found = [_players(x, w, multipliers * (multipliers > r * multipliers.max()), game.penalty) for r in ROUNDING]
     points, neurons, outer = min(found, key=lambda players: _shortfall(game, *players))
-    return points, neurons, outer, {"solver": str(problem.solver_stats.solver_name), "status": "optimal"}
+    return points, neurons, outer, conic.record | {"status": "optimal"}
 
 
 def _tangents(x: Array, penalty: float) -> tuple[Array, Array]:

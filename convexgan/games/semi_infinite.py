@@ -18,7 +18,7 @@ from convexgan._progress import Report
 from convexgan.arrangements import maximize_difference, row_space
 from convexgan.arrangements.difference import MAX_CONES, Convex, Peak
 from convexgan.exceptions import InfeasibleError, SolverError
-from convexgan.games._conic import solve_conic
+from convexgan.games._conic import Conic
 from convexgan.games.gaussian_law import FAR, ROOT, Gaussian, Sample, variance_at
 from convexgan.games.responses import apart
 from convexgan.games.sample_game import SampleGame
@@ -67,7 +67,13 @@ class GaussianAnswer:
 
 
 def solve_gaussian(
-    game: SampleGame, rank: int, mean: Array, *, deadline: Deadline | None = None, progress: Report | None = None
+    game: SampleGame,
+    rank: int,
+    mean: Array,
+    *,
+    deadline: Deadline | None = None,
+    progress: Report | None = None,
+    conic: Conic | None = None,
 ) -> GaussianAnswer:
     """The cheapest Gaussian law of the given mean (d,) that the neurons cannot tell from the data.
 
@@ -87,21 +93,21 @@ def solve_gaussian(
     basis = row_space(game.data, game.data.shape[1])
     size = float(np.sqrt(np.mean(np.sum(game.data**2, axis=1)))) or 1.0
     unit = game.penalty * size
-    deadline = deadline or Deadline()
+    how = deadline or Deadline(), progress, conic or Conic()
     rows = game.data @ basis / size
     budget = None if game.beta is None else game.beta / size, None if game.lam is None else game.lam / unit
     p = basis.shape[1]
-    search = narrow = _Program(rows, mean @ basis / size, np.eye(p), deadline, progress)
+    search = narrow = _Program(rows, mean @ basis / size, np.eye(p), *how)
     if rank < p:
         axes = np.linalg.svd(rows - search.mean, full_matrices=False)[2][:rank]
-        narrow = _Program(rows, search.mean, axes.T, deadline, progress)
+        narrow = _Program(rows, search.mean, axes.T, *how)
     try:
         found = search.best(*budget)
     except _OutOfReachError:
         raise _none_within(size * narrow.least(), bool(mean.any())) from None
     proof = search.witnesses(found)
     if game.lam is not None and (found.outer < 0).any():  # such neurons prove little: see `guaranteed`
-        relaxed = _Program(rows, search.mean, search.axes, deadline, progress, one_sided=True)
+        relaxed = _Program(rows, search.mean, search.axes, *how, one_sided=True)
         proof = relaxed.witnesses(relaxed.best(*budget))
     if rank < p:
         search, found = _of_rank(search, found, narrow, rank, budget, size)
@@ -110,9 +116,9 @@ def solve_gaussian(
     values, vectors = np.linalg.eigh(found.covariance)
     root = np.sqrt(np.maximum(values, 0))[::-1][:rank]
     factor = size * root[:, None] * (basis @ vectors[:, ::-1][:, :rank]).T
-    status = "optimal" if found.finished and not deadline.over else "stopped"
+    status = "optimal" if found.finished and not how[0].over else "stopped"
     neurons, outer, spreads = proof
-    stats = {"cuts": len(search.cuts), "status": status}
+    stats = how[2].record | {"cuts": len(search.cuts), "status": status}
     return GaussianAnswer(factor, neurons @ basis.T, unit * outer, size * spreads, stats)
 
 
@@ -188,11 +194,12 @@ class _Program:
         axes: Array,
         deadline: Deadline,
         progress: Report | None,
+        conic: Conic,
         one_sided: bool = False,
     ) -> None:
         p, self.one_sided = rows.shape[1], one_sided
         self.sample, self.mean, self.axes = Sample(rows), mean, axes
-        self.deadline, self.progress = deadline, progress
+        self.deadline, self.progress, self.conic = deadline, progress, conic
         self.nothing = _Optimum(0.0, np.zeros((p, p)), np.zeros(0))
         first = np.vstack([np.eye(p), np.random.default_rng(0).standard_normal((FIRST * p, p))])
         self.cuts = np.unique(np.round(first / np.linalg.norm(first, axis=1)[:, None], 12), axis=0)
@@ -289,7 +296,7 @@ class _Program:
         variances = np.einsum("ki,kj->kij", V, V).reshape(len(V), -1) @ cp.vec(C, order="C")
         above, below = variances >= low, variances <= high
         problem = cp.Problem(cp.Minimize(cp.trace(C)), [above] if self.one_sided else [above, below])
-        if solve_conic(problem) in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
+        if self.conic.solve(problem) in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
             return None
         outer = above.dual_value * _variance_per_level(low, mu)
         if not self.one_sided:
@@ -341,7 +348,7 @@ class _LowRank(_Program):
     """
 
     def __init__(self, whole: _Program, rank: int, covariance: Array) -> None:
-        super().__init__(whole.sample.rows, whole.mean, whole.axes, whole.deadline, whole.progress)
+        super().__init__(whole.sample.rows, whole.mean, whole.axes, whole.deadline, whole.progress, whole.conic)
         roots = [np.linalg.eigh(C) for C in (covariance, self.sample.metric)]
         self.starts = [(np.sqrt(np.maximum(values, 0)) * U)[:, ::-1][:, :rank].T for values, U in roots]
 
@@ -388,7 +395,7 @@ class _LowRank(_Program):
         below = 2 * cp.sum(cp.multiply(known, U @ F.T), axis=1) - np.sum(known**2, axis=1)
         constraints = [below + missing >= low, cp.norm(U @ F.T, 2, axis=1) <= np.sqrt(high) + missing]
         problem = cp.Problem(cp.Minimize(cp.sum_squares(F) + PRICE * missing), constraints)
-        solve_conic(problem)
+        self.conic.solve(problem)
         return np.asarray(F.value), float(problem.value)
 
 

@@ -181,6 +181,8 @@ def run(problem: cp.Problem, name: str, options: dict[str, Any], verbose: bool =
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Solution may be inaccurate")  # the certificate tells
             problem.solve(solver=name, verbose=verbose, **options)
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"solver_options does not suit {name}, which says: {error}") from error
     except cp.SolverError as error:
         raise SolverError(f"{name} failed ({error}): try another solver, or rescale the data.") from error
     if problem.status in (cp.UNBOUNDED, cp.UNBOUNDED_INACCURATE):

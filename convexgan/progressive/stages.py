@@ -8,10 +8,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan.canonical import read_call
+from convexgan.canonical import read_moments
 from convexgan.certificate import Certificate
 from convexgan.certify import critic, make_certificate
 from convexgan.closed_forms import solve_quadratic
+from convexgan.game import Call
 from convexgan.latents import GaussianLatent, MomentLatent
 from convexgan.moments import Moments, Spectrum
 from convexgan.progressive.coupling import in_order, transport
@@ -124,7 +125,7 @@ def solve_stage(
         noise = max(wanted, 1) if latents == "fresh" else 0
         law = _input_law(previous, noise)
     latent = GaussianLatent(noise) if law is None else MomentLatent(law)
-    game = read_call(data, latent, discriminator="quadratic", generator="linear", beta=level).game
+    game = read_moments(Call.read(data, latent, discriminator="quadratic", generator="linear", beta=level)).game
     optimum = solve_quadratic(game)
     factor = optimum.factor[np.any(optimum.factor != 0, axis=1)]
     if previous is None:

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from convexgan._checks import check_count
-from convexgan.canonical import any_law, check_same_columns, read_call
+from convexgan.canonical import any_law, check_same_columns, read_moments
 from convexgan.certificate import Certificate, relative_gap
 from convexgan.certify import certify
 from convexgan.closed_forms import best_scale, dual_value
 from convexgan.discriminators import CLASSES, ReLU, as_discriminator
 from convexgan.discriminators import TwoLayerDiscriminator as Critic
+from convexgan.game import Call
 from convexgan.generators import Free, GeneratorClass, Linear, TwoLayerPolynomial
 from convexgan.latents import GaussianLatent
 from convexgan.moments import Moments
@@ -200,7 +201,7 @@ def guaranteed(
 ) -> tuple[float, float]:
     """What the discriminator, or the best multiple of it, guarantees against the class of Y; and the factor."""
     check_same_columns(data := Moments.from_array(X), Moments(critic.neurons.shape[1]), "the discriminator")
-    game = read_call(data, Z if spec is not None else None, generator=spec or Free(1), **settings).game
+    game = read_moments(Call.read(data, Z if spec is not None else None, generator=spec or Free(1), **settings)).game
     if spec is None:
         game = replace(game, latent=any_law(game.data, Moments.from_array(Y)))
     share = best_scale(game, critic) if rescale else 1.0

@@ -11,7 +11,7 @@ from torch.func import functional_call
 from torch.nn.functional import logsigmoid, softplus
 
 from convexgan._checks import check_choice, check_number
-from convexgan.canonical import check_budget
+from convexgan.game import check_budget
 from convexgan.torch.exact import ExactDiscriminatorLoss
 from convexgan.torch.modules import TwoLayerDiscriminator, uncompiled
 from convexgan.updates import DifferentiableGame, State

@@ -13,7 +13,8 @@ import sys
 from collections import Counter
 from typing import Any
 
-from tests.frozen.corpus import CALLS, CERTIFICATES, drawn, outcome, read
+from convexgan.certificate import Certificate
+from tests.frozen.corpus import CALLS, CERTIFICATES, Outcome, drawn, outcome, read
 
 COUNT, KEPT, OF_A_KIND, SLOW = 1500, 200, 60, 1.5  # calls, certificates in all and of one kind, seconds
 ERRORS = 0.4  # share of the calls that may be errors
@@ -23,22 +24,28 @@ class Late(BaseException):
     """A call that takes too long to be one of the corpus."""
 
 
-def late(*_: Any) -> None:
-    """Interrupt it."""
-    raise Late
+def timed(call: dict[str, Any], seconds: float = 20.0) -> tuple[Outcome, list[Certificate]]:
+    """The outcome, or Late after so many seconds."""
+
+    def late(*_: Any) -> None:
+        raise Late
+
+    signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        return outcome(call)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def draw() -> None:
     """Draw calls and certificates anew."""
     lines, certificates, kinds, seen, errors = [], [], Counter[str](), set[str](), 0
-    signal.signal(signal.SIGALRM, late)
     calls = drawn()
     while len(lines) < COUNT:
         call = next(calls)
         try:
-            signal.setitimer(signal.ITIMER_REAL, SLOW)
-            found, proofs = outcome(call)
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            found, proofs = timed(call, SLOW)
         except Late:
             continue
         line = json.dumps({"call": call, "outcome": found})
@@ -62,24 +69,32 @@ def of_its_class(call: dict[str, Any]) -> bool:
     return not (call["verb"] == "certify" and str(call.get("Z")).startswith("gauss"))
 
 
+def again(call: dict[str, Any]) -> Outcome | None:
+    """The outcome now, None if it takes too long."""
+    try:
+        return dict(json.loads(json.dumps(timed(call)[0])))
+    except Late:
+        return None
+
+
 def accept() -> None:
-    """Write the outcomes of the same calls anew."""
-    calls = [line["call"] for line in read(CALLS)]
-    CALLS.write_text("".join(json.dumps({"call": call, "outcome": outcome(call)[0]}) + "\n" for call in calls))
+    """Write the outcomes of the same calls anew, but for those that take too long now."""
+    found = [{"call": line["call"], "outcome": again(line["call"])} for line in read(CALLS)]
+    CALLS.write_text("".join(json.dumps(line) + "\n" for line in found if line["outcome"] is not None))
 
 
 def compare() -> int:
     """Print what differs."""
     lines, found = read(CALLS), Counter[str]()
     for line in lines:
-        now = json.loads(json.dumps(outcome(line["call"])[0]))
-        if now != line["outcome"]:
-            names = [name for name in now | line["outcome"] if now.get(name) != line["outcome"].get(name)]
-            found[", ".join(sorted(names))] += 1
-            show(line["call"], {n: line["outcome"].get(n) for n in names}, {n: now.get(n) for n in names})
+        now, before = again(line["call"]) or {"error": "Late"}, line["outcome"]
+        names = sorted(name for name in now | before if now.get(name) != before.get(name))
+        if names:
+            found[", ".join(names)] += 1
+            show(line["call"], {n: before.get(n) for n in names}, {n: now.get(n) for n in names})
     print(f"{len(lines)} calls: {len(lines) - found.total()} equal, {found.total()} differ")
-    for names, count in found.most_common():
-        print(f"  {count:5} in {names}")
+    for parts, count in found.most_common():
+        print(f"  {count:5} in {parts}")
     return int(bool(found))
 
 
