@@ -200,7 +200,7 @@ def test_a_broken_file_is_named_and_skipped_or_refused(tmp_path, kind):
     assert [skipped.path for skipped in pictures.skipped] == [broken]
     assert REASONS[kind] in pictures.skipped[0].reason
     assert pictures.skipped[0].reason
-    assert "1 file skipped" in str(pictures)
+    assert "1 of 3 files skipped" in str(pictures)
     with pytest.raises(ValueError, match=broken.name):
         datasets.read_folder(tmp_path, 8, strict=True)
 
@@ -213,7 +213,7 @@ def test_only_broken_files_is_an_error_that_names_the_first(tmp_path):
 
 
 def test_a_picture_at_the_pixel_limit_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("convexgan.datasets.pictures.MAX_PIXELS", 16 * 16)
+    monkeypatch.setattr("convexgan.datasets.decoding.MAX_PIXELS", 16 * 16)
     save(tmp_path / "a.png", gradient(16, 16))
     save(tmp_path / "b.png", gradient(16, 17))
     pictures = datasets.read_folder(tmp_path, 8)

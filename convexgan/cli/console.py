@@ -44,6 +44,11 @@ def note(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
+def printable(text: str) -> str:
+    """A text of strangers, a file's name say, without what a terminal would obey."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
 def result(text: str) -> None:
     """Print a line to standard output."""
     typer.echo(text)

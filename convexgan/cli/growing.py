@@ -21,9 +21,18 @@ from numpy.typing import NDArray
 from convexgan._checks import check_choice
 from convexgan._files import write_bytes
 from convexgan.cli.console import Phases, note
-from convexgan.cli.models import save_sheet
+from convexgan.cli.models import pixels_of, save_sheet
 from convexgan.cli.pictures import Selection, check_size, decoded, locate
-from convexgan.cli.runs import begin, is_training, load_model, prepare, read_report, selection_of, write_report
+from convexgan.cli.runs import (
+    begin,
+    check_pictures,
+    is_training,
+    load_model,
+    prepare,
+    read_report,
+    selection_of,
+    write_report,
+)
 from convexgan.datasets import Cache, ImageSet
 from convexgan.metrics import Features, features
 from convexgan.metrics.blocks import Bootstrap
@@ -159,13 +168,14 @@ def grow_run(out: Path, about: dict[str, Any], batch: int, every: int, progress:
     report = prepare(out, about, resume=not anew, parts=PARTS)
     if anew:
         begin(out, about, PARTS)
-    if report is not None:
-        note(f"{out} is complete already; for more steps, take another folder")
-        return report
     torch.manual_seed(use["seed"])
     size = about["size"] if model is None else model.stages_[-1].size
     found, phases = locate(about["data"], size, chosen), Phases()
     pictures = decoded(found, size, chosen.crop, out / "cache", phases, workers=os.cpu_count() or 1)
+    if report is not None:
+        check_pictures(out, about["data"], pixels_of(pictures))
+        note(f"{out} is complete already; for more steps, take another folder")
+        return report
     images = pictures.images if isinstance(pictures, ImageSet) else pictures
     if model is None:
         check_size(pictures.shape[0], f"{pictures.name}: the pictures' size")
@@ -203,7 +213,7 @@ def grow_run(out: Path, about: dict[str, Any], batch: int, every: int, progress:
         note(f"no curve.png: {error}")
     kept = None if best is None else {"step": int(best["step"]), "frechet": float(best["frechet"])}
     content = {"stages": _stages(generator, runs), "best": kept, "generator": generator.shape()}
-    return write_report(out, pictures, about, content)
+    return write_report(out, pictures, about, content, pixels_of(pictures))
 
 
 def _objective(use: dict[str, Any]) -> Objective:

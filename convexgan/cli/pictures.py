@@ -14,7 +14,7 @@ import typer
 from numpy.typing import NDArray
 
 from convexgan._checks import check_count
-from convexgan.cli.console import Phases, note, phase
+from convexgan.cli.console import Phases, note, phase, printable
 from convexgan.datasets import Cache, ImageSet, Listing, build_cache, find, load
 from convexgan.datasets.sources import is_decoded
 
@@ -109,12 +109,12 @@ Found = TypeVar("Found", ImageSet, Cache)
 
 
 def announce(found: Found) -> Found:
-    """Say what was found and what was skipped."""
-    note(str(found))
+    """Say what was found, what became of every other file, and which the first ones are that were skipped."""
+    note(printable(str(found)))
     for skipped in found.skipped[:5]:
-        note(f"  skipped {skipped.path}: {skipped.reason}")
+        note(printable(f"  skipped {skipped.path}: {skipped.reason}"))
     if len(found.skipped) > 5:
-        note(f"  and {len(found.skipped) - 5:,} more, all in report.json; --strict stops at the first")
+        note(f"  and {len(found.skipped) - 5:,} more, all in report.json; --strict stops instead")
     return found
 
 

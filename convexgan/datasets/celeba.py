@@ -13,10 +13,10 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from convexgan._checks import check_choice
+from convexgan.datasets.account import Skipped
 from convexgan.datasets.archive import list_archive
 from convexgan.datasets.folder import list_folder
 from convexgan.datasets.listing import Listing
-from convexgan.datasets.pictures import Skipped
 
 PICTURES = ("img_align_celeba", "img_celeba")
 ATTRIBUTES, PARTITION = "list_attr_celeba.txt", "list_eval_partition.txt"

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from convexgan._files import DAMAGE, write_bytes
+from convexgan.datasets.own import TRAINING_FORMAT
 
-FORMAT = "convexgan training 1"
+FORMAT = f"{TRAINING_FORMAT} 1"
 
 
 def write(path: str | os.PathLike[str], settings: dict[str, Any], content: Any) -> None:
