@@ -14,7 +14,7 @@ from convexgan._checks import check_choice, check_count
 from convexgan._files import DAMAGE, open_npz, unreadable
 from convexgan.datasets.archive import is_archive, list_archive
 from convexgan.datasets.bundled import digits, orl
-from convexgan.datasets.celeba import is_celeba, list_celeba
+from convexgan.datasets.celeba import has_lists, home, is_celeba, list_celeba
 from convexgan.datasets.folder import list_folder
 from convexgan.datasets.listing import Listing, read
 from convexgan.datasets.pictures import CROPS, MAX_PIXELS, ImageSet, fit_square
@@ -40,7 +40,7 @@ def find(
     source : str or path
         A folder with the layout of CelebA (see `list_celeba`), any other folder, or a .zip or .tar file.
     attributes, split
-        For CelebA, see `list_celeba`.
+        For CelebA, or any pictures that its lists name, see `list_celeba`.
 
     Raises
     ------
@@ -54,9 +54,13 @@ def find(
             f"source {str(source)!r} is not found: pass 'orl', 'digits', a folder, a .zip or .tar archive, or a .npy "
             "or .npz file."
         )
+    if attributes or split != "all":
+        path = home(path)
     if is_celeba(path):
         return list_celeba(path, attributes=attributes, split=split)
     if attributes or split != "all":
+        if has_lists(path):
+            return list_celeba(path, attributes=attributes, split=split)
         raise ValueError(f"attributes and splits are CelebA's, and {path} has not its layout: leave them out.")
     return list_archive(path) if path.is_file() and is_archive(path) else list_folder(path)
 
