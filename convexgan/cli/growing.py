@@ -8,6 +8,7 @@ curve.png are the quality over time, samples/ holds the sheets, checkpoints/ wha
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import os
 from dataclasses import asdict, replace
@@ -163,7 +164,7 @@ def grow_run(out: Path, about: dict[str, Any], batch: int, every: int, progress:
         check_size(about["size"])
     model = None if start is None else _closed_form(Path(start), about["size"])
     chosen = Selection() if start is None else selection_of(Path(start))
-    about |= {"selection": asdict(chosen), "every": every}
+    about |= {"selection": asdict(chosen), "every": every, "closed form": None if model is None else _digest(model)}
     anew = _barely_begun(out)
     report = prepare(out, about, resume=not anew, parts=PARTS)
     if anew:
@@ -221,6 +222,15 @@ def _objective(use: dict[str, Any]) -> Objective:
     if check_choice(use["loss"], "--loss", LOSSES) == "relativistic":
         return replace(R3GAN, r1=use["r1"], r2=use["r1"])
     return Objective(generator_penalty=0.0, gradient_penalty=STEEPNESS)
+
+
+def _digest(model: ProgressiveConvexGAN) -> str:
+    """A hash of a closed form: what it is, wherever it lies."""
+    found = hashlib.sha256()
+    for stage in model.stages_:
+        for part in (stage.mean, stage.factor, stage.carry, stage.fresh):
+            found.update(np.ascontiguousarray(part).tobytes())
+    return found.hexdigest()[:16]
 
 
 def _closed_form(run: Path, size: int | None) -> ProgressiveConvexGAN:

@@ -114,8 +114,8 @@ def _resumed(folder: Path, about: dict[str, Any], earlier: dict[str, Any]) -> di
     if is_demo(earlier):
         raise ValueError(f"{folder} was made by the demo, which cannot be resumed: leave --resume out.")
     about, started = _entries(about), _entries(started)
-    differing = [name for name in sorted(about.keys() | started.keys()) if about.get(name) != started.get(name)]
-    differing = [name for name in differing if name != "data"]  # wherever it lies, it may be the same
+    differing = [name for name in sorted(about) if name in started and about[name] != started[name]]
+    differing = [name for name in differing if name not in ("data", "warm_start")]  # they are compared by content
     if differing:
         each = [f"{name} = {started.get(name)!r}, and this is {about.get(name)!r}" for name in differing]
         raise ValueError(
@@ -175,6 +175,8 @@ def load_trained(run: Path) -> ProgressiveGenerator | None:
     path = run / "generator.safetensors"
     if not path.exists():
         return None
+    if (run / "report.json").exists() and read_report(run).get("state") != "complete":
+        note(f"{run} is not finished: this is its best generator so far; the same `convexgan train` goes on with it")
     from convexgan.torch import ProgressiveGenerator
 
     return ProgressiveGenerator.load(path)
