@@ -320,6 +320,36 @@ def test_array_floats_are_scaled_from_either_range(tmp_path):
         assert (datasets.load(tmp_path / name).images == levels).all(), name
 
 
+def test_a_single_value_does_not_decide_the_range(tmp_path):
+    unit = np.linspace(0, 1, 16 * 16).reshape(1, 16, 16)
+    signed = 2 * unit - 1
+    for name, clean, value in (("unit", unit, -1e-7), ("unit", unit, 1.0000001), ("signed", signed, -1.000001)):
+        dirty = np.concatenate([clean, clean])
+        dirty[1, 3, 3] = value
+        np.save(tmp_path / f"{name}.npy", dirty)
+        found = datasets.load(tmp_path / f"{name}.npy")
+        np.save(tmp_path / "clean.npy", clean)
+        assert np.array_equal(found.images[0], datasets.load(tmp_path / "clean.npy").images[0])
+        assert found.notes[0] == f"floats taken as [{0 if name == 'unit' else -1}, 1]" and "clipped" in found.notes[1]
+        assert found.notes[0] in str(found)
+    np.save(tmp_path / "far.npy", np.concatenate([unit, unit + 0.2]))
+    with pytest.raises(ValueError, match=r"from 0 to 1\.2: scale"):
+        datasets.load(tmp_path / "far.npy")
+
+
+def test_bytes_of_zero_and_one_are_warned_of_unless_any_is_larger(tmp_path):
+    mask = np.random.default_rng(0).integers(0, 2, (3000, 4, 4), dtype=np.uint8)
+    np.save(tmp_path / "mask.npy", mask)
+    for size in (4, 2):
+        with pytest.warns(UserWarning, match=r"mask\.npy holds the levels 0 and 1 only.* multiply by 255"):
+            datasets.load(tmp_path / "mask.npy", size)
+    mask[-1, 0, 0] = 2
+    np.save(tmp_path / "mask.npy", mask)
+    datasets.load(tmp_path / "mask.npy")
+    np.save(tmp_path / "black.npy", np.zeros((3, 4, 4), np.uint8))
+    datasets.load(tmp_path / "black.npy")
+
+
 @pytest.mark.parametrize(
     ("array", "message"),
     [
