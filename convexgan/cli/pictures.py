@@ -14,7 +14,7 @@ import typer
 from numpy.typing import NDArray
 
 from convexgan._checks import check_count
-from convexgan.cli.console import Phases, note, phase, printable
+from convexgan.cli.console import Phases, note, phase
 from convexgan.datasets import Cache, ImageSet, Listing, build_cache, find, load
 from convexgan.datasets.sources import is_decoded
 
@@ -110,9 +110,9 @@ Found = TypeVar("Found", ImageSet, Cache)
 
 def announce(found: Found) -> Found:
     """Say what was found, what became of every other file, and which the first ones are that were skipped."""
-    note(printable(str(found)))
+    note(str(found))
     for skipped in found.skipped[:5]:
-        note(printable(f"  skipped {skipped.path}: {skipped.reason}"))
+        note(" ".join(f"  skipped {skipped.path}: {skipped.reason}".split("\n")))
     if len(found.skipped) > 5:
         note(f"  and {len(found.skipped) - 5:,} more, all in report.json; --strict stops instead")
     return found
