@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from convexgan import datasets, plotting
 from convexgan.cli import app
+from convexgan.datasets import decoding
 from convexgan.datasets.account import Count
 from convexgan.datasets.formats import SUFFIXES
 
@@ -55,6 +56,7 @@ def photos(tmp_path: Path) -> Path:
 def no_heif(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the extra for photographs were not installed."""
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.setattr(decoding, "find_spec", lambda name: None)
 
 
 # Everything in a folder is in one of the counts
@@ -74,7 +76,8 @@ def strange(root: Path) -> Path:
     noise(24).save(root / "moving.gif", save_all=True, append_images=[noise(25), noise(26)])
     noise(27).convert("CMYK").save(root / "inks.jpg")
     for i in range(3):
-        (root / f"a/b/IMG_{i}.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(50))
+        content = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(50) if i else b"another brand"
+        (root / f"a/b/IMG_{i}.HEIC").write_bytes(content)
     (root / "broken.png").write_bytes(b"no picture")
     (root / "empty.jpg").touch()
     for name in (".DS_Store", "Thumbs.db", ".thumbnails/1.png", "__MACOSX/._a.png", "@eaDir/SYNO.jpg", "desktop.ini"):
@@ -328,6 +331,15 @@ def test_other_pictures_are_refused_by_a_run_that_is_resumed(photos, tmp_path):
     assert done.exit_code == 2 and re.search(r"started with other pictures .*another folder", done.stderr)
     two = command("fit", photos, "--out", out, "--size", 8, "--ranks", "2,1", "--latents", "single", "--resume")
     assert two.exit_code == 2 and "settings ranks" in two.stderr and "settings latents" in two.stderr
+
+
+def test_verify_says_where_the_pictures_are_others(photos, tmp_path):
+    out = tmp_path / "run"
+    assert command("fit", photos, "--out", out, "--size", 8, "--ranks", "2,2", "--workers", 1).exit_code == 0
+    assert "does not hold" not in command("verify", out, photos).stderr
+    noise(99).save(photos / "3.png")
+    done = command("verify", out, photos)
+    assert done.exit_code == 1 and "does not hold the pictures that" in done.stderr
 
 
 def test_names_cannot_write_to_the_terminal(tmp_path):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from convexgan.datasets.archive import Archive, is_archive, list_archive, named_
 from convexgan.datasets.folder import list_folder
 from convexgan.datasets.listing import Entry, Listing
 from convexgan.datasets.lists import MOST, SPLITS, List, chosen, stem
-from convexgan.datasets.walk import is_hidden, walk
+from convexgan.datasets.walk import NO_PICTURE, is_hidden, walk
 
 PICTURES = ("img_align_celeba", "img_celeba", "img_align_celeba_png")
 ATTRIBUTES, PARTITION = "list_attr_celeba", "list_eval_partition"
@@ -144,14 +145,12 @@ def _find_pictures(root: Path) -> Path | None:
 
 def _beside(root: Path, found: Path) -> tuple[Count, ...]:
     """The files of a distribution that are not in its folder or archive of pictures, in numbers."""
-    others = walk(root)
-    inside = found.relative_to(root).parts
-    beside = sum(parts[: len(inside)] != inside for parts in others.names) + len(others.skipped)
-    if not found.is_dir():
-        return merged(others.counts(), [Count("beside the pictures", beside)] if beside else [])
-    total = merged(others.counts(), [Count("beside the pictures", beside)] if beside else [])
-    within = dict(walk(found).counts())
-    return tuple(Count(what, n - within.get(what, 0)) for what, n in total if n > within.get(what, 0))
+    others = walk(root, without=found)
+    omitted = Counter(dict(others.counts()))
+    omitted["beside the pictures"] = len(others.names) + len(others.skipped)
+    if found.is_file():
+        omitted[f"{NO_PICTURE} ({found.suffix.lower()})"] -= 1  # the archive of pictures itself
+    return counts(+omitted)
 
 
 def _find_list(root: Path, pictures: Path, name: str) -> List:

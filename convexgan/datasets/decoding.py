@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import PurePath
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan.datasets.formats import PHOTOS, is_heif, openers
+from convexgan.datasets.formats import PHOTOS, SUFFIXES, is_heif, openers
 from convexgan.datasets.own import SHEET, is_own_sheet
 from convexgan.datasets.pictures import MAX_PIXELS, crop_box, fit_square
 
@@ -46,7 +47,7 @@ def decode(content: bytes, name: str, size: int, *, grey: bool = False, crop: st
     """The picture in the bytes of a file of this name, as grey only if asked for."""
     if not content:
         raise ValueError("the file is empty")
-    upright, changes = _open_heif(content) if is_heif(content) else _open(content, PurePath(name).suffix)
+    upright, changes = _open_heif(content) if is_heif(content) else _open(content, PurePath(name).suffix.lower())
     opaque = _eight_bit(upright, changes)
     plain = grey or opaque.mode in GREY_MODES
     if opaque.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
@@ -66,11 +67,17 @@ def decode(content: bytes, name: str, size: int, *, grey: bool = False, crop: st
 
 def _open(content: bytes, suffix: str) -> tuple[Image.Image, list[str]]:
     """The picture upright, read by Pillow, and what that has changed."""
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError, features
 
-    if suffix.lower() == ".avif" and "AVIF" not in Image.OPEN:
+    if suffix == ".avif" and not features.check("avif"):
         raise ValueError(".avif (needs Pillow 11.3: pip install --upgrade pillow)")
-    with Image.open(io.BytesIO(content), formats=openers(suffix)) as picture:  # reads the header only
+    try:
+        picture = Image.open(io.BytesIO(content), formats=openers(suffix))  # reads the header only
+    except UnidentifiedImageError:
+        if SUFFIXES.get(suffix) == "HEIF" and find_spec("pillow_heif") is None:
+            raise ValueError(f"{suffix} ({PHOTOS})") from None
+        raise
+    with picture:
         if picture.width * picture.height > MAX_PIXELS:
             raise Image.DecompressionBombError
         if is_own_sheet(picture):

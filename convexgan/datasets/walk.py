@@ -31,6 +31,8 @@ class Walk:
 
     Attributes
     ----------
+    without : str
+        The real path of a folder that is passed over.
     names : list of tuple of str
         The pictures, by the parts of their paths below the folder.
     skipped : list of Skipped
@@ -40,6 +42,7 @@ class Walk:
     """
 
     root: Path
+    without: str = ""
     names: list[tuple[str, ...]] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     omitted: Counter[str] = field(default_factory=Counter)
@@ -55,6 +58,8 @@ class Walk:
     def descend(self, place: str, parts: tuple[str, ...]) -> None:
         """Look into a folder and those in it; links are put aside, so that what lies here comes first."""
         real = os.path.realpath(place)
+        if real == self.without:
+            return
         self._seen.add(real)
         try:
             with os.scandir(place) as entries:
@@ -120,9 +125,9 @@ class Walk:
                 self._file(parts, target)
 
 
-def walk(root: Path) -> Walk:
-    """Everything below a folder, links to folders followed, each file and folder once."""
-    found = Walk(root)
+def walk(root: Path, without: Path | None = None) -> Walk:
+    """Everything below a folder, but for one in it, links to folders followed, each file and folder once."""
+    found = Walk(root, "" if without is None else os.path.realpath(without))
     found.descend(str(root), ())
     found.follow()
     found.names.sort()
