@@ -99,8 +99,9 @@ def read_folder(
 ) -> ImageSet:
     """The pictures of a folder as one uint8 array.
 
-    Each picture is turned upright as its EXIF orientation says, laid on white where transparent, cropped and
-    box-averaged down to ``size`` pixels (bilinearly enlarged if smaller).
+    Each picture is turned upright as its EXIF orientation says, laid on white where transparent, cropped and brought to
+    ``size`` pixels: each of them is the average of those whose centres lie in its box (smaller pictures are enlarged
+    bilinearly).
 
     Parameters
     ----------

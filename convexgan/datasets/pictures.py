@@ -89,7 +89,7 @@ def crop_box(crop: str, width: int, height: int) -> tuple[int, int, int, int]:
 
 
 def fit_square(picture: Image.Image, size: int, crop: str = "center") -> NDArray[np.uint8]:
-    """The crop of a picture, box-averaged (or bilinearly enlarged) to ``size`` pixels."""
+    """The crop of a picture in ``size`` pixels, averages of those whose centres lie in their boxes; or enlarged."""
     from PIL import Image
 
     box = crop_box(crop, picture.width, picture.height)
