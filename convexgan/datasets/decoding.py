@@ -58,7 +58,8 @@ def decode(content: bytes, name: str, size: int, *, grey: bool = False, crop: st
         changes.append(SMALL)
     if plain:
         return Picture(pixels, False, tuple(changes))
-    spread = pixels.max(axis=2) - pixels.min(axis=2)
+    r, g, b = np.ascontiguousarray(pixels.transpose(2, 0, 1))  # numpy is slow along short axes
+    spread = np.maximum(np.maximum(r, g), b) - np.minimum(np.minimum(r, g), b)
     if not spread.any():
         return Picture(np.ascontiguousarray(pixels[..., 0]), False, tuple(changes))
     specks = np.count_nonzero(spread > FAINT)
