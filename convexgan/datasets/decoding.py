@@ -68,13 +68,15 @@ def decode(content: bytes, name: str, size: int, *, grey: bool = False, crop: st
 
 def _open(content: bytes, suffix: str) -> tuple[Image.Image, list[str]]:
     """The picture upright, read by Pillow, and what that has changed."""
-    from PIL import Image, ImageOps, UnidentifiedImageError, features
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
-    if suffix == ".avif" and not features.check("avif"):
-        raise ValueError(".avif (needs Pillow 11.3: pip install --upgrade pillow)")
+    Image.init()
+    known = [name for name in openers(suffix) if name in Image.OPEN]  # earlier versions know fewer
     try:
-        picture = Image.open(io.BytesIO(content), formats=openers(suffix))  # reads the header only
+        picture = Image.open(io.BytesIO(content), formats=known)  # reads the header only
     except UnidentifiedImageError:
+        if suffix == ".avif" and "AVIF" not in known:
+            raise ValueError(".avif (needs Pillow 11.3: pip install --upgrade pillow)") from None
         if SUFFIXES.get(suffix) == "HEIF" and find_spec("pillow_heif") is None:
             raise ValueError(f"{suffix} ({PHOTOS})") from None
         raise
