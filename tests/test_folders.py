@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -151,6 +152,18 @@ def test_a_hidden_folder_that_is_named_is_read(tmp_path):
     (tmp_path / ".faces").mkdir()
     noise(0).save(tmp_path / ".faces/a.png")
     assert len(datasets.load(tmp_path / ".faces", 8)) == 1
+
+
+def test_folders_nested_deeper_than_calls_may_be_are_read(photos):
+    parts = ["d"] * 1010
+    made = list(itertools.accumulate(parts, lambda place, part: place / part, initial=photos / "deep"))
+    for place in made:
+        place.mkdir()
+    (made[-1] / "a.txt").touch()
+    assert dict(datasets.find(photos).omitted) == {"no picture (.txt)": 1}
+    (made[-1] / "a.txt").unlink()
+    for place in reversed(made):  # here: to remove them takes as many calls
+        place.rmdir()
 
 
 def test_a_folder_that_may_not_be_looked_into_is_named(photos, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,6 +48,7 @@ class Walk:
     skipped: list[Skipped] = field(default_factory=list)
     omitted: Counter[str] = field(default_factory=Counter)
     own: list[str] = field(default_factory=list)
+    _waiting: list[tuple[str, tuple[str, ...], str]] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
     _folders: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
     _files: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
@@ -57,7 +59,11 @@ class Walk:
 
     def descend(self, place: str, parts: tuple[str, ...]) -> None:
         """Look into a folder and those in it; links are put aside, so that what lies here comes first."""
-        real = os.path.realpath(place)
+        self._waiting.append((place, parts, os.path.realpath(place)))
+        while self._waiting:  # no recursion: folders may be nested deeper than calls
+            self._look(*self._waiting.pop())
+
+    def _look(self, place: str, parts: tuple[str, ...], real: str) -> None:
         if real == self.without:
             return
         self._seen.add(real)
@@ -87,7 +93,7 @@ class Walk:
             else:
                 self._nowhere(parts)
         elif entry.is_dir():
-            self.descend(entry.path, parts)
+            self._waiting.append((entry.path, parts, os.path.join(real, entry.name)))
         elif entry.is_file():
             self._file(parts, os.path.join(real, entry.name))
         else:
@@ -141,9 +147,14 @@ def _holds(target: str, root: Path) -> bool:
 
 def _files_below(place: str) -> int:
     """How many files there are in a folder and its subfolders, links counted and not followed."""
-    found = 0
-    for here, folders, files in os.walk(place):
-        found += len(files) + sum(os.path.islink(os.path.join(here, folder)) for folder in folders)
+    found, waiting = 0, [place]
+    while waiting:
+        with suppress(OSError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                else:
+                    found += 1
     return found
 
 
