@@ -14,7 +14,6 @@ import json
 import multiprocessing
 import os
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -41,29 +40,12 @@ from convexgan.datasets.listing import (
     without_own,
 )
 from convexgan.datasets.pictures import CROPS, pillow_silenced
+from convexgan.datasets.shard import Shard, typed
 
 VERSION = 2
 SAMPLED = 8  # pictures whose bytes tell two sets apart whose names and sizes do not
 SHARD_BYTES, SHARD_PICTURES = 16 * 2**20, 1024
 RECORD_BYTES = 2**24  # a record is a few hundred bytes, and more only if every file is broken
-
-
-class Shard(NamedTuple):
-    """The record beside a shard's pixels: a stamp of the files and their content, and the numbers of a `Tally`."""
-
-    pictures: int
-    channels: int
-    sha256: str
-    stamp: str
-    content: str
-    tally: tuple[int, int, int]
-    changes: tuple[tuple[str, int], ...]
-    skipped: tuple[tuple[str, str], ...]
-
-    @property
-    def counted(self) -> Tally:
-        """What was counted of the pictures."""
-        return Tally(*self.tally, Counter(dict(self.changes)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -382,26 +364,10 @@ def _read_record(task: Task) -> Shard | None:
     try:
         if record.stat().st_size > RECORD_BYTES:
             return None
-        shard = _typed(**json.loads(record.read_bytes()))
+        shard = typed(**json.loads(record.read_bytes()))
         if not 0 <= shard.pictures <= len(task.entries) or shard.pictures + len(shard.skipped) != len(task.entries):
             return None
         whole = task.path.stat().st_size == shard.pictures * task.size**2 * shard.channels
     except (OSError, ValueError, TypeError, RecursionError):
         return None
     return shard if whole else None
-
-
-def _typed(skipped: Any, changes: Any, tally: Any, **fields: Any) -> Shard:
-    """The record of these fields; raises TypeError or ValueError if one is of another kind."""
-    pairs = tuple((name, why) for name, why in skipped)
-    done = tuple((what, files) for what, files in changes)
-    shard = Shard(**fields, tally=tuple(tally), changes=done, skipped=pairs)
-    texts = [shard.sha256, shard.stamp, shard.content, *(text for pair in pairs for text in pair)]
-    numbers = [shard.pictures, *shard.tally, *(files for _, files in done)]
-    if not all(isinstance(text, str) for text in [*texts, *(what for what, _ in done)]):
-        raise TypeError
-    if not all(type(number) is int and number >= 0 for number in numbers) or shard.channels not in (1, 3):
-        raise TypeError
-    if len(shard.tally) != 3 or sum(shard.tally) != shard.pictures:
-        raise ValueError
-    return shard
