@@ -41,10 +41,18 @@ class List:
         lines = re.split(r"\r\n|\n|\r", _text(self.label, _unpacked(self.label, self.content)))
         filled = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip(" \t\0\x1a,;")]
         separator = _separator([line for _, line in filled[:3]])
+        return [(number, self._cells(line, separator)) for number, line in filled]
+
+    def _cells(self, line: str, separator: str | None) -> list[str]:
+        """The cells of a line, each line on its own: a quote that is not closed reaches no further."""
         if separator is None:
-            return [(number, [cell.strip("\"'") for cell in line.split()]) for number, line in filled]
-        cells = csv.reader((line for _, line in filled), delimiter=separator, skipinitialspace=True)
-        return [(number, [c.strip() for c in row]) for (number, _), row in zip(filled, cells, strict=False)]
+            return [cell.strip("\"'") for cell in line.split()] if '"' in line or "'" in line else line.split()
+        if '"' not in line:
+            return [cell.strip() for cell in line.split(separator)]
+        try:
+            return [cell.strip() for cell in next(csv.reader([line], delimiter=separator, skipinitialspace=True))]
+        except csv.Error as error:
+            raise ValueError(f"{self.label} cannot be read ({error}): get the list again.") from None
 
     def table(self) -> tuple[list[str], int, list[Row]]:
         """The column names, in front of them the place of the pictures' names, and the rows.
