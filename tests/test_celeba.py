@@ -21,6 +21,7 @@ from PIL import Image
 from benchmarks._celeba import ATTRIBUTES, write_celeba
 from convexgan import datasets
 from convexgan.datasets.listing import read
+from convexgan.datasets.lists import List
 from convexgan.datasets.pictures import crop_box
 
 COUNT = 20
@@ -116,6 +117,10 @@ def zeros(text: str) -> str:
 COPIES = {
     "csv": (".csv", as_csv),
     "csv of a spreadsheet": (".csv", lambda text: "\ufeff" + as_csv(text, ";").replace("\n", "\r\n") + ";\r\n"),
+    "filled up by a spreadsheet": (
+        ".csv",
+        lambda text: (f"{COUNT},,,\n" if "Male" in text else "") + as_csv(text).replace("\n", ",,\n"),
+    ),
     "quoted": (".csv", lambda text: as_csv(text, quote='"')),
     "with an index": (".csv", lambda text: as_csv(text, index=True)),
     "zeros": (".txt", zeros),
@@ -251,6 +256,26 @@ def test_what_can_be_read_in_two_ways_is_refused(celeba, file, change, message):
 
 
 # Damage
+
+
+@given(data=st.data())
+def test_no_list_does_harm(data):
+    """Whatever is changed in a list, it is read, or refused in words that name it."""
+    text = "4\nSmiling Male \n" + "".join(f"{i:06}.jpg {1 if i % 2 else -1:2d} -1\n" for i in range(1, 5))
+    made = [text.encode(), as_csv(text).encode(), text.encode("utf-16"), gzip.compress(text.encode())]
+    content = bytearray(data.draw(st.sampled_from(made)))
+    for _ in range(data.draw(st.integers(0, 4))):
+        at = data.draw(st.integers(0, len(content)))
+        content[at : at + data.draw(st.integers(0, 3))] = data.draw(
+            st.sampled_from([b"", b"\n", b'"', b",", b"\0", b"7;"])
+        )
+    found = List("the list", bytes(content))
+    for read_list in (lambda: found.with_attributes({"Smiling": True}), lambda: found.in_split("train")):
+        try:
+            listed, wanted = read_list()
+            assert set(wanted) <= set(listed)
+        except ValueError as error:
+            assert "the list" in str(error) or "attribute" in str(error)
 
 
 @pytest.mark.parametrize(

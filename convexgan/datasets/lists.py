@@ -14,7 +14,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from convexgan._checks import check_choice
@@ -26,7 +26,49 @@ SPLITS = {"train": "0", "valid": "1", "test": "2"}
 _PARTS = {word: SPLITS[word] for word in SPLITS} | {"training": "0", "val": "1", "validation": "1", "testing": "2"}
 _HAS, _LACKS = frozenset({"1", "true"}), {"-1": "-1", "0": "0", "false": "0"}
 _NAMES = ("image_id", "image", "filename", "file_name", "file", "name", "img", "image_name", "path")
-Row = tuple[int, list[str]]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Numbered lines of a list, each taken apart only when it is looked at: CelebA has eight million cells."""
+
+    label: str
+    lines: list[tuple[int, str]]
+    separator: str | None
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __iter__(self) -> Iterator[tuple[int, list[str]]]:
+        return ((number, self._cells(line)) for number, line in self.lines)
+
+    @property
+    def first(self) -> list[str]:
+        """The cells of the first line."""
+        return self._cells(self.lines[0][1])
+
+    def behind(self, count: int) -> Rows:
+        """The lines behind the first ones."""
+        return replace(self, lines=self.lines[count:])
+
+    def counted(self) -> tuple[int | None, Rows]:
+        """The number of pictures that the first line announces, if it does, and the lines behind it."""
+        cells = self.first if self.lines else []
+        if len(cells) == 1 and cells[0].isdecimal():
+            return int(cells[0]), self.behind(1)
+        return None, self
+
+    def _cells(self, line: str) -> list[str]:
+        """The cells of a line, each line on its own: a quote that is not closed reaches no further."""
+        if self.separator is None:
+            return [cell.strip("\"'") for cell in line.split()] if '"' in line or "'" in line else line.split()
+        line = line.rstrip(f"{self.separator} \t")  # spreadsheets fill up short lines
+        if '"' not in line:
+            return [cell.strip() for cell in line.split(self.separator)]
+        try:
+            return [cell.strip() for cell in next(csv.reader([line], delimiter=self.separator, skipinitialspace=True))]
+        except csv.Error as error:
+            raise ValueError(f"{self.label} cannot be read ({error}): get the list again.") from None
 
 
 @dataclass(frozen=True)
@@ -36,25 +78,14 @@ class List:
     label: str
     content: bytes
 
-    def rows(self) -> list[Row]:
-        """The cells of each line that holds any, with the line's number."""
+    def rows(self) -> Rows:
+        """The lines that hold anything, with their numbers."""
         lines = re.split(r"\r\n|\n|\r", _text(self.label, _unpacked(self.label, self.content)))
         filled = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip(" \t\0\x1a,;")]
         separator = _separator([line for _, line in filled[:3]])
-        return [(number, self._cells(line, separator)) for number, line in filled]
+        return Rows(self.label, filled, separator)
 
-    def _cells(self, line: str, separator: str | None) -> list[str]:
-        """The cells of a line, each line on its own: a quote that is not closed reaches no further."""
-        if separator is None:
-            return [cell.strip("\"'") for cell in line.split()] if '"' in line or "'" in line else line.split()
-        if '"' not in line:
-            return [cell.strip() for cell in line.split(separator)]
-        try:
-            return [cell.strip() for cell in next(csv.reader([line], delimiter=separator, skipinitialspace=True))]
-        except csv.Error as error:
-            raise ValueError(f"{self.label} cannot be read ({error}): get the list again.") from None
-
-    def table(self) -> tuple[list[str], int, list[Row]]:
+    def table(self) -> tuple[list[str], int, Rows]:
         """The column names, in front of them the place of the pictures' names, and the rows.
 
         Raises
@@ -62,16 +93,13 @@ class List:
         ValueError
             The list is damaged.
         """
-        rows = self.rows()
-        announced = None
-        if rows and len(_trimmed(rows[0][1])) == 1 and rows[0][1][0].isdecimal():
-            announced = int(rows.pop(0)[1][0])
+        announced, rows = self.rows().counted()
         if len(rows) < 1 or (announced is not None and len(rows) < 2 and announced > 0):
             raise ValueError(f"{self.label} does not begin with a count and a line of attributes: get the list again.")
-        header, found = rows[0][1], rows[1:]
+        header, found = rows.first, rows.behind(1)
         if announced is not None and announced != len(found):
             raise ValueError(f"{self.label} announces {announced} pictures and lists {len(found)}: get the list again.")
-        width = len(found[0][1]) if found else len(header)
+        width = len(found.first) if len(found) else len(header)
         names = header if len(header) == width else ["", *header]
         return names, _name_column(names, found), found
 
@@ -79,7 +107,7 @@ class List:
         """The pictures that the list names, and those whose attributes are as wanted."""
         names, place, rows = self.table()
         known = [name for i, name in enumerate(names) if i != place and name]
-        if not rows or any(_is_sign(name) for name in known):
+        if not len(rows) or any(_is_sign(name) for name in known):
             raise ValueError(f"{self.label} does not begin with a count and a line of attributes: get the list again.")
         columns = {names.index(check_choice(name, "attribute", known)): value for name, value in attributes.items()}
         listed, wanted, lacks = [], [], set()
@@ -99,12 +127,10 @@ class List:
 
     def in_split(self, split: str) -> tuple[list[str], list[str]]:
         """The pictures that the list names, and those in a part of the partition."""
-        rows = self.rows()
-        if rows and len(_trimmed(rows[0][1])) == 1 and rows[0][1][0].isdecimal():
-            rows.pop(0)
-        headed = bool(rows) and not any(_part(cell) or _is_file(cell) for cell in rows[0][1])
-        header = [cell.lower() for cell in rows[0][1]] if headed else []
-        rows = rows[1:] if headed else rows
+        _, rows = self.rows().counted()
+        headed = len(rows) > 0 and not any(_part(cell) or _is_file(cell) for cell in rows.first)
+        header = [cell.lower() for cell in rows.first] if headed else []
+        rows = rows.behind(1) if headed else rows
         place = _name_column(header, rows)
         column = next((header.index(name) for name in ("partition", "split") if name in header), place + 1)
         listed, wanted = [], []
@@ -116,11 +142,6 @@ class List:
             if part == SPLITS[split]:
                 wanted.append(cells[place])
         return listed, wanted
-
-
-def _trimmed(cells: list[str]) -> list[str]:
-    """The cells up to the last one that holds something."""
-    return [cell for cell in cells if cell]
 
 
 def _unpacked(label: str, content: bytes) -> bytes:
@@ -163,13 +184,13 @@ def _separator(lines: list[str]) -> str | None:
     return next((mark for mark in ",;|" if lines and all(mark in line for line in lines)), None)
 
 
-def _name_column(names: list[str], rows: list[Row]) -> int:
+def _name_column(names: list[str], rows: Rows) -> int:
     """Where the pictures' names are: in the column called so, in the first of file names, in the first."""
     lower = [name.lower() for name in names]
     for name in _NAMES:
         if name in lower:
             return lower.index(name)
-    first = rows[0][1] if rows else []
+    first = rows.first if len(rows) else []
     return next((i for i, cell in enumerate(first) if _is_file(cell)), 0)
 
 
