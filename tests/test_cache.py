@@ -109,15 +109,70 @@ def test_damage_is_found_when_a_shard_is_read(photos):
     assert len(pixels(build(photos))) == 11
 
 
-def test_pictures_that_changed_under_a_cache_are_an_error_that_names_the_repair(photos):
-    folder = build(photos).folder
+def test_pictures_that_changed_are_other_pictures_with_a_cache_of_their_own(photos):
+    first = build(photos)
     Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(photos / "5.png")
-    with pytest.raises(ValueError, match=r"between 4\.png and 7\.png have changed .* delete that folder"):
-        build(photos)
-    shutil.rmtree(folder)
-    assert not pixels(build(photos))[4].any()
+    second = build(photos)
+    assert second.folder != first.folder and not pixels(second)[4].any()
     (photos / "9.png").unlink()  # another choice of pictures: another cache
     assert len(build(photos)) == 10
+
+
+def test_a_change_that_no_size_shows_is_an_error_that_names_the_repair(photos):
+    for path in photos.iterdir():
+        path.rename(path.with_suffix(".bmp"))
+    for i in range(12):
+        Image.fromarray(np.full((8, 8, 3), [i, 0, 99], np.uint8)).save(photos / f"{i:x}.bmp")
+    folder = build(photos).folder
+    changed = next(p for p in sorted(photos.iterdir()) if p.name == "9.bmp")
+    Image.fromarray(np.full((8, 8, 3), [0, 200, 99], np.uint8)).save(changed)
+    with pytest.raises(ValueError, match=r"between 8\.bmp and b\.bmp have changed .* delete that folder"):
+        build(photos)
+    shutil.rmtree(folder)
+    assert (pixels(build(photos))[9] == [0, 200, 99]).all()
+
+
+def test_pictures_that_were_touched_moved_or_copied_are_the_same_and_not_decoded_again(photos, monkeypatch):
+    first = build(photos)
+    (photos / "5.png").touch()
+    os.utime(photos / "a.png", (1, 1))
+    monkeypatch.setattr(module, "attempt", None)  # decoding would fail now
+    assert build(photos).folder == first.folder
+    reads = []
+    monkeypatch.setattr(module, "fetch", lambda *a: reads.append(a) or datasets.listing.fetch(*a))
+    build(photos)
+    assert len(reads) <= module.SAMPLED  # the new times are known by now: no shard is read again
+    shutil.copytree(photos, photos.parent / "copy")
+    shutil.rmtree(photos)
+    again = build(photos.parent / "copy")
+    assert again.fingerprint == first.fingerprint and again.folder == first.folder
+    assert [skipped.path for skipped in again.skipped] == [photos.parent / "copy" / "3.png"]
+
+
+def test_folders_with_the_same_names_share_a_cache_without_being_mixed_up(photos):
+    build(photos)
+    other = photos.parent / "other"
+    other.mkdir()
+    for path in photos.iterdir():
+        Image.fromarray(np.full((8, 8, 3), [7, 0, 99], np.uint8)).save(other / path.name)
+    assert (pixels(build(other)) == [7, 0, 99]).all()
+
+
+def test_colour_is_decided_from_all_pictures_and_shards_without_it_are_stored_without(photos):
+    for i, path in enumerate(sorted(photos.iterdir())):
+        Image.fromarray(np.full((8, 8), i, np.uint8)).save(path)
+    grey = build(photos)
+    assert grey.shape == (8, 8) and not grey.converted
+    Image.fromarray(np.full((8, 8, 3), [9, 9, 200], np.uint8)).save(photos / "b.png")
+    mixed = build(photos)
+    assert mixed.shape == (8, 8, 3) and (pixels(mixed)[11] == [9, 9, 200]).all() and (pixels(mixed)[3] == 3).all()
+    assert np.array_equal(mixed.take(np.array([11, 0])), pixels(mixed)[[11, 0]])
+    assert dict(mixed.converted) == {"grey among colour": 11}
+    assert np.array_equal(pixels(mixed), datasets.load(photos, 8).images)
+    sizes = [path.stat().st_size for path in sorted(mixed.folder.glob("*.bin"))]
+    assert sizes == [4 * 64, 4 * 64, 4 * 64 * 3]
+    assert build(photos, color=True).folder == mixed.folder
+    assert build(photos, color=False).shape == (8, 8)
 
 
 def test_a_picture_removed_after_listing_is_skipped_and_a_folder_removed_is_an_error(photos):

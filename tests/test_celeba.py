@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import itertools
+import re
 import shutil
 import struct
 import tarfile
@@ -19,6 +21,7 @@ from PIL import Image
 from benchmarks._celeba import ATTRIBUTES, write_celeba
 from convexgan import datasets
 from convexgan.datasets.listing import read
+from convexgan.datasets.lists import List
 from convexgan.datasets.pictures import crop_box
 
 COUNT = 20
@@ -91,7 +94,188 @@ def test_pictures_that_the_lists_name_and_the_folder_lacks_are_reported_once(cel
     for i in (3, 7):
         (celeba / f"img_align_celeba/{i:06}.jpg").unlink()
     listing = datasets.find(celeba, split="train")
-    assert [s.reason for s in listing.skipped] == ["2 pictures that the lists name are not there"]
+    assert listing.notes[1:] == ("2 pictures that the lists name are not there",) and not listing.skipped
+
+
+# The copies that go round
+
+
+def as_csv(text: str, mark: str = ",", quote: str = "", index: bool = False) -> str:
+    """A list as a table with column names, as sites for data distribute it and spreadsheets save it."""
+    rows = [line.split() for line in text.splitlines()]
+    rows = rows[1:] if len(rows[0]) == 1 else [["partition"], *rows]
+    rows[0] = ["image_id", *rows[0]]
+    if index:
+        rows = [[*([""] if i == 0 else [str(i - 1)]), *row] for i, row in enumerate(rows)]
+    return "".join(mark.join(f"{quote}{cell}{quote}" for cell in row) + "\n" for row in rows)
+
+
+def zeros(text: str) -> str:
+    return text.replace(" -1", "  0")
+
+
+COPIES = {
+    "csv": (".csv", as_csv),
+    "csv of a spreadsheet": (".csv", lambda text: "\ufeff" + as_csv(text, ";").replace("\n", "\r\n") + ";\r\n"),
+    "filled up by a spreadsheet": (
+        ".csv",
+        lambda text: (f"{COUNT},,,\n" if "Male" in text else "") + as_csv(text).replace("\n", ",,\n"),
+    ),
+    "quoted": (".csv", lambda text: as_csv(text, quote='"')),
+    "with an index": (".csv", lambda text: as_csv(text, index=True)),
+    "zeros": (".txt", zeros),
+    "csv of zeros": (".csv", lambda text: as_csv(zeros(text))),
+    "floats": (".csv", lambda text: as_csv(text.replace(" 1", " 1.0").replace("-1", "-1.0"))),
+    "windows": (".txt", lambda text: text.replace("\n", "\r\n")),
+    "old mac": (".txt", lambda text: text.replace("\n", "\r")),
+    "tabs": (".txt", lambda text: re.sub(" +", "\t", text)),
+    "bom": (".txt", lambda text: "\ufeff" + text),
+    "blank lines": (".txt", lambda text: "\n" + text.replace("\n", "  \n\n") + "\n  \n\n"),
+    "utf-16": (".txt", lambda text: text.encode("utf-16")),
+    "utf-16 without a mark": (".txt", lambda text: text.encode("utf-16-le")),
+    "zipped": (".csv.zip", lambda text: zipped("x.csv", as_csv(text))),
+    "gzipped": (".txt.gz", lambda text: gzip.compress(text.encode())),
+    "downloaded twice": (" (1).txt", lambda text: text),
+    "upper case": (".TXT", lambda text: text),
+    "folders in names": (".txt", lambda text: re.sub(r"^0", "img_align_celeba/0", text, flags=re.M)),
+    "other suffixes": (".txt", lambda text: text.replace(".jpg", ".png")),
+}
+
+
+def zipped(name: str, text: str) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(f"__MACOSX/._{name}", "x")
+        archive.writestr(name, text)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("copy", COPIES)
+def test_every_copy_of_the_lists_selects_the_same(celeba, copy):
+    how = {"attributes": {"Smiling": True, "Male": False}, "split": "train"}
+    expected = names(datasets.find(celeba, **how))
+    suffix, change = COPIES[copy]
+    for name in ("list_attr_celeba", "list_eval_partition"):
+        text = (celeba / f"{name}.txt").read_text()
+        (celeba / f"{name}.txt").unlink()
+        content = change(text)
+        (celeba / f"{name}{suffix}").write_bytes(content if isinstance(content, bytes) else content.encode())
+    found = datasets.find(celeba, **how)
+    assert 0 < len(expected) < COUNT and names(found) == expected
+    assert f"list_attr_celeba{suffix}" in found.notes[0] and f"list_eval_partition{suffix}" in found.notes[0]
+
+
+def nest(celeba: Path) -> Path:
+    (celeba / "img_align_celeba").rename(celeba / "x")
+    (celeba / "img_align_celeba").mkdir()
+    (celeba / "x").rename(celeba / "img_align_celeba/img_align_celeba")
+    return celeba
+
+
+def packed_as_one(celeba: Path, top: str = "") -> Path:
+    with zipfile.ZipFile(celeba.parent / "archive.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in (path for path in sorted(celeba.rglob("*")) if path.is_file()):
+            archive.write(path, f"{top}{path.relative_to(celeba)}")
+            archive.writestr(f"__MACOSX/{top}._{path.name}", "x")
+    shutil.rmtree(celeba)
+    return celeba.parent / "archive.zip"
+
+
+def renamed(celeba: Path, suffix: str) -> Path:
+    for path in (celeba / "img_align_celeba").iterdir():
+        path.rename(path.with_suffix(suffix))
+    return celeba
+
+
+def flattened(celeba: Path) -> Path:
+    for path in (celeba / "img_align_celeba").iterdir():
+        path.rename(celeba / path.name)
+    (celeba / "img_align_celeba").rmdir()
+    return celeba
+
+
+def moved_lists(celeba: Path, place: str) -> Path:
+    (celeba / place).mkdir(exist_ok=True)
+    for name in ("list_attr_celeba.txt", "list_eval_partition.txt"):
+        (celeba / name).rename(celeba / place / name)
+    return celeba
+
+
+LAYOUTS = {
+    "nested twice": nest,
+    "one archive": packed_as_one,
+    "one archive with a top folder": lambda celeba: packed_as_one(celeba, "celeba/"),
+    "nested in one archive": lambda celeba: packed_as_one(nest(celeba)),
+    "upper-case suffixes": lambda celeba: renamed(celeba, ".JPG"),
+    "other suffixes": lambda celeba: renamed(celeba, ".png"),
+    "the folder that holds it": lambda celeba: celeba.parent,
+    "the folder of pictures": lambda celeba: celeba / "img_align_celeba",
+    "the inner one of two": lambda celeba: nest(celeba) / "img_align_celeba/img_align_celeba",
+    "lists among the pictures": flattened,
+    "lists in the folder of pictures": lambda celeba: moved_lists(celeba, "img_align_celeba"),
+    "lists in Eval": lambda celeba: moved_lists(celeba, "Eval"),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_selects_the_same_and_counts_the_rest(celeba, layout):
+    how = {"attributes": {"Smiling": True, "Male": False}, "split": "train"}
+    expected = [Path(name).stem for name in names(datasets.find(celeba, **how))]
+    found = datasets.find(LAYOUTS[layout](celeba), **how)
+    assert 0 < len(expected) < COUNT and [Path(name).stem for name in names(found)] == expected
+    left = dict(found.omitted)
+    assert left["not asked for"] == COUNT - len(expected) and "not in the lists" not in left
+    assert len(read(found, 8)) == len(expected)
+
+
+def test_pictures_that_no_list_names_are_counted_and_so_is_what_lies_beside(celeba):
+    shutil.copy(celeba / "img_align_celeba/000001.jpg", celeba / "img_align_celeba/extra.jpg")
+    shutil.copy(celeba / "img_align_celeba/000001.jpg", celeba / "img_align_celeba/000002.png")
+    shutil.copy(celeba / "img_align_celeba/000001.jpg", celeba / "poster.jpg")
+    found = datasets.find(celeba, split="train")
+    assert names(found) == [f"{i + 1:06}.jpg" for i in range(len(found))]  # 000002.jpg, as the list spells it
+    left = dict(found.omitted)
+    assert left["not in the lists"] == left["beside the pictures"] == 1
+    assert left["no picture (.txt)"] == 2
+    assert len(found) + sum(left.values()) == sum(path.is_file() for path in celeba.rglob("*"))
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "message"),
+    [
+        ("list_attr_celeba.txt", lambda text: text.replace("-1", " 0", 1), "both -1 and 0"),
+        ("list_eval_partition.txt", lambda text: text.replace(".jpg 0", ".jpg 7", 1), "line 1: expected a name and"),
+        ("list_attr_celeba.txt", lambda text: text.split("\n", 2)[2], "does not begin with a count"),
+    ],
+)
+def test_what_can_be_read_in_two_ways_is_refused(celeba, file, change, message):
+    (celeba / file).write_text(change((celeba / file).read_text()))
+    wanted = dict.fromkeys(ATTRIBUTES, False)
+    with pytest.raises(ValueError, match=message):
+        datasets.find(celeba, attributes=wanted, split="train")
+
+
+# Damage
+
+
+@given(data=st.data())
+def test_no_list_does_harm(data):
+    """Whatever is changed in a list, it is read, or refused in words that name it."""
+    text = "4\nSmiling Male \n" + "".join(f"{i:06}.jpg {1 if i % 2 else -1:2d} -1\n" for i in range(1, 5))
+    made = [text.encode(), as_csv(text).encode(), text.encode("utf-16"), gzip.compress(text.encode())]
+    content = bytearray(data.draw(st.sampled_from(made)))
+    for _ in range(data.draw(st.integers(0, 4))):
+        at = data.draw(st.integers(0, len(content)))
+        content[at : at + data.draw(st.integers(0, 3))] = data.draw(
+            st.sampled_from([b"", b"\n", b'"', b",", b"\0", b"7;"])
+        )
+    found = List("the list", bytes(content))
+    for read_list in (lambda: found.with_attributes({"Smiling": True}), lambda: found.in_split("train")):
+        try:
+            listed, wanted = read_list()
+            assert set(wanted) <= set(listed)
+        except ValueError as error:
+            assert "the list" in str(error) or "attribute" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -118,8 +302,10 @@ def test_wrong_questions_are_answered(celeba, tmp_path):
         datasets.find(celeba, split="validate")
     with pytest.raises(ValueError, match="ask for less"):
         datasets.find(celeba, attributes=dict.fromkeys(ATTRIBUTES, True))
+    (tmp_path / "faces").mkdir()
+    shutil.copy(celeba / "img_align_celeba/000001.jpg", tmp_path / "faces/1.jpg")
     with pytest.raises(ValueError, match=r"CelebA's, and .* has not its layout"):
-        datasets.find(celeba / "img_align_celeba", attributes={"Smiling": True})
+        datasets.find(tmp_path / "faces", attributes={"Smiling": True})
     (celeba / "list_attr_celeba.txt").unlink()
     with pytest.raises(FileNotFoundError, match=r"list_attr_celeba\.txt is not in"):
         datasets.find(celeba, attributes={"Smiling": True})

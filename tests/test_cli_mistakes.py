@@ -325,7 +325,9 @@ def test_a_training_is_not_taken_for_a_model_nor_continued_with_other_options(go
     call = ["train", "few.npy", "--beta", 1, "--steps", 1, "--out", "t"]
     run(*call)
     assert "checkpoint t/checkpoint.safetensors is of" in refused(*call, "--latent-dim", 5)
-    assert "checkpoint t/checkpoint.safetensors is of other players" in refused(*call, "--width", 5)
+    said = refused(*call, "--width", 5)
+    assert "is of another run, whose discriminator was" in said and "64, 64, Quadratic()" in said
+    assert "and not" in said and "64, 5, Quadratic()" in said and "layers" not in said
     warm = ["train", "few.npy", "--progressive", "--warm-start", "t", "--out", "r"]
     for use in (["sample", "t", "--out", "a.png"], ["evaluate", "t", "few.npy"], ["verify", "t", "few.npy"], warm):
         said = refused(*use)

@@ -200,7 +200,7 @@ def test_a_broken_file_is_named_and_skipped_or_refused(tmp_path, kind):
     assert [skipped.path for skipped in pictures.skipped] == [broken]
     assert REASONS[kind] in pictures.skipped[0].reason
     assert pictures.skipped[0].reason
-    assert "1 file skipped" in str(pictures)
+    assert "1 of 3 files skipped" in str(pictures)
     with pytest.raises(ValueError, match=broken.name):
         datasets.read_folder(tmp_path, 8, strict=True)
 
@@ -213,7 +213,7 @@ def test_only_broken_files_is_an_error_that_names_the_first(tmp_path):
 
 
 def test_a_picture_at_the_pixel_limit_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("convexgan.datasets.pictures.MAX_PIXELS", 16 * 16)
+    monkeypatch.setattr("convexgan.datasets.decoding.MAX_PIXELS", 16 * 16)
     save(tmp_path / "a.png", gradient(16, 16))
     save(tmp_path / "b.png", gradient(16, 17))
     pictures = datasets.read_folder(tmp_path, 8)
@@ -318,6 +318,36 @@ def test_array_floats_are_scaled_from_either_range(tmp_path):
     np.savez(tmp_path / "named.npz", images=levels[..., None], labels=np.arange(3))
     for name in ("unit.npy", "signed.npy", "named.npz"):
         assert (datasets.load(tmp_path / name).images == levels).all(), name
+
+
+def test_a_single_value_does_not_decide_the_range(tmp_path):
+    unit = np.linspace(0, 1, 16 * 16).reshape(1, 16, 16)
+    signed = 2 * unit - 1
+    for name, clean, value in (("unit", unit, -1e-7), ("unit", unit, 1.0000001), ("signed", signed, -1.000001)):
+        dirty = np.concatenate([clean, clean])
+        dirty[1, 3, 3] = value
+        np.save(tmp_path / f"{name}.npy", dirty)
+        found = datasets.load(tmp_path / f"{name}.npy")
+        np.save(tmp_path / "clean.npy", clean)
+        assert np.array_equal(found.images[0], datasets.load(tmp_path / "clean.npy").images[0])
+        assert found.notes[0] == f"floats taken as [{0 if name == 'unit' else -1}, 1]" and "clipped" in found.notes[1]
+        assert found.notes[0] in str(found)
+    np.save(tmp_path / "far.npy", np.concatenate([unit, unit + 0.2]))
+    with pytest.raises(ValueError, match=r"from 0 to 1\.2: scale"):
+        datasets.load(tmp_path / "far.npy")
+
+
+def test_bytes_of_zero_and_one_are_warned_of_unless_any_is_larger(tmp_path):
+    mask = np.random.default_rng(0).integers(0, 2, (3000, 4, 4), dtype=np.uint8)
+    np.save(tmp_path / "mask.npy", mask)
+    for size in (4, 2):
+        with pytest.warns(UserWarning, match=r"mask\.npy holds the levels 0 and 1 only.* multiply by 255"):
+            datasets.load(tmp_path / "mask.npy", size)
+    mask[-1, 0, 0] = 2
+    np.save(tmp_path / "mask.npy", mask)
+    datasets.load(tmp_path / "mask.npy")
+    np.save(tmp_path / "black.npy", np.zeros((3, 4, 4), np.uint8))
+    datasets.load(tmp_path / "black.npy")
 
 
 @pytest.mark.parametrize(

@@ -332,6 +332,13 @@ def test_floats_between_0_and_1_are_warned_of_at_the_callers_line(use):
     getattr(model, use)(DIGITS[:40] / 600)
 
 
+def test_one_value_below_zero_does_not_silence_the_warning():
+    unit = np.random.default_rng(0).random((20, 8, 8))
+    unit[3, 0, 0] = -1e-7
+    with pytest.warns(UserWarning, match="images holds floats between 0 and 1"):
+        cg.ProgressiveConvexGAN(ranks=[2, 2]).fit(unit)
+
+
 def test_constant_pictures_are_generated_as_they_are():
     images = np.full((5, 8, 8), 77, dtype=np.uint8)
     model = cg.ProgressiveConvexGAN().fit(images)

@@ -374,7 +374,8 @@ def test_without_memory_a_smaller_batch_is_named_and_continues_the_run(kind, tmp
         run_of(warm_generator(), True, batch=8, method=Failing(kind), **options)
     failing = Failing(kind)
     failing.left = 99
-    (run,) = run_of(warm_generator(), True, batch=4, method=failing, **options)
+    with pytest.warns(UserWarning, match="was made with batch=8 and goes on with batch=4"):
+        (run,) = run_of(warm_generator(), True, batch=4, method=failing, **options)
     assert [row["step"] for row in run.history] == [0, 2, 4, 6, 7] and failing.left == 94
 
 

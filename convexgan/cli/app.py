@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -148,3 +149,6 @@ def main() -> None:
     except KeyboardInterrupt:
         note("interrupted")
         sys.exit(INTERRUPTED)
+    except Exception:  # a fault of ours: the code of errors, so that it is not taken for the word of a referee
+        traceback.print_exc()
+        sys.exit(FAILED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,6 +14,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -28,7 +30,7 @@ from rich.text import Text
 
 from convexgan._checks import check_count
 
-PIPE_WIDTH = 160  # columns where no terminal says how many it has
+PIPE_WIDTH, NARROWEST = 160, 40  # columns where neither a terminal nor COLUMNS says how many; the fewest
 
 
 def _check_seed(seed: int) -> int:
@@ -39,14 +41,19 @@ Seed = Annotated[int, typer.Option(callback=_check_seed, help="Seed of everythin
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
+def printable(text: str) -> str:
+    """A text of strangers, a file's name say, on lines of its own, without what a terminal would obey."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
 def note(text: str) -> None:
     """Print a line to standard error, above a progress bar if one is shown there (typer.echo writes into it)."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{printable(text)}\n")
 
 
 def result(text: str) -> None:
     """Print a line to standard output."""
-    typer.echo(text)
+    typer.echo(printable(text))
 
 
 def print_json(content: Any) -> None:
@@ -75,25 +82,43 @@ def render(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | N
     """A table as plain text, no wider than its content."""
     console = Console(width=PIPE_WIDTH, no_color=True, highlight=False)
     with console.capture() as capture:
-        console.print(_table(columns, rows, title))
+        for table in _tables(columns, list(rows), title, PIPE_WIDTH):
+            console.print(table)
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
-    """Print a table to standard output."""
+    """Print a table to standard output, as wide as the terminal or the variable COLUMNS says."""
     console = Console(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=PIPE_WIDTH)
-    console.print(_table(columns, rows, title))
+        asked = os.environ.get("COLUMNS", "")
+        console = Console(highlight=False, width=max(int(asked), NARROWEST) if asked.isdecimal() else PIPE_WIDTH)
+    for table in _tables(columns, list(rows), title, console.width):
+        console.print(table)
 
 
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None) -> Table:
-    table = Table(title=title, title_justify="left")
-    for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i == 0 else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    return table
+def _tables(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str | None, width: int) -> Iterator[Table]:
+    """The table, or where it is too wide several, each with the first column and as many others as there is room for.
+
+    Texts are shown as they are: nothing in a name or a claim is taken for markup.
+    """
+    cells = [[printable(cell) for cell in row] for row in (columns, *rows)]
+    widths = [max(cell_len(row[i]) for row in cells) + 3 for i in range(len(columns))]  # with blanks and a line
+    others = list(range(1, len(columns)))
+    while True:
+        group, room = [0], width - 1 - widths[0]
+        while others and (widths[others[0]] <= room or len(group) == 1):
+            room -= widths[others[0]]
+            group.append(others.pop(0))
+        table = Table(title=None if title is None else Text(printable(title)), title_justify="left")
+        for i in group:
+            table.add_column(Text(cells[0][i]), justify="right" if i else "left", overflow="fold", no_wrap=room >= 0)
+        for row in cells[1:]:
+            table.add_row(*(Text(row[i]) for i in group))
+        yield table
+        if not others:
+            return
+        title = None
 
 
 @dataclass

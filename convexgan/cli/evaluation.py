@@ -81,7 +81,7 @@ def _real(data: str, size: int, color: bool, crop: str, cache: Path) -> Pictures
     """The pictures to compare with, read block by block; grey ones with three channels for a model in colour."""
     from convexgan.progressive.passes import as_pictures
 
-    how: dict[str, Any] = {"color": True if color else None, "workers": os.cpu_count() or 1}
+    how: dict[str, Any] = {"color": color or None, "workers": os.cpu_count() or 1}
     found = decoded(locate(data, size, Selection(crop=crop)), size, crop, cache, Phases(), **how)
     if isinstance(found, Cache):
         return found

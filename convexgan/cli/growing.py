@@ -8,6 +8,7 @@ curve.png are the quality over time, samples/ holds the sheets, checkpoints/ wha
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import os
 from dataclasses import asdict, replace
@@ -21,9 +22,18 @@ from numpy.typing import NDArray
 from convexgan._checks import check_choice
 from convexgan._files import write_bytes
 from convexgan.cli.console import Phases, note
-from convexgan.cli.models import save_sheet
+from convexgan.cli.models import pixels_of, save_sheet
 from convexgan.cli.pictures import Selection, check_size, decoded, locate
-from convexgan.cli.runs import begin, is_training, load_model, prepare, read_report, selection_of, write_report
+from convexgan.cli.runs import (
+    begin,
+    check_pictures,
+    is_training,
+    load_model,
+    prepare,
+    read_report,
+    selection_of,
+    write_report,
+)
 from convexgan.datasets import Cache, ImageSet
 from convexgan.metrics import Features, features
 from convexgan.metrics.blocks import Bootstrap
@@ -154,18 +164,19 @@ def grow_run(out: Path, about: dict[str, Any], batch: int, every: int, progress:
         check_size(about["size"])
     model = None if start is None else _closed_form(Path(start), about["size"])
     chosen = Selection() if start is None else selection_of(Path(start))
-    about |= {"selection": asdict(chosen), "every": every}
+    about |= {"selection": asdict(chosen), "every": every, "closed form": None if model is None else _digest(model)}
     anew = _barely_begun(out)
     report = prepare(out, about, resume=not anew, parts=PARTS)
     if anew:
         begin(out, about, PARTS)
-    if report is not None:
-        note(f"{out} is complete already; for more steps, take another folder")
-        return report
     torch.manual_seed(use["seed"])
     size = about["size"] if model is None else model.stages_[-1].size
     found, phases = locate(about["data"], size, chosen), Phases()
     pictures = decoded(found, size, chosen.crop, out / "cache", phases, workers=os.cpu_count() or 1)
+    if report is not None:
+        check_pictures(out, about["data"], pixels_of(pictures))
+        note(f"{out} is complete already; for more steps, take another folder")
+        return report
     images = pictures.images if isinstance(pictures, ImageSet) else pictures
     if model is None:
         check_size(pictures.shape[0], f"{pictures.name}: the pictures' size")
@@ -203,7 +214,7 @@ def grow_run(out: Path, about: dict[str, Any], batch: int, every: int, progress:
         note(f"no curve.png: {error}")
     kept = None if best is None else {"step": int(best["step"]), "frechet": float(best["frechet"])}
     content = {"stages": _stages(generator, runs), "best": kept, "generator": generator.shape()}
-    return write_report(out, pictures, about, content)
+    return write_report(out, pictures, about, content, pixels_of(pictures))
 
 
 def _objective(use: dict[str, Any]) -> Objective:
@@ -211,6 +222,15 @@ def _objective(use: dict[str, Any]) -> Objective:
     if check_choice(use["loss"], "--loss", LOSSES) == "relativistic":
         return replace(R3GAN, r1=use["r1"], r2=use["r1"])
     return Objective(generator_penalty=0.0, gradient_penalty=STEEPNESS)
+
+
+def _digest(model: ProgressiveConvexGAN) -> str:
+    """A hash of a closed form: what it is, wherever it lies."""
+    found = hashlib.sha256()
+    for stage in model.stages_:
+        for part in (stage.mean, stage.factor, stage.carry, stage.fresh):
+            found.update(np.ascontiguousarray(part).tobytes())
+    return found.hexdigest()[:16]
 
 
 def _closed_form(run: Path, size: int | None) -> ProgressiveConvexGAN:

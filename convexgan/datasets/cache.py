@@ -1,8 +1,10 @@
 """Decoded pictures on disk: shards of uint8 pixels, made once by several processes and read again in every pass.
 
 A cache is a folder named after what is in it. ``NNNNN.bin`` holds the pixels of consecutive pictures and
-``NNNNN.json``, written after it, their number, checksum, the state of the files they came from, and what was skipped.
-So a shard is whole or absent, and whoever was interrupted goes on with the first one missing.
+``NNNNN.json``, written after it, their number, checksum, the state and the content of the files they came from, what
+was done to them, and what was skipped. So a shard is whole or absent, and whoever was interrupted goes on with the
+first one missing. What a picture is, is its content, wherever it lies and whenever it was written: sizes and times only
+spare the reading.
 """
 
 from __future__ import annotations
@@ -24,21 +26,26 @@ from numpy.typing import NDArray
 
 from convexgan._checks import check_choice, check_count
 from convexgan._files import remove_unfinished, write_bytes
-from convexgan.datasets.listing import Entry, Keeper, Listing, attempt, check_some, check_strict, is_colored
-from convexgan.datasets.pictures import CROPS, Skipped, describe, pillow_silenced
+from convexgan.datasets.account import Count, Skipped, check_some, check_strict, describe, merged
+from convexgan.datasets.listing import (
+    Entry,
+    Keeper,
+    Listing,
+    Stack,
+    Tally,
+    attempt,
+    channelled,
+    fetch,
+    own,
+    without_own,
+)
+from convexgan.datasets.pictures import CROPS, pillow_silenced
+from convexgan.datasets.shard import Shard, typed
 
-VERSION = 1
+VERSION = 2
+SAMPLED = 8  # pictures whose bytes tell two sets apart whose names and sizes do not
 SHARD_BYTES, SHARD_PICTURES = 16 * 2**20, 1024
 RECORD_BYTES = 2**24  # a record is a few hundred bytes, and more only if every file is broken
-
-
-class Shard(NamedTuple):
-    """The record beside a shard's pixels."""
-
-    pictures: int
-    sha256: str
-    stamp: str
-    skipped: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +62,9 @@ class Cache:
     shards : tuple of Shard
     skipped : tuple of Skipped
         Files that could not be read, each with its reason.
+    omitted, converted : tuple of Count
+    notes : tuple of str
+        As of an `ImageSet`.
 
     Examples
     --------
@@ -69,18 +79,23 @@ class Cache:
     shape: tuple[int, ...]
     shards: tuple[Shard, ...] = field(repr=False)
     skipped: tuple[Skipped, ...] = ()
+    omitted: tuple[Count, ...] = ()
+    converted: tuple[Count, ...] = ()
+    notes: tuple[str, ...] = ()
     _maps: dict[int, NDArray[np.uint8]] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return sum(shard.pictures for shard in self.shards)
 
     def __str__(self) -> str:
-        return describe(self.name, len(self), self.shape, len(self.skipped))
+        what = self.skipped, self.omitted, self.converted, self.notes
+        return describe(self.name, len(self), self.shape, *what)
 
     @property
     def fingerprint(self) -> str:
         """A hash of all pixels, in order."""
-        return hashlib.sha256("".join(shard.sha256 for shard in self.shards).encode()).hexdigest()
+        shape = "" if any(shard.channels == 3 for shard in self.shards) == (len(self.shape) == 3) else str(self.shape)
+        return hashlib.sha256("".join([shape, *(shard.sha256 for shard in self.shards)]).encode()).hexdigest()
 
     @property
     def parts(self) -> int:
@@ -105,12 +120,13 @@ class Cache:
         found = np.empty((len(places), *self.shape), np.uint8)
         for i in np.unique(shards):
             here = shards == i
-            found[here] = self._mapped(int(i))[places[here] - ends[i] + self.shards[i].pictures]
+            taken = self._mapped(int(i))[places[here] - ends[i] + self.shards[i].pictures]
+            found[here] = channelled(taken, len(self.shape) == 3)
         return found
 
     def _mapped(self, i: int) -> NDArray[np.uint8]:
         if i not in self._maps:
-            path, shape = shard_path(self.folder, i), (self.shards[i].pictures, *self.shape)
+            path, shape = shard_path(self.folder, i), self._stored(i)
             if path.stat().st_size != np.prod(shape):
                 raise ValueError(f"{path} was damaged after it was written: delete it, it will be made again.")
             self._maps[i] = np.memmap(path, np.uint8, "r", shape=shape)
@@ -121,7 +137,12 @@ class Cache:
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != shard.sha256:
             raise ValueError(f"{path} was damaged or changed after it was written: delete it, it will be made again.")
-        return np.frombuffer(content, dtype=np.uint8).reshape(shard.pictures, *self.shape)
+        return channelled(np.frombuffer(content, dtype=np.uint8).reshape(self._stored(i)), len(self.shape) == 3)
+
+    def _stored(self, i: int) -> tuple[int, ...]:
+        """The shape of the pixels in a shard's file."""
+        shard = self.shards[i]
+        return (shard.pictures, *self.shape[:2], *((3,) if shard.channels == 3 else ()))
 
 
 def shard_path(folder: Path, i: int) -> Path:
@@ -168,14 +189,14 @@ def build_cache(
     check_count(size, "size")
     check_count(workers, "workers")
     check_choice(crop, "crop", CROPS)
-    channels = is_colored(listing, size, crop) if color is None else color
-    shape = (size, size, 3) if channels else (size, size)
-    place = Path(folder) / _key(listing, shape, crop)
+    check_strict(strict, listing.skipped)
+    grey = color is False
+    place = Path(folder) / _key(listing, size, crop, grey)
     place.mkdir(parents=True, exist_ok=True)
     remove_unfinished(place)
-    step = max(1, min(SHARD_PICTURES, SHARD_BYTES // (size * size * (3 if channels else 1))))
+    step = max(1, min(SHARD_PICTURES, SHARD_BYTES // (size * size * (1 if grey else 3))))
     parts = [listing.entries[i : i + step] for i in range(0, len(listing), step)]
-    tasks = [Task(listing.keeper, part, shape, crop, strict, str(place), i) for i, part in enumerate(parts)]
+    tasks = [Task(listing.keeper, part, size, grey, crop, strict, str(place), i) for i, part in enumerate(parts)]
     shards: dict[int, Shard] = {}
     for task in tasks:
         if (known := _finished(task)) is not None:
@@ -185,11 +206,21 @@ def build_cache(
     for i, shard in _decode([task for task in tasks if task.number not in shards], workers):
         shards[i] = shard
         report(len(parts[i]))
-    ordered = tuple(shards[i] for i in range(len(tasks)))
-    skipped = tuple(Skipped(listing.keeper.root / name, why) for shard in ordered for name, why in shard.skipped)
+    return _opened(listing, place, size, tuple(shards[i] for i in range(len(tasks))), color, strict)
+
+
+def _opened(
+    listing: Listing, place: Path, size: int, shards: tuple[Shard, ...], color: bool | None, strict: bool
+) -> Cache:
+    """The cache of these shards, in colour if asked for or if any picture has it."""
+    found = [Skipped(listing.keeper.root / name, why) for shard in shards for name, why in shard.skipped]
+    skipped, omitted = (*listing.skipped, *without_own(found)), merged(listing.omitted, own(found))
     check_strict(strict, skipped)
-    check_some(listing.name, sum(shard.pictures for shard in ordered), skipped)
-    return Cache(place, listing.name, shape, ordered, listing.skipped + skipped)
+    check_some(listing.name, sum(shard.pictures for shard in shards), skipped, omitted)
+    tally = sum((shard.counted for shard in shards), Tally())
+    shape = (size, size, 3) if tally.in_color(color) else (size, size)
+    what: Any = skipped, omitted, tally.converted(color), listing.notes
+    return Cache(place, listing.name, shape, shards, *what)
 
 
 class Task(NamedTuple):
@@ -197,7 +228,8 @@ class Task(NamedTuple):
 
     keeper: Keeper
     entries: Sequence[Entry]
-    shape: tuple[int, ...]
+    size: int
+    grey: bool
     crop: str
     strict: bool
     folder: str
@@ -223,22 +255,36 @@ class Task(NamedTuple):
 def make_shard(task: Task) -> Shard:
     """Decode a shard's pictures and write them, pixels first."""
     stamp = task.stamp  # before reading: a file that changes meanwhile is noticed the next time
-    pixels = np.empty((len(task.entries), *task.shape), dtype=np.uint8)
-    kept, skipped = 0, []
+    stack, tally, content = Stack(len(task.entries), task.size), Tally(), hashlib.sha256()
+    skipped = []
     with pillow_silenced():
         for entry in task.entries:
-            result = attempt(task.keeper, entry, task.shape[0], len(task.shape) == 3, task.crop)
+            found = fetch(task.keeper, entry)
+            content.update(_digest(found))
+            result = attempt(task.keeper, entry, task.size, task.grey, task.crop, found)
             if isinstance(result, Skipped):
                 skipped.append((entry.name, result.reason))
-                check_strict(task.strict, [result])
+                check_strict(task.strict, without_own([result]))
             else:
-                pixels[kept] = result
-                kept += 1
-    content = pixels[:kept].tobytes()
-    shard = Shard(kept, hashlib.sha256(content).hexdigest(), stamp, tuple(skipped))
-    write_bytes(task.path, content)
-    write_bytes(task.path.with_suffix(".json"), json.dumps(shard._asdict()).encode())
+                stack.add(result.pixels)
+                tally.add(result)
+    pixels = stack.pictures()
+    counted = (tally.colored, tally.tinted, tally.grey), tuple(tally.changes.items())
+    channels = 3 if pixels.ndim == 4 else 1
+    sha256 = hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
+    shard = Shard(len(pixels), channels, sha256, stamp, content.hexdigest(), *counted, tuple(skipped))
+    write_bytes(task.path, pixels.tobytes())
+    _write_record(task, shard)
     return shard
+
+
+def _write_record(task: Task, shard: Shard) -> None:
+    write_bytes(task.path.with_suffix(".json"), json.dumps(shard._asdict()).encode())
+
+
+def _digest(found: bytes | Skipped) -> bytes:
+    """A hash of a file's bytes, or of why there are none."""
+    return hashlib.sha256(found.reason.encode() if isinstance(found, Skipped) else found).digest()
 
 
 def _decode(tasks: Sequence[Task], workers: int) -> Iterator[tuple[int, Shard]]:
@@ -274,12 +320,18 @@ def _leave_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _key(listing: Listing, shape: tuple[int, ...], crop: str) -> str:
-    """The name of the subfolder: a hash of which pictures, in what form."""
-    digest = hashlib.sha256(repr((VERSION, str(listing.keeper.root.resolve()), shape, crop)).encode())
+def _key(listing: Listing, size: int, crop: str, grey: bool) -> str:
+    """The name of the subfolder: a hash of which pictures, in what form; not of the place where they lie."""
+    digest = hashlib.sha256(repr((VERSION, size, crop, grey)).encode())
     for entry in listing.entries:
-        digest.update(entry.name.encode("utf-8", "surrogateescape") + b"\0")
-    return f"{shape[0]}px-{digest.hexdigest()[:16]}"
+        try:
+            mark = repr(listing.keeper.mark(entry))
+        except OSError as error:
+            mark = repr(error.errno)
+        digest.update(entry.name.encode("utf-8", "surrogateescape") + f"\0{mark}\0".encode())
+    for entry in listing.entries[:: max(1, len(listing) // SAMPLED)][:SAMPLED]:
+        digest.update(_digest(fetch(listing.keeper, entry)))
+    return f"{size}px-{digest.hexdigest()[:16]}"
 
 
 def _finished(task: Task) -> Shard | None:
@@ -291,13 +343,18 @@ def _finished(task: Task) -> Shard | None:
         It was made from other files than are there now.
     """
     shard = _read_record(task)
-    if shard is None:
-        return None
-    if shard.stamp != task.stamp:
+    if shard is None or shard.stamp == (stamp := task.stamp):
+        return shard
+    content = hashlib.sha256()
+    for entry in task.entries:  # moved, copied or touched: whether they are the same pictures, only their bytes tell
+        content.update(_digest(fetch(task.keeper, entry)))
+    if shard.content != content.hexdigest():
         raise ValueError(
             f"pictures of {task.keeper.root} between {task.entries[0].name} and {task.entries[-1].name} have changed "
             f"since they were decoded into {task.folder}: delete that folder to decode all of them again."
         )
+    shard = shard._replace(stamp=stamp)
+    _write_record(task, shard)
     return shard
 
 
@@ -307,19 +364,10 @@ def _read_record(task: Task) -> Shard | None:
     try:
         if record.stat().st_size > RECORD_BYTES:
             return None
-        shard = _typed(**json.loads(record.read_bytes()))
+        shard = typed(**json.loads(record.read_bytes()))
         if not 0 <= shard.pictures <= len(task.entries) or shard.pictures + len(shard.skipped) != len(task.entries):
             return None
-        whole = task.path.stat().st_size == shard.pictures * int(np.prod(task.shape))
+        whole = task.path.stat().st_size == shard.pictures * task.size**2 * shard.channels
     except (OSError, ValueError, TypeError, RecursionError):
         return None
     return shard if whole else None
-
-
-def _typed(pictures: Any, sha256: Any, stamp: Any, skipped: Any) -> Shard:
-    """The record of these fields; raises TypeError or ValueError if one is of another kind."""
-    pairs = tuple((name, why) for name, why in skipped)
-    texts = [sha256, stamp, *(text for pair in pairs for text in pair)]
-    if type(pictures) is not int or not all(isinstance(text, str) for text in texts):
-        raise TypeError
-    return Shard(pictures, sha256, stamp, pairs)

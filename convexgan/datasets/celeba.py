@@ -1,31 +1,52 @@
-"""CelebA as it is distributed: aligned faces in a folder or an archive, with attribute and partition lists.
+"""CelebA as people have it: aligned faces in a folder or an archive, with attribute and partition lists.
 
-Z. Liu, P. Luo, X. Wang, X. Tang, Deep Learning Face Attributes in the Wild, ICCV 2015. The lists are plain text:
-``list_attr_celeba.txt`` holds the number of pictures, then the attributes' names, then a line for each picture with its
-name and 1 or -1 for each attribute; ``list_eval_partition.txt`` a name and 0, 1 or 2 (train, valid, test) a line.
+Z. Liu, P. Luo, X. Wang, X. Tang, Deep Learning Face Attributes in the Wild, ICCV 2015. Pictures may lie in folders
+nested twice, in ``Img`` or under another suffix; the lists beside them, in ``Anno`` and ``Eval``, one folder up, or in
+the same archive. What was found is said in the notes of the listing.
 """
 
 from __future__ import annotations
 
 import os
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from convexgan._checks import check_choice
-from convexgan.datasets.archive import list_archive
+from convexgan.datasets.account import Count, counts, merged
+from convexgan.datasets.archive import Archive, is_archive, list_archive, named_members
 from convexgan.datasets.folder import list_folder
-from convexgan.datasets.listing import Listing
-from convexgan.datasets.pictures import Skipped
+from convexgan.datasets.listing import Entry, Listing
+from convexgan.datasets.lists import MOST, SPLITS, List, chosen, stem
+from convexgan.datasets.walk import NO_PICTURE, is_hidden, walk
 
-PICTURES = ("img_align_celeba", "img_celeba")
-ATTRIBUTES, PARTITION = "list_attr_celeba.txt", "list_eval_partition.txt"
-SPLITS = {"train": "0", "valid": "1", "test": "2"}
+PICTURES = ("img_align_celeba", "img_celeba", "img_align_celeba_png")
+ATTRIBUTES, PARTITION = "list_attr_celeba", "list_eval_partition"
+_SUFFIXES = r"( ?\(\d+\))?(\.txt|\.csv|\.tsv)?(\.zip|\.gz)?"
 
 
-def is_celeba(folder: Path) -> bool:
+def is_celeba(source: Path) -> bool:
     """Whether a folder has the layout of CelebA."""
-    return folder.is_dir() and _find_pictures(folder) is not None
+    return source.is_dir() and _find_pictures(source) is not None
+
+
+def home(source: Path) -> Path:
+    """The only folder in a source that has the layout of CelebA, where the source has it not; else the source."""
+    if not source.is_dir() or is_celeba(source) or has_lists(source):
+        return source
+    with os.scandir(source) as entries:
+        inside = [source / entry.name for entry in entries if entry.is_dir() and not is_hidden(entry.name)]
+    found = [folder for folder in inside if is_celeba(folder)]
+    return found[0] if len(found) == 1 else source
+
+
+def has_lists(source: Path) -> bool:
+    """Whether lists of CelebA are in an archive, in a folder or near it."""
+    if _is_packed(source) and any(_is_list(base) for base, _ in named_members(source)):
+        return True
+    return any(_lists(source, name) for name in (ATTRIBUTES, PARTITION))
 
 
 def list_celeba(
@@ -37,7 +58,8 @@ def list_celeba(
     ----------
     root : path
         The folder that holds ``img_align_celeba`` (or ``img_celeba``; a folder, a .zip or a .tar file) and the lists,
-        each there or in the subfolders Img, Anno and Eval of the distribution.
+        each there or in the subfolders Img, Anno and Eval of the distribution; that folder of pictures with the lists
+        in it or one folder up; or an archive of all.
     attributes : mapping from str to bool, optional
         Attributes a picture must have (True) or lack (False), ``{"Smiling": True, "Eyeglasses": False}``.
     split : "all", "train", "valid" or "test"
@@ -49,76 +71,125 @@ def list_celeba(
     ValueError
         An unknown attribute, a damaged list, or no picture fits.
     """
-    folder = Path(root)
-    found = _find_pictures(folder)
+    place = Path(root)
+    check_choice(split, "split", ("all", *SPLITS))
+    asked = bool(attributes) or split != "all"
+    found = place if _is_packed(place) else _find_pictures(place)
+    if found is None and asked and place.is_dir() and has_lists(place):
+        found = place
     if found is None:
-        raise FileNotFoundError(f"{folder} holds no {' or '.join(PICTURES)} (a folder, .zip or .tar): check the path.")
-    listing = replace(list_folder(found) if found.is_dir() else list_archive(found), name="celeba")
-    wanted: set[str] | None = None
+        raise FileNotFoundError(
+            f"{place} holds no {' or '.join(PICTURES[:2])} (a folder, .zip or .tar): check the path."
+        )
+    listing = replace(_listed(found), name="celeba")
+    if found != place and not _is_packed(place):
+        listing = replace(listing, omitted=merged(listing.omitted, _beside(place, found)))
+    lists = []
     if attributes:
-        wanted = set(_with_attributes(_find_list(folder, ATTRIBUTES), attributes))
-    if check_choice(split, "split", ("all", *SPLITS)) != "all":
-        part = set(_in_split(_find_list(folder, PARTITION), split))
-        wanted = part if wanted is None else wanted & part
-    if wanted is None:
-        return listing
-    kept = tuple(entry for entry in listing.entries if PurePosixPath(entry.name).name in wanted)
+        one = _find_list(place, found, ATTRIBUTES)
+        lists.append((one.label, *one.with_attributes(attributes)))
+    if split != "all":
+        one = _find_list(place, found, PARTITION)
+        lists.append((one.label, *one.in_split(split)))
+    return _selected(listing, lists, f"in split {split!r} with {dict(attributes or {})}") if lists else listing
+
+
+def _selected(listing: Listing, lists: list[tuple[str, list[str], list[str]]], asked: str) -> Listing:
+    """The pictures that all the lists want, and in numbers what they do not name, do not want, or lack."""
+    named = frozenset.intersection(*(chosen(names) for _, names, _ in lists))
+    wanted = frozenset.intersection(*(chosen(names) for _, _, names in lists))
+    spelled = {name.replace("\\", "/").split("/")[-1] for _, names, _ in lists for name in names}
+    kept: dict[str, Entry] = {}
+    for entry in listing.entries:
+        key, base = stem(entry.name), entry.name.replace("\\", "/").split("/")[-1]
+        if key in wanted and (key not in kept or base in spelled):  # of 1.png and 1.jpg that which the list names
+            kept[key] = entry
     if not kept:
-        raise ValueError(f"no picture of {found} is in split {split!r} with {dict(attributes or {})}: ask for less.")
-    missing, skipped = len(wanted) - len(kept), listing.skipped
-    if missing:
-        skipped += (Skipped(found, f"{missing:,} pictures that the lists name are not there"),)
-    return replace(listing, entries=kept, skipped=skipped)
+        raise ValueError(f"no picture of {listing.keeper.root} is {asked}: ask for less.")
+    unnamed = sum(stem(entry.name) not in named for entry in listing.entries)
+    omitted = {"not in the lists": unnamed, "not asked for": len(listing) - len(kept) - unnamed}
+    notes = [f"chosen by {' and '.join(label for label, _, _ in lists)}"]
+    if missing := len(wanted) - len(kept):
+        notes.append(f"{missing:,} pictures that the lists name are not there")
+    return replace(
+        listing,
+        entries=tuple(entry for entry in listing.entries if kept.get(stem(entry.name)) is entry),
+        omitted=merged(listing.omitted, counts({what: n for what, n in omitted.items() if n})),
+        notes=(*listing.notes, *notes),
+    )
+
+
+def _is_list(base: str) -> bool:
+    return any(re.fullmatch(name + _SUFFIXES, base.lower()) for name in (ATTRIBUTES, PARTITION))
+
+
+def _is_packed(place: Path) -> bool:
+    return place.is_file() and is_archive(place)
+
+
+def _listed(found: Path) -> Listing:
+    return list_folder(found) if found.is_dir() else list_archive(found)
 
 
 def _find_pictures(root: Path) -> Path | None:
-    """The folder or archive of pictures."""
+    """The folder or archive of pictures; the folder itself if it is called so."""
+    known = {f"{name}{suffix}": i for i, name in enumerate(PICTURES) for suffix in ("", ".zip", ".tar")}
     for place in (root, root / "Img"):
+        if place.is_dir():
+            with os.scandir(place) as entries:
+                there = [entry.name for entry in entries if entry.name.lower() in known]
+            if there:
+                return place / min(there, key=lambda name: (known[name.lower()], len(name), name))
+    return root if root.resolve().name.lower() in PICTURES else None
+
+
+def _beside(root: Path, found: Path) -> tuple[Count, ...]:
+    """The files of a distribution that are not in its folder or archive of pictures, in numbers."""
+    others = walk(root, without=found)
+    omitted = Counter(dict(others.counts()))
+    omitted["beside the pictures"] = len(others.names) + len(others.skipped)
+    if found.is_file():
+        omitted[f"{NO_PICTURE} ({found.suffix.lower()})"] -= 1  # the archive of pictures itself
+    return counts(+omitted)
+
+
+def _find_list(root: Path, pictures: Path, name: str) -> List:
+    """The list of this name: in the archive, beside the pictures, in Anno or Eval, or one folder up."""
+    for packed in dict.fromkeys((root, pictures)):
+        if _is_packed(packed):
+            for base, entry in named_members(packed):
+                if re.fullmatch(name + _SUFFIXES, base.lower()):
+                    return List(f"{packed}/{entry.name}", Archive(packed).read(entry))
+    for path in _lists(root, name):
+        if path.stat().st_size > MOST:
+            raise ValueError(f"{path} is larger than {MOST:,} bytes: get the list again.")
+        return List(str(path), path.read_bytes())
+    raise FileNotFoundError(
+        f"{name}.txt is not in {root} (nor in its Anno or Eval, nor as .csv): it comes with CelebA, put it there."
+    )
+
+
+def _lists(root: Path, name: str) -> list[Path]:
+    """The files that may be this list, the official one first."""
+    found: list[Path] = []
+    for place in _places(root):
+        with os.scandir(place) as entries:
+            names = [e.name for e in entries if re.fullmatch(name + _SUFFIXES, e.name.lower())]
+        for path in sorted((place / one for one in names), key=lambda path: (path.suffix.lower() != ".txt", path.name)):
+            found += [path] if path.is_file() else sorted(one for one in path.iterdir() if one.is_file())
+    return [path for path in found if not is_hidden(path.name)]
+
+
+def _places(root: Path) -> Iterator[Path]:
+    """The folders in which lists may be: the nearest first."""
+    here = root if root.is_dir() else root.parent
+    up = [here.parent] if here.name.lower() in PICTURES or root.is_file() else []
+    up += [up[0].parent] if up and up[0].name.lower() in (*PICTURES, "img") else []
+    for place in (here, *up):
+        for name in ("", "Anno", "Eval", "anno", "eval", "Img"):
+            if (place / name).is_dir():
+                yield place / name
         for name in PICTURES:
-            for suffix in ("", ".zip", ".tar"):
-                if (path := place / f"{name}{suffix}").exists():
-                    return path
-    return None
-
-
-def _find_list(root: Path, name: str) -> Path:
-    for place in (root, root / "Anno", root / "Eval"):
-        if (place / name).is_file():
-            return place / name
-    raise FileNotFoundError(f"{name} is not in {root} (nor in its Anno or Eval): it comes with CelebA, put it there.")
-
-
-def _with_attributes(path: Path, attributes: Mapping[str, bool]) -> Iterator[str]:
-    """The names of the pictures whose attributes are as wanted."""
-    lines = _lines(path)
-    try:
-        count, names = int(lines[0]), lines[1].split()
-    except (IndexError, ValueError):
-        raise ValueError(f"{path} does not begin with a count and a line of attributes: get the list again.") from None
-    if count != len(lines) - 2:
-        raise ValueError(f"{path} announces {count} pictures and lists {len(lines) - 2}: get the list again.")
-    columns = {1 + names.index(check_choice(name, "attribute", names)): value for name, value in attributes.items()}
-    signs = {column: "1" if value else "-1" for column, value in columns.items()}
-    for number, line in enumerate(lines[2:], 3):
-        cells = line.split()
-        if len(cells) != len(names) + 1 or any(cells[column] not in ("1", "-1") for column in signs):
-            raise ValueError(f"{path}, line {number}: expected a name and {len(names)} times 1 or -1.")
-        if all(cells[column] == sign for column, sign in signs.items()):
-            yield cells[0]
-
-
-def _in_split(path: Path, split: str) -> Iterator[str]:
-    """The names of the pictures in a part of the partition."""
-    for number, line in enumerate(_lines(path), 1):
-        cells = line.split()
-        if len(cells) != 2 or cells[1] not in SPLITS.values():
-            raise ValueError(f"{path}, line {number}: expected a name and 0, 1 or 2.")
-        if cells[1] == SPLITS[split]:
-            yield cells[0]
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="ascii").rstrip("\n").split("\n")
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} is no plain text: get the list again.") from None
+            for folder in (place / name, place / "Img" / name, place / name / name):
+                if folder.is_dir():
+                    yield folder

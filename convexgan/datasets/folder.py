@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from convexgan.datasets.account import counts, listed
+from convexgan.datasets.formats import COMMON
 from convexgan.datasets.listing import Entry, Listing, read
-from convexgan.datasets.pictures import MAX_BYTES, SUFFIXES, ImageSet
+from convexgan.datasets.pictures import MAX_BYTES, ImageSet
+from convexgan.datasets.walk import Walk, walk
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,10 @@ class Folder:
             raise ValueError(f"the file is larger than {MAX_BYTES:,} bytes")
         return path.read_bytes()
 
+    def mark(self, entry: Entry) -> int:
+        """The size of a picture's file."""
+        return os.stat(self.root / entry.name).st_size
+
     def stamp(self, entry: Entry) -> tuple[int, int]:
         """Size and time of last change of a picture's file."""
         status = os.stat(self.root / entry.name)
@@ -31,9 +39,11 @@ class Folder:
 
 
 def find_images(folder: str | os.PathLike[str]) -> list[Path]:
-    """The picture files in a folder and its subfolders, sorted by path; hidden files are left out.
+    """The picture files in a folder and its subfolders, sorted by path.
 
-    Suffixes, in either case: jpg, jpeg, png, webp, bmp, pgm, ppm.
+    Links to folders are followed, each file is found once. Hidden files and folders, what operating systems add to
+    folders, and runs of convexgan are left out. Suffixes, in either case, are those of the formats that Pillow reads,
+    and heic; files without a suffix are looked into.
 
     Raises
     ------
@@ -43,11 +53,11 @@ def find_images(folder: str | os.PathLike[str]) -> list[Path]:
         It is a file, or holds no pictures.
     """
     root = Path(folder)
-    return [root / name for name in _names(root)]
+    return [root.joinpath(*parts) for parts in _walked(root).names]
 
 
-def _names(root: Path) -> list[str]:
-    """What `find_images` finds, relative and with slashes; a Path for each would take longer than finding it."""
+def _walked(root: Path) -> Walk:
+    """What lies in the folder, pictures among it."""
     if not root.exists():
         raise FileNotFoundError(f"folder {root} does not exist: check the path (seen from {Path.cwd()}).")
     if not root.is_dir():
@@ -55,25 +65,21 @@ def _names(root: Path) -> list[str]:
             f"folder {root} is a file: pass the folder that holds it, '{root.resolve().parent}', or a .zip, .tar, .npy "
             "or .npz file of pictures."
         )
-    found: list[tuple[str, ...]] = []
-    for place, _, files in os.walk(root):
-        parts = Path(place).relative_to(root).parts
-        seen = (file for file in files if os.path.splitext(file)[1].lower() in SUFFIXES and not file.startswith("."))
-        found += [(*parts, file) for file in seen if os.path.isfile(os.path.join(place, file))]
-    if not found:
-        raise ValueError(f"folder {root} holds no pictures: put {known_suffixes()} files there or in subfolders.")
-    return ["/".join(parts) for parts in sorted(found)]
-
-
-def known_suffixes() -> str:
-    """The suffixes of pictures, for messages."""
-    return ", ".join(sorted(suffix[1:] for suffix in SUFFIXES))
+    found = walk(root)
+    if not found.names:
+        there = [*counts(Counter(one.reason for one in found.skipped)), *found.counts()]
+        left = f", only what is left out: {listed(there)}" if there else ""
+        raise ValueError(f"folder {root} holds no pictures{left}: put {COMMON} files there or in subfolders.")
+    return found
 
 
 def list_folder(folder: str | os.PathLike[str]) -> Listing:
     """The pictures of a folder and its subfolders, see `find_images`."""
     root = Path(folder)
-    return Listing(root.resolve().name, Folder(root), tuple(map(Entry, _names(root))))
+    found = _walked(root)
+    entries = tuple(Entry("/".join(parts)) for parts in found.names)
+    notes = tuple(f"{name} is convexgan's own and no data" for name in found.own[:3])
+    return Listing(root.resolve().name, Folder(root), entries, tuple(found.skipped), found.counts(), notes)
 
 
 def list_files(root: Path, paths: Sequence[Path], name: str) -> Listing:
@@ -93,8 +99,9 @@ def read_folder(
 ) -> ImageSet:
     """The pictures of a folder as one uint8 array.
 
-    Each picture is turned upright as its EXIF orientation says, laid on white where transparent, cropped and
-    box-averaged down to ``size`` pixels (bilinearly enlarged if smaller).
+    Each picture is turned upright as its EXIF orientation says, laid on white where transparent, cropped and brought to
+    ``size`` pixels: each of them is the average of those whose centres lie in its box (smaller pictures are enlarged
+    bilinearly).
 
     Parameters
     ----------
@@ -103,12 +110,12 @@ def read_folder(
     size : int
         Pixels along each edge of the result.
     color : bool, optional
-        Three channels or one; by default one if the first readable pictures hold only grey.
+        Three channels or one; by default one if no picture has more colour than noise makes.
     crop : "center", "center178", "face128" or "none"
         The largest square in the middle, 178 x 178 in the middle, 128 x 128 around (89, 121), or the whole
         picture squeezed to a square.
     strict : bool
-        Raise on the first file that cannot be read, rather than skip it.
+        Raise if a picture cannot be read, rather than skip it.
     limit : int, optional
         Stop after this many pictures.
     progress : bool

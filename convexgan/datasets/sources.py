@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import check_choice, check_count
+from convexgan._checks import check_choice, check_count, warn_user
 from convexgan._files import DAMAGE, open_npz, unreadable
 from convexgan.datasets.archive import is_archive, list_archive
 from convexgan.datasets.bundled import digits, orl
-from convexgan.datasets.celeba import is_celeba, list_celeba
+from convexgan.datasets.celeba import has_lists, home, is_celeba, list_celeba
 from convexgan.datasets.folder import list_folder
 from convexgan.datasets.listing import Listing, read
 from convexgan.datasets.pictures import CROPS, MAX_PIXELS, ImageSet, fit_square
@@ -22,6 +22,7 @@ from convexgan.datasets.pictures import CROPS, MAX_PIXELS, ImageSet, fit_square
 BUNDLED = {"orl": orl, "digits": digits}
 ARRAY_SUFFIXES = frozenset({".npy", ".npz"})
 _BLOCK = 1024  # pictures converted at a time
+NEARLY = 0.01  # outside of a range of floats: what rounding, filters and compression leave
 
 
 def is_decoded(source: str | os.PathLike[str]) -> bool:
@@ -40,7 +41,7 @@ def find(
     source : str or path
         A folder with the layout of CelebA (see `list_celeba`), any other folder, or a .zip or .tar file.
     attributes, split
-        For CelebA, see `list_celeba`.
+        For CelebA, or any pictures that its lists name, see `list_celeba`.
 
     Raises
     ------
@@ -54,9 +55,13 @@ def find(
             f"source {str(source)!r} is not found: pass 'orl', 'digits', a folder, a .zip or .tar archive, or a .npy "
             "or .npz file."
         )
+    if attributes or split != "all":
+        path = home(path)
     if is_celeba(path):
         return list_celeba(path, attributes=attributes, split=split)
     if attributes or split != "all":
+        if has_lists(path):
+            return list_celeba(path, attributes=attributes, split=split)
         raise ValueError(f"attributes and splits are CelebA's, and {path} has not its layout: leave them out.")
     return list_archive(path) if path.is_file() and is_archive(path) else list_folder(path)
 
@@ -77,7 +82,7 @@ def load(
     ----------
     source : str or path
         ``"orl"``, ``"digits"``, what `find` finds (``./orl`` for a folder of that name), or a .npy or .npz file of
-        pictures (n, h, w[, 1 or 3]): uint8, or floats in [-1, 1] ([0, 1] if none is negative).
+        pictures (n, h, w[, 1 or 3]): uint8, or floats in [-1, 1], or in [0, 1] if none is below -0.01.
         A .npz file holds one array, or several of which one is called ``images``.
     size : int, optional
         Pixels along each edge, needed for files that must be decoded. By default 64 for the ORL faces, 8 for the
@@ -123,9 +128,10 @@ def read_array(path: Path, size: int | None = None, *, crop: str = "center", lim
     rows = _as_pictures(_open_array(path), path)[:limit]
     check_choice(crop, "crop", CROPS)
     edge = min(rows.shape[1:3]) if size is None else check_count(size, "size")
+    warn_of_two_levels(rows, str(path))
     if rows.dtype == np.uint8 and rows.shape[1:3] == (edge, edge) and crop in ("center", "none"):
         return ImageSet(rows, path.stem)
-    to_uint8 = _converter(rows, path)
+    to_uint8, said = _converter(rows, path)
     images = np.empty((len(rows), edge, edge, *rows.shape[3:]), dtype=np.uint8)
     try:
         for i in range(0, len(rows), _BLOCK):
@@ -133,7 +139,21 @@ def read_array(path: Path, size: int | None = None, *, crop: str = "center", lim
             images[i : i + _BLOCK] = [fit_square(Image.fromarray(picture), edge, crop) for picture in block]
     except ValueError as error:  # one shape, so all are too small or none
         raise ValueError(f"source {path}: {error}.") from None
-    return ImageSet(images, path.stem)
+    return ImageSet(images, path.stem, notes=said)
+
+
+def warn_of_two_levels(rows: NDArray[Any], name: str) -> None:
+    """Warn if bytes are 0 and 1 only, over all of them: white is 255, and such pictures are black."""
+    if rows.dtype != np.uint8:
+        return
+    lit = False
+    for i in range(0, len(rows), _BLOCK):  # one block is enough, for nearly all sets
+        highest = int(rows[i : i + _BLOCK].max())
+        lit |= highest == 1
+        if highest > 1:
+            return
+    if lit:
+        warn_user(f"{name} holds the levels 0 and 1 only, of 255, which is black: multiply by 255 if 1 is white.")
 
 
 def _open_array(path: Path) -> NDArray[Any]:
@@ -166,14 +186,20 @@ def _as_pictures(rows: NDArray[Any], path: Path) -> NDArray[Any]:
     return rows
 
 
-def _converter(rows: NDArray[Any], path: Path) -> Any:
-    """The function from a block of rows to pictures in 0..255; the range of floats is that of all rows."""
+def _converter(rows: NDArray[Any], path: Path) -> tuple[Any, tuple[str, ...]]:
+    """The function from a block of rows to pictures in 0..255, and what is said of it.
+
+    The range of floats is that of all rows, in which a few values a little outside decide nothing: they are clipped.
+    """
     if rows.dtype == np.uint8:
-        return np.asarray
+        return np.asarray, ()
     if rows.dtype.kind != "f":
         raise ValueError(f"source {path} holds {rows.dtype}: convert to uint8, or to floats in [-1, 1].")
     low, high = float(rows.min()), float(rows.max())
-    if not (low >= -1 and high <= 1):  # so written, a NaN is refused too
+    if not (low >= -1 - NEARLY and high <= 1 + NEARLY):  # so written, a NaN is refused too
         raise ValueError(f"source {path} holds floats from {low:g} to {high:g}: scale to [-1, 1] or [0, 1].")
-    shift, factor = (0.0, 255.0) if low >= 0 else (1.0, 127.5)
-    return lambda block: np.rint((block + shift) * factor).astype(np.uint8)
+    floor, shift, factor = (0.0, 0.0, 255.0) if low >= -NEARLY else (-1.0, 1.0, 127.5)
+    said = [f"floats taken as [{floor:g}, 1]"]
+    if low < floor or high > 1:
+        said.append(f"values from {low:.9g} to {high:.9g} clipped to it")
+    return lambda block: np.rint((np.clip(block, floor, 1) + shift) * factor).astype(np.uint8), tuple(said)

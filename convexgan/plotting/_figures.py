@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convexgan._files import write_bytes
+from convexgan.datasets.own import SOFTWARE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +31,8 @@ def open_figure(path: str | os.PathLike[str], width: float, height: float) -> Fi
 def write_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     """The figure as a file in the format the path's suffix names."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=_suffix(path), dpi=150)
+    about = {"Software": SOFTWARE} if _suffix(path) == "png" else None  # so that it is not taken for data
+    figure.savefig(buffer, format=_suffix(path), dpi=150, metadata=about)
     write_bytes(path, buffer.getvalue())
 
 

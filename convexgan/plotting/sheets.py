@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from convexgan._checks import check_count
 from convexgan._files import write_bytes
+from convexgan.datasets.own import SOFTWARE, SOFTWARE_TAG
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -82,7 +83,7 @@ def save_image(image: Image.Image, path: str | os.PathLike[str]) -> None:
     if picture_format not in Image.SAVE:
         raise ValueError(f"path {path} has no picture suffix: end it in .png, .jpg or .webp.")
     buffer = io.BytesIO()
-    image.save(buffer, format=picture_format)
+    image.save(buffer, format=picture_format, **_marked(image))
     write_bytes(path, buffer.getvalue())
 
 
@@ -96,8 +97,21 @@ def save_animation(frames: Sequence[Image.Image], path: str | os.PathLike[str], 
         _check_image(frame, f"frames[{i}]")
     buffer = io.BytesIO()
     rest = [*frames[1:], *frames[-2:0:-1]]
-    frames[0].save(buffer, format="GIF", save_all=True, append_images=rest, duration=milliseconds, loop=0)
+    frames[0].save(
+        buffer, format="GIF", save_all=True, append_images=rest, duration=milliseconds, loop=0, comment=SOFTWARE
+    )
     write_bytes(path, buffer.getvalue())
+
+
+def _marked(image: Image.Image) -> dict[str, Any]:
+    """What a sheet's file says, so that it is not taken for data; nothing for pictures of the caller's."""
+    if image.info.get("Software") != SOFTWARE:
+        return {}
+    from PIL import Image
+
+    about = Image.Exif()
+    about[SOFTWARE_TAG] = SOFTWARE
+    return {"exif": about, "comment": SOFTWARE}
 
 
 def _check_image(image: Any, name: str) -> None:
@@ -140,6 +154,7 @@ def _sheet(rows: Sequence[NDArray[np.uint8]], labels: Sequence[str] | None) -> I
             pixels = tile[..., None] if channels and tile.ndim == 2 else tile
             canvas[top : top + height - GAP, left : left + width - GAP] = pixels
     sheet = Image.fromarray(canvas)
+    sheet.info["Software"] = SOFTWARE
     pen = ImageDraw.Draw(sheet)
     for i, label in enumerate(labels or ()):
         middle = GAP + i * height + (height - GAP) // 2

@@ -13,6 +13,7 @@ from convexgan._checks import check_count, warn_user
 Real = TypeVar("Real", np.float32, np.float64)
 COARSEST = 4
 SLACK = 1e-6  # beyond [-1, 1]: what a float32 round trip may add
+NEARLY = 0.01  # below 0: what rounding, filters and compression leave of pictures in [0, 1]
 
 
 def default_sizes(size: int) -> tuple[int, ...]:
@@ -143,7 +144,7 @@ def check_pictures(images: NDArray[Any], *, complete: bool = False) -> NDArray[A
 
 def warn_of_unit_interval(low: float, high: float, name: str) -> None:
     """Warn if floats from low to high, those of all pictures of a set, are rather in [0, 1] than in [-1, 1]."""
-    if 0 <= low < high and high > 0.5:
+    if -NEARLY <= low < high and high > 0.5:  # one value a little below 0 decides nothing
         warn_user(f"{name} holds floats between 0 and 1, taken as [-1, 1]: pass uint8, or 2 * {name} - 1.")
 
 

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from convexgan._files import DAMAGE, write_bytes
+from convexgan.datasets.own import TRAINING_FORMAT
+from convexgan.torch.identity import compare
 
-FORMAT = "convexgan training 1"
+FORMAT = f"{TRAINING_FORMAT} 1"
 
 
 def write(path: str | os.PathLike[str], settings: dict[str, Any], content: Any) -> None:
@@ -35,13 +37,7 @@ def read(path: str | os.PathLike[str], settings: dict[str, Any]) -> Any:
             content = _unpack(stored["content"], {name: file.get_tensor(name) for name in names})
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError, AttributeError, *DAMAGE) as error:
         raise ValueError(f"{path} is not a checkpoint of train or is damaged ({error}): remove it.") from None
-    changed = [name for name in settings if known.get(name) != settings[name]]
-    if changed:
-        name = changed[0]
-        raise ValueError(
-            f"the checkpoint {path} is of another run, whose {name} was {known.get(name)!r} and not "
-            f"{settings[name]!r}: pass the same arguments to continue it, or another file."
-        )
+    compare(path, known, settings)
     return content
 
 

@@ -126,6 +126,13 @@ class ExactDiscriminatorLoss(nn.Module):
         self.size, self.response = 0.0, None
         self.size = self._respond(self._lifted(self.mean.new_zeros(1, self.dim)), None).value
 
+    def extra_repr(self) -> str:
+        """What `print` shows, and a checkpoint compares."""
+        return (
+            f"{self.activation}, lam={self.lam:g}, beta={self.beta:g}, bias={self.bias!r}, "
+            f"smoothing={self.smoothing:g}, tol={self.tol:g}"
+        )
+
     def _store(self) -> None:
         """Keep of the data what the neurons need: rows, or moments."""
         dtype = torch.float32 if self._single() else torch.float64

@@ -49,6 +49,11 @@ class GrowingStage(nn.Module):
         """Of the whole generator."""
         return self.generator.latent_dim
 
+    @property
+    def origin(self) -> str | None:
+        """A hash of the closed form that the generator started at, where that is known."""
+        return self.generator.origin if self.warm else None
+
     def at_step(self, step: int) -> None:
         """Set how much detail there is at a step."""
         self.blend = self.source.blend = min(1.0, (step + 1) / (self.fade + 1))

@@ -20,6 +20,7 @@ from convexgan._checks import is_exhausted
 from convexgan.discriminators import ReLU
 from convexgan.moments import Moments
 from convexgan.torch import checkpoint as files
+from convexgan.torch import identity
 from convexgan.torch.audit import Audit, audit
 from convexgan.torch.batches import Batches
 from convexgan.torch.conversion import flat
@@ -216,7 +217,10 @@ class Loop:
     def _content(self) -> dict[str, Any]:
         """Everything that the next step depends on."""
         self.game.load(self.state.x, self.state.y)
+        payoff = self.game.payoff
         return {
+            "outputs": identity.outputs(payoff.generator, payoff.discriminator, self.watched),
+            "device": str(next(iter(payoff.parameters())).device.type),
             "modules": dict(self.game.payoff.state_dict()),
             "memory": self.state.memory,
             "mean": None if self.mean is None else tuple(self.mean),
@@ -226,14 +230,24 @@ class Loop:
         }
 
     def _restore(self, content: dict[str, Any], path: Any) -> None:
+        payoff = self.game.payoff
+        before = {name: tensor.clone() for name, tensor in payoff.state_dict().items()}
         try:
-            self.game.payoff.load_state_dict(content["modules"])
+            payoff.load_state_dict(content["modules"])
         except RuntimeError as error:
             raise ValueError(
                 f"the checkpoint {path} is of other players, with weights of other shapes: pass the options of then to "
                 "continue it, or another place to write."
             ) from error
-        device = next(iter(self.game.payoff.parameters())).device
+        device = next(iter(payoff.parameters())).device
+        if content["count"] and hasattr(payoff.generator, "at_step"):
+            payoff.generator.at_step(content["count"] - 1)  # type: ignore[operator]
+        try:
+            found = identity.outputs(payoff.generator, payoff.discriminator, self.watched)
+            identity.compare_outputs(path, content.get("outputs", {}), found, content.get("device") == device.type)
+        except ValueError:
+            payoff.load_state_dict(before)  # those of the caller, who is told that they are others
+            raise
         self.state = self.game.players()._replace(memory=_moved(content["memory"], device))
         self.mean = None if content["mean"] is None else Average(*_moved(content["mean"], device))
         states = dict(content["random"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -142,6 +143,7 @@ class ProgressiveGenerator(nn.Module):
             LinearStage(size, channels, *shape) for size, *shape in zip(sizes, before, noises, ranks, strict=True)
         )
         self.residual = nn.ModuleList(ResidualStage(channels, features, width) for features in coarser)
+        self.origin: str | None = None  # a hash of the closed form that it started at
 
     @classmethod
     def from_model(
@@ -163,6 +165,10 @@ class ProgressiveGenerator(nn.Module):
             for module, stage in zip(made.linear, stages, strict=True):
                 for name in ("mean", "factor", "carry", "fresh"):
                     getattr(module, name).copy_(torch.from_numpy(getattr(stage, name)))
+        digest = hashlib.sha256()
+        for tensor in made.linear.state_dict().values():
+            digest.update(tensor.cpu().numpy().tobytes())
+        made.origin = digest.hexdigest()
         return made
 
     @property

@@ -11,10 +11,11 @@ from typing import Any
 from torch import nn
 
 from convexgan._checks import check_choice, check_count, check_number
+from convexgan.latents import GaussianLatent
 from convexgan.torch.batches import Batches
 from convexgan.torch.exact import ExactDiscriminatorLoss
+from convexgan.torch.identity import players
 from convexgan.torch.loop import Callback, Loop, Step, Training
-from convexgan.torch.modules import uncompiled
 from convexgan.torch.objective import ModuleGame, Objective, Payoff, check_players
 from convexgan.torch.progress import shown
 from convexgan.updates import (
@@ -107,7 +108,9 @@ def train(
         What they return is added to the history.
     checkpoint : path, optional
         Written every ``every`` steps. If the file exists, the run continues from it, bit for bit as if it had never
-        been interrupted (on the same machine with as many threads, and batches of the same size).
+        been interrupted (on the same machine with as many threads, and batches of the same size). It is refused, by
+        the name of what differs, if it was made with other players (their structure, and what they compute with the
+        same weights), data, latents, objective, method, rates, seed or smaller batches; ``steps`` and ``gap`` are free.
     rng : int
         Seed of batches and latents.
     mixed_precision : bool
@@ -156,7 +159,9 @@ def train(
         "averaged": averaged,
         "every": every,
         "rng": rng,
-        "generator": f"{type(uncompiled(generator)).__name__}({generator.extra_repr()})",
+        "batch": batch,
+        "latents": _law(loop.batches.latents),
+        **players(generator, discriminator),
         "mixed_precision": mixed_precision,
         "objective": asdict(objective),
         "data": loop.batches.digest() if checkpoint is not None else "",
@@ -213,6 +218,11 @@ def _check_rates(rates: Any) -> Any:
 def _plain(rates: Any) -> Any:
     """The rates as JSON has them."""
     return [_plain(rate) for rate in rates] if isinstance(rates, tuple) else rates
+
+
+def _law(latents: Any) -> str:
+    """The law of fresh latents; fixed ones are in the hash of the data."""
+    return f"{latents.dim} Gaussian" if isinstance(latents, GaussianLatent) else "fixed"
 
 
 def _described(function: Any) -> str:
