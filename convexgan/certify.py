@@ -10,8 +10,9 @@ from typing import Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_number
+from convexgan._checks import check_number
 from convexgan._rounding import down, gamma, length, scaled_down, scaled_up, squares, up
+from convexgan._tools.arrays import as_rows
 from convexgan.canonical import Setting, any_law, check_same_columns, read_call
 from convexgan.certificate import (
     NOTHING,

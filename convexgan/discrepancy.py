@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigvalsh_tridiagonal
 
-from convexgan._checks import as_rng, as_rows, check_choice, check_columns, check_count, check_finite, check_number
+from convexgan._checks import as_rng, check_choice, check_columns, check_count, check_finite, check_number
 from convexgan._progress import Report, shown
+from convexgan._tools.arrays import as_rows
 from convexgan.arrangements.maximum import EXACT
 from convexgan.canonical import check_bias
 from convexgan.discriminators import (

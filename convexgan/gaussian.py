@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from convexgan._checks import as_rows, check_finite
+from convexgan._checks import check_finite
+from convexgan._tools.arrays import as_rows
 
 Array = NDArray[np.float64]
 ROUNDING = 1e-12  # of the largest eigenvalue: asymmetry and negative eigenvalues up to here are rounding

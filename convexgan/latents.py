@@ -10,8 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_count
+from convexgan._checks import check_count
 from convexgan._products import check_size
+from convexgan._tools.arrays import as_rows
 from convexgan.moments import Moments, Spectrum
 
 Array = NDArray[np.float64]

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_count, check_number
+from convexgan._checks import check_count, check_number
 from convexgan._rounding import down, gamma, length, scaled_up, up
+from convexgan._tools.arrays import as_rows
 from convexgan.arrangements import Maximum
 from convexgan.canonical import check_budget
 from convexgan.certificate import (

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_columns, check_count, check_memory, check_weights
+from convexgan._checks import check_columns, check_count, check_memory, check_weights
 from convexgan._files import one_number, open_npz, write_npz
 from convexgan._products import MIDDLE, Sums, centred_sums, check_products, mirror_lower
 from convexgan._rounding import entries, gamma, length, squares, up
+from convexgan._tools.arrays import as_rows
 from convexgan.subspace import Subspace
 
 Array = NDArray[np.float64]

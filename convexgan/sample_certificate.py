@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_choice, check_columns, check_count, check_finite, check_number
+from convexgan._checks import check_choice, check_columns, check_count, check_finite, check_number
 from convexgan._deadline import Deadline
 from convexgan._products import check_size
 from convexgan._rounding import down, gamma, scaled_down, scaled_up, up
+from convexgan._tools.arrays import as_rows
 from convexgan.canonical import check_bias, check_budget, check_sums
 from convexgan.certificate import (
     NOTHING,

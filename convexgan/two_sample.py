@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rng, as_rows, check_columns, check_count
+from convexgan._checks import as_rng, check_columns, check_count
 from convexgan._products import check_size
+from convexgan._tools.arrays import as_rows
 from convexgan.arrangements import sweep_values
 from convexgan.discrepancy import ipm
 from convexgan.discriminators import ReLU, TwoLayerDiscriminator, as_discriminator

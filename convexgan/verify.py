@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_choice, check_count, check_finite, check_flag, check_number
+from convexgan._checks import check_choice, check_count, check_finite, check_flag, check_number
+from convexgan._tools.arrays import as_rows
 from convexgan.canonical import check_budget, check_width
 from convexgan.certificate import FLOATS, Certificate, Evidence, reading_evidence, unit_lengths
 from convexgan.certify import make_certificate

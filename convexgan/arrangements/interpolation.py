@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rng, as_rows, check_finite
+from convexgan._checks import as_rng, check_finite
+from convexgan._tools.arrays import as_rows
 from convexgan.arrangements.maximum import maximize
 from convexgan.arrangements.reduce import row_space
 

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_columns, check_finite, check_number, check_weights
+from convexgan._checks import check_columns, check_finite, check_number, check_weights
 from convexgan._rounding import gamma
+from convexgan._tools.arrays import as_rows
 from convexgan.arrangements import Maximum, maximize
 from convexgan.arrangements.maximum import EXACT
 from convexgan.arrangements.reduce import merge_equal

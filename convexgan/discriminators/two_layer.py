@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_columns, check_finite
+from convexgan._checks import check_columns, check_finite
+from convexgan._tools.arrays import as_rows
 from convexgan.discriminators.relu import ReLU
 from convexgan.problem import Activation
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_count, check_finite, check_number
+from convexgan._checks import check_count, check_finite, check_number
+from convexgan._tools.arrays import as_rows
 from convexgan.dynamics.kernels import Kernel, curvature
 from convexgan.dynamics.linear_games import LinearGame, Step, as_matrix, resolve_step
 from convexgan.dynamics.point_generators import FreePoints, PointGenerator

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_columns, check_finite
+from convexgan._checks import check_columns, check_finite
+from convexgan._tools.arrays import as_rows
 from convexgan.dynamics.kernel_games import as_masses
 
 Array = NDArray[np.float64]

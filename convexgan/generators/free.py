@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rng, as_rows, check_count
+from convexgan._checks import as_rng, check_count
+from convexgan._tools.arrays import as_rows
 
 Array = NDArray[np.float64]
 

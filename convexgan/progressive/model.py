@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
-from convexgan._checks import as_rng, as_rows, check_bytes, check_choice, check_count, check_number
+from convexgan._checks import as_rng, check_bytes, check_choice, check_count, check_number
 from convexgan._files import DAMAGE, read_model, write_model
+from convexgan._tools.arrays import as_rows
 from convexgan.certificate import Certificate, Evidence
 from convexgan.discrepancy import HeldOut, held_out_chunks, ipm
 from convexgan.moments import Moments

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from convexgan import discriminators, generators
-from convexgan._checks import as_rows
+from convexgan._tools.arrays import as_rows
 from convexgan.generators import Generator
 from convexgan.latents import Latent, quadratic_features
 from convexgan.solution import Solution
