@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from convexgan._checks import check_number
 from convexgan._rounding import down, gamma, length, scaled_down, scaled_up, squares, up
-from convexgan._tools.arrays import as_rows
+from convexgan._tools.arrays import as_rows, paired
+from convexgan._tools.tables import naming
 from convexgan.canonical import Setting, any_law, check_same_columns, read_call
 from convexgan.certificate import (
     NOTHING,
@@ -234,7 +235,7 @@ def _evidence(
         "biases": discriminator.biases,
         "outer": discriminator.outer,
     }
-    return Evidence(settings, arrays)
+    return Evidence(settings | naming(game.data.columns), arrays)
 
 
 def certify(
@@ -257,8 +258,8 @@ def certify(
 
     Parameters
     ----------
-    X, Y : (n_r, d) and (n_f, d) arrays, torch tensors or Moments
-        Real and generated rows.
+    X, Y : (n_r, d) and (n_f, d) arrays, frames, tensors or Moments
+        Real and generated rows. Columns with names are brought into the order of X's.
     discriminator, beta, lam, regularizer, generator_penalty, reduction, bias, tol : as in `solve`
     generator, Z : as in `solve`, optional
         The class Y comes from, which tightens the bound; without them the bound holds for every generator.
@@ -273,7 +274,7 @@ def certify(
     """
     check_number(tol, "tol", positive=True)
     limit = None if time_limit is None else check_number(time_limit, "time_limit")
-    activation = as_discriminator(discriminator)
+    activation, (X, Y) = as_discriminator(discriminator), paired(X, Y)
     if isinstance(activation, ReLU):
         for name, given in (("generator", generator), ("Z", Z), ("regularizer", regularizer != "output" or None)):
             if given is not None:

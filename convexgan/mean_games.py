@@ -76,4 +76,5 @@ def read_mean_game(
         check_number(penalty, "generator_penalty", positive=True),
         rows,
         data.mean_error,
+        data.columns,
     )

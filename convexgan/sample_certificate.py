@@ -13,6 +13,7 @@ from convexgan._deadline import Deadline
 from convexgan._products import check_size
 from convexgan._rounding import down, gamma, scaled_down, scaled_up, up
 from convexgan._tools.arrays import as_rows
+from convexgan._tools.tables import column_names, naming, read_names
 from convexgan.canonical import check_bias, check_budget, check_sums
 from convexgan.certificate import (
     NOTHING,
@@ -79,6 +80,7 @@ def read_sample_game(
         bias=bias,
         rows=int(scale),
         value_scale=scale,
+        columns=column_names(X, "X"),
     )
 
 
@@ -223,7 +225,7 @@ def settings_of(game: SampleGame) -> dict[str, Any]:
         "bias": game.bias,
         "rows": game.rows,
         "value_scale": game.value_scale,
-    }
+    } | naming(game.columns)
 
 
 def arrays_of(critic: TwoLayerDiscriminator) -> dict[str, Array]:
@@ -274,6 +276,7 @@ def game_from(evidence: Evidence, data: Array) -> SampleGame:
         bias,
         check_count(settings["rows"], "rows"),
         check_number(settings["value_scale"], "value_scale", positive=True),
+        read_names(settings.get("columns"), data.shape[1]),
     )
     if game.value_scale != game.rows or game.rows not in (1, len(data)):
         raise ValueError("its scales do not belong to the sums over the rows of X")

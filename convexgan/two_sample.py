@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from convexgan._checks import as_rng, check_columns, check_count
 from convexgan._products import check_size
-from convexgan._tools.arrays import as_rows
+from convexgan._tools.arrays import as_rows, paired
 from convexgan.arrangements import sweep_values
 from convexgan.discrepancy import ipm
 from convexgan.discriminators import ReLU, TwoLayerDiscriminator, as_discriminator
@@ -71,8 +71,8 @@ def two_sample_test(
 
     Parameters
     ----------
-    X, Y : (n, d) and (m, d) arrays
-        At least two rows each.
+    X, Y : (n, d) and (m, d) arrays or frames
+        At least two rows each. Columns with names are brought into the order of X's.
     discriminator, bias : as in `ipm`
     permutations : int
     rng : seed or Generator
@@ -96,6 +96,7 @@ def two_sample_test(
     0.001
     """
     activation = as_discriminator(discriminator)
+    X, Y = paired(X, Y)
     X, Y = _sample(X, "X"), _sample(Y, "Y")
     check_columns(X, Y.shape[1], "X", "Y")
     check_count(permutations, "permutations")

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from convexgan._tools.tables import (
     Label,
-    are_numbered,
     column_names,
     column_values,
     is_column,
     is_one_block,
     is_table,
+    new_places,
     table_columns,
 )
 
@@ -87,20 +87,10 @@ def ordered(X: Any, columns: tuple[Label, ...] | None, name: str, other: str) ->
     columns : tuple, optional
         The names of the columns of ``other``; None if it has none.
     """
-    own = column_names(X, name)
-    if own is None or columns is None or own == columns:
+    places = new_places(column_names(X, name), columns, name, other)
+    if places is None:
         return X
-    if set(own) == set(columns):
-        places = [own.index(label) for label in columns]
-        return X.reordered(places) if hasattr(X, "reordered") else as_rows(X, name)[:, places]
-    if are_numbered(own) or are_numbered(columns):
-        return X
-    missing, extra = ([c for c in a if c not in b] for a, b in ((columns, own), (own, columns)))
-    says = [f"{what} {', '.join(map(repr, few[:5]))}" for what, few in (("lacks", missing), ("also has", extra)) if few]
-    raise ValueError(
-        f"the columns of {name} are not those of {other}: {name} {' and '.join(says)}. Select the same columns of "
-        "both, or pass arrays without names."
-    )
+    return X.reordered(places) if hasattr(X, "reordered") else as_rows(X, name)[:, places]
 
 
 def paired(X: Any, Y: Any, x: str = "X", y: str = "Y") -> tuple[Any, Any]:

@@ -40,9 +40,46 @@ def column_names(values: Any, name: str) -> tuple[Label, ...] | None:
     return labels
 
 
-def are_numbered(labels: tuple[Label, ...]) -> bool:
-    """Whether they are 0, 1, 2, ..., which frames call the columns of those who name none."""
-    return labels == tuple(range(len(labels)))
+def read_names(found: Any, dim: int | None = None) -> tuple[Label, ...] | None:
+    """The names of columns that a file has in JSON; raises unless they are names, all different, of ``dim`` columns."""
+    if found is None:
+        return None
+    if not isinstance(found, list) or not all(type(label) in (str, int) for label in found):
+        raise ValueError("its names of columns are none")
+    if len(set(found)) < len(found) or len(found) != (len(found) if dim is None else dim):
+        raise ValueError(f"its {len(found)} names of columns are not those of {dim or 'different'} columns")
+    return tuple(found)
+
+
+def naming(columns: tuple[Label, ...] | None) -> dict[str, list[Label]]:
+    """What the settings of a file say of them: nothing where there are no names."""
+    return {} if columns is None else {"columns": list(columns)}
+
+
+def new_places(
+    own: tuple[Label, ...] | None, columns: tuple[Label, ...] | None, name: str, other: str
+) -> list[int] | None:
+    """Where the columns of ``name`` are in the order of those of ``other``; None if they stay as they are.
+
+    They do where one of both has no names, or 0, 1, 2, ..., as frames call the columns of those who name none.
+
+    Raises
+    ------
+    ValueError
+        The names are not the same.
+    """
+    if own is None or columns is None or own == columns:
+        return None
+    if set(own) == set(columns):
+        return [own.index(label) for label in columns]
+    if any(labels == tuple(range(len(labels))) for labels in (own, columns)):
+        return None
+    missing, extra = ([c for c in a if c not in b] for a, b in ((columns, own), (own, columns)))
+    says = [f"{what} {', '.join(map(repr, few[:5]))}" for what, few in (("lacks", missing), ("also has", extra)) if few]
+    raise ValueError(
+        f"the columns of {name} are not those of {other}: {name} {' and '.join(says)}. Select the same columns of "
+        "both, or pass arrays without names."
+    )
 
 
 def table_columns(values: Any, name: str) -> Iterator[tuple[str, Any]]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from convexgan._checks import check_columns, check_finite, check_number, check_weights
 from convexgan._rounding import gamma
-from convexgan._tools.arrays import as_rows
+from convexgan._tools.arrays import as_rows, paired
 from convexgan.arrangements import Maximum, maximize
 from convexgan.arrangements.maximum import EXACT
 from convexgan.arrangements.reduce import merge_equal
@@ -49,6 +49,7 @@ class ReLU:
 
 def signed_sample(X: Any, Y: Any, weights_x: Any, weights_y: Any) -> tuple[Array, Array]:
     """All rows, and their weights: those of X sum to 1, those of Y to -1."""
+    X, Y = paired(X, Y)
     parts, weights = [], []
     for rows, w, name, sign in ((X, weights_x, "X", 1.0), (Y, weights_y, "Y", -1.0)):
         if isinstance(rows, Moments):
