@@ -109,6 +109,9 @@ class SampleLatent:
     rows: NDArray[Any]
     _decomposed: dict[Lifting, Decomposed] = field(default_factory=dict, init=False, repr=False)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", as_rows(self.rows, "rows of SampleLatent"))
+
     @property
     def dim(self) -> int:
         """The dimension k."""

@@ -56,7 +56,7 @@ def read_array(values: Any, name: str) -> NDArray[Any]:
     """
     if type(values) is np.ndarray and values.dtype in KEPT:
         return values
-    return _as_kept(_opened(values, name), name)
+    return as_kept(plain_array(values, name), name)
 
 
 def as_rows(X: Any, name: str) -> NDArray[Any]:
@@ -120,17 +120,17 @@ def dense_tensor(tensor: Any, name: str) -> Any:
     return tensor.detach().resolve_neg()
 
 
-def _opened(values: Any, name: str) -> NDArray[Any]:
+def plain_array(values: Any, name: str) -> NDArray[Any]:
     """The array behind what was passed, of any dtype, with nothing masked or missing."""
     if is_tensor(values):
         return _of_tensor(dense_tensor(values, name))
     _refuse_what_is_no_array(values, name)
     if hasattr(values, "detach"):  # of what acts like a tensor
-        return _opened(values.detach().cpu().numpy(), name)
+        return plain_array(values.detach().cpu().numpy(), name)
     if callable(getattr(values, "compute", None)):  # of dask, whose masks its __array__ drops
-        return _opened(values.compute(), name)
+        return plain_array(values.compute(), name)
     if is_table(values) and hasattr(values, "__getitem__") and not is_one_block(values):
-        columns = [_as_kept(_opened(column, label), label) for label, column in table_columns(values, name)]
+        columns = [as_kept(plain_array(column, label), label) for label, column in table_columns(values, name)]
         return np.stack(columns, axis=1) if columns else np.zeros((0, 0))
     if is_table(values):
         column_names(values, name)
@@ -175,9 +175,9 @@ def _stacked(values: Any, name: str) -> NDArray[Any]:
         if found.dtype.kind == "f" and any(issubclass(kind, int | np.integer) for kind in kinds):
             _check_exact([value for value in values if isinstance(value, int | np.integer)], name)
         return found
-    parts = [_opened(part, f"{name}[{i}]") for i, part in enumerate(values)]
+    parts = [plain_array(part, f"{name}[{i}]") for i, part in enumerate(values)]
     if len({part.dtype for part in parts}) > 1:  # which numpy would bring to one that holds some of the numbers only
-        parts = [_as_kept(part, name) for part in parts]
+        parts = [as_kept(part, name) for part in parts]
     shapes = [part.shape for part in parts]
     for i, shape in enumerate(shapes):
         if shape != shapes[0]:
@@ -213,7 +213,7 @@ def _unmasked(array: NDArray[Any], name: str) -> NDArray[Any]:
     return np.asarray(array)
 
 
-def _as_kept(array: NDArray[Any], name: str) -> NDArray[Any]:
+def as_kept(array: NDArray[Any], name: str) -> NDArray[Any]:
     """The array in one of the dtypes that are kept."""
     kind, size = array.dtype.kind, array.dtype.itemsize
     if array.dtype in KEPT:

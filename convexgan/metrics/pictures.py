@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from convexgan._checks import check_finite
 from convexgan._files import read_model, write_model
-from convexgan._tools.arrays import as_rows
+from convexgan._tools.arrays import SEQUENCES, as_rows, plain_array
+from convexgan._tools.pictures import read_pictures
 from convexgan.datasets import ImageSet
 from convexgan.progressive.pyramid import box_pyramid, warn_of_unit_interval
 
@@ -84,12 +85,12 @@ def picture_chunks(images: Any, name: str) -> Iterator[NDArray[Any]]:
         What error messages call them.
     """
     shape, low, high = None, np.inf, -np.inf
-    for part in [images] if hasattr(images, "ndim") else _iterated(images, name):
-        pictures = np.atleast_1d(np.asarray(part.detach().cpu() if hasattr(part, "detach") else part))
+    for part in [images if images.ndim else [images]] if hasattr(images, "ndim") else _iterated(images, name):
+        pictures = _named(read_pictures, part, name)
         shape = shape or pictures.shape[1:]
         if pictures.shape[1:] != shape:
             raise ValueError(f"{name} mixes pictures of shapes {shape} and {pictures.shape[1:]}: bring them to one.")
-        for start in range(0, max(len(pictures), 1), BATCH):
+        for start in range(0, len(pictures), BATCH):
             yield _in_range(pictures[start : start + BATCH], name)
         if pictures.dtype.kind == "f":
             low, high = min(low, float(pictures.min())), max(high, float(pictures.max()))
@@ -105,14 +106,26 @@ def _iterated(images: Any, name: str) -> Iterable[Any]:
         return images.blocks()  # type: ignore[no-any-return]
     if isinstance(images, str | bytes) or not isinstance(images, Iterable):
         raise ValueError(f"{name} must be pictures, an array (n, h, h[, 3]), got {type(images).__name__}.")
+    if isinstance(images, SEQUENCES) and len(images) and _is_picture(plain_array(images[0], name).shape):
+        return [images]
     return images
 
 
-def _in_range(pictures: NDArray[Any], name: str) -> NDArray[Any]:
+def _is_picture(shape: tuple[int, ...]) -> bool:
+    """Whether it is that of one picture, (h, h) or (h, h, 3), and not of several."""
+    return len(shape) == 2 or (len(shape) == 3 and shape[2] == 3 != shape[1])
+
+
+def _named(read: Callable[[Any, str], Any], images: Any, name: str) -> Any:
+    """What is read of the images; errors say whose they are."""
     try:
-        return next(iter(box_pyramid(pictures, [pictures.shape[1] if pictures.ndim > 1 else 1]).values()))
+        return read(images, "images")
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
+
+
+def _in_range(pictures: NDArray[Any], name: str) -> NDArray[Any]:
+    return next(iter(_named(lambda found, _: box_pyramid(found, [found.shape[1]]), pictures, name).values()))
 
 
 def pieces(images: Any, extractor: Extractor, name: str) -> Iterator[tuple[NDArray[Any], tuple[int, ...]]]:
