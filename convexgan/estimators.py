@@ -173,12 +173,14 @@ class ConvexWGAN(BaseEstimator):  # type: ignore[misc]
 
 def _checked(X: Any) -> Any:
     """X as scikit-learn reads it rightly: plain arrays and frames as they are, the latter for their names."""
-    if type(X) is np.ndarray and X.dtype.kind in "fbcO" and not _has_text(X):
+    if type(X) is np.ndarray and X.dtype.kind == "c":
+        raise ValueError("Complex data not supported: pass X.real if the imaginary parts mean nothing.")
+    if type(X) is np.ndarray and X.dtype.kind in "fbO" and X.dtype.itemsize <= 8 and not _is_mixed(X):
         return X
     rows = as_rows(X, "X")
     return rows if column_names(X, "X") is None else X
 
 
-def _has_text(X: NDArray[Any]) -> bool:
-    """Whether there is text among objects, which scikit-learn would take for the numbers it spells."""
-    return X.dtype.kind == "O" and any(isinstance(cell, str) for cell in X.flat)
+def _is_mixed(X: NDArray[Any]) -> bool:
+    """Whether objects are missing or text, which scikit-learn would take for the numbers it spells."""
+    return X.dtype.kind == "O" and any(cell is None or isinstance(cell, str | bytes) for cell in X.flat)

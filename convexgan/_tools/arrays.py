@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from convexgan._tools.tables import (
 KEPT = frozenset(map(np.dtype, (np.float64, np.float32, np.uint8)))
 SEQUENCES = (list, tuple, deque)
 SCALARS = (bool, int, float, complex, str, bytes, type(None), np.generic)
-READABLE = ("__array__", "__array_interface__", "__dlpack__", "__getitem__", "__buffer__")
+READABLE = ("__array__", "__array_interface__", "__dlpack__", "__getitem__", "__buffer__", "nnz")
 EXACT = 2**53  # integers up to here are float64
 UNREADABLE = (TypeError, ValueError, RuntimeError, BufferError, AttributeError)
 REPAIRS = {  # of dtypes that are no real numbers, by kind
@@ -98,6 +98,12 @@ def paired(X: Any, Y: Any, x: str = "X", y: str = "Y") -> tuple[Any, Any]:
     return X, ordered(Y, column_names(X, x), y, x)
 
 
+def is_stream(values: Any) -> bool:
+    """Whether it hands out one thing after another and is no array: an iterator, or a loader of data."""
+    whole = isinstance(values, Set | Mapping | str | bytes) or any(hasattr(values, way) for way in READABLE)
+    return isinstance(values, Iterable) and not whole
+
+
 def is_tensor(values: Any) -> bool:
     """Whether it is a tensor of torch, which is not imported for this."""
     torch = sys.modules.get("torch")
@@ -159,7 +165,7 @@ def _refuse_what_is_no_array(values: Any, name: str) -> None:
         raise ValueError(f"{name} must be an array, got a {kind}: stack what it holds, numpy.column_stack([...]).")
     if hasattr(values, "collect") and hasattr(values, "columns"):
         raise ValueError(f"{name} is a {kind}, not computed yet: pass {name}.collect().")
-    if isinstance(values, Iterable) and not any(hasattr(values, way) for way in READABLE):
+    if isinstance(values, Set) or is_stream(values):
         raise ValueError(f"{name} must be an array, got a {kind}, which has no order or is read once: pass a list.")
     unit = getattr(values, "unit", getattr(values, "units", None))
     if unit is not None and (isinstance(values, np.ndarray) or hasattr(values, "magnitude")):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from convexgan._checks import check_finite
 from convexgan._files import read_model, write_model
-from convexgan._tools.arrays import SEQUENCES, as_rows, plain_array
+from convexgan._tools.arrays import SEQUENCES, as_rows, is_stream, plain_array
 from convexgan._tools.pictures import read_pictures
 from convexgan.datasets import ImageSet
 from convexgan.progressive.pyramid import box_pyramid, warn_of_unit_interval
@@ -85,7 +85,7 @@ def picture_chunks(images: Any, name: str) -> Iterator[NDArray[Any]]:
         What error messages call them.
     """
     shape, low, high = None, np.inf, -np.inf
-    for part in [images if images.ndim else [images]] if hasattr(images, "ndim") else _iterated(images, name):
+    for part in _iterated(images, name):
         pictures = _named(read_pictures, part, name)
         shape = shape or pictures.shape[1:]
         if pictures.shape[1:] != shape:
@@ -104,11 +104,11 @@ def _iterated(images: Any, name: str) -> Iterable[Any]:
         return [images.images]
     if hasattr(images, "blocks"):
         return images.blocks()  # type: ignore[no-any-return]
-    if isinstance(images, str | bytes) or not isinstance(images, Iterable):
-        raise ValueError(f"{name} must be pictures, an array (n, h, h[, 3]), got {type(images).__name__}.")
-    if isinstance(images, SEQUENCES) and len(images) and _is_picture(plain_array(images[0], name).shape):
-        return [images]
-    return images
+    if isinstance(images, np.generic):
+        return [[images]]
+    if isinstance(images, SEQUENCES):
+        return [images] if len(images) and _is_picture(plain_array(images[0], name).shape) else images
+    return images if is_stream(images) else [images]
 
 
 def _is_picture(shape: tuple[int, ...]) -> bool:
