@@ -16,6 +16,14 @@ import convexgan as cg
 from convexgan import gaussian
 from convexgan._tools.arrays import read_array
 from convexgan.datasets import load
+from convexgan.metrics import (
+    Features,
+    frechet_distance,
+    kernel_distance,
+    nearest_neighbours,
+    precision_recall,
+    sliced_wasserstein,
+)
 from convexgan.torch import ExactDiscriminatorLoss, Objective, audit
 from tests.arrays import (
     CONTAINERS,
@@ -322,6 +330,18 @@ def test_damaged_names_are_damage(names: Any) -> None:
         cg.verify(claim, Frame(X))
 
 
+def test_features_of_frames_go_together_by_name() -> None:
+    A, B = Frame(X), Frame(Y)
+    for metric in (frechet_distance, kernel_distance, precision_recall, nearest_neighbours):
+        found = [
+            metric(*(Features(rows, "pixels", (1, 3)) for rows in pair), resamples=2)
+            for pair in ((X, Y), (A, B.select(TURNED)))
+        ]
+        assert repr(found[0]) == repr(found[1])
+        with pytest.raises(ValueError, match="lacks 'c'"):
+            metric(Features(A, "pixels", (1, 3)), Features(Frame(Y, ["a", "b", "d"]), "pixels", (1, 3)), resamples=2)
+
+
 def test_covariances_of_frames_are_turned_on_both_sides() -> None:
     A, B = np.cov(X.T), np.cov(Y.T)
     order = [2, 0, 1]
@@ -422,6 +442,16 @@ def test_tensors_are_told_how_torch_moves_axes(axes: str) -> None:
     code = re.search(r"images\.movedim\(.*?\)(?:\[[^]]*\])?", str(caught.value))
     assert code is not None, str(caught.value)
     assert np.array_equal(eval(code[0], {"images": torch.tensor(images.copy())}).numpy(), right)
+
+
+def test_lists_of_colour_pictures_are_told_the_same() -> None:
+    parts = list(np.moveaxis(COLOUR, -1, 1))
+    for verb in ("ProgressiveConvexGAN.fit", "sliced_wasserstein", "PictureSource"):
+        for made in (parts, [torch.tensor(part.copy()) for part in parts]):
+            with pytest.raises(ValueError, match=r"moveaxis\(images, 1, -1\)"):
+                call_of(verb)[1](made)
+    chunks = [GREY[:5], GREY[5:]]
+    assert sliced_wasserstein(chunks, GREY, resamples=2) == sliced_wasserstein(GREY, GREY, resamples=2)
 
 
 def test_flattened_pictures_get_their_edges_back() -> None:

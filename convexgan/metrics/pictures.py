@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from convexgan._checks import check_finite
 from convexgan._files import read_model, write_model
 from convexgan._tools.arrays import SEQUENCES, as_rows, is_stream, plain_array
 from convexgan._tools.pictures import read_pictures
+from convexgan._tools.tables import Label, column_names, new_places
 from convexgan.datasets import ImageSet
 from convexgan.progressive.pyramid import box_pyramid, warn_of_unit_interval
 
@@ -47,16 +48,29 @@ class Features:
 
     Attributes
     ----------
-    rows : (n, d) array
+    rows : (n, d) array or frame
     extractor : str
         The name of what made them.
     shape : tuple of int
         (h, h) or (h, h, 3), the shape of a picture.
+    columns : tuple, optional
+        The names of the features, if the rows came in a frame.
     """
 
     rows: NDArray[Any]
     extractor: str
     shape: tuple[int, ...]
+    columns: tuple[Label, ...] | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", column_names(self.rows, "rows"))
+        object.__setattr__(self, "rows", as_rows(self.rows, "rows"))
+
+    def in_order_of(self, other: Any) -> Features:
+        """These, with the columns in the order of those of other features, if both came in frames that name them."""
+        columns = other.columns if isinstance(other, Features) else None
+        places = new_places(self.columns, columns, "fake", "real")
+        return self if places is None else replace(self, rows=self.rows[:, places])
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the features to an .npz file, atomically and without pickles."""
@@ -104,16 +118,22 @@ def _iterated(images: Any, name: str) -> Iterable[Any]:
         return [images.images]
     if hasattr(images, "blocks"):
         return images.blocks()  # type: ignore[no-any-return]
+    if isinstance(images, str | bytes | os.PathLike | int | float) and not isinstance(images, np.generic):
+        kind = type(images).__name__
+        raise ValueError(f"{name} must be pictures, an array (n, h, h[, 3]), got {kind}: datasets.load reads files.")
     if isinstance(images, np.generic):
         return [[images]]
     if isinstance(images, SEQUENCES):
-        return [images] if len(images) and _is_picture(plain_array(images[0], name).shape) else images
+        return [images] if _are_pictures([plain_array(part, name).shape for part in images]) else images
     return images if is_stream(images) else [images]
 
 
-def _is_picture(shape: tuple[int, ...]) -> bool:
-    """Whether it is that of one picture, (h, h) or (h, h, 3), and not of several."""
-    return len(shape) == 2 or (len(shape) == 3 and shape[2] == 3 != shape[1])
+def _are_pictures(shapes: list[tuple[int, ...]]) -> bool:
+    """Whether each is that of one picture, also with its channels first, and not of an array of them."""
+    return bool(shapes) and all(
+        len(shape) == 2 or (len(shape) == 3 and (shape[2] == 3 != shape[1] or (shape[0] == 3 and len(shapes) > 1)))
+        for shape in shapes
+    )
 
 
 def _named(read: Callable[[Any, str], Any], images: Any, name: str) -> Any:
@@ -168,7 +188,7 @@ def features_of(images: Any, extractor: Extractor, name: str) -> Features:
 
 def both_features(real: Any, fake: Any, extractor: Extractor) -> tuple[NDArray[Any], NDArray[Any]]:
     """The rows of real and fake features, checked to be comparable."""
-    x, y = features_of(real, extractor, "real"), features_of(fake, extractor, "fake")
+    x, y = features_of(real, extractor, "real"), features_of(fake, extractor, "fake").in_order_of(real)
     check_same(x.shape, y.shape)
     check_features(x.rows.shape[1], y.rows.shape[1])
     check_sizes(len(x.rows), len(y.rows))
