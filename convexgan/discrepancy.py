@@ -13,7 +13,7 @@ from scipy.linalg import eigvalsh_tridiagonal
 
 from convexgan._checks import as_rng, check_choice, check_columns, check_count, check_finite, check_number
 from convexgan._progress import Report, shown
-from convexgan._tools.arrays import as_rows, ordered, paired
+from convexgan._tools.arrays import as_rows, paired
 from convexgan._tools.tables import Label, column_names
 from convexgan.arrangements.maximum import EXACT
 from convexgan.canonical import check_bias
@@ -74,7 +74,7 @@ class IPM:
 
     def witness(self, X: Any) -> Array:
         """sign * s(x . u) for each row, (n,): high where real samples outnumber generated ones."""
-        return self.critic(ordered(X, self.columns, "X", "the samples"))
+        return self.critic(X)
 
 
 def ipm(
@@ -141,10 +141,14 @@ def ipm(
         limits: dict[str, Any] = {"gap": check_number(gap, "gap"), "time_limit": time_limit, "max_nodes": max_nodes}
         with shown(progress, "ipm: at least {:.6g}, at most {:.6g}, {} cones") as report:
             found = _relu_ipm(activation, *sample, bias, method=method, rng=draw, progress=report, **limits)
-        return replace(found, columns=columns)
+        return _named(found, columns)
     if method != "auto":
         raise ValueError(f"method={method!r} is for ReLU neurons: leave it at 'auto' for {activation.name} ones.")
-    return replace(_moment_ipm(activation, X, Y, bias, weights_x, weights_y), columns=columns)
+    return _named(_moment_ipm(activation, X, Y, bias, weights_x, weights_y), columns)
+
+
+def _named(found: IPM, columns: tuple[Label, ...] | None) -> IPM:
+    return replace(found, columns=columns, critic=replace(found.critic, columns=columns))
 
 
 def _moment_ipm(activation: Activation, X: Any, Y: Any, bias: str, weights_x: Any, weights_y: Any) -> IPM:

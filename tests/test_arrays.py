@@ -245,6 +245,11 @@ TWO_SAMPLES: dict[str, Any] = {
     "ipm": lambda X, Y: cg.ipm(X, Y).value,
     "ipm, polynomial": lambda X, Y: cg.ipm(X, Y, "polynomial").value,
     "witness": lambda X, Y: cg.ipm(X, Y, "linear").witness(Y).sum(),
+    "discriminator": lambda X, Y: cg.solve(X, cg.GaussianLatent(3), beta=0.1).discriminator(Y).sum(),
+    "its mixture's": lambda X, Y: (
+        cg.solve(X, discriminator="relu", generator="mixture", lam=3.0).discriminator(Y).sum()
+    ),
+    "witness of a test": lambda X, Y: cg.two_sample_test(X, Y, "linear", permutations=1).witness(Y).sum(),
     "two_sample_test": lambda X, Y: cg.two_sample_test(X, Y, "quadratic", permutations=9).value,
     "two_sample_test, relu": lambda X, Y: cg.two_sample_test(X, Y, permutations=1).value,
     "certify": lambda X, Y: cg.certify(X, Y, **QUADRATIC).ipm,
@@ -315,7 +320,11 @@ def test_names_survive_files(tmp_path: Any) -> None:
     assert again.columns == ("a", "b", "c")
     turned = again.update(Frame(Y).select(TURNED)).second
     np.testing.assert_allclose(turned, cg.Moments.from_array(X).update(Y).second, atol=1e-12)
-    claim = cg.solve(Frame(X), cg.GaussianLatent(3), beta=0.1).certificate
+    sol = cg.solve(Frame(X), cg.GaussianLatent(3), beta=0.1)
+    sol.save(tmp_path / "s.npz")
+    scores = cg.load(tmp_path / "s.npz").discriminator(Frame(Y).select(TURNED))
+    np.testing.assert_allclose(scores, sol.discriminator(Y))
+    claim = sol.certificate
     read = cg.Certificate.from_json(claim.to_json())
     assert is_close(cg.verify(read, Frame(X).select(TURNED)).value, claim.value)
     with pytest.raises(ValueError, match="lacks 'c'"):

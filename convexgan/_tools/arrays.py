@@ -6,6 +6,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Iterable, Mapping, Set
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -176,6 +177,12 @@ def _refuse_what_is_no_array(values: Any, name: str) -> None:
 def _stacked(values: Any, name: str) -> NDArray[Any]:
     """A list of numbers, or of arrays of one shape."""
     kinds = set(map(type, values))
+    if (
+        kinds <= {list, tuple}
+        and len(set(map(len, values))) == 1
+        and set(map(type, chain.from_iterable(values))) == {float}
+    ):
+        return np.asarray(values)  # most lists, at once
     if all(issubclass(kind, SCALARS) for kind in kinds):
         found = np.asarray(values)
         if found.dtype.kind == "f" and any(issubclass(kind, int | np.integer) for kind in kinds):

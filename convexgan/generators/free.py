@@ -55,7 +55,7 @@ class FreeGenerator:
     points: Array
 
     def __post_init__(self) -> None:
-        as_rows(self.points, "points")
+        object.__setattr__(self, "points", as_rows(self.points, "points"))
 
     def __call__(self, Z: Any = None) -> Array:
         """The generated rows, (n, d), one for each training latent; other latents are refused."""

@@ -70,7 +70,8 @@ class MixtureGenerator:
     weights: Array
 
     def __post_init__(self) -> None:
-        check_weights(self.weights, len(as_rows(self.particles, "particles")), "weights")
+        object.__setattr__(self, "particles", as_rows(self.particles, "particles"))
+        object.__setattr__(self, "weights", check_weights(self.weights, len(self.particles), "weights"))
 
     def __call__(self, Z: Any = None) -> Array:
         """Refused: a mixture is a law, not a function of latents."""

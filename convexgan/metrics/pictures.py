@@ -129,11 +129,12 @@ def _iterated(images: Any, name: str) -> Iterable[Any]:
 
 
 def _are_pictures(shapes: list[tuple[int, ...]]) -> bool:
-    """Whether each is that of one picture, also with its channels first, and not of an array of them."""
-    return bool(shapes) and all(
-        len(shape) == 2 or (len(shape) == 3 and (shape[2] == 3 != shape[1] or (shape[0] == 3 and len(shapes) > 1)))
-        for shape in shapes
-    )
+    """Whether each of the things of these shapes is one picture, also with its channels first, no array of some."""
+    if not shapes:
+        return False
+    first = shapes[0]
+    one = len(first) == 2 or (len(first) == 3 and first[2] == 3 != first[1])
+    return one or (len(shapes) > 1 and all(len(shape) == 3 and shape[0] == 3 for shape in shapes))
 
 
 def _named(read: Callable[[Any, str], Any], images: Any, name: str) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import check_count, warn_user
-from convexgan._tools.pictures import check_picture_shape
+from convexgan._tools.pictures import check_picture_shape, read_pictures
 
 Real = TypeVar("Real", np.float32, np.float64)
 COARSEST = 4
@@ -46,7 +46,7 @@ def box_pyramid(
     ValueError
         A wrong shape, type or range, or a size that halving cannot reach.
     """
-    images = check_pictures(images)
+    images = check_pictures(read_pictures(images, "images"))
     size = images.shape[1]
     wanted = default_sizes(size) if sizes is None else check_sizes(sizes, size)
     levels, sums = {}, images
