@@ -188,6 +188,13 @@ class Lazy:
         return self.values
 
 
+class Settled(Arrayed):
+    """What xarray has: computed it is of the same kind."""
+
+    def compute(self) -> Any:
+        return self
+
+
 class Quantity(np.ndarray):
     """Numbers with a unit, as astropy and unyt have them."""
 
@@ -236,6 +243,7 @@ CONTAINERS: dict[str, Callable[[Any], Any]] = {
     "masked by nothing": np.ma.masked_array,
     "__array__": Arrayed,
     "computed": Lazy,
+    "computed before": Settled,
     "frame": lambda A: Frame(A) if A.ndim == 2 else A,
 }
 # of arrays that torch can hold

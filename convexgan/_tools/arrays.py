@@ -135,7 +135,10 @@ def plain_array(values: Any, name: str) -> NDArray[Any]:
     if hasattr(values, "detach"):  # of what acts like a tensor
         return plain_array(values.detach().cpu().numpy(), name)
     if callable(getattr(values, "compute", None)):  # of dask, whose masks its __array__ drops
-        return plain_array(values.compute(), name)
+        computed = values.compute()
+        if type(computed) is not type(values):
+            return plain_array(computed, name)
+        values = computed  # of xarray, which stays what it is
     if is_table(values) and hasattr(values, "__getitem__") and not is_one_block(values):
         columns = [as_kept(plain_array(column, label), label) for label, column in table_columns(values, name)]
         return np.stack(columns, axis=1) if columns else np.zeros((0, 0))
@@ -164,7 +167,7 @@ def _refuse_what_is_no_array(values: Any, name: str) -> None:
         raise ValueError(f"{name} is sparse ({kind}): {repair} holds all its entries.")
     if isinstance(values, Mapping) or (hasattr(values, "data_vars") and hasattr(values, "coords")):
         raise ValueError(f"{name} must be an array, got a {kind}: stack what it holds, numpy.column_stack([...]).")
-    if hasattr(values, "collect") and hasattr(values, "columns"):
+    if hasattr(values, "collect"):
         raise ValueError(f"{name} is a {kind}, not computed yet: pass {name}.collect().")
     if isinstance(values, Set) or is_stream(values):
         raise ValueError(f"{name} must be an array, got a {kind}, which has no order or is read once: pass a list.")

@@ -122,7 +122,7 @@ def _missing(column: Any, kind: Any) -> int:
 
 def _labels(values: Any) -> list[Any] | None:
     """The names of the columns as they are."""
-    if isinstance(values, np.ndarray):
+    if isinstance(values, np.ndarray) or hasattr(values, "collect"):  # to look at a lazy frame costs
         return None
     if hasattr(values, "column_names"):  # of pyarrow, whose columns are the columns themselves
         return list(values.column_names)
