@@ -22,7 +22,7 @@ from convexgan._files import one_number, open_npz, write_npz
 from convexgan._products import MIDDLE, Sums, centred_sums, check_products, mirror_lower
 from convexgan._rounding import entries, gamma, length, squares, up
 from convexgan._tools.arrays import as_rows, ordered
-from convexgan._tools.tables import Label, column_names, read_names
+from convexgan._tools.tables import Label, check_labels, column_names, read_names
 from convexgan.subspace import Subspace
 
 Array = NDArray[np.float64]
@@ -109,6 +109,7 @@ class Moments:
             if weights is not None:
                 raise ValueError(f"weights of {name} need rows: {name} is Moments, whose weights were fixed before.")
             return X
+        check_labels(weights, X, f"weights of {name}", name)
         rows = as_rows(X, name)
         return cls(rows.shape[1])._named(X, name).update(rows, weights, name=name)
 
@@ -184,6 +185,7 @@ class Moments:
         """Add rows in place and return the object."""
         if self.count is None:
             raise ValueError("the exact moments of a law cannot be updated with samples: start a new Moments.")
+        check_labels(weights, rows, f"weights of {name}", name)
         given, rows = rows, as_rows(ordered(rows, self.columns, name, "these moments"), name)
         check_columns(rows, self.dim, name, "these moments")
         w = None if weights is None else check_weights(weights, len(rows), f"weights of {name}")

@@ -371,6 +371,20 @@ def test_the_estimator_keeps_to_names_as_scikit_learn_does() -> None:
         model.score(frame[TURNED])
 
 
+def test_weights_go_with_the_labels_of_their_rows() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X, columns=list("abc"), index=np.arange(100, 124))
+    w = pandas.Series(np.arange(24.0), index=frame.index)
+    right = cg.ipm(X, Y, "linear", weights_x=np.arange(24.0)).value
+    for neurons in ("linear", "relu"):
+        assert is_close(cg.ipm(frame, Y, "linear", weights_x=w).value, right)
+        assert is_close(cg.ipm(frame, Y, "linear", weights_x=w.reset_index(drop=True)).value, right)
+        with pytest.raises(ValueError, match=r"weights of X have the labels of X in another order.*\.loc\[X\.index\]"):
+            cg.ipm(frame, Y, neurons, weights_x=w[::-1])
+        with pytest.raises(ValueError, match="weights of Y"):
+            cg.ipm(Y, frame, neurons, weights_y=w[::-1])
+
+
 def test_columns_of_frames_that_are_no_numbers() -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(X, columns=list("abc"))

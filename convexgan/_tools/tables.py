@@ -82,6 +82,19 @@ def new_places(
     )
 
 
+def check_labels(weights: Any, rows: Any, name: str, other: str) -> None:
+    """Raise if a column of weights has the labels of the rows of a frame in another order."""
+    own: Any = getattr(weights, "index", None)
+    labels: Any = getattr(rows, "index", None)
+    if not (hasattr(own, "equals") and hasattr(labels, "equals")) or own.equals(labels):
+        return
+    if len(own) == len(labels) and set(own) == set(labels):
+        raise ValueError(
+            f"{name} have the labels of {other} in another order: bring them into one, .loc[{other}.index], or pass "
+            ".to_numpy() if they belong together by position."
+        )
+
+
 def table_columns(values: Any, name: str) -> Iterator[tuple[str, Any]]:
     """Each column of a frame with what messages call it."""
     column_names(values, name)
