@@ -13,32 +13,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._tools.arrays import as_floats
+
 T = TypeVar("T")
 # where torch has no class of its own: memory on the CPU, a GPU that is full before anything is on it, and cuBLAS
 EXHAUSTED = ("DefaultCPUAllocator", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
-
-
-def as_rows(X: Any, name: str) -> NDArray[Any]:
-    """The samples as a 2-D real array (no copy where none is needed; float32 and uint8 stay as they are).
-
-    Accepts anything numpy can read and torch tensors on any device. Finiteness is checked where the rows are
-    read, see `check_finite`.
-    """
-    if isinstance(X, str | os.PathLike):
-        raise ValueError(f"{name} must be an array, got {X!r}: read a file with numpy.load.")
-    if hasattr(X, "detach"):
-        X = X.detach().cpu().numpy()
-    rows = np.asarray(X)
-    if rows.ndim != 2:
-        repair = ".reshape(-1, 1) makes one column of it" if rows.ndim == 1 else "flatten each sample to a row"
-        raise ValueError(f"{name} must be a 2-D array of shape (samples, features), got shape {rows.shape}: {repair}.")
-    if 0 in rows.shape:
-        raise ValueError(f"{name} is empty (shape {rows.shape}): pass at least one sample with one feature.")
-    if rows.dtype.kind not in "fiub":
-        raise ValueError(f"{name} must hold real numbers, got dtype {rows.dtype}: convert it with .astype(float).")
-    if rows.dtype in (np.float32, np.float64, np.uint8):
-        return rows
-    return rows.astype(np.float32 if rows.dtype == np.float16 else np.float64)
 
 
 def check_finite(rows: NDArray[Any], name: str) -> float:
@@ -65,7 +44,7 @@ def check_columns(rows: NDArray[Any], dim: int, name: str, other: str) -> None:
 
 def check_weights(weights: Any, rows: int, name: str) -> NDArray[np.float64]:
     """Non-negative row weights with a positive sum, shape (rows,)."""
-    w = np.asarray(weights, dtype=np.float64)
+    w = as_floats(weights, name)
     if w.shape != (rows,):
         raise ValueError(f"{name} must have shape ({rows},), one weight a row, got {w.shape}.")
     if not np.isfinite(w).all() or (w < 0).any() or not w.any():

@@ -10,8 +10,10 @@ from typing import Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_number
+from convexgan._checks import check_number
 from convexgan._rounding import down, gamma, length, scaled_down, scaled_up, squares, up
+from convexgan._tools.arrays import as_rows, paired
+from convexgan._tools.tables import naming
 from convexgan.canonical import Setting, any_law, check_same_columns, read_moments
 from convexgan.certificate import (
     NOTHING,
@@ -234,7 +236,7 @@ def _evidence(
         "biases": discriminator.biases,
         "outer": discriminator.outer,
     }
-    return Evidence(settings, arrays)
+    return Evidence(settings | naming(game.data.columns), arrays)
 
 
 def certify(
@@ -257,8 +259,8 @@ def certify(
 
     Parameters
     ----------
-    X, Y : (n_r, d) and (n_f, d) arrays, torch tensors or Moments
-        Real and generated rows.
+    X, Y : (n_r, d) and (n_f, d) arrays, frames, tensors or Moments
+        Real and generated rows. Columns with names are brought into the order of X's.
     discriminator, beta, lam, regularizer, generator_penalty, reduction, bias, tol : as in `solve`
     generator, Z : as in `solve`, optional
         The class Y comes from, which tightens the bound; without them the bound holds for every generator.
@@ -273,6 +275,7 @@ def certify(
     """
     check_number(tol, "tol", positive=True)
     limit = None if time_limit is None else check_number(time_limit, "time_limit")
+    X, Y = paired(X, Y)
     call = Call.read(
         X,
         Z,

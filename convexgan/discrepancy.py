@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigvalsh_tridiagonal
 
-from convexgan._checks import as_rng, as_rows, check_choice, check_columns, check_count, check_finite, check_number
+from convexgan._checks import as_rng, check_choice, check_columns, check_count, check_finite, check_number
 from convexgan._progress import Report, shown
+from convexgan._tools.arrays import as_rows, paired
+from convexgan._tools.tables import Label, column_names
 from convexgan.arrangements.maximum import EXACT
 from convexgan.canonical import check_bias
 from convexgan.discriminators import (
@@ -56,6 +58,8 @@ class IPM:
     stats : dict
     critic : TwoLayerDiscriminator
         The signed neuron, of norm 1.
+    columns : tuple, optional
+        The names of what ``direction`` has its entries for, if the samples had names.
     """
 
     value: float
@@ -66,6 +70,7 @@ class IPM:
     status: str
     stats: dict[str, Any]
     critic: TwoLayerDiscriminator = field(repr=False)
+    columns: tuple[Label, ...] | None = field(default=None, repr=False)
 
     def witness(self, X: Any) -> Array:
         """sign * s(x . u) for each row, (n,): high where real samples outnumber generated ones."""
@@ -95,7 +100,8 @@ def ipm(
 
     Parameters
     ----------
-    X, Y : (n_r, d) and (n_f, d) arrays or torch tensors; Moments too unless the neurons are ReLUs
+    X, Y : (n_r, d) and (n_f, d) arrays, frames or tensors; Moments too unless the neurons are ReLUs
+        Columns with names are brought into the order of X's.
     discriminator : "relu", "linear", "quadratic", "polynomial" or an instance
     bias : "none", "penalized" or "free"
         "penalized" appends 1 to every row. "free" leaves the bias out of the norm: for linear neurons, where constants
@@ -128,14 +134,21 @@ def ipm(
     activation, draw = as_discriminator(discriminator), as_rng(rng)
     if time_limit is not None:
         check_number(time_limit, "time_limit")
+    X, Y = paired(X, Y)
+    columns = column_names(X, "X") or column_names(Y, "Y")
     if isinstance(activation, ReLU):
         sample = signed_sample(X, Y, weights_x, weights_y)
         limits: dict[str, Any] = {"gap": check_number(gap, "gap"), "time_limit": time_limit, "max_nodes": max_nodes}
         with shown(progress, "ipm: at least {:.6g}, at most {:.6g}, {} cones") as report:
-            return _relu_ipm(activation, *sample, bias, method=method, rng=draw, progress=report, **limits)
+            found = _relu_ipm(activation, *sample, bias, method=method, rng=draw, progress=report, **limits)
+        return _named(found, columns)
     if method != "auto":
         raise ValueError(f"method={method!r} is for ReLU neurons: leave it at 'auto' for {activation.name} ones.")
-    return _moment_ipm(activation, X, Y, bias, weights_x, weights_y)
+    return _named(_moment_ipm(activation, X, Y, bias, weights_x, weights_y), columns)
+
+
+def _named(found: IPM, columns: tuple[Label, ...] | None) -> IPM:
+    return replace(found, columns=columns, critic=replace(found.critic, columns=columns))
 
 
 def _moment_ipm(activation: Activation, X: Any, Y: Any, bias: str, weights_x: Any, weights_y: Any) -> IPM:
@@ -207,6 +220,7 @@ def held_out(
         Of the interval, in (0, 1).
     rng : seed or Generator
     """
+    X, generated = paired(X, generated, y="generated")
     rows, fake = as_rows(X, "X"), Moments.from_array(generated, name="generated")
     check_columns(rows, fake.dim, "X", "generated")
     check_finite(rows, "X")

@@ -13,6 +13,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from convexgan._checks import check_count
 from convexgan._files import DAMAGE, read_model, write_model
+from convexgan._tools.arrays import as_rows
+from convexgan._tools.tables import column_names
 from convexgan.discrepancy import ipm
 from convexgan.discriminators import activation_from, as_moment_discriminator
 from convexgan.generators import Linear, LinearGenerator
@@ -83,7 +85,7 @@ class ConvexWGAN(BaseEstimator):  # type: ignore[misc]
     def fit(self, X: Any, y: Any = None) -> ConvexWGAN:
         """Solve the game on the rows of X, (n, d)."""
         check_random_state(self.random_state)
-        rows = validate_data(self, X, dtype=[np.float64, np.float32], ensure_min_samples=2)
+        rows = validate_data(self, _checked(X), dtype=[np.float64, np.float32], ensure_min_samples=2)
         k = rows.shape[1] if self.n_components is None else check_count(self.n_components, "n_components")
         moments = Moments.from_array(rows)
         self.mean_ = moments.mean if self.center else np.zeros(rows.shape[1])
@@ -137,7 +139,7 @@ class ConvexWGAN(BaseEstimator):  # type: ignore[misc]
 
     def _rows(self, X: Any) -> Array:
         check_is_fitted(self)
-        return np.asarray(validate_data(self, X, dtype=np.float64, reset=False))
+        return np.asarray(validate_data(self, _checked(X), dtype=np.float64, reset=False))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to one .npz file, atomically and without pickles."""
@@ -167,3 +169,18 @@ class ConvexWGAN(BaseEstimator):  # type: ignore[misc]
         except (KeyError, TypeError, IndexError, ValueError, *DAMAGE) as error:
             raise ValueError(f"{path} is not a complete model file ({error}).") from None
         return model
+
+
+def _checked(X: Any) -> Any:
+    """X as scikit-learn reads it rightly: plain arrays and frames as they are, the latter for their names."""
+    if type(X) is np.ndarray and X.dtype.kind == "c":
+        raise ValueError("Complex data not supported: pass X.real if the imaginary parts mean nothing.")
+    if type(X) is np.ndarray and X.dtype.kind in "fbO" and X.dtype.itemsize <= 8 and not _is_mixed(X):
+        return X
+    rows = as_rows(X, "X")
+    return rows if column_names(X, "X") is None else X
+
+
+def _is_mixed(X: NDArray[Any]) -> bool:
+    """Whether objects are missing or text, which scikit-learn would take for the numbers it spells."""
+    return X.dtype.kind == "O" and any(cell is None or isinstance(cell, str | bytes) for cell in X.flat)

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from convexgan._checks import as_rows, check_finite
+from convexgan._checks import check_finite
+from convexgan._tools.arrays import as_floats, as_rows
+from convexgan._tools.tables import column_names, new_places
 
 Array = NDArray[np.float64]
 ROUNDING = 1e-12  # of the largest eigenvalue: asymmetry and negative eigenvalues up to here are rounding
@@ -139,7 +141,7 @@ def wasserstein_gradient(A: ArrayLike, B: ArrayLike) -> Array:
         B is singular where A is not: the derivative is infinite there.
     """
     try:
-        return np.asarray(np.eye(len(np.asarray(A))) - transport_map(B, A))
+        return np.asarray(np.eye(len(as_rows(A, "A"))) - transport_map(B, A))
     except ValueError as error:
         if "no linear map" not in str(error):
             raise
@@ -174,6 +176,9 @@ def aligned(F: Array, G: Array) -> Array:
 
 
 def _factors(A: ArrayLike, B: ArrayLike) -> tuple[Array, Array]:
+    places = new_places(column_names(B, "B"), column_names(A, "A"), "B", "A")
+    if places is not None:
+        B = as_rows(B, "B")[np.ix_(places, places)]
     F, G = covariance_factor(A, "A"), covariance_factor(B, "B")
     if F.shape[1] != G.shape[1]:
         raise ValueError(f"A is {F.shape[1]} x {F.shape[1]} and B {G.shape[1]} x {G.shape[1]}: dimensions must agree.")
@@ -183,7 +188,7 @@ def _factors(A: ArrayLike, B: ArrayLike) -> tuple[Array, Array]:
 def _mean(mean: Any, d: int, name: str) -> Array:
     if mean is None:
         return np.zeros(d)
-    vector = np.asarray(mean, dtype=np.float64)
+    vector = as_floats(mean, name)
     if vector.shape != (d,) or not np.isfinite(vector).all():
         raise ValueError(f"{name} must be {d} finite numbers, got shape {vector.shape}.")
     return vector

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_finite
+from convexgan._checks import check_finite
 from convexgan._rounding import down, gamma, largest_eigenvalue, length, squares, up
+from convexgan._tools.arrays import as_rows
 from convexgan.arrangements import maximize_difference, row_space
 from convexgan.certificate import Certificate, Evidence, Kind, reading_evidence
 from convexgan.discriminators import TwoLayerDiscriminator

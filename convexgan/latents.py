@@ -10,8 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_count
+from convexgan._checks import check_count
 from convexgan._products import check_size
+from convexgan._tools.arrays import as_rows
 from convexgan.moments import Moments, Spectrum
 
 Array = NDArray[np.float64]
@@ -107,6 +108,9 @@ class SampleLatent:
 
     rows: NDArray[Any]
     _decomposed: dict[Lifting, Decomposed] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", as_rows(self.rows, "rows of SampleLatent"))
 
     @property
     def dim(self) -> int:

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_count, check_number
+from convexgan._checks import check_count, check_number
 from convexgan._rounding import down, gamma, length, scaled_up, up
+from convexgan._tools.arrays import as_rows
+from convexgan._tools.tables import naming, read_names
 from convexgan.arrangements import Maximum
 from convexgan.certificate import (
     NOTHING,
@@ -88,7 +90,7 @@ def _evidence(game: MeanGame, network: ReLUGenerator, critic: TwoLayerDiscrimina
     }
     if isinstance(game.latent, SampleLatent):
         arrays["latents"] = game.latent.rows
-    return Evidence(settings, arrays)
+    return Evidence(settings | naming(game.columns), arrays)
 
 
 def verify_mean_certificate(evidence: Evidence, X: Any, tol: float) -> Certificate:
@@ -116,6 +118,7 @@ def _read_evidence(evidence: Evidence, data: Moments) -> tuple[MeanGame, ReLUGen
         check_number(settings["penalty"], "penalty", positive=True),
         check_count(settings["rows"], "rows"),
         data.mean_error,
+        read_names(settings.get("columns"), data.dim),
     )
     if game.rows not in (1, data.count) or game.activation.coefficients[0] != 0:
         raise ValueError("its game is not one of means over the rows of X")

@@ -46,6 +46,7 @@ def read(call: Call) -> MeanGame:
         call.penalty,
         rows,
         data.mean_error,
+        data.columns,
     )
 
 

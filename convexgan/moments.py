@@ -6,20 +6,23 @@ the dimension and not on the number of samples.
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_columns, check_count, check_memory, check_weights
+from convexgan._checks import check_columns, check_count, check_memory, check_weights
 from convexgan._files import one_number, open_npz, write_npz
 from convexgan._products import MIDDLE, Sums, centred_sums, check_products, mirror_lower
 from convexgan._rounding import entries, gamma, length, squares, up
+from convexgan._tools.arrays import as_rows, ordered
+from convexgan._tools.tables import Label, check_labels, column_names, read_names
 from convexgan.subspace import Subspace
 
 Array = NDArray[np.float64]
@@ -59,6 +62,11 @@ class Moments:
     dim : int
         Number of columns d.
 
+    Attributes
+    ----------
+    columns : tuple of str or int, or None
+        Their names where the rows came in a data frame. Rows and moments added later are brought into this order.
+
     Examples
     --------
     >>> import numpy as np, convexgan as cg
@@ -74,6 +82,7 @@ class Moments:
         self.total = 0.0
         self.eps = DOUBLE  # the precision of the rows as they came
         self.subspace: Subspace | None = None
+        self.columns: tuple[Label, ...] | None = None
         self._rows: list[tuple[NDArray[Any], Array | None]] | None = []
         self._pilot: Array = np.zeros(dim)
         self._linear: Array = np.zeros(dim)
@@ -100,16 +109,16 @@ class Moments:
             if weights is not None:
                 raise ValueError(f"weights of {name} need rows: {name} is Moments, whose weights were fixed before.")
             return X
+        check_labels(weights, X, f"weights of {name}", name)
         rows = as_rows(X, name)
-        return cls(rows.shape[1]).update(rows, weights, name=name)
+        return cls(rows.shape[1])._named(X, name).update(rows, weights, name=name)
 
     @classmethod
     def from_chunks(cls, chunks: Iterable[Any]) -> Moments:
         """The moments of all the rows of an iterable of arrays, of which one at a time is in memory."""
         moments: Moments | None = None
         for chunk in chunks:
-            rows = as_rows(chunk, "chunk")
-            moments = (moments or cls(rows.shape[1])).update(rows, name="chunk")
+            moments = cls.from_array(chunk, name="chunk") if moments is None else moments.update(chunk, name="chunk")
         if moments is None:
             raise ValueError("chunks is empty: pass at least one array of rows.")
         return moments
@@ -176,9 +185,12 @@ class Moments:
         """Add rows in place and return the object."""
         if self.count is None:
             raise ValueError("the exact moments of a law cannot be updated with samples: start a new Moments.")
-        rows = as_rows(rows, name)
+        check_labels(weights, rows, f"weights of {name}", name)
+        given, rows = rows, as_rows(ordered(rows, self.columns, name, "these moments"), name)
         check_columns(rows, self.dim, name, "these moments")
         w = None if weights is None else check_weights(weights, len(rows), f"weights of {name}")
+        if self.count == 0:
+            self._named(given, name)
         if self._rows is not None and self.count + len(rows) <= self.dim:
             check_products(rows, w, name)
             self._rows.append((rows.copy(), w))
@@ -192,6 +204,22 @@ class Moments:
         self._additions += 1
         self._cache, self.subspace = {}, None
         return self
+
+    def _named(self, X: Any, name: str) -> Moments:
+        """Itself, with the names of the columns of X if it has any."""
+        self.columns = column_names(X, name) or self.columns
+        return self
+
+    def reordered(self, places: Sequence[int]) -> Moments:
+        """The moments of the same rows with column ``places[i]`` as the i-th."""
+        out = self._copy()
+        out.columns = None if self.columns is None else tuple(self.columns[i] for i in places)
+        out._pilot, out._linear = self._pilot[places], self._linear[places]
+        if self._rows is None:
+            out._gram = mirror_lower(self._gram.copy())[np.ix_(places, places)]
+        else:
+            out._rows = [(rows[:, places], w) for rows, w in self._rows]
+        return out
 
     def _densify(self, first: NDArray[Any]) -> None:
         """Go over from kept rows to the (d, d) Gram matrix, around the mean of the first chunk."""
@@ -216,6 +244,7 @@ class Moments:
 
     def merge(self, other: Moments) -> Moments:
         """The moments of both samples together; neither argument changes."""
+        other = ordered(other, self.columns, "the other Moments", "these")
         if self.count is None or other.count is None:
             raise ValueError("the exact moments of a law cannot be merged: merge sample moments only.")
         if self.dim != other.dim:
@@ -223,6 +252,7 @@ class Moments:
         if self._rows is None and other._rows is not None:
             return other.merge(self)
         out = other._copy()
+        out.columns = self.columns or other.columns
         if self._rows is not None:
             for rows, w in self._rows:
                 out.update(rows, w)
@@ -244,6 +274,7 @@ class Moments:
         out._pilot, out._linear = self._pilot.copy(), self._linear.copy()
         out._gram = self._gram.copy()
         out._moved, out._shifted, out._additions = self._moved, self._shifted, self._additions
+        out.columns = self.columns
         return out
 
     # -- reading -------------------------------------------------------------------------------------------
@@ -499,6 +530,8 @@ class Moments:
         if self.count is None:
             raise ValueError("only sample moments are saved: the moments of a law are made from its parameters.")
         arrays: dict[str, Any] = {name: getattr(self, name) for name in ("dim", "count", "total", "eps")}
+        if self.columns is not None:
+            arrays["columns"] = np.array(json.dumps(self.columns))
         arrays |= {"moved": self._moved, "shifted": self._shifted, "additions": self._additions}
         if self._rows is None:
             return arrays | {"pilot": self._pilot, "linear": self._linear, "gram": self._gram}
@@ -515,6 +548,8 @@ class Moments:
         out = cls(check_count(int(one_number(arrays["dim"])), "dim"))
         out.count = int(one_number(arrays["count"]))
         out.total, out.eps = (float(one_number(arrays[name])) for name in ("total", "eps"))
+        if "columns" in arrays:
+            out.columns = read_names(json.loads(str(arrays["columns"])), out.dim)
         if "gram" in arrays:
             out._rows = None
             out._pilot, out._linear, out._gram = (_doubles(arrays[name]) for name in ("pilot", "linear", "gram"))

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_choice, check_columns, check_count, check_finite, check_number
+from convexgan._checks import check_choice, check_columns, check_count, check_finite, check_number
 from convexgan._deadline import Deadline
 from convexgan._products import check_size
 from convexgan._rounding import down, gamma, scaled_down, scaled_up, up
+from convexgan._tools.arrays import as_rows
+from convexgan._tools.tables import column_names, naming, read_names
 from convexgan.canonical import check_bias, check_sums
 from convexgan.certificate import (
     NOTHING,
@@ -68,6 +70,7 @@ def read_sample_game(call: Call) -> SampleGame:
         bias=bias,
         rows=scale,
         value_scale=float(scale),
+        columns=column_names(call.X, "X"),
     )
 
 
@@ -211,7 +214,7 @@ def settings_of(game: SampleGame) -> dict[str, Any]:
         "bias": game.bias,
         "rows": game.rows,
         "value_scale": game.value_scale,
-    }
+    } | naming(game.columns)
 
 
 def arrays_of(critic: TwoLayerDiscriminator) -> dict[str, Array]:
@@ -262,6 +265,7 @@ def game_from(evidence: Evidence, data: Array) -> SampleGame:
         bias,
         check_count(settings["rows"], "rows"),
         check_number(settings["value_scale"], "value_scale", positive=True),
+        read_names(settings.get("columns"), data.shape[1]),
     )
     if game.value_scale != game.rows or game.rows not in (1, len(data)):
         raise ValueError("its scales do not belong to the sums over the rows of X")

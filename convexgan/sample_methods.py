@@ -169,7 +169,7 @@ def fixed_patterns(call: SampleSetting, options: Options, deadline: Deadline) ->
 
 
 def _particles(call: SampleSetting) -> Array:
-    points = call.spec.points(call.game.data) if isinstance(call.spec, Mixture) else None
+    points = call.spec.points(call.game.data, call.game.columns) if isinstance(call.spec, Mixture) else None
     if points is None or points.shape[1] != call.game.data.shape[1]:
         found = "no" if points is None else points.shape[1]
         raise ValueError(f"particles have {found} columns but X has {call.game.data.shape[1]}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from convexgan import generators
 from convexgan._files import DAMAGE, read_model, write_model
+from convexgan._tools.tables import read_names
 from convexgan.certificate import Certificate
 from convexgan.discriminators import TwoLayerDiscriminator, activation_from, parameters
 from convexgan.generators import Generator
@@ -68,6 +69,12 @@ class Solution:
     certificate: Certificate | None
     stats: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        evidence = None if self.certificate is None else self.certificate.evidence
+        if evidence is not None and self.discriminator is not None:
+            named = replace(self.discriminator, columns=read_names(evidence.settings.get("columns")))
+            object.__setattr__(self, "discriminator", named)
 
     def __str__(self) -> str:
         lines = [f"{self.status}: {self.status.sentence}", f"method {self.method}, value {self.value:.10g}"]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rng, as_rows, check_columns, check_count
+from convexgan._checks import as_rng, check_columns, check_count
 from convexgan._products import check_size
+from convexgan._tools.arrays import as_rows, paired
+from convexgan._tools.tables import column_names
 from convexgan.arrangements import sweep_values
 from convexgan.discrepancy import ipm
 from convexgan.discriminators import ReLU, TwoLayerDiscriminator, as_discriminator
@@ -70,8 +72,8 @@ def two_sample_test(
 
     Parameters
     ----------
-    X, Y : (n, d) and (m, d) arrays
-        At least two rows each.
+    X, Y : (n, d) and (m, d) arrays or frames
+        At least two rows each. Columns with names are brought into the order of X's.
     discriminator, bias : as in `ipm`
     permutations : int
     rng : seed or Generator
@@ -95,6 +97,8 @@ def two_sample_test(
     0.001
     """
     activation = as_discriminator(discriminator)
+    X, Y = paired(X, Y)
+    names = column_names(X, "X") or column_names(Y, "Y")
     X, Y = _sample(X, "X"), _sample(Y, "Y")
     check_columns(X, Y.shape[1], "X", "Y")
     check_count(permutations, "permutations")
@@ -120,6 +124,7 @@ def two_sample_test(
         )
     beaten = int(np.count_nonzero(null >= value - _rounding(activation, rows, shares, bias)))
     witness, difference, error = _held_out_witness(X, Y, options, draw)
+    witness = replace(witness, columns=names)
     p_value = (1 + beaten) / (1 + permutations)
     return TwoSampleTest(value, p_value, permutations, method == "auto", witness, difference, error, null)
 

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_choice, check_count, check_finite, check_flag, check_number
+from convexgan._checks import check_choice, check_count, check_finite, check_flag, check_number
+from convexgan._tools.arrays import as_rows, ordered
+from convexgan._tools.tables import read_names
 from convexgan.canonical import check_width
 from convexgan.certificate import FLOATS, Certificate, Evidence, reading_evidence, unit_lengths
 from convexgan.certify import make_certificate
@@ -76,6 +78,9 @@ def verify(
     if certificate.evidence is None:
         raise ValueError("the certificate carries no evidence, so it cannot be recomputed.")
     limit = None if time_limit is None else check_number(time_limit, "time_limit")
+    with reading_evidence(certificate.evidence):
+        columns = read_names(certificate.evidence.settings.get("columns"))
+    X = ordered(X, columns, "X", "the certificate's data")
     with np.errstate(over="ignore", invalid="ignore"):
         if check_flag(rigorous, "rigorous"):
             return _recompute_exactly(certificate, certificate.evidence, X, tol)

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._tools.arrays import as_floats
 from convexgan.arrangements.reduce import Arrangement, lines, row_space
 
 Array = NDArray[np.float64]
@@ -36,6 +37,7 @@ def activation_patterns(rows: Array, max_cells: int = MAX_CELLS) -> Patterns:
     -------
     (cells, N) boolean array, all rows different
     """
+    rows = as_floats(rows, "rows")
     lengths = np.linalg.norm(rows, axis=1)
     nonzero = lengths > 0
     units = rows[nonzero] / lengths[nonzero, None]

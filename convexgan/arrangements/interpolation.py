@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rng, as_rows, check_finite
+from convexgan._checks import as_rng, check_finite
+from convexgan._tools.arrays import as_floats, as_rows
 from convexgan.arrangements.maximum import maximize
 from convexgan.arrangements.reduce import row_space
 
@@ -70,7 +71,7 @@ def interpolate(
         For the first neurons.
     """
     draw = as_rng(rng)
-    Z, y = as_rows(rows, "rows").astype(np.float64), np.asarray(targets, dtype=np.float64)
+    Z, y = as_rows(rows, "rows").astype(np.float64), as_floats(targets, "targets")
     check_finite(Z, "rows")
     if y.shape != (len(Z),) or not np.isfinite(y).all():
         raise ValueError(f"targets must be finite, one for each of the {len(Z)} rows, got shape {y.shape}.")

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rng, as_rows, check_choice, check_count, check_finite, check_number
+from convexgan._checks import as_rng, check_choice, check_count, check_finite, check_number
 from convexgan._progress import Report
 from convexgan._rounding import gamma
+from convexgan._tools.arrays import as_floats, as_rows
 from convexgan.arrangements.enumeration import enumerated_maximum
 from convexgan.arrangements.reduce import Arrangement, reduce_rows
 from convexgan.arrangements.sampled import sampled_maximum
@@ -135,7 +136,7 @@ def _in_units(progress: Report | None, unit: float) -> Report | None:
 def _checked(rows: Any, weights: Any) -> tuple[Array, Array]:
     rows = as_rows(rows, "rows").astype(np.float64, copy=False)
     check_finite(rows, "rows")
-    weights = np.asarray(weights, dtype=np.float64)
+    weights = as_floats(weights, "weights")
     if weights.shape != (len(rows),) or not np.isfinite(weights).all():
         raise ValueError(f"weights must be finite, one for each of the {len(rows)} rows, got shape {weights.shape}.")
     return rows, weights

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from convexgan._checks import as_rng
 from convexgan._deadline import Deadline
+from convexgan._tools.arrays import as_floats
 from convexgan.arrangements.enumeration import cover_bound
 from convexgan.arrangements.reduce import Arrangement
 from convexgan.arrangements.zonotope import maximize_concave
@@ -22,7 +23,7 @@ def sampled_patterns(rows: Array, draws: int, rng: np.random.Generator | int | N
 
     A small cell is easily missed: ten times as many draws as there are cells finds 33 to 74 % of them.
     """
-    rng = as_rng(rng)
+    rng, rows = as_rng(rng), as_floats(rows, "rows")
     found: set[bytes] = set()
     for first in range(0, draws, BATCH):
         U = rng.standard_normal((min(BATCH, draws - first), rows.shape[1]))

@@ -10,7 +10,8 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_choice, check_count
+from convexgan._checks import check_choice, check_count
+from convexgan._tools.arrays import as_rows
 from convexgan.cli.arrays import read_rows, write_rows, write_text
 from convexgan.cli.console import Json, Seed, note, number, phase, print_json, print_table, result, to_json
 from convexgan.cli.models import draw_more, save_sheet

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from convexgan._checks import check_choice, check_count, warn_user
 from convexgan._files import DAMAGE, open_npz, unreadable
+from convexgan._tools.pictures import check_picture_shape
 from convexgan.datasets.archive import is_archive, list_archive
 from convexgan.datasets.bundled import digits, orl
 from convexgan.datasets.celeba import has_lists, home, is_celeba, list_celeba
@@ -179,8 +180,7 @@ def _as_pictures(rows: NDArray[Any], path: Path) -> NDArray[Any]:
     """The array as (n, h, w) or (n, h, w, 3)."""
     if rows.ndim == 4 and rows.shape[3] == 1:
         rows = rows[..., 0]
-    if rows.ndim not in (3, 4) or rows.shape[3:] not in ((), (3,)) or 0 in rows.shape:
-        raise ValueError(f"source {path} has shape {rows.shape}: reshape to (n, h, w) or (n, h, w, 3).")
+    check_picture_shape(rows.shape, f"source {path}", square=False)
     if max(rows.shape[1:3]) ** 2 > MAX_PIXELS:
         raise ValueError(f"source {path} has shape {rows.shape}: pictures have at most {MAX_PIXELS:,} pixels here.")
     return rows

@@ -9,8 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_columns, check_finite, check_number, check_weights
+from convexgan._checks import check_columns, check_finite, check_number, check_weights
 from convexgan._rounding import gamma
+from convexgan._tools.arrays import as_rows, paired
+from convexgan._tools.tables import check_labels
 from convexgan.arrangements import Maximum, maximize
 from convexgan.arrangements.maximum import EXACT
 from convexgan.arrangements.reduce import merge_equal
@@ -48,10 +50,12 @@ class ReLU:
 
 def signed_sample(X: Any, Y: Any, weights_x: Any, weights_y: Any) -> tuple[Array, Array]:
     """All rows, and their weights: those of X sum to 1, those of Y to -1."""
+    X, Y = paired(X, Y)
     parts, weights = [], []
     for rows, w, name, sign in ((X, weights_x, "X", 1.0), (Y, weights_y, "Y", -1.0)):
         if isinstance(rows, Moments):
             raise ValueError(f"{name} is Moments, but ReLU neurons need the rows themselves: pass the array.")
+        check_labels(w, rows, f"weights of {name}", name)
         rows = as_rows(rows, name)
         check_finite(rows, name)
         share = np.ones(len(rows)) if w is None else check_weights(w, len(rows), f"weights of {name}")

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_columns, check_finite
+from convexgan._checks import check_columns, check_finite
+from convexgan._tools.arrays import as_rows, ordered
+from convexgan._tools.tables import Label
 from convexgan.discriminators.relu import ReLU
 from convexgan.problem import Activation
 
@@ -27,12 +29,15 @@ class TwoLayerDiscriminator:
         s(t).
     biases : (m,) array
         Zero unless the game was solved with ``bias="penalized"``.
+    columns : tuple, optional
+        The names of the d columns, if the data had names: rows with names are brought into this order.
     """
 
     neurons: Array
     outer: Array
     activation: Activation | ReLU
     biases: Array = field(default_factory=lambda: np.zeros(0))
+    columns: tuple[Label, ...] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.biases.size == 0:
@@ -46,7 +51,7 @@ class TwoLayerDiscriminator:
 
     def __call__(self, X: Any) -> Array:
         """The scores of rows, (n,)."""
-        rows = as_rows(X, "X")
+        rows = as_rows(ordered(X, self.columns, "X", "the discriminator"), "X")
         check_columns(rows, self.neurons.shape[1], "X", "the discriminator")
         check_finite(rows, "X")
         t = rows @ self.neurons.T + self.biases

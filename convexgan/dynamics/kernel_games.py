@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_count, check_finite, check_number
+from convexgan._checks import check_count, check_finite, check_number
+from convexgan._tools.arrays import as_floats, as_rows
 from convexgan.dynamics.kernels import Kernel, curvature
 from convexgan.dynamics.linear_games import LinearGame, Step, as_matrix, resolve_step
 from convexgan.dynamics.point_generators import FreePoints, PointGenerator
@@ -105,7 +106,7 @@ class KernelGame(Game):
         self.data = as_rows(data, "data").astype(np.float64)
         check_finite(self.data, "data")
         self.kernel = kernel
-        self.lam = np.asarray(lam, dtype=np.float64)[..., None, None]
+        self.lam = as_floats(lam, "lam")[..., None, None]
         if not np.isfinite(self.lam).all() or (self.lam <= 0).any():
             raise ValueError(f"lam must be finite and positive, got {lam!r}.")
         self.p = as_masses(p, "p", len(self.data))
@@ -205,7 +206,7 @@ def simulate_points(
 
 def _checked_start(game: KernelGame, start: Any) -> Player:
     """Float64 arrays of at least two axes that generate finite points of the data's dimension."""
-    arrays = tuple(np.asarray(part, dtype=np.float64) for part in parts(start))
+    arrays = tuple(as_floats(part, "start") for part in parts(start))
     dim = game.data.shape[1]
     if min(part.ndim for part in arrays) < 2 or not all(np.isfinite(part).all() for part in arrays):
         raise ValueError(f"start must hold finite arrays of at least two axes, got shapes {[a.shape for a in arrays]}.")
@@ -301,7 +302,7 @@ def as_masses(masses: Any, name: str, count: int) -> Array:
     """Positive masses with sum 1, (count,)."""
     if masses is None:
         return np.full(count, 1 / count)
-    found = np.asarray(masses, dtype=np.float64)
+    found = as_floats(masses, name)
     if found.shape != (count,) or not (found > 0).all() or abs(found.sum() - 1) > 1e-9:
         raise ValueError(
             f"{name} must be {count} positive masses with sum 1, got shape {found.shape}, sum {found.sum():.6g}, "
@@ -312,7 +313,7 @@ def as_masses(masses: Any, name: str, count: int) -> Array:
 
 def as_positive(value: Any, name: str) -> Array:
     """A number or an array of finite positive ones."""
-    number = np.asarray(value, dtype=np.float64)
+    number = as_floats(value, name)
     if not np.isfinite(number).all() or (number <= 0).any():
         raise ValueError(f"{name} must be finite and positive, got {value!r}.")
     return number

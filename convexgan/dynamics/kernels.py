@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._tools.arrays import as_floats
+
 Array = NDArray[np.float64]
 
 
@@ -135,7 +137,7 @@ def curvature(kernel: Kernel) -> Array:
 
 
 def _positive(value: Any, name: str) -> Array:
-    number = np.asarray(value, dtype=np.float64)
+    number = as_floats(value, f"{name} of a kernel")
     if not np.isfinite(number).all() or (number <= 0).any():
         raise ValueError(f"{name} of a kernel must be finite and positive, got {value!r}.")
     return number

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import check_choice
+from convexgan._tools.arrays import as_floats
 from convexgan.updates import Game, Rates, State, alternating, extragradient, optimistic, simultaneous
 from convexgan.updates.game import pair
 
@@ -43,7 +44,7 @@ class LinearGame(Game):
 
     def __post_init__(self) -> None:
         for name in ("xx", "xy", "yx", "yy"):
-            block = np.asarray(getattr(self, name), dtype=np.float64)
+            block = as_floats(getattr(self, name), name)
             if not np.isfinite(block).all():
                 raise ValueError(f"{name} of LinearGame has NaN or infinite entries: linearise where it is smooth.")
             object.__setattr__(self, name, block if block.ndim > 1 else block[..., None, None])
@@ -56,7 +57,7 @@ class LinearGame(Game):
     @classmethod
     def of_modes(cls, xx: Any, xy: Any, yx: Any, yy: Any) -> LinearGame:
         """A batch of games of two numbers each, the blocks broadcast against each other."""
-        blocks = np.broadcast_arrays(*(np.asarray(block, dtype=np.float64) for block in (xx, xy, yx, yy)))
+        blocks = np.broadcast_arrays(*(as_floats(block, "each block") for block in (xx, xy, yx, yy)))
         return cls(*(block[..., None, None] for block in blocks))
 
     def grad_x(self, x: Array, y: Array) -> Array:
@@ -88,7 +89,7 @@ def resolve_step(method: str | Step) -> Step:
 
 def as_matrix(rate: Any) -> Array:
     """Rates with two axes more, to multiply blocks; checked to be finite and non-negative."""
-    rates = np.asarray(rate, dtype=np.float64)
+    rates = as_floats(rate, "step sizes")
     if not np.isfinite(rates).all() or (rates < 0).any():
         raise ValueError("step sizes must be finite and >= 0: the directions of the players are part of the game.")
     return rates[..., None, None]

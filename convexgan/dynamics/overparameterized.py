@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import beta as beta_law
 
 from convexgan._checks import as_rng, check_choice, check_count, check_number
+from convexgan._tools.arrays import as_floats
 from convexgan.dynamics.linear_games import LinearGame, Step, resolve_step
 from convexgan.exceptions import SolverError
 from convexgan.updates import Game, State
@@ -220,7 +221,7 @@ def modes(kernels: Any) -> LinearGame:
     ----------
     [OP], theorem 2.1 and its proof.
     """
-    kernels = np.asarray(kernels, dtype=np.float64)
+    kernels = as_floats(kernels, "kernels")
     if not (np.isfinite(kernels).all() and (kernels >= 0).all()):
         raise ValueError("kernels must be finite and >= 0: they are eigenvalues of JJ'.")
     return LinearGame.of_modes(0.0, -np.sqrt(kernels), -np.sqrt(kernels), -1.0)

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows
+from convexgan._tools.arrays import as_rows
 from convexgan.updates import Player
 
 Array = NDArray[np.float64]

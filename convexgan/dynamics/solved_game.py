@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._tools.arrays import ordered
 from convexgan.canonical import check_same_columns
 from convexgan.certificate import KINDS, Evidence
 from convexgan.discriminators import ReLU
@@ -51,7 +52,7 @@ class SolvedGame(Game):
         critic, settings = solution.discriminator, evidence.settings
         if critic is None or solution.generator is None:
             raise ValueError("the solution has no players.")
-        data = Moments.from_array(X, name="X")
+        data = Moments.from_array(ordered(X, critic.columns, "X", "the solution's data"), name="X")
         check_same_columns(data, Moments(critic.neurons.shape[1]), "the discriminator")
         self.a, self.b, _ = critic.coefficients
         self.biased = settings["bias"] == "penalized" and self.a != 0

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq, minimize_scalar
 
 from convexgan._checks import check_number
+from convexgan._tools.arrays import as_floats
 from convexgan.dynamics.linear_games import LinearGame, Step, update_matrix
 
 PHASES = ("converge", "damped oscillation", "sustained", "diverge")
@@ -134,7 +135,7 @@ def measured_rate(signal: Any, order: int = 2) -> Any:
     order : int
         The number of modes still visible.
     """
-    signal = np.asarray(signal, dtype=np.float64)
+    signal = as_floats(signal, "signal")
     if len(signal) <= 2 * order:
         raise ValueError(f"signal has {len(signal)} steps: {order} modes need more than {2 * order}.")
     flat = signal.reshape(len(signal), -1)

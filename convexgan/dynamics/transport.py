@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_columns, check_finite
+from convexgan._checks import check_columns, check_finite
+from convexgan._tools.arrays import as_floats, as_rows
 from convexgan.dynamics.kernel_games import as_masses
 
 Array = NDArray[np.float64]
@@ -44,7 +45,7 @@ def wasserstein(points: Any, data: Any, q: Any = None, p: Any = None) -> Any:
         raise ModuleNotFoundError(
             "optimal transport needs POT: pip install 'convexgan[ot]'.", name=error.name
         ) from None
-    clouds, rows = np.asarray(points, dtype=np.float64), as_rows(data, "data").astype(np.float64)
+    clouds, rows = as_floats(points, "points"), as_rows(data, "data").astype(np.float64)
     check_finite(rows, "data")
     if clouds.ndim < 2:
         raise ValueError(f"points must have shape (..., n, dim), got {clouds.shape}.")

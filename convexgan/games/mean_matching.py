@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._rounding import down, gamma, length, squares, up
+from convexgan._tools.tables import Label
 from convexgan.arrangements import Maximum, maximize
 from convexgan.discriminators import TwoLayerDiscriminator
 from convexgan.generators import ReLUGenerator, TwoLayerReLU
@@ -38,6 +39,8 @@ class MeanGame:
         As in `MomentGame`; values are not scaled.
     data_error : float
         A bound on the length of what rounding may have changed of the data's mean.
+    columns : tuple, optional
+        The names of the data's columns.
     """
 
     data: Array
@@ -49,6 +52,7 @@ class MeanGame:
     penalty: float = 1.0
     rows: int = 1
     data_error: float = 0.0
+    columns: tuple[Label, ...] | None = None
 
     @property
     def slope(self) -> float:

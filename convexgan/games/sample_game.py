@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._rounding import up
+from convexgan._tools.tables import Label
 from convexgan.discriminators import ReLU
 from convexgan.problem import Activation
 
@@ -36,6 +37,8 @@ class SampleGame:
     bias : "none", "penalized" or "free"
     rows, value_scale : int and float
         As in `MomentGame`.
+    columns : tuple, optional
+        The names of the data's columns.
     """
 
     data: Array
@@ -47,6 +50,7 @@ class SampleGame:
     bias: str = "none"
     rows: int = 1
     value_scale: float = 1.0
+    columns: tuple[Label, ...] | None = None
 
     @property
     def relu(self) -> ReLU:

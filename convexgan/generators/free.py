@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rng, as_rows, check_count
+from convexgan._checks import as_rng, check_count
+from convexgan._tools.arrays import as_rows
 
 Array = NDArray[np.float64]
 
@@ -54,7 +55,7 @@ class FreeGenerator:
     points: Array
 
     def __post_init__(self) -> None:
-        as_rows(self.points, "points")
+        object.__setattr__(self, "points", as_rows(self.points, "points"))
 
     def __call__(self, Z: Any = None) -> Array:
         """The generated rows, (n, d), one for each training latent; other latents are refused."""

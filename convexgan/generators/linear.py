@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rng, as_rows, check_columns, check_count, check_finite, check_flag
+from convexgan._checks import as_rng, check_columns, check_count, check_finite, check_flag
 from convexgan._rounding import gamma
+from convexgan._tools.arrays import as_rows
 from convexgan.latents import Latent
 from convexgan.moments import Moments
 

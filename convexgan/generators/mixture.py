@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rng, as_rows, check_choice, check_count, check_finite, check_weights
+from convexgan._checks import as_rng, check_choice, check_count, check_finite, check_weights
+from convexgan._tools.arrays import as_rows
+from convexgan._tools.tables import Label, column_names, new_places
 
 Array = NDArray[np.float64]
 
@@ -29,6 +31,7 @@ class Mixture:
 
     particles: Array | None = None
     support: str = "particles"
+    columns: tuple[Label, ...] | None = field(default=None, init=False, repr=False)
     name: ClassVar[str] = "mixture"
 
     def __post_init__(self) -> None:
@@ -38,14 +41,16 @@ class Mixture:
                 raise ValueError("support='continuous' finds its own particles: leave particles out.")
             rows = as_rows(self.particles, "particles")
             check_finite(rows, "particles")
+            object.__setattr__(self, "columns", column_names(self.particles, "particles"))
             object.__setattr__(self, "particles", rows.astype(np.float64))
 
-    def points(self, data: Array) -> Array | None:
-        """The particles, (m, d), without duplicates; None if they may lie anywhere."""
+    def points(self, data: Array, columns: tuple[Label, ...] | None = None) -> Array | None:
+        """The particles, (m, d), without duplicates, in the order of the data's columns; None if they lie anywhere."""
         if self.support == "continuous":
             return None
         if self.particles is not None:
-            return np.unique(self.particles, axis=0)
+            places = new_places(self.columns, columns, "particles", "X") or slice(None)
+            return np.unique(self.particles[:, places], axis=0)
         return np.unique(np.concatenate([share * data for share in np.arange(9) / 8]), axis=0)
 
 
@@ -65,7 +70,8 @@ class MixtureGenerator:
     weights: Array
 
     def __post_init__(self) -> None:
-        check_weights(self.weights, len(as_rows(self.particles, "particles")), "weights")
+        object.__setattr__(self, "particles", as_rows(self.particles, "particles"))
+        object.__setattr__(self, "weights", check_weights(self.weights, len(self.particles), "weights"))
 
     def __call__(self, Z: Any = None) -> Array:
         """Refused: a mixture is a law, not a function of latents."""

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rng, as_rows, check_columns, check_count, check_finite, check_number
+from convexgan._checks import as_rng, check_columns, check_count, check_finite, check_number
 from convexgan._rounding import gamma, length
+from convexgan._tools.arrays import as_rows
 from convexgan.latents import GaussianLatent, Latent, SampleLatent, quadratic_features
 from convexgan.moments import Moments
 

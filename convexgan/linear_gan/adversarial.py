@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from convexgan._checks import check_count, check_number
+from convexgan._tools.arrays import as_floats
 from convexgan.dynamics import LinearGame
 from convexgan.dynamics.linear_games import Step, resolve_step
 from convexgan.gaussian import covariance_factor
@@ -56,7 +57,7 @@ class AdversarialGame(Game):
         if self.pairs > rows.shape[-2]:
             samples = rows.shape[-2]
             raise ValueError(f"Z has {self.pairs} rows, more pairs than the {samples} samples of X: drop some.")
-        weights = np.asarray(weight, dtype=np.float64)
+        weights = as_floats(weight, "weight")
         if not np.isfinite(weights).all() or (weights < 0).any():
             raise ValueError(f"weight must be finite and >= 0, got {weight}.")
         self.price = check_number(price, "price", positive=True)
@@ -312,7 +313,7 @@ def _symmetric_basis(d: int) -> Array:
 
 def _finite(array: ArrayLike, name: str) -> Array:
     """Matrices (..., rows, columns) in float64."""
-    values = np.asarray(array, dtype=np.float64)
+    values = as_floats(array, name)
     if values.ndim < 2 or 0 in values.shape or not np.isfinite(values).all():
         raise ValueError(f"{name} must be a finite array (..., rows, columns), got shape {values.shape}.")
     return values

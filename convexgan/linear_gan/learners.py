@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_columns, check_count, check_finite, check_number
+from convexgan._checks import check_columns, check_count, check_finite, check_number
+from convexgan._tools.arrays import as_rows
 from convexgan.gaussian import aligned
 from convexgan.moments import Moments
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from convexgan._checks import check_count, check_number
 from convexgan._sweeps import run_sweep
+from convexgan._tools.arrays import as_floats
 from convexgan.linear_gan.expectations import error_of, overlap
 from convexgan.linear_gan.learners import least_squares
 from convexgan.linear_gan.mixed import Pairs, best_path
@@ -167,7 +168,7 @@ def generator_error(W: Array, root: Array) -> Array:
 
 def check_spectrum(eigenvalues: ArrayLike) -> Array:
     """Eigenvalues (d,) of a second moment, in float64."""
-    values = np.asarray(eigenvalues, dtype=np.float64)
+    values = as_floats(eigenvalues, "eigenvalues")
     if values.ndim != 1 or not len(values) or not np.isfinite(values).all() or (values < 0).any() or not values.any():
         raise ValueError("eigenvalues must be a list of finite numbers >= 0, not all of them 0.")
     return values

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from convexgan.gaussian import factor_distance
 from convexgan.metrics.blocks import Bootstrap, Counts, deal, measure
 from convexgan.metrics.extractors import INCEPTION, as_extractor
-from convexgan.metrics.pictures import Extractor, check_features, check_same, check_sizes, pieces
+from convexgan.metrics.pictures import Extractor, Features, check_features, check_same, check_sizes, pieces
 from convexgan.metrics.result import Result
 from convexgan.moments import Moments
 
@@ -72,6 +72,7 @@ def frechet_distance(
 def frechet(real: Any, fake: Any, extractor: Extractor, bootstrap: Bootstrap) -> Result:
     """The same without the warning, which is in the result's note."""
     rng = np.random.default_rng(bootstrap.rng)
+    fake = fake.in_order_of(real) if isinstance(fake, Features) else fake
     (left, shape), (right, other) = (block_moments(s, extractor, n, rng) for s, n in ((real, "real"), (fake, "fake")))
     check_same(shape, other)
     check_features(left[0].dim, right[0].dim)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_finite
+from convexgan._checks import check_finite
 from convexgan._files import read_model, write_model
+from convexgan._tools.arrays import SEQUENCES, as_rows, is_stream, plain_array
+from convexgan._tools.pictures import read_pictures
+from convexgan._tools.tables import Label, column_names, new_places
 from convexgan.datasets import ImageSet
 from convexgan.progressive.pyramid import box_pyramid, warn_of_unit_interval
 
@@ -45,16 +48,29 @@ class Features:
 
     Attributes
     ----------
-    rows : (n, d) array
+    rows : (n, d) array or frame
     extractor : str
         The name of what made them.
     shape : tuple of int
         (h, h) or (h, h, 3), the shape of a picture.
+    columns : tuple, optional
+        The names of the features, if the rows came in a frame.
     """
 
     rows: NDArray[Any]
     extractor: str
     shape: tuple[int, ...]
+    columns: tuple[Label, ...] | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", column_names(self.rows, "rows"))
+        object.__setattr__(self, "rows", as_rows(self.rows, "rows"))
+
+    def in_order_of(self, other: Any) -> Features:
+        """These, with the columns in the order of those of other features, if both came in frames that name them."""
+        columns = other.columns if isinstance(other, Features) else None
+        places = new_places(self.columns, columns, "fake", "real")
+        return self if places is None else replace(self, rows=self.rows[:, places])
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the features to an .npz file, atomically and without pickles."""
@@ -83,12 +99,12 @@ def picture_chunks(images: Any, name: str) -> Iterator[NDArray[Any]]:
         What error messages call them.
     """
     shape, low, high = None, np.inf, -np.inf
-    for part in [images] if hasattr(images, "ndim") else _iterated(images, name):
-        pictures = np.atleast_1d(np.asarray(part.detach().cpu() if hasattr(part, "detach") else part))
+    for part in _iterated(images, name):
+        pictures = _named(read_pictures, part, name)
         shape = shape or pictures.shape[1:]
         if pictures.shape[1:] != shape:
             raise ValueError(f"{name} mixes pictures of shapes {shape} and {pictures.shape[1:]}: bring them to one.")
-        for start in range(0, max(len(pictures), 1), BATCH):
+        for start in range(0, len(pictures), BATCH):
             yield _in_range(pictures[start : start + BATCH], name)
         if pictures.dtype.kind == "f":
             low, high = min(low, float(pictures.min())), max(high, float(pictures.max()))
@@ -102,16 +118,35 @@ def _iterated(images: Any, name: str) -> Iterable[Any]:
         return [images.images]
     if hasattr(images, "blocks"):
         return images.blocks()  # type: ignore[no-any-return]
-    if isinstance(images, str | bytes) or not isinstance(images, Iterable):
-        raise ValueError(f"{name} must be pictures, an array (n, h, h[, 3]), got {type(images).__name__}.")
-    return images
+    if isinstance(images, str | bytes | os.PathLike | int | float) and not isinstance(images, np.generic):
+        kind = type(images).__name__
+        raise ValueError(f"{name} must be pictures, an array (n, h, h[, 3]), got {kind}: datasets.load reads files.")
+    if isinstance(images, np.generic):
+        return [[images]]
+    if isinstance(images, SEQUENCES):
+        return [images] if _are_pictures([plain_array(part, name).shape for part in images]) else images
+    return images if is_stream(images) else [images]
+
+
+def _are_pictures(shapes: list[tuple[int, ...]]) -> bool:
+    """Whether each of the things of these shapes is one picture, also with its channels first, no array of some."""
+    if not shapes:
+        return False
+    first = shapes[0]
+    one = len(first) == 2 or (len(first) == 3 and first[2] == 3 != first[1])
+    return one or (len(shapes) > 1 and all(len(shape) == 3 and shape[0] == 3 for shape in shapes))
+
+
+def _named(read: Callable[[Any, str], Any], images: Any, name: str) -> Any:
+    """What is read of the images; errors say whose they are."""
+    try:
+        return read(images, "images")
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def _in_range(pictures: NDArray[Any], name: str) -> NDArray[Any]:
-    try:
-        return next(iter(box_pyramid(pictures, [pictures.shape[1] if pictures.ndim > 1 else 1]).values()))
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
+    return next(iter(_named(lambda found, _: box_pyramid(found, [found.shape[1]]), pictures, name).values()))
 
 
 def pieces(images: Any, extractor: Extractor, name: str) -> Iterator[tuple[NDArray[Any], tuple[int, ...]]]:
@@ -154,7 +189,7 @@ def features_of(images: Any, extractor: Extractor, name: str) -> Features:
 
 def both_features(real: Any, fake: Any, extractor: Extractor) -> tuple[NDArray[Any], NDArray[Any]]:
     """The rows of real and fake features, checked to be comparable."""
-    x, y = features_of(real, extractor, "real"), features_of(fake, extractor, "fake")
+    x, y = features_of(real, extractor, "real"), features_of(fake, extractor, "fake").in_order_of(real)
     check_same(x.shape, y.shape)
     check_features(x.rows.shape[1], y.rows.shape[1])
     check_sizes(len(x.rows), len(y.rows))

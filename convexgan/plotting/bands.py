@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from convexgan._tools.arrays import as_floats
 from convexgan.plotting._figures import open_figure, write_figure
 
 Array = NDArray[np.float64]
@@ -50,10 +51,10 @@ def band_plot(
     ValueError
         A band has another length than x, or the format is unknown.
     """
-    x = np.asarray(x, dtype=np.float64)
+    x = as_floats(x, "x")
     order = np.argsort(x)
     drawn = {name: _checked(band, name, len(x))[order] for name, band in bands.items()}
-    lines = {name: np.asarray(curve, dtype=np.float64)[order] for name, curve in (dashed or {}).items()}
+    lines = {name: as_floats(curve, f"dashed {name!r}")[order] for name, curve in (dashed or {}).items()}
     figure = open_figure(path, 7.0 if closer is None else 11.0, 4.5)
     panels = figure.subplots(1, 1 if closer is None else 2, squeeze=False)[0]
     for panel in panels:
@@ -80,7 +81,7 @@ def _draw(panel: Any, x: Array, bands: Mapping[str, Array], lines: Mapping[str, 
 
 
 def _checked(band: ArrayLike, name: str, length: int) -> Array:
-    values = np.asarray(band, dtype=np.float64)
+    values = as_floats(band, f"band {name!r}")
     if values.shape != (length, 3):
         raise ValueError(f"band {name!r} must have shape ({length}, 3), got {values.shape}.")
     return values

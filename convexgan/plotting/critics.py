@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rows, check_finite
+from convexgan._checks import check_finite
+from convexgan._tools.arrays import as_rows, paired
 from convexgan.discriminators import ReLU, TwoLayerDiscriminator
 from convexgan.generators import MixtureGenerator
 from convexgan.plotting._figures import open_figure, write_figure
@@ -41,6 +42,7 @@ def witness_plot(critic: TwoLayerDiscriminator, X: Any, Y: Any, path: str | os.P
     ValueError
         The samples or the discriminator do not have two columns, or the format is unknown.
     """
+    X, Y = paired(X, Y)
     real, fake = _plane(X, "X"), _plane(Y, "Y")
     figure = open_figure(path, 6.0, 5.0)
     panel = _draw_scores(figure, critic, np.concatenate([real, fake]))

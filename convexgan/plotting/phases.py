@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 
+from convexgan._tools.arrays import as_floats
 from convexgan.dynamics import PHASES, PhaseDiagram
 from convexgan.plotting._figures import open_figure, write_figure
 
@@ -41,7 +42,7 @@ def phase_plot(
     ValueError
         The axes do not fit the grid, or the format is unknown.
     """
-    columns, rows = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    columns, rows = as_floats(x, "x"), as_floats(y, "y")
     if diagram.measured.shape != (*rows.shape, *columns.shape):
         raise ValueError(
             f"x ({columns.shape}) and y ({rows.shape}) do not fit the diagram's grid {diagram.measured.shape}: "

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
+from convexgan._tools.arrays import as_floats
 from convexgan.plotting._figures import open_figure, write_figure
 
 
@@ -33,7 +34,7 @@ def rate_plot(
     ValueError
         A curve has another length than step_sizes, there is no panel, or the format is unknown.
     """
-    sizes = np.asarray(step_sizes, dtype=np.float64)
+    sizes = as_floats(step_sizes, "step_sizes")
     if not panels:
         raise ValueError("panels is empty: pass at least one.")
     figure = open_figure(path, 1 + 3.4 * len(panels), 3.8)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from convexgan._checks import check_count
 from convexgan._files import write_bytes
+from convexgan._tools.pictures import read_pictures
 from convexgan.datasets.own import SOFTWARE, SOFTWARE_TAG
 
 if TYPE_CHECKING:
@@ -124,9 +125,7 @@ def _check_image(image: Any, name: str) -> None:
 
 
 def _checked(images: NDArray[Any], name: str) -> NDArray[np.uint8]:
-    images = np.asarray(images)
-    if images.ndim not in (3, 4) or images.shape[3:] not in ((), (3,)) or 0 in images.shape:
-        raise ValueError(f"{name} has shape {images.shape}: reshape to (n, h, w) or (n, h, w, 3), n >= 1.")
+    images = read_pictures(images, name, square=False)
     if images.dtype != np.uint8:
         raise ValueError(f"{name} has dtype {images.dtype}: convert with progressive.pyramid.to_uint8.")
     return images

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from convexgan._tools.arrays import as_floats
 from convexgan.plotting._figures import open_figure, write_figure
 
 ROUNDING = 1e-12  # of the largest eigenvalue: below it there are only rounding errors
@@ -53,7 +54,7 @@ def spectrum_plot(
     figure = open_figure(path, 1 + 2.6 * stages, 3.2)
     panels = figure.subplots(1, stages, sharey=True, squeeze=False)[0]
     for panel, eigenvalues, beta, label in zip(panels, eigenvalues_per_stage, betas, labels, strict=True):
-        values = np.sort(np.asarray(eigenvalues, dtype=np.float64))[::-1]
+        values = np.sort(as_floats(eigenvalues, f"eigenvalues_per_stage {label!r}"))[::-1]
         values = values[values > ROUNDING * values.max(initial=0.0)]
         if not len(values):
             raise ValueError(f"eigenvalues_per_stage has no positive eigenvalue at stage {label!r}: leave it out.")

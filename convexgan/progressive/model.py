@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
-from convexgan._checks import as_rng, as_rows, check_bytes, check_choice, check_count, check_number
+from convexgan._checks import as_rng, check_bytes, check_choice, check_count, check_number
 from convexgan._files import DAMAGE, read_model, write_model
+from convexgan._tools.arrays import as_floats, as_rows
 from convexgan.certificate import Certificate, Evidence
 from convexgan.discrepancy import HeldOut, held_out_chunks, ipm
 from convexgan.moments import Moments
@@ -264,7 +265,7 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
 
     def interpolate(self, a: Any, b: Any, steps: int = 8) -> NDArray[np.uint8]:
         """``steps`` pictures from code a to code b, on the quarter circle that keeps Gaussian codes Gaussian."""
-        ends = [np.asarray(code, dtype=np.float64).reshape(-1) for code in (a, b)]
+        ends = [as_floats(code, name).reshape(-1) for code, name in ((a, "a"), (b, "b"))]
         angle = np.linspace(0, np.pi / 2, check_count(steps, "steps", 2))[:, None]
         return self.decode(np.cos(angle) * ends[0] + np.sin(angle) * ends[1])
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._files import one_number, open_npz, remove_unfinished, write_npz
+from convexgan._tools.pictures import read_pictures
 from convexgan.datasets import ImageSet, Listing
 from convexgan.progressive.cluster import accumulate
 from convexgan.progressive.pyramid import check_pictures
@@ -90,11 +91,7 @@ def as_pictures(images: Any) -> Pictures:
         kind = type(images).__name__
         raise ValueError(f"images is a {kind}, not pictures: read them with convexgan.datasets.load or build_cache.")
     images = images.images if isinstance(images, ImageSet) else images
-    try:
-        array = np.asarray(images)
-    except ValueError:  # a list whose arrays do not stack
-        raise ValueError("images mixes pictures of several shapes: bring them to one size and mode.") from None
-    return ArrayPictures(check_pictures(array, complete=True))
+    return ArrayPictures(check_pictures(read_pictures(images, "images"), complete=True))
 
 
 class Accumulator(Protocol):

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import check_count, warn_user
+from convexgan._tools.pictures import check_picture_shape, read_pictures
 
 Real = TypeVar("Real", np.float32, np.float64)
 COARSEST = 4
@@ -46,7 +47,7 @@ def box_pyramid(
     ValueError
         A wrong shape, type or range, or a size that halving cannot reach.
     """
-    images = check_pictures(images)
+    images = check_pictures(read_pictures(images, "images"))
     size = images.shape[1]
     wanted = default_sizes(size) if sizes is None else check_sizes(sizes, size)
     levels, sums = {}, images
@@ -126,10 +127,7 @@ def check_pictures(images: NDArray[Any], *, complete: bool = False) -> NDArray[A
 
     If they are complete, not some of many, floats that seem to be in [0, 1] are warned of.
     """
-    if images.ndim not in (3, 4) or images.shape[3:] not in ((), (3,)) or 0 in images.shape:
-        raise ValueError(f"images has shape {images.shape}: reshape to (n, h, h) or (n, h, h, 3), n >= 1.")
-    if images.shape[1] != images.shape[2]:
-        raise ValueError(f"images has shape {images.shape}, not square: crop to {min(images.shape[1:3])} pixels.")
+    check_picture_shape(images.shape, "images")
     if images.dtype == np.uint8:
         return images
     if images.dtype not in (np.float32, np.float64):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from convexgan._checks import check_count
+from convexgan._tools.arrays import paired
 from convexgan.canonical import any_law, check_same_columns, read_moments
 from convexgan.certificate import Certificate, relative_gap
 from convexgan.certify import certify
@@ -130,6 +131,8 @@ def audit(
     check_count(rng, "rng", 0)
     generator, discriminator = uncompiled(generator), uncompiled(discriminator)
     settings = settings_of(discriminator, Objective() if objective is None else objective)
+    if not isinstance(generator, nn.Module):
+        data, generator = paired(data, generator, "data", "generator")
     X = data if isinstance(data, Moments) else flat(data)
     spec, Z = class_of(generator, latents)
     relu = isinstance(settings["discriminator"], ReLU)
@@ -173,7 +176,7 @@ def class_of(generator: Any, latents: Any) -> tuple[GeneratorClass | None, Any]:
     if isinstance(generator, FreeGenerator):
         return Free(len(generator.points)), None
     Z = read_latents(latents, generator)
-    Z = Z if isinstance(Z, GaussianLatent) else flat(Z).astype(np.float64)
+    Z = Z if isinstance(Z, GaussianLatent) else flat(Z, "latents").astype(np.float64)
     if isinstance(generator, LinearGenerator):
         return Linear(bias=generator.bias is not None), Z
     if isinstance(generator, TwoLayerGenerator) and not isinstance(generator.activation, ReLU):
@@ -184,7 +187,7 @@ def class_of(generator: Any, latents: Any) -> tuple[GeneratorClass | None, Any]:
 def generated(generator: Any, spec: Any, Z: Any, samples: int, rng: int, rows_needed: bool) -> Any:
     """The generated rows, or the exact moments of their law."""
     if not isinstance(generator, nn.Module):
-        return flat(generator)
+        return flat(generator, "generator")
     if isinstance(spec, Linear) and isinstance(Z, GaussianLatent) and not rows_needed:
         weights = array(generator.weights)  # type: ignore[arg-type]
         mean = np.zeros(weights.shape[1]) if not spec.bias else array(generator.bias)  # type: ignore[arg-type]

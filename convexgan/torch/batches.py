@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from convexgan._checks import check_count
+from convexgan._tools.arrays import dense_tensor, read_array
 from convexgan.latents import GaussianLatent
 from convexgan.torch.objective import Batch
 from convexgan.torch.pictures import PictureSource
@@ -43,7 +44,8 @@ class Batches:
         self.random = torch.Generator().manual_seed(check_count(seed, "rng", 0))
 
     def _tensor(self, values: Any, name: str) -> Tensor:
-        tensor = values.detach() if isinstance(values, Tensor) else torch.from_numpy(np.array(values))
+        given = isinstance(values, Tensor)
+        tensor: Tensor = dense_tensor(values, name) if given else torch.from_numpy(np.array(read_array(values, name)))
         if tensor.dim() < 2 or 0 in tensor.shape:
             raise ValueError(
                 f"{name} must hold samples along its first axis, (n, ...), got shape {tuple(tensor.shape)}."

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from convexgan import discriminators, generators
-from convexgan._checks import as_rows
+from convexgan._tools.arrays import as_rows, read_array
 from convexgan.generators import Generator
 from convexgan.latents import Latent, quadratic_features
 from convexgan.solution import Solution
@@ -93,7 +93,7 @@ def _parameter(values: np.ndarray[Any, Any]) -> nn.Parameter:
 
 def flat(samples: Any, name: str = "data") -> np.ndarray[Any, Any]:
     """Samples (n, ...) as rows (n, d)."""
-    found = samples.detach().cpu().numpy() if isinstance(samples, Tensor) else np.asarray(samples)
+    found = read_array(samples, name)
     return as_rows(found.reshape(len(found), -1) if found.ndim > 2 else found, name)
 
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from convexgan._checks import check_choice, check_count, check_finite, check_number
+from convexgan._tools.arrays import ordered
+from convexgan._tools.tables import column_names
 from convexgan.discrepancy import IPM, ipm
 from convexgan.discriminators import ReLU, as_discriminator
 from convexgan.moments import Moments
@@ -114,6 +116,7 @@ class ExactDiscriminatorLoss(nn.Module):
         self.lam, self.beta = check_number(lam, "lam", positive=True), check_number(beta, "beta")
         self.bias = check_choice(bias, "bias", ("none", "penalized"))
         self.smoothing, self.tol = check_number(smoothing, "smoothing"), check_number(tol, "tol", positive=True)
+        self.columns = column_names(X, "X")
         self.data = X if isinstance(X, Moments) else flat(X, "X")
         self._store()
         if isinstance(X, Tensor):
@@ -172,7 +175,9 @@ class ExactDiscriminatorLoss(nn.Module):
 
     def ipm(self, fake: Any, **search: Any) -> IPM:
         """The exact discrepancy of X and generated samples, with a proved upper bound; see `convexgan.ipm`."""
-        rows = fake.flatten(1) if isinstance(fake, Tensor) else fake
+        rows = (
+            fake.flatten(1) if isinstance(fake, Tensor) else ordered(fake, self.columns, "the generated samples", "X")
+        )
         return ipm(self.data, rows, self.activation, bias=self.bias, **search)
 
     def _rows(self, samples: Tensor, what: str) -> Tensor:

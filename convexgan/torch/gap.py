@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from convexgan._checks import check_count, check_number
+from convexgan._tools.arrays import dense_tensor, paired, read_array
 from convexgan.discrepancy import ipm
 from convexgan.discriminators import ReLU
 from convexgan.moments import Moments
@@ -125,7 +126,8 @@ def duality_gap(
         raise ValueError(f"level must lie strictly between 0 and 1, got {level!r}.")
     if isinstance(discriminator, ExactDiscriminatorLoss):
         raise ValueError("the exact discriminator is a best response already: audit(...) tells the generator's gap.")
-    seen, kept = _halves(data, rng) if not isinstance(data, tuple) else data
+    seen, kept = data if isinstance(data, tuple) else _halves(data, rng)
+    seen, kept = paired(seen, kept, "data[0]", "data[1]")
     upper = lower = None
     if exact and objective.loss == "wasserstein":
         upper = _best_discriminator(generator, discriminator, kept, latents, objective)
@@ -147,7 +149,7 @@ def duality_gap(
 
 
 def _halves(data: Any, rng: int) -> tuple[Any, Any]:
-    rows = data if isinstance(data, Tensor) else np.asarray(data)
+    rows = dense_tensor(data, "data") if isinstance(data, Tensor) else read_array(data, "data")
     if len(rows) < 2:
         raise ValueError(f"data has {len(rows)} samples: pass at least two, one for each half.")
     order = np.random.default_rng(rng).permutation(len(rows))
