@@ -142,6 +142,10 @@ class Options:
         if self.solver is not None:
             check_choice(str(self.solver).upper(), "solver", SOLVERS)
 
+    def draws(self) -> np.random.Generator:
+        """What is drawn at random: of seed 0 by default, so that a call that is made again finds the same."""
+        return as_rng(0 if self.rng is None else self.rng)
+
     @property
     def backend(self) -> dict[str, Any]:
         """What a conic program is solved with."""

@@ -174,8 +174,7 @@ def _built(
     """The generator, its weights (none of free ones), the optimum with the factor that they have, and a record."""
     spec, latent = setting.generator, setting.latent
     if latent is None or isinstance(spec, Free):
-        rng = np.random.default_rng(options.rng)
-        return Free().build(optimum.factor, setting.points or 1, rng), np.zeros((0, 0)), optimum, {}
+        return Free().build(optimum.factor, setting.points or 1, options.draws()), np.zeros((0, 0)), optimum, {}
     weights = unwhiten(game.latent, optimum.factor)
     if isinstance(spec, TwoLayerReLU):
         network, record = spec.fit(weights, latent)

@@ -51,9 +51,7 @@ AFTERWARDS = 1.0  # seconds for a certificate's own searches after Ctrl-C, or if
 
 def read_sample_game(call: Call) -> SampleGame:
     """The checked game, for laws anywhere; raises ``ValueError`` naming the argument and the repair."""
-    if isinstance(call.X, Moments):
-        raise ValueError("X is Moments, but ReLU neurons and mixtures need the rows themselves: pass the array.")
-    rows = as_rows(call.X, "X")
+    rows = _rows(call.X, "X")
     check_size(rows, "X")
     activation = call.activation
     bias = call.bias if isinstance(activation, ReLU) else check_bias(call.bias, activation)
@@ -72,6 +70,13 @@ def read_sample_game(call: Call) -> SampleGame:
         value_scale=float(scale),
         columns=column_names(call.X, "X"),
     )
+
+
+def _rows(given: Any, name: str) -> NDArray[Any]:
+    """The rows; Moments are refused."""
+    if isinstance(given, Moments):
+        raise ValueError(f"{name} is Moments, but ReLU neurons and mixtures need the rows themselves: pass the array.")
+    return as_rows(given, name)
 
 
 def rest(deadline: Deadline, time_limit: float | None) -> float:
@@ -167,7 +172,7 @@ def judge(
 
 def certify_rows(game: SampleGame, Y: Any, *, tol: float, time_limit: float | None) -> Certificate:
     """The certificate of anybody's rows; its bound is that of laws anywhere, so it holds for every generator."""
-    rows = as_rows(Y, "Y").astype(np.float64)
+    rows = _rows(Y, "Y").astype(np.float64)
     check_columns(rows, game.data.shape[1], "Y", "X")
     check_finite(rows, "Y")
     if game.rows > 1:
@@ -224,7 +229,7 @@ def arrays_of(critic: TwoLayerDiscriminator) -> dict[str, Array]:
 
 def verify_sample_certificate(evidence: Evidence, X: Any, tol: float, time_limit: float | None) -> Certificate:
     """The certificate recomputed from the data; ValueError if the evidence does not fit it."""
-    rows = as_rows(X, "X")
+    rows = _rows(X, "X")
     check_finite(rows, "X")
     with reading_evidence(evidence):
         game, points, weights, critic = read_players(evidence, rows.astype(np.float64))

@@ -146,13 +146,13 @@ def fixed_patterns(call: SampleSetting, options: Options, deadline: Deadline) ->
         features = spec.lift(latent.rows).astype(np.float64)
         unit = float(np.abs(features).max()) or 1.0  # solvers want numbers of about 1
         features /= unit
-        starts = _paired(features, game.data, np.random.default_rng(options.rng))
+        starts = _paired(features, game.data, options.draws())
     n = len(features)
     if np.linalg.matrix_rank(features) == features.shape[1] == n:  # the rows may be any
         ideals = _quantised(points, masses, n), _quantised(game.data, np.ones(len(game.data)), n)
         back = np.linalg.inv(features)
         starts = [back @ rows for rows in ideals]
-        spare = (back @ rows for rows in _drawn(game.data, n, np.random.default_rng(options.rng)))
+        spare = (back @ rows for rows in _drawn(game.data, n, options.draws()))
     with shown(options.progress, "generator: value {:.6g}, violation {:.2g}, {} neurons") as report:
         weights, more = solve_fixed_patterns(
             game, features, starts, spare=spare, deadline=deadline, progress=report, conic=conic

@@ -89,7 +89,8 @@ def solve(
     max_neurons : int, optional
         Width of the discriminator. The generator and its value do not depend on it; whether a saddle exists does.
     rng : seed or Generator, optional
-        For the free directions of `generators.Free`; against ReLU neurons for where local searches start.
+        For the free directions of `generators.Free`; against ReLU neurons for where local searches start. By default
+        0, so that a call that is made again finds the same.
     throw : bool
         Raise if there is no answer; otherwise return a `Solution` whose status says so.
     progress : bool

@@ -21,7 +21,7 @@ X = np.random.default_rng(0).standard_normal((20, 3))
 LATENT = cg.GaussianLatent(3)
 DIGITS = np.random.default_rng(0).integers(0, 256, (20, 8, 8), dtype=np.uint8)
 SEEDED: dict[str, Callable[[Any], object]] = {
-    "solve": lambda rng: cg.solve(X, LATENT, beta=1.0, rng=rng),
+    "solve": lambda rng: cg.solve(X, generator="free", beta=1.0, rng=rng),
     "program": lambda rng: cg.program(X, LATENT, beta=1.0, rng=rng),
     "sample": lambda rng: cg.solve(X, LATENT, beta=1.0).generator.sample(3, rng),
     "ipm": lambda rng: cg.ipm(X, X + 1, "linear", rng=rng),

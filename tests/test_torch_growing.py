@@ -395,9 +395,9 @@ def test_pictures_that_do_not_fit_are_refused():
         grow(G, GREY[:7], warm=True)
     with pytest.raises(ValueError, match="are 8 x 8 pixels, colour, the generator makes 16 x 16 pixels, grey"):
         grow(G, COLOR, warm=True)
-    with pytest.raises(ValueError, match="mixes pictures of several shapes"):
+    with pytest.raises(ValueError, match="mixes shapes"):
         grow(G, [*GREY, GREY[0, :8, :8]], warm=True)
-    with pytest.raises(ValueError, match="mixes pictures of several shapes"):
+    with pytest.raises(ValueError, match="mixes shapes"):
         grow(G, [*GREY, np.zeros((16, 16, 3), np.uint8)], warm=True)
     with pytest.raises(ValueError, match="size 32 is none of"):
         grow(G, GREY, warm=True, sizes=[32])

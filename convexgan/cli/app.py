@@ -6,6 +6,7 @@ import re
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -142,8 +143,14 @@ def options(
     """
 
 
+def _one_line(message: Warning | str, *_: Any, **__: Any) -> None:
+    """A warning as a line of notes, without the line of code that met it."""
+    note(f"warning: {message}")
+
+
 def main() -> None:
     """The entry point of the command ``convexgan``."""
+    warnings.showwarning = _one_line  # the hook that the standard library documents
     try:
         app(prog_name="convexgan")
     except KeyboardInterrupt:

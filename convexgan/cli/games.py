@@ -66,7 +66,6 @@ def solve(
         raise ValueError("--generator-bias is for --generator linear or relu.")
     spec = biased[generator] if generator_bias else generator
     progress = relu and sys.stderr.isatty()
-    settled = generator == "mixture" or (relu and (gaussian is not None or bias == "free"))  # nothing is random there
     with nullcontext() if progress else phase("solving"):
         solution = cg.solve(
             read_sample(x),
@@ -83,7 +82,7 @@ def solve(
             tol=tol,
             gap=gap,
             time_limit=time_limit,
-            rng=None if settled else seed,
+            rng=seed or None,  # 0 is what solve takes by itself; a method that draws nothing says so of others
             progress=progress,
         )
     proof = solution.certificate

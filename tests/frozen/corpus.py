@@ -118,8 +118,6 @@ def outcome(call: dict[str, Any]) -> tuple[Outcome, list[cg.certificate.Certific
 def answer(call: dict[str, Any]) -> Any:
     """The call, made."""
     verb, X = call.pop("verb"), SAMPLES[call.pop("X")]
-    if verb in ("solve", "path"):
-        call = seeded(call)
     for name in ("discriminator", "generator"):
         if name in call:
             call[name] = PLAYERS.get(call[name], call[name])
@@ -136,12 +134,6 @@ def answer(call: dict[str, Any]) -> Any:
     if verb == "program":
         return cg.program(X, Z, **call).problem
     return getattr(cg, verb)(X, Z, **call)
-
-
-def seeded(call: dict[str, Any]) -> dict[str, Any]:
-    """The call with a seed where something is drawn, so that local searches start at the same places."""
-    draws = "relu" in str(call["discriminator"]).lower() or "free" in str(call["generator"]).lower()
-    return call | ({"rng": 0} if draws else {})
 
 
 def described(found: Any) -> tuple[Outcome, list[cg.certificate.Certificate]]:
