@@ -42,6 +42,27 @@ class Evidence:
     arrays: dict[str, NDArray[np.float64]]
 
 
+@dataclass(frozen=True)
+class Agreement:
+    """How a claim agrees with what a referee found.
+
+    Attributes
+    ----------
+    differing : tuple of str
+        What is claimed and not so.
+    better : tuple of str
+        What is better than claimed: a longer search proves more.
+    """
+
+    differing: tuple[str, ...]
+    better: tuple[str, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing differs."""
+        return not self.differing
+
+
 @contextmanager
 def reading_evidence(evidence: Evidence) -> Iterator[None]:
     """Whatever evidence from elsewhere breaks is one ValueError that says what is wrong with it."""
@@ -93,6 +114,8 @@ class Certificate:
         The probability, over random vectors drawn by that iteration, that they are not.
     enclosures : dict or None
         After ``verify(.., rigorous=True)``: between which numbers value, ipm, violation and optimum lie.
+    agreement : Agreement or None
+        After ``verify``: whether this agrees with the claim, and what does not.
     """
 
     value: float
@@ -110,6 +133,7 @@ class Certificate:
     eigenvalue_error: float = 0.0
     failure: float = 0.0
     enclosures: dict[str, tuple[float, float]] | None = field(default=None, compare=False)
+    agreement: Agreement | None = field(default=None, repr=False, compare=False)
 
     @property
     def absolute_gap(self) -> float:
@@ -199,8 +223,6 @@ DAMAGE = (
     ArithmeticError,
     MemoryError,
 )  # what strange contents raise
-ORIGIN = "the generator's best response to the discriminator"
-NOTHING = "costs are non-negative"
 HUGE = 1e100  # squares of smaller numbers are finite
 FEW = 10_000  # numbers of an array that are written as text
 LATER = ("eigenvalue_error", "failure")  # files without them are from complete decompositions
@@ -239,23 +261,6 @@ def within_budget(outer: NDArray[np.float64], lam: float | None) -> NDArray[np.f
     if size > lam * (1 + 1e-9):
         raise ValueError("its discriminator is beyond its norm bound")
     return np.asarray(outer * (lam / size))
-
-
-def relative_violation(violation: float, scale: float, rounding: float = 0.0) -> float:
-    """violation / scale, 0 if both are at most ``rounding``; infinite where the violation is, or none is known."""
-    if not math.isfinite(violation):
-        return math.inf
-    return 0.0 if max(violation, scale) <= rounding else violation / scale if scale > 0 else math.inf
-
-
-def numbered(number: float, unknown: float) -> float:
-    """The number, or what stands for one that overflow has made none."""
-    return unknown if math.isnan(number) else number
-
-
-def too_cheap(value: float, bound: float, tol: float, rounding: float, bought: float) -> bool:
-    """Whether a value is below a bound by more than the tolerance, the rounding, and what a violation ``bought``."""
-    return relative_gap(value, bound, rounding) < -tol and bound - value > rounding + bought
 
 
 def relative_gap(value: float, bound: float, rounding: float = 0.0) -> float:

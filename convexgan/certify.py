@@ -5,27 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Literal, cast
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import check_number
-from convexgan._rounding import down, gamma, length, scaled_down, scaled_up, squares, up
+from convexgan._rounding import gamma, length, squares, up
 from convexgan._tools.arrays import as_rows, paired
 from convexgan._tools.tables import naming
 from convexgan.canonical import Setting, any_law, check_same_columns, read_moments
-from convexgan.certificate import (
-    NOTHING,
-    ORIGIN,
-    Certificate,
-    Evidence,
-    Kind,
-    numbered,
-    relative_gap,
-    relative_violation,
-    too_cheap,
-)
+from convexgan.certificate import Certificate, Evidence
 from convexgan.closed_forms import (
     class_factor,
     cost,
@@ -40,6 +31,7 @@ from convexgan.discriminators import ReLU, TwoLayerDiscriminator, distance
 from convexgan.exceptions import InfeasibleError, SolverError
 from convexgan.game import Call
 from convexgan.generators import Free, GeneratorClass
+from convexgan.judge import WEYL, Bound, Proved, judge
 from convexgan.latents import SampleLatent
 from convexgan.methods import formula, run_program
 from convexgan.moments import Moments
@@ -97,62 +89,28 @@ def make_certificate(
     value = up(spent + (0.0 if game.lam is None else game.lam * ipm), 6)
     evidence = _evidence(game, factor, mean, discriminator, law_error)
     max_min = dual_value(game, discriminator)
-    made = assembled(game, value, ipm, max_min, _weyl(game), evidence, tol, min_neurons, status)
+    proved = moments_proved(game, value, ipm, max_min, partial(_weyl, game))
+    limit = {"min_neurons": min_neurons, "max_neurons": game.max_neurons}
+    made = judge(proved, evidence, tol, unproved=status or "bounded", **limit)
     error, failure = _eigenvalue_error(game)
     return replace(made, eigenvalue_error=error, failure=failure)
 
 
-def assembled(
-    game: MomentGame,
-    value: float,
-    ipm: float,
-    max_min: float,
-    weyl: Callable[[float], tuple[float, str] | None],
-    evidence: Evidence,
-    tol: float,
-    min_neurons: int | None,
-    status: Literal["restricted", "stationary"] | None,
-) -> Certificate:
-    """The certificate of bounds in canonical units, in the user's units.
-
-    Parameters
-    ----------
-    value, ipm, max_min : float
-        From above, from above, and from below.
-    weyl : callable
-        From the violation that is tolerated to the bound that the data's eigenvalues prove and its origin, if any.
-    """
-    value, ipm, max_min = numbered(value, math.inf), numbered(ipm, math.inf), numbered(max_min, -math.inf)
-    scale = max(game.beta or 0.0, ipm_of_nothing(game))
-    violation = 0.0 if game.beta is None else max(ipm - (down(game.beta) if game.rows > 1 else game.beta), 0.0)
-    unseen, noise = ipm_rounding(game), rounding(game)
-    relative = relative_violation(violation, scale, unseen)
-    bought = _bought(evidence, min(violation, unseen))
-    saddle = relative_gap(value, max_min, noise) <= tol and not too_cheap(value, max_min, tol, noise, bought)
-    bound, origin = (max_min, ORIGIN) if saddle else _best_bound(max_min, weyl(tol * scale))
-    limited = game.max_neurons is not None and min_neurons is not None and game.max_neurons < min_neurons
-    gap, kind = relative_gap(value, bound, noise), cast(Kind, status or "bounded")
-    if relative > tol or too_cheap(value, bound, tol, noise, bought):  # cheaper than constraint or class allow
-        kind = "infeasible"
-    elif saddle:
-        kind = "saddle"
-    elif gap <= tol:
-        kind = "minimax"
-        if limited:
-            bound, origin = max_min, f"max-min over discriminators of {game.max_neurons} neurons"
-    return Certificate(
-        scaled_up(value, game.value_scale),
-        scaled_down(bound, game.value_scale),
-        scaled_up(ipm, game.rows),
-        scaled_up(violation, game.rows),
-        relative,
-        kind,
-        scaled_down(max_min, game.value_scale),
-        min_neurons,
-        origin,
-        noise * game.value_scale,
-        tol,
-        evidence,
+def moments_proved(
+    game: MomentGame, value: float, ipm: float, max_min: float, further: Callable[[float], list[Bound]]
+) -> Proved:
+    """What was proved in a game of moments, with the sizes of its violations and of its rounding."""
+    return Proved(
+        value=value,
+        ipm=ipm,
+        max_min=max_min,
+        beta=game.beta,
+        size=ipm_of_nothing(game),
+        rows=game.rows,
+        value_scale=game.value_scale,
+        noise=rounding(game),
+        unseen=ipm_rounding(game),
+        further=further,
     )
 
 
@@ -165,11 +123,6 @@ def _mean_rounding(game: MomentGame, factor: Array) -> float:
     return gamma(len(zbar) + 2) * length(np.abs(factor[:used]).T @ zbar[:used])
 
 
-def _bought(evidence: Evidence, violation: float) -> float:
-    """What a violation is worth at most: the discriminator's norm times that."""
-    return float(np.abs(evidence.arrays["outer"]).sum()) * violation
-
-
 def _eigenvalue_error(game: MomentGame) -> tuple[float, float]:
     """How far the data's eigenvalues down to beta may lie above those used, and the chance that they lie farther."""
     known = game.data.subspace
@@ -180,32 +133,18 @@ def _eigenvalue_error(game: MomentGame) -> tuple[float, float]:
     return known.enclosure.proved_error(min(above + 1, len(known.enclosure.values))) * game.rows, known.failure
 
 
-WEYL = "eigenvalue inequalities (Weyl, von Neumann)"
-TIE = 1e-9  # relative: which of two bounds is better is then rounding
-
-
-def _best_bound(max_min: float, weyl: tuple[float, str] | None) -> tuple[float, str]:
-    candidates = [(max_min, ORIGIN), (0.0, NOTHING)] + ([] if weyl is None else [weyl])
-    best = max(candidates, key=lambda pair: numbered(pair[0], -math.inf))
-    return candidates[0] if max_min >= best[0] * (1 - TIE) else best
-
-
-def _weyl(game: MomentGame) -> Callable[[float], tuple[float, str] | None]:
+def _weyl(game: MomentGame, tolerated: float) -> list[Bound]:
     """What the data's eigenvalues prove, if a constraint that is violated by little counts as met."""
-
-    def bound(tolerated: float) -> tuple[float, str] | None:
-        if game.activation.coefficients[0] == 0:  # else a linear term or a bias only strengthens the discriminator
-            return None
-        try:
-            return proved_spectral_bound(game), WEYL
-        except InfeasibleError as error:
-            smallest = error.smallest_beta / game.rows
-            if smallest - (game.beta or 0.0) > tolerated:
-                return math.inf, "no generator of the class is feasible"
-            more = game.data.spectrum_error * abs(game.activation.coefficients[0])
-            return proved_spectral_bound(replace(game, beta=smallest + more)), f"{WEYL} at the smallest feasible beta"
-
-    return bound
+    if game.activation.coefficients[0] == 0:  # else a linear term or a bias only strengthens the discriminator
+        return []
+    try:
+        return [(proved_spectral_bound(game), WEYL)]
+    except InfeasibleError as error:
+        smallest = error.smallest_beta / game.rows
+        if smallest - (game.beta or 0.0) > tolerated:
+            return [(math.inf, "no generator of the class is feasible")]
+        more = game.data.spectrum_error * abs(game.activation.coefficients[0])
+        return [(proved_spectral_bound(replace(game, beta=smallest + more)), f"{WEYL} at the smallest feasible beta")]
 
 
 def _evidence(

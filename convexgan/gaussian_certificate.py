@@ -15,11 +15,10 @@ from convexgan.certificate import Certificate, Evidence, Kind, reading_evidence
 from convexgan.discriminators import TwoLayerDiscriminator
 from convexgan.games import SampleGame, discriminator_response, generator_response, real_score
 from convexgan.games.gaussian_law import ROOT, Gaussian, Sample
-from convexgan.sample_certificate import arrays_of, critic_from, game_from, judge, settings_of
+from convexgan.judge import DUAL, RISING
+from convexgan.sample_certificate import arrays_of, critic_from, game_from, judge_sample, settings_of
 
 Array = NDArray[np.float64]
-DUAL = "the dual of the semi-infinite program"
-RISING = "the generator's best response to the rising neurons"
 CENTRED = 1e-12  # relative size of a mean that counts as zero
 
 
@@ -60,7 +59,7 @@ def make_gaussian_certificate(
     settings = settings_of(game) | {"latent": "gaussian", "generator_bias": biased}
     evidence = Evidence(settings, {"factor": factor, "mean": mean, "spreads": spreads} | arrays_of(critic))
     unproved: Kind = "restricted" if biased and not centred else "bounded"
-    return judge(game, cost, found, nothing, max_min, others, unproved, tol, evidence)
+    return judge_sample(game, cost, found, nothing, max_min, others, evidence, tol, unproved)
 
 
 def is_centred(data: Array) -> bool:

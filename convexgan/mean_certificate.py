@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import check_count, check_number
-from convexgan._rounding import down, gamma, length, scaled_up, up
+from convexgan._rounding import gamma, length, up
 from convexgan._tools.arrays import as_rows
 from convexgan._tools.tables import naming, read_names
 from convexgan.arrangements import Maximum
-from convexgan.certificate import (
-    NOTHING,
-    ORIGIN,
-    Certificate,
-    Evidence,
-    Kind,
-    reading_evidence,
-    relative_gap,
-    relative_violation,
-    unit_lengths,
-    within_budget,
-)
+from convexgan.certificate import Certificate, Evidence, reading_evidence, unit_lengths, within_budget
 from convexgan.discriminators import TwoLayerDiscriminator, activation_from
 from convexgan.game import check_budget
 from convexgan.games.mean_matching import MeanGame, generated_mean, guarantee, mean_error, unit_reach, weight_decay
 from convexgan.generators import ReLUGenerator, TwoLayerReLU
+from convexgan.judge import Proved, judge
 from convexgan.latents import GaussianLatent, Latent, SampleLatent
 from convexgan.moments import Moments
 
@@ -42,32 +33,18 @@ def make_mean_certificate(
     moved = game.data_error + mean_error(game, network)
     ipm = up(game.slope * (length(game.data - generated_mean(game, network)) * (1 + gamma(4)) + moved))
     value = up(weight_decay(game, network) + (game.lam or 0.0) * ipm)
-    violation = 0.0 if game.beta is None else max(ipm - (down(game.beta) if game.rows > 1 else game.beta), 0.0)
-    scale = max(game.beta or 0.0, game.slope * size)
-    relative = relative_violation(violation, scale)
-    max_min = guarantee(game, critic, reach)
-    bound, origin = (max_min, ORIGIN) if max_min > 0 else (0.0, NOTHING)
-    noise = 32 * float(np.finfo(float).eps) * size * game.penalty / reach.upper_bound
-    gap = relative_gap(value, bound, noise)
-    kind: Kind = "bounded"
-    if relative > tol or gap < -tol:
-        kind = "infeasible"
-    elif gap <= tol:
-        kind = "saddle"
-    return Certificate(
-        value,
-        bound,
-        scaled_up(ipm, game.rows),
-        scaled_up(violation, game.rows),
-        relative,
-        kind,
-        max_min,
-        int(value > noise) if kind == "saddle" else None,  # neurons of one linear function are as good as one
-        origin,
-        noise,
-        tol,
-        _evidence(game, network, critic),
+    proved = Proved(
+        value=value,
+        ipm=ipm,
+        max_min=guarantee(game, critic, reach),
+        beta=game.beta,
+        size=game.slope * size,
+        rows=game.rows,
+        noise=32 * float(np.finfo(float).eps) * size * game.penalty / reach.upper_bound,
     )
+    found = judge(proved, _evidence(game, network, critic), tol)
+    # neurons of one linear function are as good as one
+    return replace(found, min_neurons=int(value > proved.noise) if found.kind == "saddle" else None)
 
 
 def _evidence(game: MeanGame, network: ReLUGenerator, critic: TwoLayerDiscriminator) -> Evidence:

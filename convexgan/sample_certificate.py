@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -11,24 +10,11 @@ from numpy.typing import NDArray
 from convexgan._checks import check_choice, check_columns, check_count, check_finite, check_number
 from convexgan._deadline import Deadline
 from convexgan._products import check_size
-from convexgan._rounding import down, gamma, scaled_down, scaled_up, up
+from convexgan._rounding import gamma, up
 from convexgan._tools.arrays import as_rows
 from convexgan._tools.tables import column_names, naming, read_names
 from convexgan.canonical import check_bias, check_sums
-from convexgan.certificate import (
-    NOTHING,
-    ORIGIN,
-    Certificate,
-    Evidence,
-    Kind,
-    numbered,
-    reading_evidence,
-    relative_gap,
-    relative_violation,
-    too_cheap,
-    unit_lengths,
-    within_budget,
-)
+from convexgan.certificate import Certificate, Evidence, Kind, reading_evidence, unit_lengths, within_budget
 from convexgan.discriminators import ReLU, TwoLayerDiscriminator, activation_from, parameters
 from convexgan.game import Call, check_budget
 from convexgan.games import (
@@ -40,11 +26,11 @@ from convexgan.games import (
     solve_continuous,
     solve_scalar,
 )
+from convexgan.judge import JENSEN, Bound, Proved, judge
 from convexgan.moments import Moments
 
 Array = NDArray[np.float64]
 NEGLIGIBLE = 1e-12  # of the data's cost
-JENSEN = "partial means of the data along orthogonal directions (Jensen)"
 
 AFTERWARDS = 1.0  # seconds for a certificate's own searches after Ctrl-C, or if the solver left less
 
@@ -102,7 +88,7 @@ def make_sample_certificate(
     nothing = discriminator_response(game, np.zeros((1, points.shape[1])), np.ones(1), time_limit=little).value
     cost, evidence = game.cost_bound(points, weights), sample_evidence(game, points, weights, critic)
     others, max_min = [(partial_means_bound(game), JENSEN)], generator_response(game, critic, little)
-    return judge(game, cost, found, nothing, max_min, others, "bounded", tol, evidence)
+    return judge_sample(game, cost, found, nothing, max_min, others, evidence, tol)
 
 
 def _ipm_rounding(game: SampleGame) -> float:
@@ -112,18 +98,18 @@ def _ipm_rounding(game: SampleGame) -> float:
     return 64 * gamma(len(game.data) + 16) * float(abs(a) * square + abs(b) * square**0.5)
 
 
-def judge(
+def judge_sample(
     game: SampleGame,
     cost: float,
     ipm: float,
     nothing: float,
     max_min: float,
-    others: list[tuple[float, str]],
-    unproved: Kind,
-    tol: float,
+    others: list[Bound],
     evidence: Evidence,
+    tol: float,
+    unproved: Kind = "bounded",
 ) -> Certificate:
-    """The certificate from what was computed from the data, in canonical units.
+    """The certificate from what was computed from the rows, in canonical units.
 
     Parameters
     ----------
@@ -136,38 +122,20 @@ def judge(
     unproved : str
         The kind if optimality is not proved.
     """
-    value = cost if game.lam is None else up(cost + game.lam * ipm)
-    value, ipm, max_min = numbered(value, math.inf), numbered(ipm, math.inf), numbered(max_min, -math.inf)
-    violation = 0.0 if game.beta is None else max(ipm - (down(game.beta) if game.rows > 1 else game.beta), 0.0)
-    scale = max(game.beta or 0.0, nothing)
-    unseen = _ipm_rounding(game)
-    relative = relative_violation(violation, scale, unseen)
-    bought = float(np.abs(evidence.arrays["outer"]).sum()) * min(violation, unseen)
-    guaranteed = (max_min, ORIGIN) if max_min > 0 else (0.0, NOTHING)
-    bound, origin = max([guaranteed, *others], key=lambda pair: pair[0])
-    whole = float(game.cost(game.data).mean())
-    noise = 32 * float(np.finfo(float).eps) * whole + min((game.lam or 0.0) * unseen, NEGLIGIBLE * whole)
-    gap, kind = relative_gap(value, bound, noise), unproved
-    if relative > tol or too_cheap(value, bound, tol, noise, bought):
-        kind = "infeasible"
-    elif relative_gap(value, guaranteed[0], noise) <= tol:
-        kind, (bound, origin) = "saddle", guaranteed
-    elif gap <= tol:
-        kind = "minimax"
-    return Certificate(
-        scaled_up(value, game.value_scale),
-        scaled_down(bound, game.value_scale),
-        scaled_up(ipm, game.rows),
-        scaled_up(violation, game.rows),
-        relative,
-        kind,
-        scaled_down(max_min, game.value_scale),
-        None,
-        origin,
-        noise * game.value_scale,
-        tol,
-        evidence,
+    unseen, whole = _ipm_rounding(game), float(game.cost(game.data).mean())
+    proved = Proved(
+        value=cost if game.lam is None else up(cost + game.lam * ipm),
+        ipm=ipm,
+        max_min=max_min,
+        beta=game.beta,
+        size=nothing,
+        rows=game.rows,
+        value_scale=game.value_scale,
+        noise=32 * float(np.finfo(float).eps) * whole + min((game.lam or 0.0) * unseen, NEGLIGIBLE * whole),
+        unseen=unseen,
+        further=lambda _: others,
     )
+    return judge(proved, evidence, tol, unproved=unproved)
 
 
 def certify_rows(game: SampleGame, Y: Any, *, tol: float, time_limit: float | None) -> Certificate:

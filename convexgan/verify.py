@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from convexgan._checks import check_choice, check_count, check_finite, check_flag, check_number
 from convexgan._tools.arrays import as_rows, ordered
 from convexgan._tools.tables import read_names
+from convexgan.agreement import agreement
 from convexgan.canonical import check_width
 from convexgan.certificate import FLOATS, Certificate, Evidence, reading_evidence, unit_lengths
 from convexgan.certify import make_certificate
@@ -35,7 +37,7 @@ EPS = float(np.finfo(np.float64).eps)
 def verify(
     certificate: Certificate, X: Any, *, tol: float = 1e-6, time_limit: float | None = None, rigorous: bool = False
 ) -> Certificate:
-    """The certificate recomputed from the data; compare it with the claim.
+    """The certificate recomputed from the data; its ``agreement`` says whether the claim is so.
 
     Only the generated law's moments, the generator class and the discriminator's weights are taken from the
     file. Every number is computed again.
@@ -66,6 +68,8 @@ def verify(
     >>> X = np.array([[3.0, 0.0], [0.0, 1.0]])
     >>> claim = cg.solve(X, cg.GaussianLatent(2), beta=0.5).certificate
     >>> found = cg.verify(claim, X, rigorous=True)
+    >>> found.agreement.agrees
+    True
     >>> found.kind, found.enclosures["optimum"][0] <= 4.0 <= found.enclosures["optimum"][1]
     ('saddle', True)
     """
@@ -83,13 +87,14 @@ def verify(
     X = ordered(X, columns, "X", "the certificate's data")
     with np.errstate(over="ignore", invalid="ignore"):
         if check_flag(rigorous, "rigorous"):
-            return _recompute_exactly(certificate, certificate.evidence, X, tol)
+            found = _recompute_exactly(certificate, certificate.evidence, X, tol)
+            return replace(found, agreement=agreement(certificate, found))
         found = _recompute(certificate, certificate.evidence, X, tol, limit)
     if any(math.isnan(getattr(found, name)) for name in FLOATS):
         raise ValueError(
             "the certificate's evidence is damaged: its numbers are so large that nothing can be computed."
         )
-    return found
+    return replace(found, agreement=agreement(certificate, found))
 
 
 def _recompute_exactly(claim: Certificate, evidence: Evidence, X: Any, tol: float) -> Certificate:

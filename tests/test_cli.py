@@ -15,8 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 import convexgan as cg
+from convexgan.agreement import agreement
 from convexgan.cli import app, evaluation
-from convexgan.cli.referee import compare
 from convexgan.plotting import save_image
 from convexgan.progressive import ProgressiveConvexGAN
 
@@ -339,19 +339,19 @@ def test_a_search_that_was_stopped_claims_less_than_its_referee_finds(budget: di
     X, Z = np.random.default_rng(0).standard_normal((2, 8, 3))
     claim = cg.solve(X, Z[:, :2], discriminator="relu", time_limit=0, **budget).certificate
     found = cg.verify(claim, X)
-    report = compare("", claim, found)
-    assert report["agrees"] and "ipm" in report["better"] and ("value" in report["better"]) == ("lam" in budget)
-    assert set(compare("", found, claim)["differing"]) >= {"ipm"}  # the other way round it promises too much
+    report = agreement(claim, found)
+    assert report.agrees and "ipm" in report.better and ("value" in report.better) == ("lam" in budget)
+    assert set(agreement(found, claim).differing) >= {"ipm"}  # the other way round it promises too much
     for name, change in {"bound": 0.01, "ipm": -0.01, "max_min": 0.01, "value": -0.01}.items():
         promised = replace(found, **{name: getattr(found, name) + change})
-        assert name in compare("", promised, found)["differing"]
+        assert name in agreement(promised, found).differing
     if "beta" in budget:  # what a generator costs is no search
-        assert compare("", replace(found, value=1.01 * found.value), found)["differing"] == ["value"]
+        assert agreement(replace(found, value=1.01 * found.value), found).differing == ("value",)
     huge = replace(found, value=np.inf, ipm=np.inf, violation=-1.0, bound=9.0, max_min=9.0)  # no unit for the others
-    assert set(compare("", huge, found)["differing"]) >= {"violation", "bound", "max_min"}
+    assert set(agreement(huge, found).differing) >= {"violation", "bound", "max_min"}
     assert found.kind == "bounded"
     for kind, holds in {"infeasible": True, "saddle": False, "stationary": False}.items():
-        assert compare("", replace(found, kind=kind), found)["agrees"] == holds
+        assert agreement(replace(found, kind=kind), found).agrees == holds
 
 
 def test_rows_in_another_order_agree(claim: Path) -> None:
@@ -363,7 +363,7 @@ def test_infinite_claims_agree_with_themselves(folder: Path) -> None:
     X = np.load("X.npy")
     violated = cg.certify(X, 0.1 * X, beta=0.1)
     assert violated.kind == "infeasible"
-    assert compare("", violated, cg.verify(violated, X))["agrees"]
+    assert agreement(violated, cg.verify(violated, X)).agrees
 
 
 # -- fit, sample, evaluate, demo -----------------------------------------------------------------------------------

@@ -226,7 +226,7 @@ def test_all_options_at_once_on_celeba_from_an_archive(tmp_path):
 
 
 def test_a_claim_may_not_promise_more_than_a_referee_finds(photos, tmp_path):
-    from convexgan.cli.referee import compare
+    from convexgan.agreement import agreement
 
     run("fit", photos, "--out", tmp_path / "run", *OPTIONS)
     text = (tmp_path / "run/certificates/16.json").read_text()
@@ -236,9 +236,9 @@ def test_a_claim_may_not_promise_more_than_a_referee_finds(photos, tmp_path):
     def with_ipm(ipm: float, slack: float) -> cg.Certificate:
         return cg.Certificate.from_json(json.dumps(json.loads(text) | {"ipm": ipm, "eigenvalue_error": slack}))
 
-    assert compare("", with_ipm(claim.ipm * 1.01, claim.ipm), claim)["agrees"]  # too pessimistic, and says so
-    assert compare("", with_ipm(claim.ipm * 1.01, 0.0), claim)["differing"] == ["ipm"]
-    assert compare("", with_ipm(claim.ipm * 0.99, claim.ipm), claim)["differing"] == ["ipm"]
+    assert agreement(with_ipm(claim.ipm * 1.01, claim.ipm), claim).agrees  # too pessimistic, and says so
+    assert agreement(with_ipm(claim.ipm * 1.01, 0.0), claim).differing == ("ipm",)
+    assert agreement(with_ipm(claim.ipm * 0.99, claim.ipm), claim).differing == ("ipm",)
     shown = run("verify", tmp_path / "run", photos).stdout
     assert "probability that these are wrong" in shown and "e-10" in shown
 

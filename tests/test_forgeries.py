@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import convexgan as cg
-from convexgan.cli.referee import compare
+from convexgan.agreement import agreement
 from convexgan.games import SampleGame
 from convexgan.games.responses import rising_neurons
 from tests.generators import rows
@@ -266,7 +266,7 @@ def test_nothing_false_is_certified(forgery: tuple[str, cg.Certificate]) -> None
 def test_what_solve_writes_is_confirmed(name: str) -> None:
     claim = certificate_of(name)
     found = cg.verify(claim, CALLS[name][0])
-    assert compare(name, claim, found)["agrees"] and not compare(name, claim, found)["better"]
+    assert agreement(claim, found).agrees and not agreement(claim, found).better
     assert claim.kind in ("saddle", "minimax")
     assert_true(name, found)
 
@@ -338,7 +338,7 @@ def test_certified_rows_need_not_be_factors_of_the_class() -> None:
         (wide, cg.certify(wide, image, discriminator="linear", **known)),
         (X, cg.certify(X, X + 1, beta=0.3, discriminator="linear")),
     ):
-        assert compare("", claim, cg.verify(claim, data))["agrees"]
+        assert agreement(claim, cg.verify(claim, data)).agrees
 
 
 def test_large_neurons_that_cancel_prove_nothing() -> None:
@@ -377,16 +377,16 @@ def test_widths_and_origins_are_claims() -> None:
     claim = certificate_of("quadratic")
     found = cg.verify(claim, X)
     for width in (0, 1, 3):
-        assert compare("", replace(claim, min_neurons=width), found)["differing"] == ["min_neurons"]
-    assert compare("", replace(claim, origin="nonsense"), found)["differing"] == ["origin"]
-    modest = compare("", replace(claim, min_neurons=None), found)  # as programs write it: not known
-    assert modest["agrees"] and modest["better"] == ["min_neurons"]
+        assert agreement(replace(claim, min_neurons=width), found).differing == ("min_neurons",)
+    assert agreement(replace(claim, origin="nonsense"), found).differing == ("origin",)
+    modest = agreement(replace(claim, min_neurons=None), found)  # as programs write it: not known
+    assert modest.agrees and modest.better == ("min_neurons",)
     none = replace(certificate_of("quadratic-width"), min_neurons=None)  # beside minimax: at no width
-    assert compare("", none, cg.verify(none, X))["differing"] == ["min_neurons"]
+    assert agreement(none, cg.verify(none, X)).differing == ("min_neurons",)
     searched = certificate_of("mixture")
     again = cg.verify(searched, FEW)
-    assert compare("", replace(searched, origin="costs are non-negative"), again)["agrees"]
-    assert compare("", replace(searched, origin="nonsense"), again)["differing"] == ["origin"]
+    assert agreement(replace(searched, origin="costs are non-negative"), again).agrees
+    assert agreement(replace(searched, origin="nonsense"), again).differing == ("origin",)
     for field, value in (("min_neurons", "3"), ("min_neurons", [3]), ("origin", 7)):
         text = json.dumps(json.loads(claim.to_json()) | {field: value})
         with pytest.raises(ValueError, match="not a convexgan certificate"):
@@ -395,7 +395,7 @@ def test_widths_and_origins_are_claims() -> None:
 
 def test_the_certificate_of_a_program_agrees() -> None:
     claim = cg.solve(X, cg.GaussianLatent(3), beta=0.7, method="program").certificate
-    assert compare("", claim, cg.verify(claim, X))["agrees"]
+    assert agreement(claim, cg.verify(claim, X)).agrees
 
 
 # -- free biases ---------------------------------------------------------------------------------------------------
@@ -406,7 +406,7 @@ def test_mixtures_against_free_biases_are_confirmed(budget: dict[str, float]) ->
     for seed in range(5):
         data = np.random.default_rng(seed).standard_normal((4 + seed, 1))
         claim = cg.solve(data, discriminator="relu", generator="mixture", bias="free", **budget).certificate
-        assert compare("", claim, cg.verify(claim, data))["agrees"]
+        assert agreement(claim, cg.verify(claim, data)).agrees
 
 
 def test_rising_neurons_of_a_free_bias_have_unit_weights() -> None:

@@ -10,24 +10,14 @@ import typer
 
 from convexgan._checks import check_bytes
 from convexgan._files import check_target
-from convexgan.certificate import NOTHING, ORIGIN, Certificate
+from convexgan.agreement import COMPARED, TOLERANCE
+from convexgan.certificate import Agreement, Certificate
 from convexgan.cli.arrays import read_sample, write_text
 from convexgan.cli.console import Json, Phases, note, number, print_json, print_table, result
 from convexgan.cli.games import numbers_of
 from convexgan.cli.pictures import CacheFolder, Memory
 from convexgan.datasets import ImageSet
-from convexgan.discriminators import ReLU
-from convexgan.gaussian_certificate import DUAL, RISING
-from convexgan.sample_certificate import JENSEN
 
-NUMBERS = ("value", "bound", "gap", "ipm", "violation", "relative_violation", "max_min")
-NAMES = (*NUMBERS, "kind", "min_neurons", "origin")
-BOUNDS = ("ipm", "violation")  # upper bounds, where eigenvalues come from an iteration
-# the sign of a claim less what a search against ReLU neurons proves where less is claimed than proved
-MODEST = dict.fromkeys(("gap", "ipm", "violation", "relative_violation"), 1) | dict.fromkeys(("bound", "max_min"), -1)
-SEARCHED = {ORIGIN, NOTHING, JENSEN, RISING, DUAL}  # origins of bounds on such games: a limit decides which is best
-PROVED = ("infeasible", "bounded", "minimax", "saddle")  # kinds that prove more and more
-TOLERANCE = 1e-6
 RELU_SECONDS = 10.0
 
 
@@ -62,7 +52,7 @@ def verify(
     claims = _run_claims(certificate, x, cache, limit) if certificate.is_dir() else _claims(certificate, x)
     for name, claim, data in claims:
         found = cg.verify(claim, data, tol=tol, time_limit=time_limit, rigorous=rigorous)
-        reports.append(compare(name, claim, found) | ({"enclosures": found.enclosures} if rigorous else {}))
+        reports.append(_report(name, claim, found) | ({"enclosures": found.enclosures} if rigorous else {}))
     if as_json:
         print_json(reports[0] if certificate.is_file() else reports)
     else:
@@ -158,50 +148,21 @@ def _seed(run: Path, report: dict[str, Any]) -> int:
         raise ValueError(f"{run / 'report.json'} is damaged: its split has no seed.") from None
 
 
-def compare(name: str, claim: Certificate, found: Certificate) -> dict[str, Any]:
-    """What is claimed beside what is found, and the names of what differs or is proved to be better than claimed.
-
-    Numbers agree if they differ by at most 1e-6 of the value's scale, ipm and violation of that in which violations are
-    relative if that is larger; kind, width and the bound's origin must be the same, though a width need not be claimed.
-    A claimed upper bound may lie above what is found by the eigenvalue error it says it allows for, and below by the
-    referee's own. Against ReLU neurons, where limits end searches, a claim holds if no more is claimed than is found.
-    """
-    game = {} if claim.evidence is None else claim.evidence.settings
-    searched = game.get("activation") == ReLU.name
-    modest = MODEST | ({} if game.get("lam") is None else {"value": 1})  # priced, it contains the ipm
-    value, ipm = abs(found.value), found.ipm  # not those of the claim, in whose units any bound would be near
-    if found.relative_violation > 0:
-        ipm = max(ipm, found.violation / found.relative_violation)
-    unit = {"value": value, "bound": value, "max_min": value, "ipm": ipm, "violation": ipm}
-    pairs: dict[str, Any] = {}
-    differing: list[str] = []
-    better: list[str] = []
-    for field in NUMBERS:
-        a, b, scale = getattr(claim, field), getattr(found, field), unit.get(field, 1.0)
-        pairs[field] = {"claimed": a, "recomputed": b}
-        slack = max(TOLERANCE * scale, found.rounding)
-        above, below = (slack + c.eigenvalue_error * (field in BOUNDS) for c in (claim, found))
-        if not (a == b or -below <= a - b <= above):  # so written, NaN differs
-            holds = searched and modest.get(field, 0) * (a - b) > 0
-            (better if holds else differing).append(field)
-    for field in ("kind", "min_neurons", "origin"):
-        pairs[field] = {"claimed": getattr(claim, field), "recomputed": getattr(found, field)}
-    pairs["failure"] = {"claimed": claim.failure, "recomputed": found.failure}  # of drawn vectors: nothing to agree on
-    if claim.kind != found.kind:
-        known = searched and claim.kind in PROVED and found.kind in PROVED
-        holds = known and PROVED.index(claim.kind) < PROVED.index(found.kind)
-        (better if holds else differing).append("kind")
-    if claim.min_neurons != found.min_neurons:  # None is no claim, but beside "minimax": no width
-        (better if claim.min_neurons is None and claim.kind != "minimax" else differing).append("min_neurons")
-    if claim.origin != found.origin:
-        (better if searched and claim.origin in SEARCHED else differing).append("origin")
-    return {"certificate": name, "agrees": not differing, "differing": differing, "better": better, **pairs}
+def _report(name: str, claim: Certificate, found: Certificate) -> dict[str, Any]:
+    """What is claimed beside what is found, and whether they agree."""
+    pairs: dict[str, Any] = {
+        field: {"claimed": getattr(claim, field), "recomputed": getattr(found, field)}
+        for field in (*COMPARED, "failure")  # the last of drawn vectors: nothing to agree on
+    }
+    verdict = found.agreement or Agreement((), ())
+    lists = {"differing": list(verdict.differing), "better": list(verdict.better)}
+    return {"certificate": name, "agrees": verdict.agrees, **lists, **pairs}
 
 
 def _print(report: dict[str, Any]) -> None:
     """Print the claims beside what was recomputed."""
     rows = []
-    for name in NAMES:
+    for name in COMPARED:
         cells = ["unknown" if c is None else c if isinstance(c, str) else number(c, 12) for c in report[name].values()]
         verdict = "DIFFERS" if name in report["differing"] else "is better" if name in report["better"] else "agrees"
         rows.append((name, *cells, verdict))

@@ -10,13 +10,14 @@ from typing import Any, Literal
 import numpy as np
 
 from convexgan.certificate import Certificate, Evidence
-from convexgan.certify import WEYL, assembled
+from convexgan.certify import moments_proved
 from convexgan.discriminators import ReLU, TwoLayerDiscriminator
 from convexgan.games import SampleGame, discriminator_response
+from convexgan.judge import WEYL, Bound, judge
 from convexgan.rigorous.moment import ExactMoments, Interval
 from convexgan.rigorous.numbers import check_exact_size, down, up
 from convexgan.rigorous.sample import ExactSample
-from convexgan.sample_certificate import judge, sample_evidence
+from convexgan.sample_certificate import judge_sample, sample_evidence
 
 ROWS = 2000  # whose hyperplanes in the plane are all looked at, each with all rows
 
@@ -32,11 +33,12 @@ def rigorous_certificate(
     game, ipm = given.game, given.ipm()
     value, max_min = given.value(ipm), given.max_min()
 
-    def weyl(tolerated: float) -> tuple[float, str] | None:
-        return None if game.activation.coefficients[0] == 0 else (down(given.spectral_bound()), WEYL)
+    def weyl(_: float) -> list[Bound]:
+        return [] if game.activation.coefficients[0] == 0 else [(down(given.spectral_bound()), WEYL)]
 
-    numbers = up(value[1]), up(ipm[1]), down(max_min)
-    made = assembled(game, *numbers, weyl, evidence, tol, min_neurons, status)
+    proved = moments_proved(game, up(value[1]), up(ipm[1]), down(max_min), weyl)
+    limit = {"min_neurons": min_neurons, "max_neurons": game.max_neurons}
+    made = judge(proved, evidence, tol, unproved=status or "bounded", **limit)
     seen = game.activation.coefficients[1] or game.bias != "none"
     whole = game.regularizer == "output" and game.latent.rank >= game.data.dim and not seen
     copy = Fraction(game.penalty) * sum(given.second.diagonal(), Fraction(0)) if whole else None
@@ -52,7 +54,7 @@ def rigorous_sample_certificate(
     ipm, cost, max_min = given.ipm(), given.cost(), given.max_min()
     nothing = discriminator_response(game, np.zeros((1, points.shape[1])), np.ones(1)).value
     evidence = sample_evidence(game, points, weights, critic)
-    made = judge(game, up(cost), up(ipm[1]), nothing, down(max_min), [], "bounded", tol, evidence)
+    made = judge_sample(game, up(cost), up(ipm[1]), nothing, down(max_min), [], evidence, tol)
     lam = Fraction(game.lam or 0.0)
     value = (cost + lam * ipm[0], cost + lam * ipm[1])
     rows = {row.tobytes() for row in game.data}
