@@ -32,7 +32,8 @@ class Evidence:
     Attributes
     ----------
     settings : dict
-        The game: activation, beta or lam, penalty, regularizer, and so on, as JSON values.
+        "game", the name of its family ("moments", "rows", "gaussian" or "means"), and what describes it: activation,
+        beta or lam, penalty, regularizer, and so on, as JSON values.
     arrays : dict of arrays
         ``factor`` (r, d) and ``mean`` (d,) of the generated law, whose second moment is factor' factor;
         ``latent_values`` (r,) and ``latent_mean`` (r,) of the generator class; ``neurons``, ``outer`` of the critic.
@@ -181,7 +182,7 @@ class Certificate:
         numbers = {name: getattr(self, name) for name in NUMBERS}
         content: dict[str, Any] = {
             "format": "convexgan certificate",
-            "version": 1,
+            "version": VERSION,
             **{k: str(v) if isinstance(v, float) and not math.isfinite(v) else v for k, v in numbers.items()},
             "gap": str(self.gap) if not math.isfinite(self.gap) else self.gap,
         }
@@ -195,7 +196,7 @@ class Certificate:
         """The certificate written by `to_json`; its numbers are claims until recomputed with `verify`."""
         try:
             content = json.loads(text)
-            if content["format"] != "convexgan certificate" or content["version"] != 1:
+            if content["format"] != "convexgan certificate" or content["version"] not in (1, VERSION):
                 raise KeyError("format")
             values: dict[str, Any] = {name: content[name] for name in NUMBERS if name in content or name not in LATER}
             for name in FLOATS:
@@ -210,8 +211,10 @@ class Certificate:
                 raw = content["evidence"]["arrays"]
                 arrays = {name: _from_plain(array) for name, array in raw.items()}
                 evidence = Evidence(dict(content["evidence"]["settings"]), arrays)
+                if content["version"] == 1:
+                    evidence = _of_version_1(evidence, values["kind"])
         except (KeyError, RecursionError, *DAMAGE) as error:
-            raise ValueError(f"not a convexgan certificate of version 1 ({error}).") from None
+            raise ValueError(f"not a convexgan certificate of version 1 or {VERSION} ({error}).") from None
         return cls(**values, evidence=evidence)
 
 
@@ -223,11 +226,24 @@ DAMAGE = (
     ArithmeticError,
     MemoryError,
 )  # what strange contents raise
+VERSION = 2  # of files: their evidence names its game
 HUGE = 1e100  # squares of smaller numbers are finite
 FEW = 10_000  # numbers of an array that are written as text
 LATER = ("eigenvalue_error", "failure")  # files without them are from complete decompositions
 FLOATS = ("value", "bound", "ipm", "violation", "relative_violation", "max_min", "rounding", "tol", *LATER)
 NUMBERS = (*FLOATS, "kind", "min_neurons", "origin")
+
+
+def _of_version_1(evidence: Evidence, kind: str) -> Evidence:
+    """Evidence that names its game, which in files of version 1 its contents tell, and what it leaves unproved."""
+    game, unproved = "moments", kind if kind in ("restricted", "stationary") else "bounded"
+    if evidence.settings.get("latent") == "gaussian":
+        game = "gaussian"
+    elif "hidden" in evidence.arrays:
+        game = "means"
+    elif "points" in evidence.arrays:
+        game = "rows"
+    return Evidence({"game": game, "unproved": unproved} | evidence.settings, evidence.arrays)
 
 
 def _to_plain(array: NDArray[np.float64]) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def make_gaussian_certificate(
         others = [(guaranteed(game, rising, spreads[rises]), RISING)]
         others += [] if game.beta is None else [(dual_bound(game, critic), DUAL)]
     max_min = generator_response(game, critic, little) if biased else guaranteed(game, critic, spreads)
-    settings = settings_of(game) | {"latent": "gaussian", "generator_bias": biased}
+    settings = settings_of(game) | {"game": "gaussian", "generator_bias": biased}
     evidence = Evidence(settings, {"factor": factor, "mean": mean, "spreads": spreads} | arrays_of(critic))
     unproved: Kind = "restricted" if biased and not centred else "bounded"
     return judge_sample(game, cost, found, nothing, max_min, others, evidence, tol, unproved)
@@ -118,7 +118,7 @@ def _real(game: SampleGame, critic: TwoLayerDiscriminator) -> float:
     return real - charge - gamma(4) * (abs(real) + charge)
 
 
-def verify_gaussian_certificate(evidence: Evidence, X: Any, tol: float, time_limit: float | None) -> Certificate:
+def verify_gaussian(evidence: Evidence, X: Any, tol: float, time_limit: float | None) -> Certificate:
     """The certificate recomputed from the data; ValueError if the evidence does not fit it."""
     rows = as_rows(X, "X")
     check_finite(rows, "X")

@@ -49,6 +49,7 @@ def make_mean_certificate(
 
 def _evidence(game: MeanGame, network: ReLUGenerator, critic: TwoLayerDiscriminator) -> Evidence:
     settings: dict[str, Any] = {
+        "game": "means",
         "activation": game.activation.name,
         "coefficients": list(game.activation.coefficients),
         "beta": game.beta,
@@ -70,12 +71,12 @@ def _evidence(game: MeanGame, network: ReLUGenerator, critic: TwoLayerDiscrimina
     return Evidence(settings | naming(game.columns), arrays)
 
 
-def verify_mean_certificate(evidence: Evidence, X: Any, tol: float) -> Certificate:
+def verify_means(evidence: Evidence, X: Any, tol: float, time_limit: float | None) -> Certificate:
     """The certificate recomputed from the data; ValueError if the evidence does not fit it."""
     data = Moments.from_array(X, name="X")
     with reading_evidence(evidence):
         game, network, critic = _read_evidence(evidence, data)
-    return make_mean_certificate(game, network, critic, unit_reach(game), tol=tol)
+    return make_mean_certificate(game, network, critic, unit_reach(game, time_limit), tol=tol)
 
 
 def _read_evidence(evidence: Evidence, data: Moments) -> tuple[MeanGame, ReLUGenerator, TwoLayerDiscriminator]:

@@ -14,13 +14,14 @@ from convexgan._deadline import Deadline
 from convexgan._rounding import squares, up
 from convexgan.canonical import Setting, read_moments
 from convexgan.certificate import Certificate
-from convexgan.certify import critic, least_weights, make_certificate
+from convexgan.certify import least_weights
 from convexgan.closed_forms import class_factor, unwhiten
 from convexgan.discriminators import ReLU, distance
 from convexgan.game import Answer, Call, Family, Method, Options
 from convexgan.generators import Free, FreeGenerator, Generator, Mixture, TwoLayerReLU
 from convexgan.laws import built_law
 from convexgan.methods import FORMULAS, Formula, attained_beta, solve_program, why_program
+from convexgan.moment_certificate import critic, make_certificate
 from convexgan.moments import Moments
 from convexgan.problem import MomentGame, Optimum
 from convexgan.solution import Status, shortfall

@@ -179,6 +179,7 @@ def sample_evidence(game: SampleGame, points: Array, weights: Array, critic: Two
 def settings_of(game: SampleGame) -> dict[str, Any]:
     """What `game_from` needs beside the data."""
     return {
+        "game": "rows",
         "activation": game.activation.name,
         "coefficients": list(parameters(game.activation)),
         "beta": game.beta,
@@ -195,7 +196,7 @@ def arrays_of(critic: TwoLayerDiscriminator) -> dict[str, Array]:
     return {"neurons": critic.neurons, "biases": critic.biases, "outer": critic.outer}
 
 
-def verify_sample_certificate(evidence: Evidence, X: Any, tol: float, time_limit: float | None) -> Certificate:
+def verify_rows(evidence: Evidence, X: Any, tol: float, time_limit: float | None) -> Certificate:
     """The certificate recomputed from the data; ValueError if the evidence does not fit it."""
     rows = _rows(X, "X")
     check_finite(rows, "X")

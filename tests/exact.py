@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 
 import convexgan as cg
+from convexgan import moment_evidence, sample_certificate
 from convexgan.generators import Linear, Mixture, TwoLayerPolynomial
 from convexgan.rigorous import ExactMoments, ExactSample
 from convexgan.rigorous.numbers import exact, second_and_mean
-from convexgan.sample_certificate import read_players
-from convexgan.verify import _read_evidence
 
 ENDED = (cg.InfeasibleError, cg.SolverError, cg.UnboundedError)
 FINE = Fraction(1, 10**25)  # relative: what sixty digits leave open of the guarantee of a critic
@@ -138,7 +137,7 @@ def outcome(game: Game) -> Outcome:
 
 
 def _of_law(game: Game, claim: cg.Certificate) -> Outcome:
-    given = ExactSample(*read_players(claim.evidence, game.X.astype(float)))
+    given = ExactSample(*sample_certificate.read_players(claim.evidence, game.X.astype(float)))
     ipm, lam = given.ipm(), Fraction(given.game.lam or 0.0)
     unit = Fraction(float(np.sqrt((game.X**2).sum(axis=1).mean())) or 1.0)
     value = given.cost() + lam * ipm[0]
@@ -147,7 +146,7 @@ def _of_law(game: Game, claim: cg.Certificate) -> Outcome:
 
 def _of_moments(game: Game, solution: cg.Solution) -> Outcome:
     claim, data = solution.certificate, cg.Moments.from_array(game.X)
-    checked, factor, mean, critic = _read_evidence(claim.evidence, data)
+    checked, factor, mean, critic = moment_evidence.read_players(claim.evidence, data)
     second, centre = law(solution, game.Z)
     given = ExactMoments.read(checked, game.X.astype(float), factor[:0], mean, (0.0, 0.0), critic)
     object.__setattr__(given, "centre", centre)

@@ -436,7 +436,7 @@ def test_a_law_outside_the_class_is_exposed():
         "{}",
         "null",
         '{"format": "other"}',
-        lambda c: c.replace('"version": 1', '"version": 2'),
+        lambda c: c.replace('"version": 2', '"version": 3'),
         lambda c: c.replace('"value"', '"valve"'),
         lambda c: c.replace('"kind": "saddle"', '"kind": "perfect"'),
         lambda c: c.replace('"shape": [', '"shape": [9, '),

@@ -87,7 +87,7 @@ def solve_again(name: str, evidence: cg.certificate.Evidence) -> cg.Solution:
         latents = arrays.get("latents", cg.GaussianLatent(said["latent_dim"]))
     elif "particles" in arrays:
         options["generator"] = cg.generators.Mixture(arrays["particles"])
-    elif said.get("latent") == "gaussian":
+    elif said["game"] == "gaussian":
         options["generator"], latents = cg.generators.Linear(said["generator_bias"]), cg.GaussianLatent(data.shape[1])
     elif "points" in arrays:
         if options["bias"] == "free" and said["coefficients"][0] != 0:  # certified by verify, but solved by nothing
@@ -150,7 +150,8 @@ SETTINGS: dict[str, list[Any]] = {
     "activation": ["linear", "quadratic", "polynomial", "relu"],
     "coefficients": [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [-0.5, 0.3, 0.0], [0.0], [0.1]],
     "used": [[], [0], [0, 0], [1], [0, 1], [1, 0], [0, 1, 2], [2, 2, 2], [7], [10**13], [-1], [0.5]],
-    "latent": ["gaussian"],
+    "game": ["moments", "rows", "gaussian", "means", "chess"],
+    "unproved": ["bounded", "restricted", "stationary", "saddle"],
     "generator_bias": [True, False],
     "latent_dim": [1, 3],
     "rows": [1, len(X), len(FEW)],

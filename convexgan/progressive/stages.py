@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from convexgan.canonical import read_moments
 from convexgan.certificate import Certificate
-from convexgan.certify import critic, make_certificate
 from convexgan.closed_forms import solve_quadratic
 from convexgan.game import Call
 from convexgan.latents import GaussianLatent, MomentLatent
+from convexgan.moment_certificate import critic, make_certificate
 from convexgan.moments import Moments, Spectrum
 from convexgan.progressive.coupling import in_order, transport
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from convexgan.certificate import Certificate, Evidence
-from convexgan.certify import moments_proved
+from convexgan.certificate import Certificate, Evidence, Kind
 from convexgan.discriminators import ReLU, TwoLayerDiscriminator
 from convexgan.games import SampleGame, discriminator_response
 from convexgan.judge import WEYL, Bound, judge
+from convexgan.moment_certificate import moments_proved
 from convexgan.rigorous.moment import ExactMoments, Interval
 from convexgan.rigorous.numbers import check_exact_size, down, up
 from convexgan.rigorous.sample import ExactSample
@@ -27,7 +27,7 @@ def rigorous_certificate(
     evidence: Evidence,
     tol: float,
     min_neurons: int | None,
-    status: Literal["restricted", "stationary"] | None,
+    unproved: Kind,
 ) -> Certificate:
     """The certificate of a moment game."""
     game, ipm = given.game, given.ipm()
@@ -38,7 +38,7 @@ def rigorous_certificate(
 
     proved = moments_proved(game, up(value[1]), up(ipm[1]), down(max_min), weyl)
     limit = {"min_neurons": min_neurons, "max_neurons": game.max_neurons}
-    made = judge(proved, evidence, tol, unproved=status or "bounded", **limit)
+    made = judge(proved, evidence, tol, unproved=unproved, **limit)
     seen = game.activation.coefficients[1] or game.bias != "none"
     whole = game.regularizer == "output" and game.latent.rank >= game.data.dim and not seen
     copy = Fraction(game.penalty) * sum(given.second.diagonal(), Fraction(0)) if whole else None
