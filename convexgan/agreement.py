@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from convexgan.certificate import Agreement, Certificate
-from convexgan.discriminators import ReLU
+from convexgan.discriminators import CLASSES
 from convexgan.judge import DUAL, JENSEN, NOTHING, ORIGIN, RISING
 
 NUMBERS = ("value", "bound", "gap", "ipm", "violation", "relative_violation", "max_min")
@@ -61,6 +61,7 @@ def _units(found: Certificate) -> dict[str, float]:
 def _modest(claim: Certificate) -> dict[str, int]:
     """`MODEST` for the numbers that searches prove; empty in games that need none."""
     game = {} if claim.evidence is None else claim.evidence.settings
-    if game.get("activation") != ReLU.name:
+    spec = CLASSES.get(str(game.get("activation")))
+    if spec is None or spec.needs != "rows":
         return {}
     return MODEST | ({} if game.get("lam") is None else {"value": 1})  # priced, it contains the ipm

@@ -14,7 +14,7 @@ from convexgan.game import Call
 from convexgan.generators import Free, Mixture, MomentGenerator, TwoLayerPolynomial, TwoLayerReLU
 from convexgan.latents import Latent, SampleLatent
 from convexgan.moments import Moments
-from convexgan.problem import Activation, Bias, MomentGame, Regularizer, Whitened
+from convexgan.problem import Bias, MomentActivation, MomentGame, Regularizer, Whitened
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def _whitened(spec: MomentGenerator, latent: Latent) -> Whitened:
     return found
 
 
-def check_width(max_neurons: int | None, activation: Activation, bias: str) -> int | None:
+def check_width(max_neurons: int | None, activation: MomentActivation, bias: str) -> int | None:
     """A limit on the discriminator's neurons, for games where max-min at a given width is known; or none."""
     if max_neurons is not None:
         check_count(max_neurons, "max_neurons")
@@ -122,7 +122,7 @@ def check_width(max_neurons: int | None, activation: Activation, bias: str) -> i
     return max_neurons
 
 
-def check_bias(bias: str, activation: Activation) -> str:
+def check_bias(bias: str, activation: MomentActivation) -> str:
     """ "none" or "penalized"; a free bias is "none" where constants cancel and refused elsewhere."""
     if check_choice(bias, "bias", ("none", "penalized", "free")) != "free":
         return bias

@@ -16,7 +16,7 @@ from convexgan.certificate import Certificate
 from convexgan.closed_forms import (
     class_factor,
 )
-from convexgan.discriminators import ReLU, distance
+from convexgan.discriminators import distance
 from convexgan.exceptions import InfeasibleError, SolverError
 from convexgan.game import Call
 from convexgan.generators import Free, GeneratorClass
@@ -24,7 +24,7 @@ from convexgan.latents import SampleLatent
 from convexgan.methods import formula, run_program
 from convexgan.moment_certificate import critic, make_certificate
 from convexgan.moments import Moments
-from convexgan.problem import Activation, MomentGame
+from convexgan.problem import Activation, MomentGame, needs_rows
 from convexgan.sample_certificate import certify_rows, read_sample_game
 
 Array = NDArray[np.float64]
@@ -34,7 +34,7 @@ def certify(
     X: Any,
     Y: Any,
     *,
-    discriminator: str | Activation | ReLU = "quadratic",
+    discriminator: str | Activation = "quadratic",
     beta: float | None = None,
     lam: float | None = None,
     generator: str | GeneratorClass | None = None,
@@ -79,7 +79,7 @@ def certify(
         reduction=reduction,
         bias=bias,
     )
-    if not isinstance(call.activation, ReLU):
+    if not needs_rows(call.activation):
         return _certify_moments(call, Y, generator is not None, tol, limit)
     for name, given in (("generator", generator), ("Z", Z), ("regularizer", regularizer != "output" or None)):
         if given is not None:

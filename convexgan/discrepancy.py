@@ -18,7 +18,6 @@ from convexgan._tools.tables import Label, column_names
 from convexgan.arrangements.maximum import EXACT
 from convexgan.canonical import check_bias
 from convexgan.discriminators import (
-    ReLU,
     TwoLayerDiscriminator,
     as_discriminator,
     as_moment_discriminator,
@@ -29,7 +28,7 @@ from convexgan.discriminators import (
 )
 from convexgan.krylov import PROBES, leading_pairs
 from convexgan.moments import Moments
-from convexgan.problem import Activation
+from convexgan.problem import Activation, MomentActivation, RowActivation, needs_rows
 
 Array = NDArray[np.float64]
 DRAWS_BYTES = 256 * 2**20  # of what is kept of bootstrap draws for one reading of the rows
@@ -80,7 +79,7 @@ class IPM:
 def ipm(
     X: Any,
     Y: Any,
-    discriminator: str | Activation | ReLU = "relu",
+    discriminator: str | Activation = "relu",
     *,
     bias: str = "none",
     method: str = "auto",
@@ -102,7 +101,7 @@ def ipm(
     ----------
     X, Y : (n_r, d) and (n_f, d) arrays, frames or tensors; Moments too unless the neurons are ReLUs
         Columns with names are brought into the order of X's.
-    discriminator : "relu", "linear", "quadratic", "polynomial" or an instance
+    discriminator : "relu", "absolute", "linear", "quadratic", "polynomial" or an instance
     bias : "none", "penalized" or "free"
         "penalized" appends 1 to every row. "free" leaves the bias out of the norm: for linear neurons, where constants
         cancel, and for ReLUs on data of one column.
@@ -136,7 +135,7 @@ def ipm(
         check_number(time_limit, "time_limit")
     X, Y = paired(X, Y)
     columns = column_names(X, "X") or column_names(Y, "Y")
-    if isinstance(activation, ReLU):
+    if needs_rows(activation):
         sample = signed_sample(X, Y, weights_x, weights_y)
         limits: dict[str, Any] = {"gap": check_number(gap, "gap"), "time_limit": time_limit, "max_nodes": max_nodes}
         with shown(progress, "ipm: at least {:.6g}, at most {:.6g}, {} cones") as report:
@@ -151,7 +150,7 @@ def _named(found: IPM, columns: tuple[Label, ...] | None) -> IPM:
     return replace(found, columns=columns, critic=replace(found.critic, columns=columns))
 
 
-def _moment_ipm(activation: Activation, X: Any, Y: Any, bias: str, weights_x: Any, weights_y: Any) -> IPM:
+def _moment_ipm(activation: MomentActivation, X: Any, Y: Any, bias: str, weights_x: Any, weights_y: Any) -> IPM:
     bias = check_bias(bias, activation)
     real = Moments.from_array(X, weights_x, name="X")
     fake = Moments.from_array(Y, weights_y, name="Y")
@@ -165,7 +164,7 @@ def _moment_ipm(activation: Activation, X: Any, Y: Any, bias: str, weights_x: An
     return IPM(best.value, best.upper_bound, bool(exact), best.direction, best.sign, "optimal", {}, critic)
 
 
-def _relu_ipm(activation: ReLU, rows: Array, weights: Array, bias: str, **search: Any) -> IPM:
+def _relu_ipm(activation: RowActivation, rows: Array, weights: Array, bias: str, **search: Any) -> IPM:
     check_choice(bias, "bias", ("none", "penalized", "free"))
     dim, found = rows.shape[1], separate_relu(activation, rows, weights, bias, **search)
     u, sign = found.direction, found.sign
@@ -197,7 +196,7 @@ class HeldOut:
 def held_out(
     X: Any,
     generated: Any,
-    discriminator: str | Activation = "quadratic",
+    discriminator: str | MomentActivation = "quadratic",
     *,
     resamples: int = 200,
     level: float = 0.95,
@@ -231,7 +230,7 @@ def held_out(
 def held_out_chunks(
     chunks: Callable[[], Iterable[Array]],
     fake: Moments,
-    discriminator: str | Activation = "quadratic",
+    discriminator: str | MomentActivation = "quadratic",
     *,
     resamples: int,
     level: float,

@@ -20,7 +20,7 @@ from convexgan.discriminators import activation_from, as_moment_discriminator
 from convexgan.generators import Linear, LinearGenerator
 from convexgan.latents import GaussianLatent
 from convexgan.moments import Moments
-from convexgan.problem import Activation
+from convexgan.problem import MomentActivation
 from convexgan.solution import Solution
 from convexgan.solve import solve
 
@@ -66,7 +66,7 @@ class ConvexWGAN(BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         *,
-        discriminator: str | Activation = "quadratic",
+        discriminator: str | MomentActivation = "quadratic",
         n_components: int | None = None,
         beta: float | None = None,
         lam: float | None = None,

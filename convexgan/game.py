@@ -11,7 +11,7 @@ import numpy as np
 from convexgan._checks import as_rng, check_choice, check_count, check_number, warn_user
 from convexgan._deadline import Deadline
 from convexgan.certificate import Certificate
-from convexgan.discriminators import ReLU, TwoLayerDiscriminator, as_discriminator
+from convexgan.discriminators import TwoLayerDiscriminator, as_discriminator
 from convexgan.generators import Free, Generator, GeneratorClass, Mixture, as_generator
 from convexgan.latents import Latent, SampleLatent, as_latent
 from convexgan.problem import SOLVERS, Activation
@@ -28,7 +28,7 @@ class Call:
     Attributes
     ----------
     X, Z : as in `convexgan.solve`
-    activation : Activation or ReLU
+    activation : Activation
     spec : GeneratorClass
     beta, lam : float or None
         Exactly one is given.
@@ -41,7 +41,7 @@ class Call:
 
     X: Any
     Z: Any
-    activation: Activation | ReLU
+    activation: Activation
     spec: GeneratorClass
     beta: float | None
     lam: float | None
@@ -56,7 +56,7 @@ class Call:
         X: Any,
         Z: Any = None,
         *,
-        discriminator: str | Activation | ReLU = "quadratic",
+        discriminator: str | Activation = "quadratic",
         generator: str | GeneratorClass = "linear",
         beta: float | None = None,
         lam: float | None = None,

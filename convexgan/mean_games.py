@@ -5,26 +5,26 @@ from __future__ import annotations
 from convexgan._deadline import Deadline
 from convexgan.canonical import check_bias, common_rows
 from convexgan.certificate import Certificate
-from convexgan.discriminators import ReLU
 from convexgan.game import Answer, Call, Family, Method, Options
 from convexgan.games.mean_matching import MeanGame, latent_rows, solve_mean_matching, unit_reach
 from convexgan.generators import TwoLayerReLU
 from convexgan.latents import GaussianLatent, as_latent
 from convexgan.mean_certificate import make_mean_certificate
 from convexgan.moments import Moments
+from convexgan.problem import needs_rows
 from convexgan.solution import Status
 
 
 def covers(call: Call) -> bool:
     """Networks whose weights are penalised; against ReLU neurons they are refused with the games of rows."""
     network = isinstance(call.spec, TwoLayerReLU) and call.regularizer == "weights"
-    return network and not isinstance(call.activation, ReLU)
+    return network and not needs_rows(call.activation)
 
 
 def read(call: Call) -> MeanGame:
     """The checked game; raises ``ValueError`` naming the argument and the repair."""
     activation, spec = call.activation, call.spec
-    if isinstance(activation, ReLU) or not isinstance(spec, TwoLayerReLU):
+    if needs_rows(activation) or not isinstance(spec, TwoLayerReLU):
         raise TypeError("such games are not of this family.")
     if activation.coefficients[0] != 0:
         raise ValueError(

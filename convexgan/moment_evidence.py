@@ -11,13 +11,13 @@ from convexgan._checks import check_choice, check_count, check_number
 from convexgan.canonical import check_width
 from convexgan.certificate import Certificate, Evidence, Kind, reading_evidence, unit_lengths
 from convexgan.closed_forms.generator_response import ZERO_KAPPA
-from convexgan.discriminators import ReLU, TwoLayerDiscriminator, activation_from
+from convexgan.discriminators import TwoLayerDiscriminator, activation_from
 from convexgan.exceptions import InfeasibleError
 from convexgan.game import check_budget
 from convexgan.methods import formula
 from convexgan.moment_certificate import make_certificate
 from convexgan.moments import Moments
-from convexgan.problem import MomentGame, Whitened
+from convexgan.problem import MomentGame, Whitened, needs_rows
 
 Array = NDArray[np.float64]
 MISFIT = 1e-6  # relative error of a law's mean, or of kappa, that whitening may have made: larger ones are damage
@@ -54,7 +54,7 @@ def read_players(evidence: Evidence, data: Moments) -> tuple[MomentGame, Array, 
     settings, arrays = evidence.settings, evidence.arrays
     beta, lam = check_budget(settings["beta"], settings["lam"])
     activation = activation_from(settings["activation"], settings["coefficients"])
-    if isinstance(activation, ReLU):
+    if needs_rows(activation):
         raise ValueError("ReLU neurons see more of a law than its moments, and it has nothing else")
     game = MomentGame(
         data,

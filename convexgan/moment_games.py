@@ -16,14 +16,14 @@ from convexgan.canonical import Setting, read_moments
 from convexgan.certificate import Certificate
 from convexgan.certify import least_weights
 from convexgan.closed_forms import class_factor, unwhiten
-from convexgan.discriminators import ReLU, distance
+from convexgan.discriminators import distance
 from convexgan.game import Answer, Call, Family, Method, Options
 from convexgan.generators import Free, FreeGenerator, Generator, Mixture, TwoLayerReLU
 from convexgan.laws import built_law
 from convexgan.methods import FORMULAS, Formula, attained_beta, solve_program, why_program
 from convexgan.moment_certificate import critic, make_certificate
 from convexgan.moments import Moments
-from convexgan.problem import MomentGame, Optimum
+from convexgan.problem import MomentGame, Optimum, needs_rows
 from convexgan.solution import Status, shortfall
 
 Array = NDArray[np.float64]
@@ -32,7 +32,7 @@ Array = NDArray[np.float64]
 def covers(call: Call) -> bool:
     """Every game of moments but that of networks whose weights are penalised, in which rows matter."""
     weighed = isinstance(call.spec, TwoLayerReLU) and call.regularizer == "weights"
-    return not (isinstance(call.activation, ReLU) or isinstance(call.spec, Mixture) or weighed)
+    return not (needs_rows(call.activation) or isinstance(call.spec, Mixture) or weighed)
 
 
 def _by_formula(one: Formula) -> Method[Setting]:

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
     from convexgan.moments import Moments
 
 Array = NDArray[np.float64]
@@ -18,16 +20,46 @@ Regularizer = Literal["output", "weights"]
 Bias = Literal["none", "penalized"]
 
 
-class Activation(Protocol):
-    """A discriminator class whose game depends on moments: neurons a t^2 + b t + c on the unit ball or sphere."""
+class MomentActivation(Protocol):
+    """Neurons a t^2 + b t + c, on the unit ball or sphere: they see the moments of a law.
+
+    An instance of any class with these attributes is a discriminator class; a line in
+    `convexgan.discriminators.CLASSES` gives it a name, by which files are read.
+    """
 
     @property
     def name(self) -> str: ...
 
     @property
+    def needs(self) -> Literal["moments"]: ...
+
+    @property
     def coefficients(self) -> tuple[float, float, float]: ...
 
     def __call__(self, t: Array) -> Array: ...
+
+
+class RowActivation(Protocol):
+    """Neurons max(t, 0) + slope min(t, 0) on the unit ball: they see rows, by the hyperplanes between them."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def needs(self) -> Literal["rows"]: ...
+
+    @property
+    def slope(self) -> float: ...
+
+    def __call__(self, t: Array) -> Array: ...
+
+
+Activation = MomentActivation | RowActivation
+
+
+def needs_rows(activation: Activation) -> TypeIs[RowActivation]:
+    """Whether neurons see more of a law than its moments."""
+    return activation.needs == "rows"
 
 
 @dataclass(frozen=True)
@@ -80,7 +112,7 @@ class MomentGame:
     ----------
     data : Moments
     latent : Whitened
-    activation : Activation
+    activation : MomentActivation
     beta, lam : float or None
         Exactly one is given, in the units of means.
     penalty : float
@@ -96,7 +128,7 @@ class MomentGame:
 
     data: Moments
     latent: Whitened
-    activation: Activation
+    activation: MomentActivation
     beta: float | None
     lam: float | None
     penalty: float = 1.0

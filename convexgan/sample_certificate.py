@@ -15,7 +15,7 @@ from convexgan._tools.arrays import as_rows
 from convexgan._tools.tables import column_names, naming, read_names
 from convexgan.canonical import check_bias, check_sums
 from convexgan.certificate import Certificate, Evidence, Kind, reading_evidence, unit_lengths, within_budget
-from convexgan.discriminators import ReLU, TwoLayerDiscriminator, activation_from, parameters
+from convexgan.discriminators import TwoLayerDiscriminator, activation_from, parameters
 from convexgan.game import Call, check_budget
 from convexgan.games import (
     SampleGame,
@@ -28,6 +28,7 @@ from convexgan.games import (
 )
 from convexgan.judge import JENSEN, Bound, Proved, judge
 from convexgan.moments import Moments
+from convexgan.problem import needs_rows
 
 Array = NDArray[np.float64]
 NEGLIGIBLE = 1e-12  # of the data's cost
@@ -40,7 +41,7 @@ def read_sample_game(call: Call) -> SampleGame:
     rows = _rows(call.X, "X")
     check_size(rows, "X")
     activation = call.activation
-    bias = call.bias if isinstance(activation, ReLU) else check_bias(call.bias, activation)
+    bias = call.bias if needs_rows(activation) else check_bias(call.bias, activation)
     if bias == "free" and rows.shape[1] > 1:
         raise ValueError(f"bias='free' is for data of one column, got {rows.shape[1]}: use 'penalized'.")
     scale = len(rows) if call.summed else 1
@@ -93,7 +94,7 @@ def make_sample_certificate(
 
 def _ipm_rounding(game: SampleGame) -> float:
     """The size below which an ipm is rounding noise."""
-    a, b = (0.0, 1.0) if isinstance(game.activation, ReLU) else game.activation.coefficients[:2]
+    a, b = (0.0, 1.0) if needs_rows(game.activation) else game.activation.coefficients[:2]
     square = float(np.mean(np.sum(game.lift(game.data) ** 2, axis=1)))
     return 64 * gamma(len(game.data) + 16) * float(abs(a) * square + abs(b) * square**0.5)
 
@@ -227,7 +228,7 @@ def game_from(evidence: Evidence, data: Array) -> SampleGame:
     beta, lam = check_budget(settings["beta"], settings["lam"])
     activation = activation_from(settings["activation"], settings["coefficients"])
     bias = check_choice(settings["bias"], "bias", ("none", "penalized", "free"))
-    if bias == "free" and (data.shape[1] > 1 or not isinstance(activation, ReLU)):
+    if bias == "free" and (data.shape[1] > 1 or not needs_rows(activation)):
         raise ValueError("a free bias is for ReLU neurons on one column")
     game = SampleGame(
         data,
@@ -243,7 +244,7 @@ def game_from(evidence: Evidence, data: Array) -> SampleGame:
     )
     if game.value_scale != game.rows or game.rows not in (1, len(data)):
         raise ValueError("its scales do not belong to the sums over the rows of X")
-    if game.particles is None and not isinstance(game.activation, ReLU):
+    if game.particles is None and not needs_rows(game.activation):
         raise ValueError("laws of points anywhere are for ReLU neurons")
     return game
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from convexgan._deadline import Deadline
 from convexgan.canonical import check_sums
-from convexgan.discriminators import ReLU
 from convexgan.game import Answer, Call, Family, Method, Options
 from convexgan.gaussian_certificate import is_centred
 from convexgan.generators import Free, Linear, Mixture
 from convexgan.latents import GaussianLatent, SampleLatent
+from convexgan.problem import needs_rows
 from convexgan.sample_certificate import read_sample_game
 from convexgan.sample_methods import (
     SampleSetting,
@@ -27,7 +27,7 @@ SEARCH_TIME = 0.6  # share of the time limit; the certificate has to prove again
 
 def covers(call: Call) -> bool:
     """Games in which more of a law is seen than its moments, or whose laws are mixtures."""
-    return isinstance(call.activation, ReLU) or isinstance(call.spec, Mixture)
+    return needs_rows(call.activation) or isinstance(call.spec, Mixture)
 
 
 def read(call: Call) -> SampleSetting:
@@ -51,7 +51,7 @@ def _check_mixture(setting: SampleSetting, spec: Mixture) -> None:
     game = setting.game
     if game.rows > 1:
         raise ValueError("reduction='sum' needs as many generated rows as real ones; a mixture has none: 'mean'.")
-    if spec.support == "continuous" and not isinstance(game.activation, ReLU):
+    if spec.support == "continuous" and not needs_rows(game.activation):
         raise ValueError("support='continuous' is for ReLU neurons: use generator='free', rows anywhere.")
     if spec.support == "continuous" and game.bias == "free":
         raise ValueError("bias='free' with a continuous mixture: use generator='free', whose points are as good.")
@@ -83,7 +83,7 @@ def _check_rows(setting: SampleSetting) -> None:
 def _on_the_line(setting: SampleSetting) -> bool:
     """Free points, as many as the data, on the line against neurons with free biases."""
     game = setting.game
-    line = isinstance(game.activation, ReLU) and game.relu.slope == 0 and game.data.shape[1] == 1
+    line = needs_rows(game.activation) and game.relu.slope == 0 and game.data.shape[1] == 1
     return line and game.bias == "free" and isinstance(setting.spec, Free) and setting.points == len(game.data)
 
 
@@ -115,7 +115,7 @@ COVARIANCE = "each ReLU neuron's constraint is linear in the covariance of a Gau
 METHODS = (
     _method(
         program,
-        lambda setting: _mixed(setting) and not isinstance(setting.game.activation, ReLU),
+        lambda setting: _mixed(setting) and not needs_rows(setting.game.activation),
         "smooth neurons see the mean and second moment, which are linear in a mixture's weights",
         *("solver", "solver_options"),
     ),
@@ -124,7 +124,7 @@ METHODS = (
         lambda setting: (
             isinstance(setting.spec, Mixture)
             and setting.spec.support != "continuous"
-            and isinstance(setting.game.activation, ReLU)
+            and needs_rows(setting.game.activation)
         ),
         "each ReLU neuron's constraint is linear in the weights of given particles",
     ),

@@ -14,7 +14,7 @@ from convexgan._deadline import Deadline
 from convexgan._progress import shown
 from convexgan.certificate import Certificate
 from convexgan.closed_forms import whiten
-from convexgan.discriminators import ReLU, TwoLayerDiscriminator
+from convexgan.discriminators import TwoLayerDiscriminator
 from convexgan.game import Answer, Options
 from convexgan.games import (
     Conic,
@@ -39,6 +39,7 @@ from convexgan.generators import (
     TwoLayerReLU,
 )
 from convexgan.latents import GaussianLatent, Latent, SampleLatent
+from convexgan.problem import needs_rows
 from convexgan.sample_certificate import make_sample_certificate
 from convexgan.solution import Status
 
@@ -73,7 +74,7 @@ class SampleSetting:
 def program(call: SampleSetting, options: Options, deadline: Deadline) -> Answer:
     """A mixture of given particles against smooth neurons."""
     game, points = call.game, _particles(call)
-    if isinstance(game.activation, ReLU):
+    if needs_rows(game.activation):
         raise TypeError("program is for smooth neurons.")
     p, neurons, outer, stats = solve_mixture_program(
         game, points, game.activation, time_limit=deadline.left, **options.backend

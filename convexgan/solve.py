@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from convexgan import moment_games
 from convexgan._deadline import Deadline
 from convexgan.canonical import read_moments
-from convexgan.discriminators import ReLU
 from convexgan.families import chosen, family_of, judged, solved
 from convexgan.game import Call, Options
 from convexgan.generators import GeneratorClass
@@ -30,7 +29,7 @@ def solve(
     X: Any,
     Z: Any = None,
     *,
-    discriminator: str | Activation | ReLU = "quadratic",
+    discriminator: str | Activation = "quadratic",
     generator: str | GeneratorClass = "linear",
     beta: float | None = None,
     lam: float | None = None,
@@ -60,7 +59,7 @@ def solve(
         Real samples. They are not centred here.
     Z : (n_f, k) array, Moments or GaussianLatent, optional
         Latents; None for free generators.
-    discriminator : "linear", "quadratic", "polynomial", "relu" or an instance of `convexgan.discriminators`
+    discriminator : "linear", "quadratic", "polynomial", "relu", "absolute" or an instance of `convexgan.discriminators`
     generator : "linear", "free", "relu", "polynomial", "mixture" or an instance of `convexgan.generators`
     beta : float
         Penalty on the discriminator's norm: the generator must satisfy ipm <= beta.

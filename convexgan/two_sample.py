@@ -16,8 +16,8 @@ from convexgan._tools.arrays import as_rows, paired
 from convexgan._tools.tables import column_names
 from convexgan.arrangements import sweep_values
 from convexgan.discrepancy import ipm
-from convexgan.discriminators import ReLU, TwoLayerDiscriminator, as_discriminator
-from convexgan.problem import Activation
+from convexgan.discriminators import TwoLayerDiscriminator, as_discriminator, pieces
+from convexgan.problem import Activation, RowActivation, needs_rows
 
 Array = NDArray[np.float64]
 BATCH = 2**22  # entries of the permuted weights held at a time
@@ -58,7 +58,7 @@ class TwoSampleTest:
 def two_sample_test(
     X: Any,
     Y: Any,
-    discriminator: str | Activation | ReLU = "relu",
+    discriminator: str | Activation = "relu",
     *,
     bias: str = "none",
     permutations: int = 999,
@@ -106,7 +106,7 @@ def two_sample_test(
     rows = np.concatenate([X, Y])
     shares = np.concatenate([np.full(len(X), 1 / len(X)), np.full(len(Y), -1 / len(Y))])
     columns = rows.shape[1] + (bias == "penalized")
-    method = "sampled" if isinstance(activation, ReLU) and columns > SEARCHED and bias != "free" else "auto"
+    method = "sampled" if needs_rows(activation) and columns > SEARCHED and bias != "free" else "auto"
     options: dict[str, Any] = {
         "discriminator": activation,
         "bias": bias,
@@ -114,7 +114,7 @@ def two_sample_test(
         "rng": int(draw.integers(2**31)),
     }
     relabelled = (draw.permutation(shares) for _ in range(permutations))
-    if isinstance(activation, ReLU) and columns <= 2 and bias != "free":
+    if needs_rows(activation) and columns <= 2 and bias != "free":
         points = rows if bias == "none" else np.column_stack([rows, np.ones(len(rows))])
         value, null = float(_swept(activation, points, iter([shares]))[0]), _swept(activation, points, relabelled)
     else:
@@ -137,20 +137,20 @@ def _sample(X: Any, name: str) -> Array:
     return rows.astype(np.float64)
 
 
-def _rounding(activation: Activation | ReLU, rows: Array, shares: Array, bias: str) -> float:
+def _rounding(activation: Activation, rows: Array, shares: Array, bias: str) -> float:
     """By how much statistics may differ that are equal in exact arithmetic."""
     sizes = np.abs(rows).sum(axis=1) + (bias == "penalized")  # whose column is one
-    if not isinstance(activation, ReLU):
+    if not needs_rows(activation):
         a, b, _ = activation.coefficients
         sizes = abs(a) * sizes**2 + abs(b) * sizes
     return float(64 * np.finfo(float).eps * np.abs(shares) @ sizes)
 
 
-def _swept(activation: ReLU, rows: Array, weights: Iterator[Array]) -> Array:
+def _swept(activation: RowActivation, rows: Array, weights: Iterator[Array]) -> Array:
     step = max(1, BATCH // len(rows))
     parts = []
-    while pieces := [activation.pieces(rows, w) for w in islice(weights, step)]:
-        parts.append(sweep_values(pieces[0][0], np.stack([w for _, w in pieces])))
+    while parted := [pieces(activation, rows, w) for w in islice(weights, step)]:
+        parts.append(sweep_values(parted[0][0], np.stack([w for _, w in parted])))
     return np.concatenate(parts)
 
 

@@ -13,8 +13,10 @@ from convexgan._files import check_target
 from convexgan.certificate import NUMBERS, Certificate
 from convexgan.cli.arrays import read_sample, write_text
 from convexgan.cli.console import Json, Seed, note, number, phase, print_json, result
+from convexgan.discriminators import as_discriminator
+from convexgan.problem import needs_rows
 
-Discriminator = Annotated[str, typer.Option(help="linear, quadratic, polynomial or relu.")]
+Discriminator = Annotated[str, typer.Option(help="linear, quadratic, polynomial, relu or absolute.")]
 
 
 def solve(
@@ -55,7 +57,7 @@ def solve(
     if z is not None and gaussian is not None:
         raise ValueError("Z.npy and --gaussian both give the latents: leave one of them out.")
     latent = cg.GaussianLatent(gaussian) if gaussian is not None else None if z is None else read_sample(z)
-    relu = discriminator == "relu"
+    relu = needs_rows(as_discriminator(discriminator))
     if latent is None and generator not in ("free", "mixture"):
         raise ValueError("the latents are missing: pass Z.npy, --gaussian K, or --generator free or mixture.")
     biased: dict[str, cg.generators.GeneratorClass] = {
@@ -108,7 +110,7 @@ def numbers_of(certificate: Certificate) -> dict[str, Any]:
 def ipm(
     x: Annotated[Path, typer.Argument(metavar="X.npy", help="Real rows (n_r, d).")],
     y: Annotated[Path, typer.Argument(metavar="Y.npy", help="Generated rows (n_f, d).")],
-    discriminator: Annotated[str, typer.Option(help="relu, linear, quadratic or polynomial.")] = "relu",
+    discriminator: Annotated[str, typer.Option(help="relu, absolute, linear, quadratic or polynomial.")] = "relu",
     bias: Annotated[str, typer.Option(help="none, penalized or free.")] = "none",
     method: Annotated[str, typer.Option(help="For relu: auto, sweep, cones, enumerate or sampled.")] = "auto",
     gap: Annotated[float, typer.Option(help="For relu: relative gap at which to stop.")] = 0.0,

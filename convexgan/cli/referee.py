@@ -17,6 +17,8 @@ from convexgan.cli.console import Json, Phases, note, number, print_json, print_
 from convexgan.cli.games import numbers_of
 from convexgan.cli.pictures import CacheFolder, Memory
 from convexgan.datasets import ImageSet
+from convexgan.discriminators import as_discriminator
+from convexgan.problem import needs_rows
 
 RELU_SECONDS = 10.0
 
@@ -65,7 +67,7 @@ def verify(
 def audit(
     samples: Annotated[Path, typer.Argument(metavar="SAMPLES.npy", help="Generated rows (n_f, d).")],
     x: Annotated[Path, typer.Argument(metavar="X.npy", help="Real rows (n_r, d); .npy, or .npz of Moments.")],
-    discriminator: Annotated[str, typer.Option(help="linear, quadratic, polynomial or relu.")] = "quadratic",
+    discriminator: Annotated[str, typer.Option(help="linear, quadratic, polynomial, relu or absolute.")] = "quadratic",
     beta: Annotated[float | None, typer.Option(help="Penalty on the discriminator's norm: ipm <= beta.")] = None,
     lam: Annotated[float | None, typer.Option(help="Instead of beta: a bound on the discriminator's norm.")] = None,
     generator_penalty: Annotated[float, typer.Option(help="What multiplies E|G|^2.")] = 1.0,
@@ -81,7 +83,7 @@ def audit(
     import convexgan as cg
 
     check_target(certificate)
-    if discriminator == "relu" and time_limit is None:
+    if needs_rows(as_discriminator(discriminator)) and time_limit is None:
         time_limit = RELU_SECONDS  # what is proved by then holds
     found = cg.certify(
         read_sample(x),

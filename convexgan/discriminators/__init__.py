@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 from convexgan._checks import check_choice, resolve
+from convexgan.discriminators.absolute import Absolute
 from convexgan.discriminators.best_response import (
     BestResponse,
     difference,
@@ -18,14 +20,20 @@ from convexgan.discriminators.best_response import (
 from convexgan.discriminators.linear import Linear
 from convexgan.discriminators.polynomial import Polynomial
 from convexgan.discriminators.quadratic import Quadratic
-from convexgan.discriminators.relu import ReLU, separate_relu, signed_sample
+from convexgan.discriminators.relu import ReLU, pieces, separate_relu, signed_sample
 from convexgan.discriminators.two_layer import TwoLayerDiscriminator
-from convexgan.problem import Activation
+from convexgan.problem import Activation, MomentActivation, needs_rows
 
-MOMENTS: dict[str, type] = {"linear": Linear, "quadratic": Quadratic, "polynomial": Polynomial}
-CLASSES: dict[str, type] = {**MOMENTS, "relu": ReLU}
+CLASSES: dict[str, Any] = {
+    "linear": Linear,
+    "quadratic": Quadratic,
+    "polynomial": Polynomial,
+    "relu": ReLU,
+    "absolute": Absolute,
+}
 
 __all__ = [
+    "Absolute",
     "BestResponse",
     "Linear",
     "Polynomial",
@@ -39,6 +47,7 @@ __all__ = [
     "distance",
     "maximize_on_sphere",
     "parameters",
+    "pieces",
     "separate",
     "separate_relu",
     "separation",
@@ -47,27 +56,31 @@ __all__ = [
 ]
 
 
-def as_discriminator(value: str | Activation | ReLU) -> Activation | ReLU:
+def as_discriminator(value: str | Activation) -> Activation:
     """The discriminator class behind a short name, a class or an instance."""
-    found: Activation | ReLU = resolve(value, "discriminator", CLASSES)
+    if getattr(value, "needs", None) in ("moments", "rows") and not isinstance(value, str | type):
+        return value  # of a class of the user's own, maybe
+    found: Activation = resolve(value, "discriminator", CLASSES)
     return found
 
 
-def as_moment_discriminator(value: str | Activation | ReLU) -> Activation:
+def as_moment_discriminator(value: str | Activation) -> MomentActivation:
     """The same where only moments are matched."""
     found = as_discriminator(value)
-    if isinstance(found, ReLU):
-        names = ", ".join(map(repr, MOMENTS))
-        raise ValueError(f"discriminator 'relu' is for ipm, two_sample_test and solve: choose one of {names} here.")
+    if needs_rows(found):
+        names = ", ".join(repr(name) for name, spec in CLASSES.items() if spec.needs == "moments")
+        raise ValueError(
+            f"discriminator {found.name!r} is for ipm, two_sample_test and solve: choose one of {names} here."
+        )
     return found
 
 
-def parameters(activation: Activation | ReLU) -> tuple[float, ...]:
+def parameters(activation: Activation) -> tuple[float, ...]:
     """The numbers with which `activation_from` makes the activation again: a, b, c or the slope."""
-    return (activation.slope,) if isinstance(activation, ReLU) else activation.coefficients
+    return (activation.slope,) if needs_rows(activation) else activation.coefficients
 
 
 def activation_from(name: str, numbers: Sequence[float]) -> Any:
     """The activation a file describes by its name and its numbers."""
     spec = CLASSES[check_choice(name, "activation", CLASSES)]
-    return spec(*numbers) if spec in (Polynomial, ReLU) else spec()
+    return spec(*numbers) if fields(spec) else spec()

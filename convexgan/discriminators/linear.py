@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ class Linear:
     """Neurons s(t) = t on the unit ball; ipm(X, Y) is the norm of the difference of means."""
 
     name: ClassVar[str] = "linear"
+    needs: ClassVar[Literal["moments"]] = "moments"
 
     @property
     def coefficients(self) -> tuple[float, float, float]:

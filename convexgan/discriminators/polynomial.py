@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ class Polynomial:
     b: float = 0.5
     c: float = 0.46875
     name: ClassVar[str] = "polynomial"
+    needs: ClassVar[Literal["moments"]] = "moments"
 
     def __post_init__(self) -> None:
         for name, value in (("a", self.a), ("b", self.b), ("c", self.c)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ class Quadratic:
     """Neurons s(t) = t^2 on the unit sphere; ipm(X, Y) is the spectral norm of the second moments' difference."""
 
     name: ClassVar[str] = "quadratic"
+    needs: ClassVar[Literal["moments"]] = "moments"
 
     @property
     def coefficients(self) -> tuple[float, float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from convexgan.arrangements import Maximum, maximize
 from convexgan.arrangements.maximum import EXACT
 from convexgan.arrangements.reduce import merge_equal
 from convexgan.moments import Moments
+from convexgan.problem import RowActivation
 
 Array = NDArray[np.float64]
 
@@ -33,6 +34,7 @@ class ReLU:
 
     slope: float = 0.0
     name: ClassVar[str] = "relu"
+    needs: ClassVar[Literal["rows"]] = "rows"
 
     def __post_init__(self) -> None:
         check_number(self.slope, "slope of ReLU", signed=True)
@@ -41,11 +43,12 @@ class ReLU:
         """s(t), elementwise."""
         return np.maximum(t, 0.0) + self.slope * np.minimum(t, 0.0)
 
-    def pieces(self, rows: Array, weights: Array) -> tuple[Array, Array]:
-        """Rows r_i and weights c_i with sum_i weights_i s(rows_i . u) = sum_i c_i max(r_i . u, 0)."""
-        if self.slope == 0:
-            return rows, weights
-        return np.concatenate([rows, -rows]), np.concatenate([weights, -self.slope * weights])
+
+def pieces(activation: RowActivation, rows: Array, weights: Array) -> tuple[Array, Array]:
+    """Rows r_i and weights c_i with sum_i weights_i s(rows_i . u) = sum_i c_i max(r_i . u, 0)."""
+    if activation.slope == 0:
+        return rows, weights
+    return np.concatenate([rows, -rows]), np.concatenate([weights, -activation.slope * weights])
 
 
 def signed_sample(X: Any, Y: Any, weights_x: Any, weights_y: Any) -> tuple[Array, Array]:
@@ -65,7 +68,7 @@ def signed_sample(X: Any, Y: Any, weights_x: Any, weights_y: Any) -> tuple[Array
     return np.concatenate(parts), np.concatenate(weights)
 
 
-def separate_relu(activation: ReLU, rows: Array, weights: Array, bias: str = "none", **search: Any) -> Maximum:
+def separate_relu(activation: RowActivation, rows: Array, weights: Array, bias: str = "none", **search: Any) -> Maximum:
     """The neuron that sees most of a signed sample: max over |u| <= 1 of |sum_i weights_i s(rows_i . u)|.
 
     Parameters
@@ -78,7 +81,7 @@ def separate_relu(activation: ReLU, rows: Array, weights: Array, bias: str = "no
     """
     if bias != "free":
         rows = np.column_stack([rows, np.ones(len(rows))]) if bias == "penalized" else rows
-        return _rounded(maximize(*activation.pieces(rows, weights), **search), activation, rows, weights)
+        return _rounded(maximize(*pieces(activation, rows, weights), **search), activation, rows, weights)
     if rows.shape[1] > 1:
         raise ValueError(
             f"bias='free' with ReLU neurons is for data of one column, got {rows.shape[1]}: use 'penalized'."
@@ -98,7 +101,7 @@ def separate_relu(activation: ReLU, rows: Array, weights: Array, bias: str = "no
     return Maximum(size, bound, bool(bound - size <= EXACT * size), direction, sign, "optimal", "sweep", {})
 
 
-def _rounded(found: Maximum, activation: ReLU, rows: Array, weights: Array) -> Maximum:
+def _rounded(found: Maximum, activation: RowActivation, rows: Array, weights: Array) -> Maximum:
     """The maximum for the shares that the weights stand for, each rounded once or twice."""
     stray = _stray(activation, rows, weights)
     if stray == 0:
@@ -107,7 +110,7 @@ def _rounded(found: Maximum, activation: ReLU, rows: Array, weights: Array) -> M
     return replace(found, upper_bound=bound, exact=found.exact and bool(bound - found.value <= EXACT * found.value))
 
 
-def _stray(activation: ReLU, rows: Array, weights: Array) -> float:
+def _stray(activation: RowActivation, rows: Array, weights: Array) -> float:
     """What the rounding of weights changes of sums over rows; where all are of one size it is the sum's own share."""
     sizes = np.abs(weights)
     if not len(sizes) or sizes.min() == sizes.max():
@@ -115,7 +118,7 @@ def _stray(activation: ReLU, rows: Array, weights: Array) -> float:
     return max(1.0, abs(activation.slope)) * gamma(4) * float(sizes @ np.linalg.norm(rows, axis=1))
 
 
-def _separate_shifts(activation: ReLU, points: Array, weights: Array) -> tuple[float, float, float]:
+def _separate_shifts(activation: RowActivation, points: Array, weights: Array) -> tuple[float, float, float]:
     """The maximum over u = +-1 and every b of |sum_i weights_i s(u points_i + b)|, for weights that sum to 0.
 
     The sum is piecewise linear in b, bends where a neuron changes sign at a point and is constant beyond the last of

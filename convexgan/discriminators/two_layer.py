@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from convexgan._checks import check_columns, check_finite
 from convexgan._tools.arrays import as_rows, ordered
 from convexgan._tools.tables import Label
-from convexgan.discriminators.relu import ReLU
-from convexgan.problem import Activation
+from convexgan.problem import Activation, needs_rows
 
 Array = NDArray[np.float64]
 
@@ -25,7 +24,7 @@ class TwoLayerDiscriminator:
     ----------
     neurons : (m, d) array
     outer : (m,) array
-    activation : Activation or ReLU
+    activation : Activation
         s(t).
     biases : (m,) array
         Zero unless the game was solved with ``bias="penalized"``.
@@ -35,7 +34,7 @@ class TwoLayerDiscriminator:
 
     neurons: Array
     outer: Array
-    activation: Activation | ReLU
+    activation: Activation
     biases: Array = field(default_factory=lambda: np.zeros(0))
     columns: tuple[Label, ...] | None = field(default=None, repr=False)
 
@@ -60,7 +59,7 @@ class TwoLayerDiscriminator:
     @property
     def coefficients(self) -> tuple[float, float, float]:
         """(a, b, c) of s(t) = a t^2 + b t + c."""
-        if isinstance(self.activation, ReLU):
+        if needs_rows(self.activation):
             raise ValueError("ReLU neurons are no polynomials: they have no coefficients a, b, c.")
         return self.activation.coefficients
 

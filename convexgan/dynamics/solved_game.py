@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from convexgan._tools.arrays import ordered
 from convexgan.canonical import check_same_columns
 from convexgan.certificate import KINDS, Evidence
-from convexgan.discriminators import ReLU
 from convexgan.dynamics.tangent import refine
 from convexgan.generators import FreeGenerator, Generator, Linear, LinearGenerator, PolynomialGenerator
 from convexgan.moments import Moments
+from convexgan.problem import needs_rows
 from convexgan.solution import Solution
 from convexgan.updates import Game, State
 
@@ -129,7 +129,7 @@ def _checked(solution: Solution) -> Evidence:
         raise ValueError(f"no saddle point exists ({KINDS['minimax']}): descent-ascent has nothing to go to{repair}.")
     if certificate.kind != "saddle" or certificate.evidence is None:
         raise ValueError(f"the certificate's kind is {certificate.kind!r}: a saddle point with its evidence is needed.")
-    if isinstance(critic.activation, ReLU):
+    if needs_rows(critic.activation):
         raise ValueError("ReLU neurons bend where rows sit at the saddle point: there is no linearisation.")
     if certificate.evidence.settings["beta"] is None:
         raise ValueError("a discriminator bounded by lam moves along its bound, not by plain steps: solve with beta.")

@@ -13,7 +13,7 @@ from convexgan.arrangements import Maximum, maximize
 from convexgan.discriminators import TwoLayerDiscriminator
 from convexgan.generators import ReLUGenerator, TwoLayerReLU
 from convexgan.latents import GaussianLatent, Latent
-from convexgan.problem import Activation
+from convexgan.problem import MomentActivation
 
 Array = NDArray[np.float64]
 NODES = 500_000  # cones after which the search for the best neuron stops, with a bound
@@ -31,7 +31,7 @@ class MeanGame:
         The mean of the real rows.
     generator : TwoLayerReLU
     latent : GaussianLatent or SampleLatent
-    activation : Activation
+    activation : MomentActivation
         Without a quadratic term.
     beta, lam : float or None
     penalty : float
@@ -46,7 +46,7 @@ class MeanGame:
     data: Array
     generator: TwoLayerReLU
     latent: Latent
-    activation: Activation
+    activation: MomentActivation
     beta: float | None
     lam: float | None
     penalty: float = 1.0

@@ -15,7 +15,7 @@ from convexgan.exceptions import ConvexGANError, SolverError
 from convexgan.games.cutting_planes import out_of_reach
 from convexgan.games.responses import critic_of, discriminator_response, generator_response
 from convexgan.games.sample_game import SampleGame
-from convexgan.problem import Activation
+from convexgan.problem import MomentActivation
 
 Array = NDArray[np.float64]
 SMALL = 1e-2
@@ -26,7 +26,7 @@ ROUNDING = 1e-13
 def solve_mixture_program(
     game: SampleGame,
     particles: Array,
-    activation: Activation,
+    activation: MomentActivation,
     *,
     solver: str | None = None,
     solver_options: dict[str, Any] | None = None,
@@ -77,7 +77,7 @@ def solve_mixture_program(
 class _Program:
     """The program of one game, and what its answers prove."""
 
-    def __init__(self, game: SampleGame, particles: Array, activation: Activation, reach: float) -> None:
+    def __init__(self, game: SampleGame, particles: Array, activation: MomentActivation, reach: float) -> None:
         self.game, self.reach, self.activation = replace(game, particles=particles), reach, activation
         self.points, self.costs = particles, game.cost(particles)
 
@@ -126,7 +126,7 @@ class _Program:
         return relative_gap(value, proved, noise), 0.0 if game.beta is None else max(reached - game.beta, 0.0)
 
 
-def _separation(activation: Activation, real: Array, lifted: Array, p: Any, level: Any, unit: float) -> Any:
+def _separation(activation: MomentActivation, real: Array, lifted: Array, p: Any, level: Any, unit: float) -> Any:
     """ipm / unit <= level as constraints on the weights."""
     import cvxpy as cp
 
@@ -146,7 +146,7 @@ def _separation(activation: Activation, real: Array, lifted: Array, p: Any, leve
     return quadratic_separation(difference, level) if b == 0 else polynomial_separation(difference, shift, level)
 
 
-def _neurons(activation: Activation, separation: Any) -> tuple[Array, Array]:
+def _neurons(activation: MomentActivation, separation: Any) -> tuple[Array, Array]:
     """The discriminator that the multipliers are."""
     from convexgan.programs.constraints import read_polynomial, read_quadratic
 
@@ -162,7 +162,7 @@ def _neurons(activation: Activation, separation: Any) -> tuple[Array, Array]:
 def _no_answer(
     game: SampleGame,
     particles: Array,
-    activation: Activation,
+    activation: MomentActivation,
     solver: str | None,
     deadline: Deadline,
     failure: SolverError,

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from convexgan._deadline import Deadline
 from convexgan._rounding import down, gamma, up
 from convexgan.arrangements import Maximum, Minimum, local_maxima, minimize_rectified
-from convexgan.discriminators import ReLU, TwoLayerDiscriminator, separate, separate_relu
+from convexgan.discriminators import TwoLayerDiscriminator, pieces, separate, separate_relu
 from convexgan.games.sample_game import SampleGame
 from convexgan.moments import Moments
+from convexgan.problem import needs_rows
 
 Array = NDArray[np.float64]
 CLOSE = 0.9999  # cosine
@@ -28,7 +29,7 @@ def discriminator_response(
 
     Ctrl-C ends this search, and with the ``deadline`` that of which it is a part.
     """
-    if isinstance(game.activation, ReLU):
+    if needs_rows(game.activation):
         if deadline is not None:
             search["time_limit"] = deadline.half
         best = separate_relu(game.activation, *signed_law(game, points, weights), game.bias, **search)
@@ -52,10 +53,10 @@ def rising_neurons(
     game: SampleGame, points: Array, weights: Array, starts: Array, level: float, time_limit: float | None = None
 ) -> tuple[Array, Array]:
     """Neurons, local maxima found from the starts, that see more than the level, and how much; smooth ones: none."""
-    if not isinstance(game.activation, ReLU):
+    if not needs_rows(game.activation):
         return np.zeros((0, starts.shape[1])), np.zeros(0)
     rows, signed = signed_law(game, points, weights)
-    U, values = local_maxima(*game.relu.pieces(game.lift(rows), signed), starts, time_limit)
+    U, values = local_maxima(*pieces(game.relu, game.lift(rows), signed), starts, time_limit)
     if game.bias == "free":  # the ascents charged it: without, |u| = 1; neurons that bend beyond all rows see no more
         lengths = np.linalg.norm(U[:, :-1], axis=1)
         inside = np.abs(U[:, -1]) <= lengths * np.abs(rows).max()
@@ -124,7 +125,7 @@ def cheapest(
 ) -> Minimum:
     """Where in R^d a generated point costs least, R - D in units of the penalty, and a lower bound on that."""
     lifted = np.column_stack([critic.neurons, critic.biases])
-    rows, weights = game.relu.pieces(lifted, critic.outer / game.penalty)
+    rows, weights = pieces(game.relu, lifted, critic.outer / game.penalty)
     tol = PRICE * float(game.cost(game.data).mean()) / game.penalty
     return minimize_rectified(rows[:, :-1], rows[:, -1], weights, start, tol=tol, time_limit=time_limit)
 
@@ -135,7 +136,7 @@ def rounding(game: SampleGame, critic: TwoLayerDiscriminator, rows: Array) -> Ar
     That of neurons whose length is 1 up to rounding is among it.
     """
     sizes = np.abs(rows) @ np.abs(critic.neurons).T + np.abs(critic.biases)
-    if isinstance(game.activation, ReLU):
+    if needs_rows(game.activation):
         sizes *= max(1.0, abs(game.relu.slope))
     else:
         a, b, c = np.abs(game.activation.coefficients)

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from convexgan._rounding import up
 from convexgan._tools.tables import Label
-from convexgan.discriminators import ReLU
-from convexgan.problem import Activation
+from convexgan.problem import Activation, RowActivation, needs_rows
 
 Array = NDArray[np.float64]
 
@@ -28,7 +27,7 @@ class SampleGame:
     Attributes
     ----------
     data : (n, d) array
-    activation : Activation or ReLU
+    activation : Activation
     beta, lam : float or None
         Exactly one is given, in the units of means.
     particles : (m, d) array or None
@@ -42,7 +41,7 @@ class SampleGame:
     """
 
     data: Array
-    activation: Activation | ReLU
+    activation: Activation
     beta: float | None
     lam: float | None
     particles: Array | None
@@ -53,9 +52,9 @@ class SampleGame:
     columns: tuple[Label, ...] | None = None
 
     @property
-    def relu(self) -> ReLU:
-        """The activation of a game with ReLU neurons."""
-        if not isinstance(self.activation, ReLU):
+    def relu(self) -> RowActivation:
+        """The activation of a game with ReLU neurons, or others with one kink."""
+        if not needs_rows(self.activation):
             raise ValueError(f"laws anywhere are for ReLU neurons, this game has {self.activation.name} ones.")
         return self.activation
 

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from convexgan._checks import check_finite
 from convexgan._tools.arrays import as_rows, paired
-from convexgan.discriminators import ReLU, TwoLayerDiscriminator
+from convexgan.discriminators import TwoLayerDiscriminator
 from convexgan.generators import MixtureGenerator
 from convexgan.plotting._figures import open_figure, write_figure
+from convexgan.problem import needs_rows
 from convexgan.solution import Solution
 
 Array = NDArray[np.float64]
@@ -112,7 +113,7 @@ def _draw_scores(figure: Any, critic: TwoLayerDiscriminator, points: Array) -> A
     extent = (low[0], high[0], low[1], high[1])
     colours = panel.imshow(scores, extent=extent, origin="lower", cmap="RdBu_r", vmin=-reach, vmax=reach, alpha=0.8)
     figure.colorbar(colours, ax=panel, label="discriminator's score")
-    if isinstance(critic.activation, ReLU):
+    if needs_rows(critic.activation):
         for u, b in zip(critic.neurons, critic.biases, strict=True):
             if u.any():
                 foot = -b * u / (u @ u)

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from convexgan._checks import check_choice, check_number
 from convexgan.arrangements.reduce import Arrangement, reduce_rows
-from convexgan.discriminators import ReLU, as_discriminator, signed_sample
+from convexgan.discriminators import as_discriminator, pieces, signed_sample
 from convexgan.exceptions import InfeasibleError, SolverError
+from convexgan.problem import RowActivation, needs_rows
 from convexgan.programs import backends
 
 Array = NDArray[np.float64]
@@ -175,7 +176,7 @@ class IPMProgram:
 def ipm_program(
     X: Any,
     Y: Any,
-    discriminator: str | ReLU = "relu",
+    discriminator: str | RowActivation = "relu",
     *,
     bias: str = "none",
     weights_x: Any = None,
@@ -188,7 +189,7 @@ def ipm_program(
     Parameters
     ----------
     X, Y : (n_r, d) and (n_f, d) arrays or torch tensors
-    discriminator : "relu" or a ReLU instance
+    discriminator : "relu", "absolute" or an instance
     bias : "none" or "penalized"
         "penalized" appends 1 to every row.
     weights_x, weights_y : (n_r,) and (n_f,) arrays, optional
@@ -203,11 +204,11 @@ def ipm_program(
     3.0
     """
     activation = as_discriminator(discriminator)
-    if not isinstance(activation, ReLU):
+    if not needs_rows(activation):
         raise ValueError(f"ipm_program is for ReLU neurons, got {activation.name!r}: use convexgan.ipm, a formula.")
     check_choice(bias, "bias", ("none", "penalized"))
     rows, weights = signed_sample(X, Y, weights_x, weights_y)
-    rows, weights = activation.pieces(np.column_stack([rows, np.ones(len(rows))]) if bias != "none" else rows, weights)
+    rows, weights = pieces(activation, np.column_stack([rows, np.ones(len(rows))]) if bias != "none" else rows, weights)
     u = cp.Variable(rows.shape[1], name="direction")
     plus, minus = (relu_program(rows, weights, sign, u) for sign in (1.0, -1.0))
     scaled = {sign: _scaled_program(rows, weights, sign, u)[0] for sign in (1.0, -1.0)}

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from convexgan.certificate import Certificate, Evidence, Kind
-from convexgan.discriminators import ReLU, TwoLayerDiscriminator
+from convexgan.discriminators import TwoLayerDiscriminator
 from convexgan.games import SampleGame, discriminator_response
 from convexgan.judge import WEYL, Bound, judge
 from convexgan.moment_certificate import moments_proved
+from convexgan.problem import needs_rows
 from convexgan.rigorous.moment import ExactMoments, Interval
 from convexgan.rigorous.numbers import check_exact_size, down, up
 from convexgan.rigorous.sample import ExactSample
@@ -66,7 +67,7 @@ def rigorous_sample_certificate(
 def _check_sample(game: SampleGame, points: Any) -> None:
     """Raise unless the game is one that can be computed without rounding."""
     n, d = game.data.shape
-    if not isinstance(game.activation, ReLU):
+    if not needs_rows(game.activation):
         check_exact_size(n + len(points), d)
         return
     seen = d + (game.bias == "penalized")

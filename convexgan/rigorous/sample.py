@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from convexgan.discriminators import ReLU, TwoLayerDiscriminator
+from convexgan.discriminators import TwoLayerDiscriminator
 from convexgan.games import SampleGame
+from convexgan.problem import needs_rows
 from convexgan.rigorous.moment import Interval, difference_on_sphere
 from convexgan.rigorous.numbers import BITS, Exact, exact, root, second_and_mean
 
@@ -34,7 +35,7 @@ class ExactSample:
 
     def ipm(self) -> Interval:
         """The discriminator's best response."""
-        if not isinstance(self.game.activation, ReLU):
+        if not needs_rows(self.game.activation):
             real, fake = self._floats[0], self._floats[1:]
             a, b, _ = self.game.activation.coefficients
             (S, m), (T, k) = second_and_mean(real), second_and_mean(*fake)
@@ -67,7 +68,7 @@ class ExactSample:
 
     def _slack(self, norm: Fraction, squares: Exact) -> Fraction:
         """What square roots leave open of the scores of smooth neurons; those of ReLUs are merely smaller for it."""
-        if isinstance(self.game.activation, ReLU):
+        if needs_rows(self.game.activation):
             return ZERO
         size = 1 + max([*squares, *(self.data * self.data).sum(axis=1)])
         steep = sum((abs(Fraction(c)) for c in self.game.activation.coefficients), ZERO)
@@ -77,7 +78,7 @@ class ExactSample:
         """The critic's scores of rows (n, d)."""
         U, biases, v, lengths = self._players
         t = rows @ U.T + biases
-        if isinstance(self.game.activation, ReLU):
+        if needs_rows(self.game.activation):
             slope = Fraction(self.game.activation.slope)
             return np.asarray(np.where(t > 0, t, slope * t) @ v)
         a, b, c = (Fraction(number) for number in self.game.activation.coefficients)

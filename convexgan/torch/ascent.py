@@ -7,21 +7,22 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from convexgan.discriminators import ReLU, separate_relu
+from convexgan.discriminators import separate_relu
+from convexgan.problem import RowActivation
 from convexgan.torch.modules import activate
 
 STEPS = 30
 ALIKE = 1 - 1e-6  # cosine above which two neurons count as one
 
 
-def relu_search(activation: ReLU, real: Tensor, fake: Tensor) -> Tensor:
+def relu_search(activation: RowActivation, real: Tensor, fake: Tensor) -> Tensor:
     """The best neuron, (1, d), by the exact search of `convexgan.ipm`."""
     rows = torch.cat([real, fake]).cpu().double().numpy()
     weights = np.repeat([1 / len(real), -1 / len(fake)], [len(real), len(fake)])
     return torch.from_numpy(separate_relu(activation, rows, weights).direction[None]).to(real)
 
 
-def relu_ascent(activation: ReLU, real: Tensor, fake: Tensor, starts: Tensor) -> Tensor:
+def relu_ascent(activation: RowActivation, real: Tensor, fake: Tensor, starts: Tensor) -> Tensor:
     """Neurons (k, d) that each see at least what their start did, without duplicates, the best first.
 
     Each is moved along the gradient of |mean s(Xu) - mean s(Yu)| on the sphere, by a step that is halved until it
@@ -42,7 +43,7 @@ def relu_ascent(activation: ReLU, real: Tensor, fake: Tensor, starts: Tensor) ->
     return distinct(U[values.argsort(descending=True)])
 
 
-def _seen(activation: ReLU, real: Tensor, fake: Tensor, U: Tensor) -> tuple[Tensor, Tensor]:
+def _seen(activation: RowActivation, real: Tensor, fake: Tensor, U: Tensor) -> tuple[Tensor, Tensor]:
     """|mean s(Xu) - mean s(Yu)| of each neuron, (k,), and its gradient, (k, d)."""
     total, gradient = U.new_zeros(len(U)), torch.zeros_like(U)
     for rows, sign in ((real, 1.0), (fake, -1.0)):

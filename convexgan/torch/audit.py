@@ -17,13 +17,13 @@ from convexgan.canonical import any_law, check_same_columns, read_moments
 from convexgan.certificate import Certificate, relative_gap
 from convexgan.certify import certify
 from convexgan.closed_forms import best_scale, dual_value
-from convexgan.discriminators import CLASSES, ReLU, as_discriminator
+from convexgan.discriminators import CLASSES, as_discriminator
 from convexgan.discriminators import TwoLayerDiscriminator as Critic
 from convexgan.game import Call
 from convexgan.generators import Free, GeneratorClass, Linear, TwoLayerPolynomial
 from convexgan.latents import GaussianLatent
 from convexgan.moments import Moments
-from convexgan.problem import Activation
+from convexgan.problem import Activation, needs_rows
 from convexgan.torch.batches import read_latents
 from convexgan.torch.conversion import array, flat, to_critic
 from convexgan.torch.exact import ExactDiscriminatorLoss
@@ -83,7 +83,7 @@ class Audit:
 
 def audit(
     generator: nn.Module | Any,
-    discriminator: nn.Module | str | Activation | ReLU,
+    discriminator: nn.Module | str | Activation,
     data: Any,
     latents: Any = None,
     objective: Objective | None = None,
@@ -135,7 +135,7 @@ def audit(
         data, generator = paired(data, generator, "data", "generator")
     X = data if isinstance(data, Moments) else flat(data)
     spec, Z = class_of(generator, latents)
-    relu = isinstance(settings["discriminator"], ReLU)
+    relu = needs_rows(settings["discriminator"])
     Y = generated(generator, spec, Z, samples, rng, rows_needed=relu)
     if relu:
         return Audit(certify(X, Y, tol=tol, time_limit=time_limit, **settings))
@@ -179,7 +179,7 @@ def class_of(generator: Any, latents: Any) -> tuple[GeneratorClass | None, Any]:
     Z = Z if isinstance(Z, GaussianLatent) else flat(Z, "latents").astype(np.float64)
     if isinstance(generator, LinearGenerator):
         return Linear(bias=generator.bias is not None), Z
-    if isinstance(generator, TwoLayerGenerator) and not isinstance(generator.activation, ReLU):
+    if isinstance(generator, TwoLayerGenerator) and not needs_rows(generator.activation):
         return TwoLayerPolynomial(*generator.activation.coefficients), Z
     return None, Z
 

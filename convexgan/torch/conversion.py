@@ -12,6 +12,7 @@ from convexgan import discriminators, generators
 from convexgan._tools.arrays import as_rows, read_array
 from convexgan.generators import Generator
 from convexgan.latents import Latent, quadratic_features
+from convexgan.problem import needs_rows
 from convexgan.solution import Solution
 from convexgan.torch.modules import FreeGenerator, LinearGenerator, TwoLayerDiscriminator, TwoLayerGenerator
 
@@ -74,7 +75,7 @@ def to_generator(generator: nn.Module, latent: Latent) -> Generator:
 
 def _two_layer(generator: TwoLayerGenerator, latent: Latent) -> Generator:
     activation, hidden, outer = generator.activation, array(generator.hidden), array(generator.outer)
-    if not isinstance(activation, discriminators.ReLU):
+    if not needs_rows(activation):
         spec = generators.TwoLayerPolynomial(*activation.coefficients)
         return generators.PolynomialGenerator(_lifted(spec, hidden).T @ outer, spec, latent)
     if activation.slope:

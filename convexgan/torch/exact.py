@@ -13,9 +13,9 @@ from convexgan._checks import check_choice, check_count, check_finite, check_num
 from convexgan._tools.arrays import ordered
 from convexgan._tools.tables import column_names
 from convexgan.discrepancy import IPM, ipm
-from convexgan.discriminators import ReLU, as_discriminator
+from convexgan.discriminators import as_discriminator
 from convexgan.moments import Moments
-from convexgan.problem import Activation
+from convexgan.problem import Activation, needs_rows
 from convexgan.torch.ascent import distinct, relu_ascent, relu_search
 from convexgan.torch.conversion import flat
 from convexgan.torch.modules import activate, nearest_in_l1_ball
@@ -60,7 +60,7 @@ class ExactDiscriminatorLoss(nn.Module):
     X : (n, ...) array, tensor or Moments
         Real samples, once and for all: linear, quadratic and polynomial neurons need only their moments. ReLU neurons
         need the rows.
-    discriminator : "linear", "quadratic", "polynomial", "relu" or an instance of `convexgan.discriminators`
+    discriminator : "linear", "quadratic", "polynomial", "relu", "absolute" or an instance of `convexgan.discriminators`
     lam : float
         The discriminator's norm.
     beta : float
@@ -102,7 +102,7 @@ class ExactDiscriminatorLoss(nn.Module):
     def __init__(
         self,
         X: Any,
-        discriminator: str | Activation | ReLU = "quadratic",
+        discriminator: str | Activation = "quadratic",
         lam: float = 1.0,
         *,
         beta: float = 0.0,
@@ -139,7 +139,7 @@ class ExactDiscriminatorLoss(nn.Module):
     def _store(self) -> None:
         """Keep of the data what the neurons need: rows, or moments."""
         dtype = torch.float32 if self._single() else torch.float64
-        if isinstance(self.activation, ReLU):
+        if needs_rows(self.activation):
             if isinstance(self.data, Moments):
                 raise ValueError("X is Moments, but ReLU neurons need the rows themselves: pass the array.")
             check_finite(self.data, "X")
@@ -211,7 +211,7 @@ class ExactDiscriminatorLoss(nn.Module):
 
     def _real_means(self, directions: Tensor, real: Tensor | None) -> Tensor:
         """mean s(X u) for each direction, (k,)."""
-        if isinstance(self.activation, ReLU):
+        if needs_rows(self.activation):
             return activate(self.activation, (self.rows if real is None else real) @ directions.T).mean(0)
         a, b, c = self.activation.coefficients
         mean = self.mean if real is None else real.mean(0)
@@ -237,7 +237,7 @@ class ExactDiscriminatorLoss(nn.Module):
 
     def _directions(self, fake: Tensor, real: Tensor | None) -> tuple[Tensor, float]:
         """Unit neurons, (k, d), among them the best one found, and the relative residual."""
-        if isinstance(self.activation, ReLU):
+        if needs_rows(self.activation):
             rows, fresh = self.rows if real is None else real, self._random(len(self.pool))
             if rows.shape[1] <= SEARCHED:
                 return distinct(torch.cat([relu_search(self.activation, rows, fake), self.pool])), 0.0

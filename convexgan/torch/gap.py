@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from convexgan._checks import check_count, check_number
 from convexgan._tools.arrays import dense_tensor, paired, read_array
 from convexgan.discrepancy import ipm
-from convexgan.discriminators import ReLU
 from convexgan.moments import Moments
+from convexgan.problem import needs_rows
 from convexgan.torch.audit import class_of, generated, guaranteed, settings_of
 from convexgan.torch.batches import Batches
 from convexgan.torch.conversion import flat, to_critic
@@ -174,7 +174,7 @@ def _best_discriminator(
     if settings is None:
         return None
     spec, Z = class_of(generator, latents)
-    X, relu = flat(data), isinstance(settings["discriminator"], ReLU)
+    X, relu = flat(data), needs_rows(settings["discriminator"])
     Y = generated(generator, spec, Z, len(X), 0, rows_needed=relu)
     found = ipm(X, Y, settings["discriminator"], bias=settings["bias"], time_limit=SECONDS if relu else None)
     if relu and not found.exact:
@@ -192,7 +192,7 @@ def _best_generator(
     settings, (spec, Z) = _settings(discriminator, objective), class_of(generator, latents)
     if settings is None or spec is None or not isinstance(discriminator, TwoLayerDiscriminator):
         return None
-    if isinstance(discriminator.activation, ReLU):
+    if needs_rows(discriminator.activation):
         return None
     return guaranteed(flat(data), None, spec, Z, to_critic(discriminator), settings, rescale=False)[0]
 

@@ -17,8 +17,8 @@ from torch import nn
 from torch.nn.utils import get_total_norm
 
 from convexgan._checks import is_exhausted
-from convexgan.discriminators import ReLU
 from convexgan.moments import Moments
+from convexgan.problem import needs_rows
 from convexgan.torch import checkpoint as files
 from convexgan.torch import identity
 from convexgan.torch.audit import Audit, audit
@@ -206,7 +206,8 @@ class Loop:
         if isinstance(self.batches.data, PictureSource):
             return Moments.from_chunks(self.batches.data.rows())
         rows = flat(self.batches.data)
-        relu = isinstance(getattr(self.game.payoff.discriminator, "activation", None), ReLU)
+        activation = getattr(self.game.payoff.discriminator, "activation", None)
+        relu = activation is not None and needs_rows(activation)
         return rows if relu else Moments.from_array(rows, name="data")
 
     def _reached(self) -> bool:

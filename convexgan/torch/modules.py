@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from convexgan._checks import check_choice, check_count, check_number
-from convexgan.discriminators import ReLU, as_discriminator
-from convexgan.problem import Activation
+from convexgan.discriminators import as_discriminator
+from convexgan.problem import Activation, needs_rows
 
 
-def activate(activation: Activation | ReLU, t: Tensor) -> Tensor:
+def activate(activation: Activation, t: Tensor) -> Tensor:
     """s(t), elementwise."""
-    if isinstance(activation, ReLU):
+    if needs_rows(activation):
         return torch.relu(t) - activation.slope * torch.relu(-t) if activation.slope else torch.relu(t)
     a, b, c = activation.coefficients
     return (a * t + b) * t + c
@@ -36,7 +36,7 @@ class TwoLayerDiscriminator(nn.Module):
         Columns d of the data; samples of any other shape are flattened to rows.
     width : int
         Neurons m.
-    activation : "relu", "linear", "quadratic", "polynomial" or an instance of `convexgan.discriminators`
+    activation : "relu", "absolute", "linear", "quadratic", "polynomial" or an instance of `convexgan.discriminators`
     bias : "none", "penalized" or "free"
         Whether a neuron has a bias, and whether it counts in the neuron's norm.
 
@@ -58,7 +58,7 @@ class TwoLayerDiscriminator(nn.Module):
         self,
         dim: int,
         width: int,
-        activation: str | Activation | ReLU = "relu",
+        activation: str | Activation = "relu",
         *,
         bias: str = "none",
         dtype: torch.dtype | None = None,
@@ -176,7 +176,7 @@ class TwoLayerGenerator(nn.Module):
         latent_dim: int,
         dim: int,
         width: int,
-        activation: str | Activation | ReLU = "relu",
+        activation: str | Activation = "relu",
         *,
         dtype: torch.dtype | None = None,
         device: Any = None,
