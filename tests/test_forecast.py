@@ -177,7 +177,7 @@ SOLVED = [
 
 def solved(discriminator, generator, options, data=X):
     latents = None if generator == "free" else Z
-    return cg.solve(data, latents, discriminator=discriminator, generator=generator, rng=0, **options)
+    return cg.solve(data, latents, discriminator=discriminator, generator=generator, **options)
 
 
 def features(generator):

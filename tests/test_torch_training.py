@@ -31,8 +31,7 @@ from convexgan.torch import (
     train,
 )
 from convexgan.torch.objective import Batch, ModuleGame, Payoff
-from convexgan.torch.training import METHODS
-from convexgan.updates import adam, alternating, extragradient
+from convexgan.updates import METHODS, adam, alternating, extragradient
 from tests.documents import ROOT
 from tests.generators import EIGENVALUES, rows
 

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import as_rng, check_count, check_number
-from convexgan.dynamics.linear_games import Step, resolve_step
 from convexgan.dynamics.overparameterized import Runs
-from convexgan.updates import Game, State
+from convexgan.updates import Game, State, Step, resolve_step
 
 Array = NDArray[np.float64]
 Layers = tuple[Array, ...]

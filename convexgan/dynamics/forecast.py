@@ -11,13 +11,14 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
 from convexgan._checks import as_rng, check_count, check_number
 from convexgan.dynamics.kernel_games import KernelGame, linearize
-from convexgan.dynamics.linear_games import LinearGame, Step, resolve_step
+from convexgan.dynamics.linear_games import LinearGame
+from convexgan.dynamics.linear_steps import LinearStep
 from convexgan.dynamics.solved_game import SolvedGame
 from convexgan.dynamics.spectrum import ON_CIRCLE, Prediction, classify, predict
 from convexgan.dynamics.tangent import Tangent, flat, like
 from convexgan.exceptions import SolverError
 from convexgan.solution import Solution
-from convexgan.updates import Game, State, optimistic
+from convexgan.updates import Game, State, Step, resolve_step
 from convexgan.updates.game import pair
 
 AWAY = 1e-7  # where a measured run starts, in units of the players
@@ -102,7 +103,8 @@ def predict_gda(
     rates : number or pair
         Step sizes of the minimiser and of the maximiser.
     method : str or step function
-        "simultaneous", "alternating", "extragradient", "optimistic", or a step function without memory.
+        "simultaneous", "alternating", "extragradient", "optimistic", or a step function that is linear where the
+        gradients are, with any memory; others, such as Adam, are refused.
     saddle : State or pair of players, optional
         Where both gradients vanish; points at rest for a `KernelGame`. Games that have a ``saddle`` and linear games
         need none.
@@ -202,17 +204,10 @@ def _forecast(eigenvalues: Any, *, complete: bool) -> Forecast:
 def _leading(tangent: Tangent, rates: Any, step: Step) -> NDArray[np.complex128]:
     """The eigenvalues of one step with the largest moduli, from products."""
     n, m = tangent.sizes
-    sizes = (n, m, n, m) if step is optimistic else (n, m)
-    cuts = np.cumsum(sizes)[:-1]
-
-    def apply(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        x, y, *memory = np.split(vector.ravel(), cuts)
-        after = step(tangent, State(x, y, tuple(memory) or None), rates)
-        return np.concatenate([after.x, after.y, *(after.memory if memory else ())])
-
-    size = sum(sizes)
+    one = LinearStep(tangent, np.zeros(n), np.zeros(m), rates, step)
+    size = one.size
     start = np.random.default_rng(0).standard_normal(size)
-    operator = LinearOperator((size, size), matvec=apply, dtype=np.float64)
+    operator = LinearOperator((size, size), matvec=lambda vector: one(vector.ravel()), dtype=np.float64)
     options = {"ncv": 12 * LEADING, "maxiter": RESTARTS, "tol": ON_CIRCLE / 100}
     try:
         found = eigs(operator, k=LEADING, which="LM", v0=start, return_eigenvectors=False, **options)

@@ -13,14 +13,15 @@ from convexgan._checks import check_choice, check_count, check_number
 from convexgan._files import PathLike
 from convexgan._sweeps import run_sweep
 from convexgan.dynamics.forecast import measure_gda, predict_gda
-from convexgan.dynamics.linear_games import STEPS
 from convexgan.dynamics.solved_game import SolvedGame
 from convexgan.dynamics.spectrum import PHASES
 from convexgan.solve import solve
+from convexgan.updates import METHODS
 
 Array = NDArray[np.float64]
 
 BETAS = {"linear": 0.2, "quadratic": 0.3, "polynomial": 0.2}
+SWEPT = ("simultaneous", "alternating", "extragradient", "optimistic")
 SCALES = np.array([2.0, 1.5, 1.0])
 
 
@@ -67,7 +68,7 @@ def forecast_sweep(
     step_sizes: Sequence[float],
     *,
     discriminators: Sequence[str] = tuple(BETAS),
-    methods: Sequence[str] = tuple(STEPS),
+    methods: Sequence[str] = SWEPT,
     steps: int = 4000,
     seed: int = 0,
     path: PathLike | None = None,
@@ -93,7 +94,7 @@ def forecast_sweep(
     """
     setting = ForecastSetting(
         tuple(check_choice(name, "discriminator", BETAS) for name in discriminators),
-        tuple(check_choice(name, "method", STEPS) for name in methods),
+        tuple(check_choice(name, "method", METHODS) for name in methods),
         tuple(check_number(size, "step sizes", positive=True) for size in step_sizes),
         check_count(steps, "steps"),
         check_count(seed, "seed", 0),

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from convexgan._checks import check_count, check_finite, check_number
 from convexgan._tools.arrays import as_floats, as_rows
 from convexgan.dynamics.kernels import Kernel, curvature
-from convexgan.dynamics.linear_games import LinearGame, Step, as_matrix, resolve_step
+from convexgan.dynamics.linear_games import LinearGame, as_matrix
 from convexgan.dynamics.point_generators import FreePoints, PointGenerator
 from convexgan.dynamics.tangent import differences, flat, like, parts
-from convexgan.updates import Game, Player, Rates, State
+from convexgan.updates import Game, Player, Rates, State, Step, resolve_step
 from convexgan.updates.game import each, pair
 
 Array = NDArray[np.float64]

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import check_choice
 from convexgan._tools.arrays import as_floats
-from convexgan.updates import Game, Rates, State, alternating, extragradient, optimistic, simultaneous
+from convexgan.dynamics.linear_steps import LinearStep
+from convexgan.updates import Game, Rates, Step, resolve_step
 from convexgan.updates.game import pair
 
 Array = NDArray[np.float64]
-Step: TypeAlias = Callable[[Game, State, Rates], State]
-
-STEPS: dict[str, Step] = {
-    "simultaneous": simultaneous,
-    "alternating": alternating,
-    "extragradient": extragradient,
-    "optimistic": optimistic,
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,11 +73,6 @@ class LinearGame(Game):
         return matrix
 
 
-def resolve_step(method: str | Step) -> Step:
-    """The step function of a name, or the function itself."""
-    return method if callable(method) else STEPS[check_choice(method, "method", STEPS)]
-
-
 def as_matrix(rate: Any) -> Array:
     """Rates with two axes more, to multiply blocks; checked to be finite and non-negative."""
     rates = as_floats(rate, "step sizes")
@@ -96,7 +82,7 @@ def as_matrix(rate: Any) -> Array:
 
 
 def update_matrix(game: LinearGame, rates: Rates, method: str | Step = "alternating") -> Array:
-    """The matrix of one step on (x, y), or on (x, y, previous gradients) for methods that remember them.
+    """The matrix of one step on (x, y), and on what the method remembers: previous gradients, or momentum.
 
     It is read off by applying the step function once to the identity, whose columns are states.
 
@@ -108,21 +94,23 @@ def update_matrix(game: LinearGame, rates: Rates, method: str | Step = "alternat
         The step sizes of x and y; arrays broadcast against the batch.
     method : str or step function
         "simultaneous", "alternating", "extragradient", "optimistic", or any function (game, state, rates) -> state
-        without memory.
+        that is linear where the gradients are, with any memory.
 
     Returns
     -------
-    (..., n + m, n + m) or (..., 2(n + m), 2(n + m)) array.
+    (..., p, p) array
+        p = n + m, and as many more as the method remembers.
+
+    Raises
+    ------
+    ValueError
+        The step is not linear, as with Adam.
     """
-    step = resolve_step(method)
     n, m = game.xx.shape[-1], game.yy.shape[-1]
-    sizes = (n, m, n, m) if step is optimistic else (n, m)
-    parts = np.split(np.eye(sum(sizes)), np.cumsum(sizes)[:-1])
-    memory = (parts[2], parts[3]) if step is optimistic else None
     rate_x, rate_y = pair(rates)
-    after = step(game, State(parts[0], parts[1], memory), (as_matrix(rate_x), as_matrix(rate_y)))
-    kept = after.memory if step is optimistic else ()
-    return np.concatenate(_alike(after.x, after.y, *kept), axis=-2)
+    both = as_matrix(rate_x), as_matrix(rate_y)
+    step = LinearStep(game, np.zeros((n, 1)), np.zeros((m, 1)), both, resolve_step(method))
+    return step(np.eye(step.size))
 
 
 def _alike(*blocks: Array) -> list[Array]:

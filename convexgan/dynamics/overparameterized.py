@@ -12,9 +12,9 @@ from scipy.stats import beta as beta_law
 
 from convexgan._checks import as_rng, check_choice, check_count, check_number
 from convexgan._tools.arrays import as_floats
-from convexgan.dynamics.linear_games import LinearGame, Step, resolve_step
+from convexgan.dynamics.linear_games import LinearGame
 from convexgan.exceptions import SolverError
-from convexgan.updates import Game, State
+from convexgan.updates import Game, State, Step, resolve_step
 
 Array = NDArray[np.float64]
 

@@ -11,8 +11,8 @@ from scipy.ndimage import distance_transform_cdt
 
 from convexgan.dynamics.kernel_games import KernelGame, point_modes, simulate_points
 from convexgan.dynamics.kernels import Kernel, curvature
-from convexgan.dynamics.linear_games import Step
 from convexgan.dynamics.spectrum import Prediction, classify, measured_rate, predict
+from convexgan.updates import Step
 
 Array = NDArray[np.float64]
 

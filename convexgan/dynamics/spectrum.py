@@ -12,7 +12,8 @@ from scipy.optimize import brentq, minimize_scalar
 
 from convexgan._checks import check_number
 from convexgan._tools.arrays import as_floats
-from convexgan.dynamics.linear_games import LinearGame, Step, update_matrix
+from convexgan.dynamics.linear_games import LinearGame, update_matrix
+from convexgan.updates import Step
 
 PHASES = ("converge", "damped oscillation", "sustained", "diverge")
 ON_CIRCLE = 1e-9  # a modulus this near 1 is 1: the eigenvalues' own accuracy is 1e-15 times the matrix's norm

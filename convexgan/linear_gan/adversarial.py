@@ -23,11 +23,10 @@ from numpy.typing import ArrayLike, NDArray
 from convexgan._checks import check_count, check_number
 from convexgan._tools.arrays import as_floats
 from convexgan.dynamics import LinearGame
-from convexgan.dynamics.linear_games import Step, resolve_step
 from convexgan.gaussian import covariance_factor
 from convexgan.linear_gan.learners import least_squares
 from convexgan.linear_gan.sweeps import check_spectrum, generator_error
-from convexgan.updates import Game, State
+from convexgan.updates import Game, State, Step, resolve_step
 
 Array = NDArray[np.float64]
 ROUNDING = 1e-9  # of the largest eigenvalue or singular value

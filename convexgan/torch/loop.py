@@ -26,9 +26,8 @@ from convexgan.torch.batches import Batches
 from convexgan.torch.conversion import flat
 from convexgan.torch.objective import ModuleGame
 from convexgan.torch.pictures import PictureSource
-from convexgan.updates import Average, State, average
+from convexgan.updates import Average, State, Step, average
 
-Step = Callable[[Any, State, Any], State]
 Callback = Callable[[int, nn.Module, nn.Module], Mapping[str, float] | None]
 
 EXPLODED = 1e8  # growth of the players' norm at which they have diverged

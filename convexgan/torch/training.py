@@ -15,32 +15,21 @@ from convexgan.latents import GaussianLatent
 from convexgan.torch.batches import Batches
 from convexgan.torch.exact import ExactDiscriminatorLoss
 from convexgan.torch.identity import players
-from convexgan.torch.loop import Callback, Loop, Step, Training
+from convexgan.torch.loop import Callback, Loop, Training
 from convexgan.torch.objective import ModuleGame, Objective, Payoff, check_players
 from convexgan.torch.progress import shown
 from convexgan.updates import (
     State,
+    Step,
     Transform,
     adam,
-    alternating,
     consensus,
-    extragradient,
     generative_minimization,
-    optimistic,
-    simultaneous,
+    resolve_step,
     unrolled,
 )
 from convexgan.updates.game import pair
 
-METHODS: dict[str, Callable[..., State]] = {
-    "simultaneous": simultaneous,
-    "alternating": alternating,
-    "extragradient": extragradient,
-    "optimistic": optimistic,
-    "unrolled": partial(unrolled, depth=5),
-    "consensus": partial(consensus, weight=1.0),
-    "generative_minimization": partial(generative_minimization, depth=5),
-}
 TRANSFORMED = ("simultaneous", "alternating", "generative_minimization")
 SECOND_ORDER = (unrolled, consensus)
 ZERO_SUM = (*SECOND_ORDER, generative_minimization)
@@ -135,7 +124,7 @@ def train(
     objective = Objective() if objective is None else objective
     check_players(generator, discriminator)
     _check_devices(generator, discriminator)
-    step = resolve_step(method, optimizer, isinstance(discriminator, ExactDiscriminatorLoss))
+    step = transformed_step(method, optimizer, isinstance(discriminator, ExactDiscriminatorLoss))
     if _function(step) in ZERO_SUM and not objective.zero_sum:
         raise ValueError(f"loss={objective.loss!r} is not a zero-sum game, which method={_described(method)!r} is for.")
     game = ModuleGame(Payoff(generator, discriminator, objective), mixed_precision)
@@ -170,9 +159,9 @@ def train(
         return loop.run(check_count(steps, "steps", 0), every, checkpoint, settings, report)
 
 
-def resolve_step(method: str | Step, optimizer: str | Transform, exact: bool) -> Step:
+def transformed_step(method: str | Step, optimizer: str | Transform, exact: bool) -> Step:
     """The step function of a name, with its transform of gradients."""
-    step: Callable[..., State] = method if callable(method) else METHODS[check_choice(method, "method", METHODS)]
+    step: Callable[..., State] = resolve_step(method)
     transform: Transform | None = None
     if callable(optimizer):
         transform = optimizer

@@ -7,17 +7,20 @@ from convexgan.updates.consensus import consensus
 from convexgan.updates.extragradient import extragradient
 from convexgan.updates.game import DifferentiableGame, Game, Player, Rates, State, Transform
 from convexgan.updates.generative_minimization import generative_minimization
+from convexgan.updates.methods import METHODS, Step, resolve_step
 from convexgan.updates.optimistic import optimistic
 from convexgan.updates.simultaneous import simultaneous
 from convexgan.updates.unrolled import unrolled
 
 __all__ = [
+    "METHODS",
     "Average",
     "DifferentiableGame",
     "Game",
     "Player",
     "Rates",
     "State",
+    "Step",
     "Transform",
     "adam",
     "alternating",
@@ -26,6 +29,7 @@ __all__ = [
     "extragradient",
     "generative_minimization",
     "optimistic",
+    "resolve_step",
     "simultaneous",
     "unrolled",
 ]
