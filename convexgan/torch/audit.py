@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from convexgan._checks import check_count
-from convexgan._tools.arrays import paired
+from convexgan._tools.arrays import paired, read_array
 from convexgan.canonical import any_law, check_same_columns, read_moments
 from convexgan.certificate import Certificate, relative_gap
 from convexgan.certify import certify
@@ -27,6 +27,7 @@ from convexgan.problem import Activation, needs_rows
 from convexgan.torch.batches import read_latents
 from convexgan.torch.conversion import array, flat, to_critic
 from convexgan.torch.exact import ExactDiscriminatorLoss
+from convexgan.torch.measuring import measuring
 from convexgan.torch.modules import FreeGenerator, LinearGenerator, TwoLayerDiscriminator, TwoLayerGenerator, uncompiled
 from convexgan.torch.objective import Objective
 
@@ -170,18 +171,20 @@ def settings_of(discriminator: Any, objective: Objective) -> dict[str, Any]:
 
 
 def class_of(generator: Any, latents: Any) -> tuple[GeneratorClass | None, Any]:
-    """The generator's class where `certify` knows it, and its latents."""
+    """The generator's class where `certify` knows it, and its latents: rows, or of any shape for other generators."""
     if not isinstance(generator, nn.Module):
         return None, None
     if isinstance(generator, FreeGenerator):
         return Free(len(generator.points)), None
     Z = read_latents(latents, generator)
-    Z = Z if isinstance(Z, GaussianLatent) else flat(Z, "latents").astype(np.float64)
+    spec: GeneratorClass | None = None
     if isinstance(generator, LinearGenerator):
-        return Linear(bias=generator.bias is not None), Z
-    if isinstance(generator, TwoLayerGenerator) and not needs_rows(generator.activation):
-        return TwoLayerPolynomial(*generator.activation.coefficients), Z
-    return None, Z
+        spec = Linear(bias=generator.bias is not None)
+    elif isinstance(generator, TwoLayerGenerator) and not needs_rows(generator.activation):
+        spec = TwoLayerPolynomial(*generator.activation.coefficients)
+    if isinstance(Z, GaussianLatent):
+        return spec, Z
+    return spec, read_array(Z, "latents") if spec is None else flat(Z, "latents").astype(np.float64)
 
 
 def generated(generator: Any, spec: Any, Z: Any, samples: int, rng: int, rows_needed: bool) -> Any:
@@ -195,8 +198,8 @@ def generated(generator: Any, spec: Any, Z: Any, samples: int, rng: int, rows_ne
     if isinstance(Z, GaussianLatent):
         Z = Z.sample(check_count(samples, "samples"), np.random.default_rng(rng))
     like = next(generator.parameters(), torch.zeros(()))
-    with torch.no_grad():
-        return flat(generator(None if Z is None else torch.as_tensor(Z).to(like))).astype(np.float64)
+    with measuring(generator):
+        return flat(generator(None if Z is None else torch.as_tensor(Z).to(like)), "generator(Z)").astype(np.float64)
 
 
 def guaranteed(

@@ -20,7 +20,7 @@ from convexgan.torch.audit import class_of, generated, guaranteed, settings_of
 from convexgan.torch.batches import Batches
 from convexgan.torch.conversion import flat, to_critic
 from convexgan.torch.exact import ExactDiscriminatorLoss
-from convexgan.torch.loop import monitoring
+from convexgan.torch.measuring import measuring
 from convexgan.torch.modules import TwoLayerDiscriminator, uncompiled
 from convexgan.torch.objective import ModuleGame, Objective, Payoff, check_players
 from convexgan.updates import adam
@@ -138,11 +138,12 @@ def duality_gap(
     payoff = Payoff(generator, discriminator, objective)
     copies = _Copies(payoff, check_count(steps, "steps", 0), rate, perturbation, check_count(batches, "batches", 2))
     adversary, evaluation = (Batches(part, latents, batch, generator, rng + i) for i, part in enumerate((seen, kept)))
-    with monitoring(payoff):
+    with measuring(payoff):
         uppers = copies.answer("y", adversary, evaluation) if upper is None else np.full(batches, upper)
         lowers = copies.answer("x", adversary, evaluation) if lower is None else np.full(batches, lower)
     gaps = uppers - lowers
-    reach = _student(level, batches) * float(gaps.std(ddof=1)) / math.sqrt(batches)
+    spread = float(gaps.std(ddof=1)) if np.isfinite(gaps).all() else 0.0  # an exact term that is infinite is certain
+    reach = _student(level, batches) * spread / math.sqrt(batches)
     value = float(gaps.mean())
     terms = float(uppers.mean()), float(lowers.mean())
     return DualityGap(value, value - reach, value + reach, *terms, (upper is not None, lower is not None))

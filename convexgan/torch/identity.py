@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from convexgan._checks import warn_user
 from convexgan.torch.exact import ExactDiscriminatorLoss
+from convexgan.torch.measuring import measuring
 from convexgan.torch.modules import uncompiled
 from convexgan.torch.objective import Batch
 
@@ -101,7 +101,7 @@ def outputs(generator: nn.Module, discriminator: nn.Module, batch: Batch) -> dic
 
 
 def _output(player: nn.Module, given: Tensor) -> Tensor | None:
-    with _untouched(player), torch.no_grad():
+    with measuring(player):
         drawn: list[Tensor] = []
         for seed in (0, 1):
             torch.manual_seed(seed)
@@ -109,23 +109,6 @@ def _output(player: nn.Module, given: Tensor) -> Tensor | None:
     if not torch.equal(*drawn):
         return None
     return drawn[0][:: max(1, len(drawn[0]) // KEPT)][:KEPT].clone()
-
-
-@contextmanager
-def _untouched(player: nn.Module) -> Iterator[None]:
-    """Evaluation mode, and the random numbers, buffers and modes of before afterwards."""
-    flags = [(module, module.training) for module in player.modules()]
-    buffers = [(buffer, buffer.clone()) for buffer in player.buffers()]
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
-    player.eval()
-    try:
-        with torch.random.fork_rng(devices):
-            yield
-    finally:
-        for module, flag in flags:
-            module.training = flag
-        for buffer, before in buffers:
-            buffer.copy_(before)
 
 
 def compare_outputs(path: Any, then: Mapping[str, Any], now: Mapping[str, Any], same_device: bool) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -24,6 +23,7 @@ from convexgan.torch import identity
 from convexgan.torch.audit import Audit, audit
 from convexgan.torch.batches import Batches
 from convexgan.torch.conversion import flat
+from convexgan.torch.measuring import measuring
 from convexgan.torch.objective import ModuleGame
 from convexgan.torch.pictures import PictureSource
 from convexgan.updates import Average, State, Step, average
@@ -155,7 +155,7 @@ class Loop:
         """Raise if the players do not fit the data or each other."""
         payoff = self.game.payoff
         try:
-            with monitoring(payoff):
+            with measuring(payoff):
                 value = float(payoff(*self.watched))
         except RuntimeError as error:
             if is_exhausted(error):
@@ -180,7 +180,7 @@ class Loop:
         payoff = self.game.payoff
         self._load()
         row: dict[str, float] = {"step": self.count}
-        with monitoring(payoff):
+        with measuring(payoff):
             row["payoff"] = float(payoff(*self.watched))
             if self.gap is not None:
                 players = payoff.generator, payoff.discriminator
@@ -260,19 +260,6 @@ class Loop:
 def norm(state: State) -> float:
     """The Euclidean norm of both players."""
     return float(get_total_norm((*state.x, *state.y)))
-
-
-@contextmanager
-def monitoring(payoff: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients, and everything as it was afterwards."""
-    flags = [(module, module.training) for module in payoff.modules()]
-    payoff.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module, flag in flags:
-            module.training = flag
 
 
 def _moved(tree: Any, device: torch.device) -> Any:

@@ -1,0 +1,95 @@
+"""Measurements see modules in evaluation mode, and leave them and the random numbers as they are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import convexgan as cg
+from convexgan.torch import Objective, TwoLayerDiscriminator, audit, duality_gap, train
+
+X = np.random.default_rng(0).standard_normal((60, 3))
+GAME = Objective(beta=0.1)
+
+
+class Noisy(nn.Module):
+    """Counts its calls in a buffer and draws in every mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 3)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, z):
+        self.calls += 1
+        return self.layer(z) + 0 * torch.randn(3)
+
+
+class Upsampled(nn.Module):
+    """A generator of DCGAN's kind: latents (n, 5, 1, 1), pictures (n, 1, 3, 3)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.ConvTranspose2d(5, 1, 3)
+
+    def forward(self, z):
+        return self.layer(z)
+
+
+def normalised() -> nn.Module:
+    made = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 3))
+    made(3 * torch.randn(500, 4))  # running means that are not those of the next batch
+    return made
+
+
+MEASURES = {
+    "audit": lambda G, D: audit(G, "quadratic", X, 4, GAME),
+    "audit, relu": lambda G, D: audit(G, "relu", X, 4, GAME, samples=50, time_limit=1.0),
+    "duality_gap": lambda G, D: duality_gap(G, D, X, 4, GAME, steps=2, batches=2),
+    "duality_gap, estimated": lambda G, D: duality_gap(G, D, X, 4, GAME, exact=False, steps=2, batches=2),
+}
+
+
+@pytest.mark.parametrize("name", MEASURES)
+@pytest.mark.parametrize("make", [normalised, Noisy])
+@pytest.mark.parametrize("mode", [True, False])
+def test_modules_modes_buffers_and_random_numbers_are_as_before(name, make, mode):
+    torch.manual_seed(0)
+    G, D = make().train(mode), TwoLayerDiscriminator(3, 4, "quadratic")
+    before = {key: value.clone() for key, value in (*G.state_dict().items(), *D.state_dict().items())}
+    drawn = torch.get_rng_state()
+    MEASURES[name](G, D)
+    assert torch.equal(torch.get_rng_state(), drawn)
+    assert all(part.training is mode for part in G.modules()) and D.training
+    after = dict((*G.state_dict().items(), *D.state_dict().items()))
+    assert all(torch.equal(after[key], value) for key, value in before.items())
+
+
+def test_an_audit_is_of_the_generator_that_will_be_used():
+    torch.manual_seed(0)
+    G = normalised()
+    found = audit(G, "quadratic", X, 4, GAME, samples=500).certificate.value
+    latents = cg.GaussianLatent(4).sample(500, np.random.default_rng(0))
+    used = G.eval()(torch.as_tensor(latents).float()).detach().double().numpy()
+    assert found == pytest.approx(float((used**2).sum(axis=1).mean()), rel=1e-6)
+
+
+def test_latents_of_any_shape():
+    torch.manual_seed(0)
+    G, D = Upsampled(), TwoLayerDiscriminator(9, 4, "quadratic")
+    Z = torch.randn(60, 5, 1, 1)
+    pictures = np.random.default_rng(1).standard_normal((60, 1, 3, 3))
+    found = audit(G, D, pictures, Z, GAME).certificate
+    rows = G(Z).detach().double().numpy().reshape(60, -1)
+    assert found.value == pytest.approx(float((rows**2).sum(axis=1).mean()), rel=1e-6)
+    assert train(G, D, pictures, Z, GAME, steps=2).steps == 2
+
+
+def test_a_term_that_is_infinite_makes_an_interval_that_is():
+    torch.manual_seed(0)
+    G, D = Upsampled(), TwoLayerDiscriminator(9, 4, "quadratic")
+    pictures = np.random.default_rng(1).standard_normal((60, 1, 3, 3)) + 5
+    found = duality_gap(G, D, pictures, torch.randn(60, 5, 1, 1), GAME, steps=1, batches=2)
+    assert found.exact[0] and (found.value, found.low, found.high) == (np.inf, np.inf, np.inf)
