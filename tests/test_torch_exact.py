@@ -282,3 +282,29 @@ def test_bad_input_is_named():
         ExactDiscriminatorLoss(X, "relu", 0.0)
     with pytest.raises(ValueError, match="Did you mean 'quadratic'"):
         ExactDiscriminatorLoss(X, "quadratics")
+
+
+@pytest.mark.parametrize("activation", ["relu", "absolute", cg.discriminators.ReLU(0.2)], ids=str)
+@pytest.mark.parametrize("dim", [2, 3])
+def test_gradients_where_the_best_neuron_bends_at_rows(activation, dim):
+    """The exact value's own differences tell the gradient there, and no choice of 0 or 1 is right."""
+    bends, h = 0, 1e-6
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        X, Y = rng.standard_normal((7, dim)) + 0.3, 1.4 * rng.standard_normal((6, dim))
+        if not (np.abs(Y @ cg.ipm(X, Y, activation).direction) < 1e-9).any() and seed > 2:
+            continue
+        loss = ExactDiscriminatorLoss(X, activation, smoothing=0)
+        fake = torch.from_numpy(Y).requires_grad_()
+        loss(fake).backward()
+        bends += seed > 2
+        differences = np.zeros_like(Y)
+        for at in np.ndindex(*Y.shape):
+            ends = []
+            for move in (h, -h):
+                moved = Y.copy()
+                moved[at] += move
+                ends.append(cg.ipm(X, moved, activation).value)
+            differences[at] = (ends[0] - ends[1]) / (2 * h)
+        np.testing.assert_allclose(fake.grad.numpy(), differences, atol=1e-4 * np.abs(differences).max())
+    assert bends >= 4  # of 60

@@ -12,6 +12,7 @@ from convexgan.problem import RowActivation
 from convexgan.torch.modules import activate
 
 STEPS = 30
+BENT = 1e3  # units of rounding, relative to a row's length, within which a neuron bends at it
 ALIKE = 1 - 1e-6  # cosine above which two neurons count as one
 
 
@@ -52,6 +53,29 @@ def _seen(activation: RowActivation, real: Tensor, fake: Tensor, U: Tensor) -> t
         total = total + sign * activate(activation, t).mean(0)
         gradient = gradient + sign * slopes.T @ rows / len(rows)
     return total.abs(), total.sign()[:, None] * gradient
+
+
+def slopes_at_best(activation: RowActivation, real: Tensor, fake: Tensor, U: Tensor) -> Tensor:
+    """The slopes s'(y . u) at generated rows for best neurons u (k, d), (m, k): the gradient of the largest value.
+
+    A best neuron often bends exactly at rows, where s has no derivative. There the slope is the multiplier t of the
+    row: along the sphere sum_i c_i s'(x_i . u) x_i + sum_k c_k t_k x_k = 0, the last sum over the rows on the bend.
+    Source: Danskin's theorem, and the optimality of u.
+    """
+    rows = torch.cat([real, fake])
+    shares = torch.cat([real.new_full((len(real),), 1 / len(real)), fake.new_full((len(fake),), -1 / len(fake))])
+    t = rows @ U.T
+    slopes = torch.where(t > 0, 1.0, activation.slope).to(U)
+    bent = t.abs() <= BENT * torch.finfo(t.dtype).eps * rows.norm(dim=1, keepdim=True)
+    low, high = sorted((activation.slope, 1.0))
+    for k in bent.any(dim=0).nonzero().ravel().tolist():
+        on, u = bent[:, k], U[k]
+        rest = (shares * slopes[:, k])[~on] @ rows[~on]
+        pulls = (shares[on, None] * rows[on]).T
+        pulls, rest = pulls - torch.outer(u, u @ pulls), rest - (u @ rest) * u
+        found = torch.linalg.lstsq(pulls.double().cpu(), -rest.double().cpu()[:, None], driver="gelsd").solution.ravel()
+        slopes[on, k] = found.clamp(low, high).to(slopes)
+    return slopes[len(real) :]
 
 
 def distinct(U: Tensor) -> Tensor:

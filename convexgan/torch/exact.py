@@ -16,7 +16,7 @@ from convexgan.discrepancy import IPM, ipm
 from convexgan.discriminators import as_discriminator
 from convexgan.moments import Moments
 from convexgan.problem import Activation, needs_rows
-from convexgan.torch.ascent import distinct, relu_ascent, relu_search
+from convexgan.torch.ascent import distinct, relu_ascent, relu_search, slopes_at_best
 from convexgan.torch.conversion import flat
 from convexgan.torch.modules import activate, nearest_in_l1_ball
 from convexgan.torch.subspace import dense_extremes, krylov_extremes
@@ -169,9 +169,16 @@ class ExactDiscriminatorLoss(nn.Module):
         with torch.no_grad():
             response = self._respond(Y.detach(), R)
         self.response = response
-        seen = self._real_means(response.directions, R) - activate(self.activation, Y @ response.directions.T).mean(0)
+        seen = self._real_means(response.directions, R) - self._scores(Y, R, response.directions).mean(0)
         gain = response.weights @ seen - self.smoothing * self.size * response.weights.square().sum() / 2
         return self.lam * (torch.relu(gain - self.beta) if self.beta else gain)
+
+    def _scores(self, fake: Tensor, real: Tensor | None, directions: Tensor) -> Tensor:
+        """s(Y u) of each direction, (m, k), with the derivatives of the largest value where a neuron bends at a row."""
+        if not needs_rows(self.activation):
+            return activate(self.activation, fake @ directions.T)
+        slopes = slopes_at_best(self.activation, self.rows if real is None else real, fake.detach(), directions)
+        return slopes * (fake @ directions.T)
 
     def ipm(self, fake: Any, **search: Any) -> IPM:
         """The exact discrepancy of X and generated samples, with a proved upper bound; see `convexgan.ipm`."""
