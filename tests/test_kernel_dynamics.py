@@ -21,12 +21,14 @@ from convexgan.dynamics import (
     Prediction,
     RationalQuadratic,
     best_parameter,
+    critical_step,
     curvature,
     linearize,
     measured_rate,
     phase_diagram,
     point_modes,
     predict,
+    predict_gda,
     simulate_points,
     simulate_spread,
     steady_spread,
@@ -282,9 +284,23 @@ def test_boundary_error_counts_cells_beyond_the_border():
 
 
 def test_the_critic_itself_needs_step_times_lam_below_two():
-    modes = predict(point_modes(GaussianKernel(1.0), 2.1), (1.2, 1.0), "simultaneous")
-    assert modes.rate < 1  # what the point feels would converge
-    assert phase_diagram(GaussianKernel(1.0), np.array([2.1]), (1.2, 1.0), method="simultaneous").predicted.rate > 1.09
+    """Wherever modes are made: eta_d lam = 2.1 multiplies what the point does not feel of the critic by -1.1 a step."""
+    kernel, rates = GaussianKernel(1.0), (1.2, 1.0)
+    modes, game = point_modes(kernel, 2.1), KernelGame([[0.0]], kernel, 2.1)
+    felt = np.linalg.eigvals(update_matrix(modes, rates, "simultaneous"))
+    assert np.abs(felt).max() < 1  # what the point feels would converge
+    for told in (
+        predict(modes, rates, "simultaneous"),
+        predict(linearize(game, [[0.0]]), rates, "simultaneous"),
+        predict_gda(game, rates, "simultaneous", saddle=[[0.0]]),
+    ):
+        assert told.rate == pytest.approx(1.1) and told.phase == "diverge"
+    assert phase_diagram(kernel, np.array([2.1]), rates, method="simultaneous").predicted.rate == pytest.approx(1.1)
+    for method in ("simultaneous", "alternating", "optimistic"):
+        last = critical_step(point_modes(kernel, 4.0), method)
+        assert 0 < last <= 0.5 and predict(point_modes(kernel, 4.0), 1.01 * last, method).rate > 1
+    best, rate = best_parameter(lambda lam: predict(point_modes(kernel, lam), 0.5, "simultaneous").rate, 0.1, 10)
+    assert 0.5 * best < 2 and rate < 1
 
 
 # -- clouds ---------------------------------------------------------------------------------------------------------

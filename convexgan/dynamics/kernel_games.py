@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -222,7 +223,8 @@ def point_modes(kernel: Kernel, lam: Any, p: Any = 1.0, q: Any = 1.0) -> LinearG
 
     With rates (eta_g, eta_d), A = eta_d lam, B = eta_g q gamma (p - q) / lam and C = eta_d eta_g gamma q^2 the
     eigenvalues solve s^2 - (2-A-B) s + (1-A)(1-B) + C = 0 (simultaneous) or s^2 - (2-A-B-C) s + (1-A)(1-B) = 0.
-    The critic's other directions, which the point does not feel, decay by 1 - A: A < 2 is needed besides.
+    The critic's other directions, which the point does not feel, decay by 1 - A: A < 2 is needed besides, and where it
+    is not so `predict` says "diverge".
 
     Parameters
     ----------
@@ -237,7 +239,7 @@ def point_modes(kernel: Kernel, lam: Any, p: Any = 1.0, q: Any = 1.0) -> LinearG
     """
     gamma = curvature(kernel)
     lam, p, q = (as_positive(value, name) for value, name in ((lam, "lam"), (p, "p"), (q, "q")))
-    return LinearGame.of_modes(q * gamma * (p - q) / lam, -q, -q * gamma, -lam)
+    return replace(LinearGame.of_modes(q * gamma * (p - q) / lam, -q, -q * gamma, -lam), unfelt=-lam)
 
 
 def linearize(game: KernelGame, start: Any) -> LinearGame:
@@ -275,7 +277,8 @@ def linearize(game: KernelGame, start: Any) -> LinearGame:
     size, masses = n * dim, np.repeat(q, dim)
     J = np.stack([flat(game.generator.pull(start, unit)) for unit in np.eye(size).reshape(size, n, dim)])
     xx_weights = J.T @ xx.reshape(size, size) @ J + _turning(game.generator, start, pull)
-    return LinearGame(xx_weights, -J.T * masses, yx.reshape(size, size) @ J, -lam * np.eye(size))
+    blocks = xx_weights, -J.T * masses, yx.reshape(size, size) @ J, -lam * np.eye(size)
+    return LinearGame(*blocks, unfelt=np.asarray(-lam))
 
 
 def _turning(generator: PointGenerator, weights: Player, pull: Array) -> Array:

@@ -26,12 +26,16 @@ class LinearGame(Game):
     ----------
     xx, xy, yx, yy : (..., n, n), (..., n, m), (..., m, n), (..., m, m) arrays
         The blocks; numbers stand for 1 x 1 blocks.
+    unfelt : (...) array, optional
+        The curvature of further directions of y that x does not feel and that do not feel x: they do not change how
+        fast x comes to rest, but where they grow nothing does.
     """
 
     xx: Array
     xy: Array
     yx: Array
     yy: Array
+    unfelt: Array | None = None
 
     def __post_init__(self) -> None:
         for name in ("xx", "xy", "yx", "yy"):

@@ -74,7 +74,7 @@ class LinearStep:
             one, other, sums, double, nothing = (
                 self(states) for states in (*draws, draws.sum(axis=0), 2 * draws[0], 0 * draws[0])
             )
-            size = np.abs(one).max() + np.abs(other).max()
+            size = np.abs(one).max() + np.abs(other).max() + np.abs(draws).max()
             misses = (sums - one - other, double - 2 * one, nothing)
         if not all(np.abs(miss).max() <= SAME * size for miss in misses):  # so written, NaN misses
             raise ValueError(_refusal(self._step, "is not linear in the gradients"))

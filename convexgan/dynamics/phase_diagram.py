@@ -11,7 +11,7 @@ from scipy.ndimage import distance_transform_cdt
 
 from convexgan.dynamics.kernel_games import KernelGame, point_modes, simulate_points
 from convexgan.dynamics.kernels import Kernel, curvature
-from convexgan.dynamics.spectrum import Prediction, classify, measured_rate, predict
+from convexgan.dynamics.spectrum import Prediction, measured_rate, predict
 from convexgan.updates import Step
 
 Array = NDArray[np.float64]
@@ -69,7 +69,7 @@ def phase_diagram(
     steps : int
         Simulated steps.
     """
-    predicted = _with_unfelt(predict(point_modes(kernel, lam), rates, method), 1 - np.asarray(rates[1]) * lam)
+    predicted = predict(point_modes(kernel, lam), rates, method)
     game, scale = KernelGame([[0.0]], kernel, lam), 1 / np.sqrt(curvature(kernel))
     shape = np.shape(predicted.rate)
     start = np.broadcast_to(OFFSET * scale[..., None, None], (*shape, 1, 1))
@@ -78,13 +78,6 @@ def phase_diagram(
     flat = path.reshape(len(path), -1)
     measured = np.array([_linear_rate(signal) for signal in flat.T]).reshape(shape)
     return PhaseDiagram(predicted, measured)
-
-
-def _with_unfelt(predicted: Prediction, decay: Any) -> Prediction:
-    """Also the directions of the critic that the point does not feel, where they grow: all decay by 1 - eta_d lam."""
-    growing = np.where(np.abs(decay) >= 1, decay, 0.0)
-    shape = (*np.shape(predicted.rate), 1)
-    return classify(np.concatenate([predicted.eigenvalues, np.broadcast_to(growing[..., None], shape)], axis=-1))
 
 
 def _linear_rate(signal: Array) -> float:

@@ -14,6 +14,7 @@ from convexgan._checks import check_number
 from convexgan._tools.arrays import as_floats
 from convexgan.dynamics.linear_games import LinearGame, update_matrix
 from convexgan.updates import Step
+from convexgan.updates.game import pair
 
 PHASES = ("converge", "damped oscillation", "sustained", "diverge")
 ON_CIRCLE = 1e-9  # a modulus this near 1 is 1: the eigenvalues' own accuracy is 1e-15 times the matrix's norm
@@ -53,7 +54,22 @@ def predict(game: LinearGame, rates: Any, method: str | Step = "alternating") ->
     method : str or step function
         As for `update_matrix`.
     """
-    return classify(np.linalg.eigvals(update_matrix(game, rates, method)))
+    found = np.linalg.eigvals(update_matrix(game, rates, method))
+    return classify(found if game.unfelt is None else _with_unfelt(found, game.unfelt, rates, method))
+
+
+def _with_unfelt(found: Any, curvature: Any, rates: Any, method: str | Step) -> Any:
+    """Also the eigenvalue of directions that x does not feel, wherever they grow."""
+    rate = pair(rates)[1]
+    alone = LinearGame.of_modes(-curvature, 0.0, 0.0, curvature)  # both players alike: each by itself
+    decay = np.linalg.eigvals(update_matrix(alone, (rate, rate), method))
+    leading = np.take_along_axis(decay, np.abs(decay).argmax(axis=-1)[..., None], axis=-1)
+    growing = np.where(np.abs(leading) >= 1, leading, 0.0)
+    if not growing.any():
+        return found
+    batch = np.broadcast_shapes(found.shape[:-1], growing.shape[:-1])
+    parts = [np.broadcast_to(part, (*batch, part.shape[-1])) for part in (found, growing)]
+    return np.concatenate(parts, axis=-1)
 
 
 def classify(eigenvalues: Any) -> Prediction:
@@ -85,6 +101,8 @@ def critical_step(game: LinearGame, method: str | Step = "alternating", ratio: f
     """
     check_number(ratio, "ratio", positive=True)
     scale = float(np.abs(np.linalg.eigvals(game.field((1.0, ratio)))).max())
+    if game.unfelt is not None:
+        scale = max(scale, ratio * float(np.abs(game.unfelt).max()))
     if scale == 0:
         return 0.0
     steps = np.geomspace(1e-3, 100, 400) / scale
