@@ -74,23 +74,27 @@ def solve(
         "sum" reproduces the paper's convention; X and Z then need equally many rows.
     bias : "none", "penalized" or "free"
         Whether discriminator neurons have a bias, counted in their norm; "free" for linear neurons only.
-    method : "auto", "closed_form" or "program"
-        `select_method` tells what "auto" does.
+    method : "auto", or a name that `select_method` returns
+        "closed_form" or "program"; with ReLU neurons or mixtures "program", "cutting_planes", "double_oracle",
+        "partial_sums", "semi_infinite" or "fixed_patterns". "auto" takes the first that applies, which
+        `select_method` tells. A program may be a relaxation of the game: then the answer is "bounded".
     solver, solver_options : str and dict, optional
-        "CLARABEL", "SCS" or "MOSEK" and its options, for programs.
+        "CLARABEL", "SCS" or "MOSEK" and its options, for programs and for the programs that games against ReLU
+        neurons are made of. ``stats`` records what was used.
     tol : float
         Relative tolerance with which the certificate's kind is decided.
     gap : float, optional
         Against ReLU neurons: the relative gap at which the game of particles anywhere may stop; by default ``tol``
         where it is the game itself, 0.01 where it only bounds another.
     time_limit : float, optional
-        Seconds, for programs and for searches against ReLU neurons: what they have proved by then holds. Three
-        fifths are the search's, the rest is for proving its answer.
+        Seconds, for programs and searches: what they have proved by then holds. Of games with ReLU neurons or
+        mixtures three fifths are the search's, the rest is for proving its answer.
     max_neurons : int, optional
         Width of the discriminator. The generator and its value do not depend on it; whether a saddle exists does.
     rng : seed or Generator, optional
         For the free directions of `generators.Free`; against ReLU neurons for where local searches start. By default
-        0, so that a call that is made again finds the same.
+        0, so that a call that is made again finds the same. Of ``gap``, ``max_neurons``, ``rng``, ``solver`` and
+        ``solver_options`` those that the method does not use are warned of once and named in ``stats["unused"]``.
     throw : bool
         Raise if there is no answer; otherwise return a `Solution` whose status says so.
     progress : bool
