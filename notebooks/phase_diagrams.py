@@ -133,14 +133,14 @@ for panel, order in zip(panels, ("simultaneous", "alternating"), strict=True):
     panel.set(xlabel=r"step size of the point $\eta_g$", title=f"{order}: border off by {diagram.boundary_error} cells")
 panels[0].set_ylabel(r"regularisation $\lambda$")
 figure.colorbar(colours, ax=panels, label="measured factor per step (below 1: arrives)")
-labels = {"damped oscillation": "predicted: oscillates inside", "diverge": "predicted: diverges beyond"}
+labels = {"damped oscillation": "predicted: oscillates below", "diverge": "predicted: diverges beyond"}
 for phase, style in BORDERS.items():
     panels[0].plot([], [], color=style["colors"], linestyle=style["linestyles"], label=labels[phase])
 figure.legend(loc="outside lower center", ncols=2)
 plt.show()
 
 # %% [markdown]
-# Inside the dashed black line the point oscillates on its way, beyond the solid green line it leaves. Moving the
+# Below the dashed black line the point oscillates on its way, beyond the solid green line it leaves. Moving the
 # discriminator first removes the limit at small $\lambda$, which is then stable at every step size shown, if slow. The
 # equation also gives the best $\lambda$ for given step sizes:
 
