@@ -35,6 +35,7 @@ from convexgan.plotting._figures import open_figure, write_figure
 LAW, N, PRICE, PENALTY, RATES = 1 / np.arange(1, 7), 20, 0.1, 0.1, (0.05, 0.05)
 WEIGHTS = [0.0, 0.01, 0.03, 0.1, 0.3, 1.0]
 DIMENSIONS = [4, 6, 12, 20, 32, 48, 64, 96, 160, 320]
+KS, SPEEDS = [5, 10, 20, 100, 300], [300, 500, 1000, 2000]  # ticks
 ALSO_SIMULTANEOUS, SHOWN, EVERY = [20, 96], 96, 10
 
 
@@ -122,18 +123,23 @@ def figure(rows: list[list[object]], shown: AdversarialRuns, exact: np.ndarray) 
         middle.loglog(ks, [float(row[5]) for row in mine], ".-", color=colour)
         right.loglog(ks, [max(float(row[7]), 1e-6) for row in mine], ".-", color=colour, label=f"weight {weight:g}")
         if weight in (0.0, 0.03, 0.3):
-            left.semilogy(shown.steps, shown.errors[:, i, 0], color=colour, linewidth=1)
+            left.semilogy(shown.steps, shown.errors[:, i, 0], color=colour, linewidth=1, label=f"weight {weight:g}")
     left.axhline(exact[0], color="black", linestyle="--", linewidth=1, label="exact optimum (solve)")
-    left.set(xlim=(0, 1000), xlabel="iterations", ylabel="test error", title=f"one draw, k = {SHOWN}")
+    left.set(xlim=(0, 1000), xlabel="iterations", ylabel="test error")
+    left.set_title(f"one draw, k = {SHOWN}", pad=18)
     left.legend(fontsize="small")
-    middle.set(xlabel="latent dimension k", ylabel="iterations to a gap of 1 %", title="speed")
-    right.set(xlabel="latent dimension k", ylabel="gap in the end, at least 1e-6", title="cost")
+    middle.set(xlabel="latent dimension k", ylabel="iterations to a gap of 1 %", yticks=SPEEDS, yticklabels=SPEEDS)
+    middle.minorticks_off()
+    middle.set_title("speed", pad=18)
+    right.set(xlabel="latent dimension k", ylabel="gap in the end (below 1e-6: 1e-6)")
+    right.set_title("cost", pad=18)
     right.legend(fontsize="small")
     for panel in (middle, right):
         panel.axvline(2 * N + 1, color="gray", linestyle=":", linewidth=1)
-        panel.annotate(
-            "2n + 1", (2 * N + 1, 0.98), xycoords=("data", "axes fraction"), rotation=90, va="top", ha="right"
-        )
+        panel.set(xticks=KS, xticklabels=KS)
+        panel.tick_params(axis="x", which="minor", bottom=False)
+        place = {"xycoords": ("data", "axes fraction"), "va": "bottom", "ha": "center", "fontsize": "small"}
+        panel.annotate(f"2n + 1 = {2 * N + 1}", (2 * N + 1, 1.01), **place)
     write_figure(page, RESULTS / "adversarial_linear.png")
 
 

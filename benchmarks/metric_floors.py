@@ -26,7 +26,7 @@ from benchmarks._faces import faces, use_tools
 from benchmarks._report import RESULTS, parse, write
 from convexgan.datasets import digits, orl
 from convexgan.metrics import Report, Result, evaluate, features
-from convexgan.plotting import band_plot
+from convexgan.plotting._figures import open_figure, write_figure
 
 DRAWS = 30
 SHARES = ("precision", "recall", "copies", "faces")
@@ -90,7 +90,7 @@ def row(found: tuple[Result, ...]) -> list[object]:
 
 
 def curves(images: NDArray[np.uint8], sizes: list[int]) -> None:
-    """Real against other real pictures as n grows, noise = 1: the figure, bands over three draws."""
+    """Real against other real pictures as n grows, noise = 1, bands over three draws: the figure and its table."""
     noise = np.random.default_rng(0).integers(0, 256, (2000, *images.shape[1:]), dtype=np.uint8)
     unit = distances(images[:2000], noise)
     bands: dict[str, list[list[float]]] = {name: [] for name in unit}
@@ -100,15 +100,31 @@ def curves(images: NDArray[np.uint8], sizes: list[int]) -> None:
         for name, band in bands.items():
             low, median, high = sorted(one[name] / unit[name] for one in found)
             band.append([median, low, high])
-    first, fall = {name: band[0][0] for name, band in bands.items()}, sizes[0] / np.array(sizes)
-    band_plot(
-        sizes,
-        bands,
-        RESULTS / "metric_floors.png",
-        dashed={"1/n": first["FD-age256"] * fall, "1/sqrt(n)": first["sliced W1 at 32"] * np.sqrt(fall)},
-        labels=("pictures on each side", "real against real (noise = 1)"),
-        title="Synthetic colour faces, 32 x 32: what a perfect generator scores",
-    )
+    rows = [[n, name, *band[i]] for name, band in bands.items() for i, n in enumerate(sizes)]
+    text = "Real against real pictures of metric_floors as their number grows, as a share of noise against real."
+    write("metric_floors_curves", ["n", "metric", "median", "least", "greatest"], rows, text, quick=False)
+    draw_curves(rows)
+
+
+def draw_curves(rows: list[list[object]]) -> None:
+    """The figure of rows (n, metric, median, least, greatest)."""
+    page = open_figure(RESULTS / "metric_floors.png", 8, 4.8)
+    panel, sizes = page.subplots(), sorted({int(str(row[0])) for row in rows})
+    first: dict[object, float] = {}
+    for name in dict.fromkeys(row[1] for row in rows):
+        middle, low, high = np.array([row[2:] for row in rows if row[1] == name], dtype=float).T
+        (line,) = panel.loglog(sizes, middle, label=name)
+        panel.fill_between(sizes, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
+        first[name] = middle[0]
+    fall = sizes[0] / np.array(sizes)
+    panel.loglog(sizes, first["FD-age256"] * fall, "k--", linewidth=1, label="falls like 1/n")
+    panel.loglog(sizes, first["sliced W1 at 32"] * np.sqrt(fall), "k:", linewidth=1.5, label="falls like 1/sqrt(n)")
+    panel.set_xticks(sizes, [str(n) for n in sizes])
+    panel.tick_params(axis="x", which="minor", bottom=False, labelbottom=False)
+    panel.set(xlabel="pictures on each side", ylabel="real against real (noise = 1)")
+    panel.set_title("Synthetic colour faces, 32 x 32: what a perfect generator scores")
+    page.legend(loc="outside right upper", fontsize="small")
+    write_figure(page, RESULTS / "metric_floors.png")
 
 
 def distances(real: NDArray[np.uint8], fake: NDArray[np.uint8]) -> dict[str, float]:

@@ -78,6 +78,7 @@ RIVALS: dict[str, Step] = {
     "unrolled, 5": partial(unrolled, depth=5),
     "duality gap, 5": partial(generative_minimization, depth=5),
 }
+MARKERS = "os^v<>DPX"
 BEST = ["arrived", "rates", "steps", "seconds", "times exact"]
 COLUMNS = ["problem", "optimum", "exact seconds", "GDA", *BEST, "rival", *BEST]
 ALL_COLUMNS = ["problem", "method", *BEST[:-1], "gradients", "median last error", "median last distance"]
@@ -197,19 +198,26 @@ def best(methods: dict[str, Found], names: Iterable[str], exact_seconds: float) 
 
 
 def draw_times(table: dict[str, dict[str, Found]], exact_seconds: dict[str, float]) -> Figure:
-    """Processor seconds on each problem: the exact solution, and each method that arrived."""
-    figure = Figure(figsize=(9, 0.32 * len(table) + 2), layout="constrained")
+    """Processor seconds on each problem: the exact solution, and each method that arrived, none hidden by another."""
+    figure = Figure(figsize=(10, 0.46 * len(table) + 2), layout="constrained")
     panel = figure.subplots()
     for k, name in enumerate(table):
-        panel.plot(exact_seconds[name], k, "k*", markersize=11, label="exact" if k == 0 else None)
+        panel.plot(exact_seconds[name], k, "k*", markersize=11, label="exact (solve)" if k == 0 else None)
         for i, (method, found) in enumerate(table[name].items()):
-            seconds = found["seconds"] if found["arrived"] else math.nan
-            panel.plot(seconds, k, "o", color=f"C{i}", label=method if k == 0 else None, alpha=0.8)
-        if not any(found["arrived"] for found in table[name].values()):
-            panel.annotate("not reached by any", (0.99, k), xycoords=("axes fraction", "data"), ha="right", va="center")
+            seconds, height = (
+                found["seconds"] if found["arrived"] else math.nan,
+                k + 0.08 * (i - len(MARKERS) / 2 + 0.5),
+            )
+            panel.plot(seconds, height, MARKERS[i % 9], color=f"C{i}", label=method if k == 0 else None, markersize=6)
+        said = ["not reached by any"] * (not any(found["arrived"] for found in table[name].values()))
+        said += ["no star: nothing to solve"] * math.isnan(exact_seconds[name])
+        place = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "center", "fontsize": "x-small"}
+        panel.annotate(", ".join(said), (0.99, k), **place, color="dimgray")
+        if k:
+            panel.axhline(k - 0.5, color="black", alpha=0.12, linewidth=0.8)
     panel.set(xscale="log", xlabel="processor seconds to an error of 1e-3 from the certified optimum")
     panel.set(yticks=range(len(table)), yticklabels=list(table), ylim=(len(table) - 0.5, -0.5))
-    panel.grid(axis="y", alpha=0.3)
+    panel.grid(axis="x", alpha=0.3)
     figure.legend(loc="outside right upper", fontsize="small")
     return figure
 
@@ -226,6 +234,10 @@ def draw_curves(table: dict[str, dict[str, Found]]) -> Figure:
             ax.loglog(gradients, np.where(np.isfinite(errors), errors, np.nan), label=method, color=f"C{i}", lw=1)
         ax.axhline(ARRIVED, color="black", lw=0.6, ls=":")
         ax.set(title=name, xlabel="gradients", ylabel="error", ylim=(1e-4, 1e3))
+        if not np.isfinite(np.concatenate([line.get_ydata() for line in ax.get_lines()[:-1]])).any():
+            text = "no solution to be near:\nthe error is infinite everywhere"
+            ax.annotate(text, (0.5, 0.6), xycoords="axes fraction", ha="center", va="center")
+            ax.set(xlim=(10, 4000))
     for ax in axes[len(table) :]:
         ax.axis("off")
     handles, labels = axes[0].get_legend_handles_labels()

@@ -271,7 +271,7 @@ def table(found: dict[Run, np.ndarray]) -> list[list[object]]:
 
 def figure(found: dict[Run, np.ndarray], floors: dict[str, float]) -> None:
     """Distances over iterations: median and range of the seeds, a panel for each data set, network and k."""
-    page = open_figure(RESULTS / "pseudo_supervised_gans.png", 16, 6)
+    page = open_figure(RESULTS / "pseudo_supervised_gans.png", 14, 6.4)
     places = list(dict.fromkeys((run.network, run.k) for run in found))
     panels = page.subplots(len(floors), len(places), sharey="row")
     for row, (data, floor) in zip(panels, floors.items(), strict=True):
@@ -287,12 +287,17 @@ def figure(found: dict[Run, np.ndarray], floors: dict[str, float]) -> None:
                     panel.loglog(x, np.median(distances, axis=0), color=colour, label=f"{pairs:.0%} paired")
                     panel.fill_between(x, distances.min(0), distances.max(0), color=colour, alpha=0.15, linewidth=0)
             panel.axhline(floor, color="black", linestyle="--", linewidth=1, label="real against real")
-            panel.set(title=f"{data}, {network}, k = {k}", xlabel="iterations")
-            panel.set_xticks([25, 50, 100, 200, 400, 800], ["25", "50", "100", "200", "400", "800"])
+            panel.set_title(f"{data}, {network}, k = {k}", fontsize="medium")
+            panel.set(xlabel="iterations")
+            panel.set_xticks([25, 100, 400], ["25", "100", "400"])
             panel.set_xlim(23, 850)
             panel.tick_params(axis="x", which="minor", labelbottom=False)
         row[0].set(ylabel="squared Frechet distance")
-    panels[0][0].legend(fontsize="small")
+    handles = panels[0][0].get_legend_handles_labels()
+    page.legend(*handles, loc="outside lower center", ncols=4, fontsize="large")
+    page.suptitle(
+        "median and range of three seeds; the convolutional nets were trained for 400 iterations, without 10 % pairs"
+    )
     write_figure(page, RESULTS / "pseudo_supervised_gans.png")
 
 

@@ -88,18 +88,31 @@ def law(shifted: bool) -> str:
 
 
 def draw_misses(rows: list[list[object]]) -> Figure:
-    """Shares of misses against the columns."""
-    figure = Figure(figsize=(8, 3.6), layout="constrained")
-    for panel, shifted in zip(figure.subplots(1, 2, sharey=True), (True, False), strict=True):
+    """Seconds of both solvers; shares of misses against the columns."""
+    figure = Figure(figsize=(13, 3.8), layout="constrained")
+    first, *panels = figure.subplots(1, 3)
+    timed = [row for row in rows if row[0] == "SCIP"]
+    for k, (column, name) in enumerate(((4, "ipm"), (5, "SCIP"))):
+        bars = first.bar(np.arange(len(timed)) + 0.4 * k - 0.2, [float(row[column]) for row in timed], 0.4, label=name)
+        first.bar_label(
+            bars, fmt=lambda seconds: f"{seconds:.0f} s" if seconds > 10 else f"{seconds:.2g} s", fontsize="small"
+        )
+    names = [f"{row[1]} columns\n{row[2]} laws" for row in timed]
+    first.set(title="the same maximum, median seconds", yscale="log", ylabel="seconds", xticks=range(len(timed)))
+    first.set_xticklabels(names, fontsize="small")
+    first.margins(y=0.15)
+    first.legend(fontsize="small", loc="upper left")
+    for panel, shifted in zip(panels, (True, False), strict=True):
         found = np.array([row[9:] for row in rows if row[0] == "ascent" and row[2] == law(shifted)], dtype=float)
-        columns = [row[1] for row in rows if row[0] == "ascent" and row[2] == law(shifted)]
+        columns = [int(row[1]) for row in rows if row[0] == "ascent" and row[2] == law(shifted)]
         for k, starts in enumerate(STARTS):
             (line,) = panel.plot(columns, found[:, k], marker="o", label=f"{starts} start{'s' * (starts > 1)}")
             panel.plot(columns, found[:, len(STARTS) + k], marker="o", linestyle=":", color=line.get_color())
-        panel.set(title=f"{law(shifted)} laws", xlabel="columns", xticks=columns, ylim=(-0.02, 1))
-    panel.plot([], [], "k:", label="by more than 1 %")
-    panel.legend(loc="center right", fontsize="small")
-    figure.supylabel("share of runs that miss by more than .1 %", fontsize="medium")
+        panel.set(title=f"gradient ascent, {law(shifted)} laws", xlabel="columns", xticks=columns, ylim=(-0.02, 1))
+        panel.set_ylabel("share of runs that miss the maximum")
+    panels[-1].plot([], [], "k-", label="by more than .1 %")
+    panels[-1].plot([], [], "k:", label="by more than 1 %")
+    panels[-1].legend(loc="center right", bbox_to_anchor=(1, 0.42), fontsize="small")
     return figure
 
 

@@ -50,6 +50,7 @@ METHODS: dict[str, Callable[[Game, State, object], State]] = {
     "adam": partial(alternating, transform=adam),
 }
 OUTCOMES = ("reach", "oscillate", "stuck", "diverge")
+KINDS = {"points": "free points", "net": "generator net"}
 Arrays = tuple[np.ndarray, ...]
 
 
@@ -168,7 +169,7 @@ def exact_bound() -> float:
 def draw_outcomes(rows: list[list[object]]) -> Figure:
     """Stacked bars of outcomes: a row for each generator, a panel for each width."""
     kinds, widths = list(dict.fromkeys(row[0] for row in rows)), list(dict.fromkeys(row[1] for row in rows))
-    figure = Figure(figsize=(13, 5.5), layout="constrained")
+    figure = Figure(figsize=(16, 6.5), layout="constrained")
     panels = figure.subplots(len(kinds), len(widths), sharex=True, sharey=True, squeeze=False)
     for (i, kind), (j, width) in product(enumerate(kinds), enumerate(widths)):
         mine = [row for row in rows if row[:2] == [kind, width]]
@@ -178,14 +179,15 @@ def draw_outcomes(rows: list[list[object]]) -> Figure:
             colour = ("tab:green", "tab:orange", "lightgray", "tab:red")[k]
             panels[i, j].bar(places, shares, 0.9, bottom=base, color=colour, label=name)
             base += shares
-        panels[i, j].set_title(f"{kind}, {width} neurons", fontsize="medium")
-        panels[i, j].set_xticks(places, [f"{row[3]:g}" for row in mine], fontsize="xx-small", rotation=90)
+        panels[i, j].set_title(f"{KINDS[str(kind)]}, {width} neurons", fontsize="medium")
+        panels[i, j].tick_params(labelbottom=True)
+        panels[i, j].set_xticks(places, [f"{row[3]:g}".lstrip("0") for row in mine], fontsize="small")
         for m, name in enumerate(METHODS):
-            panels[i, j].annotate(name, (4 * m + 1, 1.02), ha="center", fontsize="x-small", annotation_clip=False)
+            panels[i, j].annotate(name, (4 * m + 1, 1.02), ha="center", fontsize="small", annotation_clip=False)
         panels[i, j].set_ylim(0, 1.08)
     figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside right upper", fontsize="small")
-    figure.supxlabel("step size", fontsize="medium")
-    figure.supylabel("share of seeds", fontsize="medium")
+    figure.supxlabel("step size of both players, three for each method", fontsize="medium")
+    figure.supylabel("share of 50 seeds that end so", fontsize="medium")
     return figure
 
 

@@ -64,6 +64,7 @@ def energy(X: np.ndarray, Y: np.ndarray, seed: int) -> float:
 
 TESTS: dict[str, Test] = {"ReLU": relu("none"), "ReLU, bias": relu("penalized"), "MMD": mmd, "energy": energy}
 LAWS = ("same law", "mean", "scale", "tails")
+SHOWN = {"same law": "same\nlaw", "mean": "moved\nmean", "scale": "other\nscale", "tails": "heavy\ntails"}
 SETTINGS = [(2, 25, 400, False), (2, 50, 100, True), (2, 100, 400, False), (3, 50, 100, False)]  # with a bias too?
 
 
@@ -91,19 +92,19 @@ def rejections(law: str, d: int, n: int, draws: int, bias: bool) -> list[object]
 def draw_shares(rows: list[list[object]]) -> Figure:
     """Bars of rejections, a panel for each setting."""
     settings = list(dict.fromkeys((row[0], row[1]) for row in rows))
-    figure = Figure(figsize=(11, 3.4), layout="constrained")
+    figure = Figure(figsize=(13, 3.8), layout="constrained")
     for panel, (d, n) in zip(figure.subplots(1, len(settings), sharey=True, squeeze=False)[0], settings, strict=True):
         mine = [row for row in rows if (row[0], row[1]) == (d, n)]
-        for k, name in enumerate(TESTS):
-            shares = [row[4 + k] for row in mine]
-            if "" not in shares:
-                places = np.arange(len(mine)) + (k - 1.5) * 0.2
-                panel.bar(places, shares, 0.2, color=f"C{k}", label=name)
-        panel.axhline(LEVEL, color="black", linestyle=":", linewidth=1)
-        panel.set(title=f"{d} columns, n = {n}", xticks=range(len(mine)), xticklabels=[row[2] for row in mine])
-        if "ReLU, bias" in panel.get_legend_handles_labels()[1]:
-            panel.legend(fontsize="small")
-    figure.supylabel("share rejected", fontsize="medium")
+        made = [(k, name) for k, name in enumerate(TESTS) if "" not in [row[4 + k] for row in mine]]
+        for i, (k, name) in enumerate(made):
+            places = np.arange(len(mine)) + (i - (len(made) - 1) / 2) * 0.2
+            panel.bar(places, [row[4 + k] for row in mine], 0.2, color=f"C{k}", label=name)
+        panel.axhline(LEVEL, color="black", linestyle=":", linewidth=1, label=f"level {LEVEL:g}")
+        names = [SHOWN[str(row[2])] for row in mine]
+        panel.set(title=f"{d} columns, n = {n}", xticks=range(len(mine)), xticklabels=names, ylim=(0, 1))
+        if "ReLU, bias" in (drawn := panel.get_legend_handles_labels())[1]:
+            figure.legend(*drawn, loc="outside right upper", fontsize="small")
+    figure.supylabel("share of draws in which the test rejects", fontsize="medium")
     return figure
 
 

@@ -59,8 +59,9 @@ def judged(answer: Answer, method: str, limit: float | None, whole: Deadline, th
     certificate, status = _certified(answer, limit, whole)
     stats = answer.stats | {"certificate_seconds": time.perf_counter() - start}
     if certificate.kind == "infeasible" and status is Status.OPTIMAL:
-        # within a limit a search for the certificate may have had no time to prove what the method proved
-        status = Status.STOPPED if answer.searched and limit is not None else Status.FAILED
+        # within a limit the method, or a search for the certificate, may have had no time to prove what there is
+        short = limit is not None and (answer.searched or whole.over)
+        status = Status.STOPPED if short else Status.FAILED
     elif certificate.optimal():
         status = Status.OPTIMAL
     if status is Status.FAILED:

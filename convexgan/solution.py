@@ -51,12 +51,13 @@ class Solution:
         The generator's cost at the answer (plus lam * ipm); infinite if there is none.
     status : Status
     method : str
-        "closed_form" or "program"; against ReLU neurons one of `convexgan.sample_methods`.
+        The name of the method that was taken, one that `convexgan.solve` accepts as ``method``.
     generator, discriminator : callables, or None without an answer
         ``generator(Z)`` gives (n_f, d) rows, ``generator.sample(n, rng)`` fresh ones; ``discriminator(X)`` scores.
     certificate : Certificate or None
     stats : dict
-        Solver, version, options, times, and the reason for the method.
+        The reason for the method, seconds, options that made no difference (``unused``); for programs solver, version
+        and options.
     warnings : tuple of str
         What a user should know about the problem, printed with the solution.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import fields
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -73,23 +74,27 @@ def solve(
         "sum" reproduces the paper's convention; X and Z then need equally many rows.
     bias : "none", "penalized" or "free"
         Whether discriminator neurons have a bias, counted in their norm; "free" for linear neurons only.
-    method : "auto", "closed_form" or "program"
-        `select_method` tells what "auto" does.
+    method : "auto", or a name that `select_method` returns
+        "closed_form" or "program"; with ReLU neurons or mixtures "program", "cutting_planes", "double_oracle",
+        "partial_sums", "semi_infinite" or "fixed_patterns". "auto" takes the first that applies, which
+        `select_method` tells. A program may be a relaxation of the game: then the answer is "bounded".
     solver, solver_options : str and dict, optional
-        "CLARABEL", "SCS" or "MOSEK" and its options, for programs.
+        "CLARABEL", "SCS" or "MOSEK" and its options, for programs and for the programs that games against ReLU
+        neurons are made of. ``stats`` records what was used.
     tol : float
         Relative tolerance with which the certificate's kind is decided.
     gap : float, optional
         Against ReLU neurons: the relative gap at which the game of particles anywhere may stop; by default ``tol``
         where it is the game itself, 0.01 where it only bounds another.
     time_limit : float, optional
-        Seconds, for programs and for searches against ReLU neurons: what they have proved by then holds. Three
-        fifths are the search's, the rest is for proving its answer.
+        Seconds, for programs and searches: what they have proved by then holds. Of games with ReLU neurons or
+        mixtures three fifths are the search's, the rest is for proving its answer.
     max_neurons : int, optional
         Width of the discriminator. The generator and its value do not depend on it; whether a saddle exists does.
     rng : seed or Generator, optional
         For the free directions of `generators.Free`; against ReLU neurons for where local searches start. By default
-        0, so that a call that is made again finds the same.
+        0, so that a call that is made again finds the same. Of ``gap``, ``max_neurons``, ``rng``, ``solver`` and
+        ``solver_options`` those that the method does not use are warned of once and named in ``stats["unused"]``.
     throw : bool
         Raise if there is no answer; otherwise return a `Solution` whose status says so.
     progress : bool
@@ -171,7 +176,14 @@ def _read(X: Any, Z: Any, given: dict[str, Any]) -> tuple[Call, Options]:
     """The call and the options that are among the arguments of `solve`; others are refused as Python does."""
     names = {field.name for field in fields(Options)}
     call = {name: value for name, value in given.items() if name not in names | {"throw"}}
-    return Call.read(X, Z, **call), Options(**{name: value for name, value in given.items() if name in names})
+    return _call("solve", X, Z, call), Options(**{name: value for name, value in given.items() if name in names})
+
+
+def _call(verb: str, X: Any, Z: Any, given: dict[str, Any]) -> Call:
+    """The call of what remains of a verb's arguments; others are refused as Python does."""
+    for name in given.keys() - signature(Call.read).parameters.keys():
+        raise TypeError(f"{verb}() got an unexpected keyword argument {name!r}")
+    return Call.read(X, Z, **given)
 
 
 def program(X: Any, Z: Any = None, *, tol: float = 1e-6, rng: Any = None, **options: Any) -> Any:
@@ -192,7 +204,7 @@ def program(X: Any, Z: Any = None, *, tol: float = 1e-6, rng: Any = None, **opti
     from convexgan.programs import build_program
 
     how = Options(tol=tol, rng=rng)
-    setting = read_moments(Call.read(X, Z, **options))
+    setting = read_moments(_call("program", X, Z, options))
     obstacle = not_convex(setting.game)
     if obstacle:
         raise ValueError(obstacle)

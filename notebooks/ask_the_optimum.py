@@ -73,7 +73,7 @@ G, D = players()
 run = train(G, D, X, Z, game, method="alternating", rates=0.03, steps=STEPS, every=STEPS // 50, gap=0)
 figure, panel = plt.subplots(figsize=(7, 3), layout="constrained")
 panel.plot([row["step"] for row in run.history], [row["payoff"] for row in run.history])
-panel.set(xlabel="steps", ylabel="loss")
+panel.set(xlabel="steps", ylabel="loss (payoff of both players)", title="What training shows")
 plt.show()
 
 # %% [markdown]
@@ -89,11 +89,13 @@ plt.show()
 # %%
 found = audit(G, D, X, Z, game)
 print(found)
-figure, panel = plt.subplots(figsize=(7, 3), layout="constrained")
-for name in ("value", "payoff", "bound"):
-    panel.plot([row["step"] for row in run.history], [row[name] for row in run.history], label=name)
-panel.set(xlabel="steps", ylim=(0, 2 * optimum.value))
-panel.legend()
+figure, panel = plt.subplots(figsize=(7, 3.4), layout="constrained")
+shown = {"value": "value (best critic)", "payoff": "loss (this critic)", "bound": "bound (any generator)"}
+for name, label in shown.items():
+    panel.plot([row["step"] for row in run.history], [row[name] for row in run.history], label=label)
+panel.axhline(optimum.value, color="black", linestyle=":", label="optimum")
+panel.set(xlabel="steps", ylabel="payoff of the game", ylim=(0, 2 * optimum.value))
+figure.legend(loc="outside upper center", fontsize="small", ncols=4)
 plt.show()
 print(f"gap in the end {found.gap:.1%}, of the discriminator {found.discriminator_gap:.1%}")
 
@@ -124,8 +126,9 @@ for name, history in histories.items():
     panels[0].plot(steps, [row["payoff"] for row in history], label=name)
     panels[1].semilogy(steps, [row["gap"] for row in history], label=name)
 panels[0].set(xlabel="steps", ylabel="loss", ylim=(0, 2 * optimum.value))
+panels[0].axhline(optimum.value, color="black", linestyle=":")
 panels[1].set(xlabel="steps", ylabel="certified gap")
-panels[1].legend(fontsize="small")
+figure.legend(*panels[1].get_legend_handles_labels(), loc="outside right upper", fontsize="small")
 plt.show()
 for name, history in histories.items():
     print(f"{name:22} loss {history[-1]['payoff']:6.2f}   certified gap {history[-1]['gap']:.1e}")
@@ -153,7 +156,7 @@ for name, (G, D) in ends.items():
 # which moves the end a little.
 
 # %%
-figure, panel = plt.subplots(figsize=(7, 3), layout="constrained")
+figure, panel = plt.subplots(figsize=(7, 3.4), layout="constrained")
 for smoothing in (0.0, 0.01, 0.05):
     G, _ = players()
     loss = ExactDiscriminatorLoss(X, "quadratic", lam=lam, smoothing=smoothing)
@@ -163,7 +166,7 @@ for smoothing in (0.0, 0.01, 0.05):
 history = histories["extragradient"]
 panel.semilogy([row["step"] for row in history], [row["gap"] for row in history], "k:", label="extragradient")
 panel.set(xlabel="steps", ylabel="certified gap")
-panel.legend(loc="upper right", fontsize="small", ncols=4)
+figure.legend(loc="outside upper center", fontsize="small", ncols=4)
 plt.show()
 
 # %% [markdown]
@@ -215,9 +218,10 @@ monitored = train(
     callbacks=[monitor],
 )
 figure, panel = plt.subplots(figsize=(7, 3), layout="constrained")
-for name in ("payoff", "duality_gap"):
-    panel.plot([row["step"] for row in monitored.history], [row[name] for row in monitored.history], "o-", label=name)
-panel.set(xlabel="steps")
+for name, label in (("payoff", "loss"), ("duality_gap", "duality gap, estimated")):
+    panel.plot([row["step"] for row in monitored.history], [row[name] for row in monitored.history], "o-", label=label)
+panel.axhline(0, color="gray", linewidth=0.8)
+panel.set(xlabel="steps", ylabel="of the classic loss")
 panel.legend()
 plt.show()
 

@@ -29,6 +29,7 @@ from itertools import product
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap, TwoSlopeNorm
 
 import convexgan as cg
 from convexgan.dynamics import (
@@ -116,22 +117,32 @@ plt.show()
 # %%
 size, eta_d, width = (20 if QUICK else 60), 0.4, 0.8
 lam, eta_g = np.linspace(0.05, 4.8, size), np.linspace(0.02, 2.0, size)
-figure, panels = plt.subplots(1, 2, figsize=(11, 4), layout="constrained", sharey=True)
+PALE = LinearSegmentedColormap.from_list("pale", plt.get_cmap("RdBu_r")(np.linspace(0.2, 0.8, 64)))
+AROUND_ONE = TwoSlopeNorm(1.0, vmin=0.6, vmax=1.4)  # white where steps neither near nor leave
+BORDERS = {
+    "damped oscillation": {"colors": "black", "linestyles": "--", "linewidths": 1.8},
+    "diverge": {"colors": "darkgreen", "linestyles": "-", "linewidths": 2.2},
+}
+figure, panels = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained", sharey=True)
 for panel, order in zip(panels, ("simultaneous", "alternating"), strict=True):
     diagram = phase_diagram(GaussianKernel(width), lam[:, None], (eta_g, eta_d), method=order)
-    colours = panel.pcolormesh(eta_g, lam, diagram.measured, cmap="RdBu_r", vmin=0.75, vmax=1.25, shading="nearest")
-    for phase, style in (("damped oscillation", "--"), ("diverge", "-")):
+    colours = panel.pcolormesh(eta_g, lam, diagram.measured, cmap=PALE, norm=AROUND_ONE, shading="nearest")
+    for phase, style in BORDERS.items():
         inside = (diagram.predicted.phase == phase).astype(float)
-        panel.contour(eta_g, lam, inside, levels=[0.5], colors="black", linestyles=style, linewidths=1)
+        panel.contour(eta_g, lam, inside, levels=[0.5], **style)
     panel.set(xlabel=r"step size of the point $\eta_g$", title=f"{order}: border off by {diagram.boundary_error} cells")
 panels[0].set_ylabel(r"regularisation $\lambda$")
-figure.colorbar(colours, ax=panels, label="measured factor per step")
+figure.colorbar(colours, ax=panels, label="measured factor per step (below 1: arrives)")
+labels = {"damped oscillation": "predicted: oscillates below", "diverge": "predicted: diverges beyond"}
+for phase, style in BORDERS.items():
+    panels[0].plot([], [], color=style["colors"], linestyle=style["linestyles"], label=labels[phase])
+figure.legend(loc="outside lower center", ncols=2)
 plt.show()
 
 # %% [markdown]
-# Inside the dashed line the point oscillates on its way, beyond the solid line it leaves. Moving the discriminator
-# first removes the limit at small $\lambda$, which is then stable at every step size shown, if slow. The equation also
-# gives the best $\lambda$ for given step sizes:
+# Below the dashed black line the point oscillates on its way, beyond the solid green line it leaves. Moving the
+# discriminator first removes the limit at small $\lambda$, which is then stable at every step size shown, if slow. The
+# equation also gives the best $\lambda$ for given step sizes:
 
 # %%
 for order in ("simultaneous", "alternating"):

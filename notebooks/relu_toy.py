@@ -74,8 +74,10 @@ ticks = np.linspace(-1.5, 1.5, 31 if QUICK else 81)
 gaps = np.array([[gap(np.array([a, b])) for a in ticks] for b in ticks])
 figure, panel = plt.subplots(figsize=(5, 4), layout="constrained")
 colours = panel.contourf(ticks, ticks, gaps, levels=np.linspace(0, 1, 21))
-panel.plot(*sol.generator().ravel(), "r*", *sol.generator().ravel()[::-1], "r*")
+(star,) = panel.plot(*sol.generator().ravel(), "r*", label="optimum (twice: the points may be swapped)")
+panel.plot(*sol.generator().ravel()[::-1], "r*")
 panel.set(xlabel="$w_1$", ylabel="$w_2$", aspect="equal")
+figure.legend(handles=[star], loc="outside upper center", fontsize="small")
 figure.colorbar(colours, label="certified gap")
 plt.show()
 
@@ -130,7 +132,7 @@ for panel, (name, step, rate, neurons) in zip(panels, cases, strict=True):
         panel.plot(rate * np.arange(len(path)), path[:, seed], color=f"C{seed}", linewidth=0.7)
     for w in sol.generator().ravel():
         panel.axhline(w, color="black", linestyle=":")
-    panel.set(title=name, xlabel="steps times step size", xlim=(0, 60), ylim=(-2, 2))
+    panel.set(title=name, xlabel="steps times step size", xlim=(0, min(60, rate * len(path))), ylim=(-2, 2))
 panels[0].set_ylabel("generated points, six seeds")
 plt.show()
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import convexgan as cg
+from convexgan import mean_games, moment_games, sample_games
+from convexgan.families import FAMILIES
 from tests.documents import ROOT, blocks, run_page
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -60,3 +62,17 @@ def test_solvers_are_as_precise_as_the_table_says(solver: str, d: int) -> None:
     found = cg.solve(X, latent, beta=0.1, method="program", solver=solver)
     assert found.value == pytest.approx(cg.solve(X, latent, beta=0.1).value, rel=1e-8)
     assert found.certificate is not None and found.certificate.relative_violation < 1e-8
+
+
+def test_the_table_of_methods_is_that_of_the_code() -> None:
+    text, said, family = (ROOT / "docs" / "games.md").read_text(encoding="utf-8"), {}, ""
+    for line in text[text.index("| family | covers |") :].split("\n\n")[0].splitlines()[2:]:
+        first, _, method, options = (cell.strip() for cell in line.split("|")[1:-1])
+        family = first.strip("`") or family
+        said[family, method.split("`")[1]] = set(options.split(", ")) - {"none"}
+    found: dict[tuple[str, str], set[str]] = {}
+    for name, room in (("sample_games", sample_games), ("mean_games", mean_games), ("moment_games", moment_games)):
+        for method in room.FAMILY.methods:
+            found.setdefault((name, method.name), set()).update(method.uses)
+    assert len(FAMILIES) == 3
+    assert said == found

@@ -30,12 +30,18 @@ def evaluate(
     run: Run,
     data: Data,
     metrics: Annotated[
-        str | None, typer.Option(help="Also frechet, kernel, sliced, precision-recall, copies, faces[=FILE].")
+        str | None,
+        typer.Option(
+            help="Also metrics of new pictures, some of frechet,kernel,sliced,precision-recall,copies,faces[=FILE]."
+        ),
     ] = None,
     extractor: Annotated[
-        str, typer.Option(help="pixels[=SIZE], age256[=FILE], efficientnet-lite0[=FILE], inception=FILE.")
+        str,
+        typer.Option(
+            help="What metrics look with: pixels[=SIZE], age256[=FILE], efficientnet-lite0[=FILE], inception=FILE."
+        ),
     ] = "pixels",
-    resamples: Annotated[int, typer.Option(help="Bootstrap draws.")] = 100,
+    resamples: Annotated[int, typer.Option(help="Bootstrap draws for the intervals.")] = 100,
     cache: CacheFolder = None,
     seed: Seed = 0,
     as_json: Json = False,

@@ -16,6 +16,10 @@ from convexgan.cli.console import Json, Seed, note, number, phase, print_json, r
 from convexgan.discriminators import as_discriminator
 from convexgan.problem import needs_rows
 
+METHODS_HELP = (
+    "auto, or one by name: closed_form, program; for relu and mixtures cutting_planes, double_oracle, partial_sums, "
+    "semi_infinite, fixed_patterns."
+)
 Discriminator = Annotated[str, typer.Option(help="linear, quadratic, polynomial, relu or absolute.")]
 
 
@@ -24,17 +28,31 @@ def solve(
     z: Annotated[Path | None, typer.Argument(metavar="Z.npy", help="Latent rows (n_f, k).")] = None,
     discriminator: Discriminator = "quadratic",
     generator: Annotated[str, typer.Option(help="linear, free, relu, polynomial or mixture.")] = "linear",
-    beta: Annotated[float | None, typer.Option(help="Penalty on the discriminator's norm: ipm <= beta.")] = None,
+    beta: Annotated[
+        float | None, typer.Option(help="Penalty on the discriminator's norm: the discrepancy (ipm) is at most beta.")
+    ] = None,
     lam: Annotated[float | None, typer.Option(help="Instead of beta: a bound on the discriminator's norm.")] = None,
-    regularizer: Annotated[str, typer.Option(help="output, weights (or lifted).")] = "output",
-    reduction: Annotated[str, typer.Option(help="mean or sum.")] = "mean",
-    bias: Annotated[str, typer.Option(help="Discriminator bias: none, penalized or free.")] = "none",
-    generator_bias: Annotated[bool, typer.Option("--generator-bias", help="For linear and relu generators.")] = False,
-    gaussian: Annotated[int | None, typer.Option(metavar="K", help="Standard Gaussian latents.")] = None,
-    method: Annotated[str, typer.Option(help="auto, closed_form or program.")] = "auto",
-    solver: Annotated[str | None, typer.Option(help="CLARABEL, SCS or MOSEK, for programs.")] = None,
-    gap: Annotated[float | None, typer.Option(help="For relu: relative gap at which the bound may stop.")] = None,
-    time_limit: Annotated[float | None, typer.Option(help="Seconds, for programs and relu; the bound holds.")] = None,
+    regularizer: Annotated[
+        str, typer.Option(help="Penalty on the generator: output (mean |G(z)|^2), weights or lifted.")
+    ] = "output",
+    reduction: Annotated[str, typer.Option(help="Compare means over rows, or the sums: mean or sum.")] = "mean",
+    bias: Annotated[
+        str, typer.Option(help="Discriminator bias: none, penalized (part of the neurons' norm) or free.")
+    ] = "none",
+    generator_bias: Annotated[bool, typer.Option("--generator-bias", help="A bias, of linear and relu generators.")] = (
+        False
+    ),
+    gaussian: Annotated[
+        int | None, typer.Option(metavar="K", help="Standard Gaussian latents of dimension K, in place of Z.npy.")
+    ] = None,
+    method: Annotated[str, typer.Option(help=METHODS_HELP)] = "auto",
+    solver: Annotated[str | None, typer.Option(help="Of convex programs: CLARABEL, SCS or MOSEK.")] = None,
+    gap: Annotated[
+        float | None, typer.Option(help="For relu: relative gap to a bound from particles anywhere at which to stop.")
+    ] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(help="Seconds, for programs and searches; the bound holds.")
+    ] = None,
     tol: Annotated[float, typer.Option(help="Relative tolerance of the certificate's kind.")] = 1e-6,
     out: Annotated[Path | None, typer.Option(help="Write the solution here, sol.npz (read by cg.load).")] = None,
     certificate: Annotated[Path | None, typer.Option(help="Write the certificate here, cert.json.")] = None,
@@ -42,6 +60,9 @@ def solve(
     as_json: Json = False,
 ) -> None:
     """Solve a GAN to certified global optimality.
+
+    Pass one of --beta and --lam. The certificate says what is proved: the generator's cost, a bound on the least
+    possible cost, and the discrepancy from the data. Options that a method does not use are warned of.
 
     Example: convexgan solve X.npy --gaussian 5 --beta 0.1 --out sol.npz --certificate cert.json
 
@@ -111,13 +132,18 @@ def ipm(
     x: Annotated[Path, typer.Argument(metavar="X.npy", help="Real rows (n_r, d).")],
     y: Annotated[Path, typer.Argument(metavar="Y.npy", help="Generated rows (n_f, d).")],
     discriminator: Annotated[str, typer.Option(help="relu, absolute, linear, quadratic or polynomial.")] = "relu",
-    bias: Annotated[str, typer.Option(help="none, penalized or free.")] = "none",
-    method: Annotated[str, typer.Option(help="For relu: auto, sweep, cones, enumerate or sampled.")] = "auto",
+    bias: Annotated[str, typer.Option(help="Of neurons: none, penalized (part of their norm) or free.")] = "none",
+    method: Annotated[
+        str,
+        typer.Option(
+            help="For relu: auto; sweep (2 columns), cones (branch and bound), enumerate, sampled (a lower bound)."
+        ),
+    ] = "auto",
     gap: Annotated[float, typer.Option(help="For relu: relative gap at which to stop.")] = 0.0,
     time_limit: Annotated[float | None, typer.Option(help="For relu: seconds; the bound holds all the same.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Print the exact discrepancy between two samples: what the best unit neuron sees.
+    """Print the exact discrepancy (ipm) between two samples: the difference of means that the best unit neuron sees.
 
     Example: convexgan ipm X.npy Y.npy --discriminator relu --bias penalized --time-limit 60
     """

@@ -45,20 +45,34 @@ def fit(
     data: Data,
     out: Annotated[Path, typer.Option(metavar="RUN", help="Folder to write, new or of an earlier run.")],
     size: Size = None,
-    ranks: Annotated[str | None, typer.Option(help="Rank of each stage, 20,30,40 say.")] = None,
-    betas: Annotated[str | None, typer.Option(help="Instead of ranks: beta of each stage.")] = None,
-    latents: Annotated[str, typer.Option(help="fresh noise at every stage, or single.")] = "fresh",
+    ranks: Annotated[
+        str | None,
+        typer.Option(help="Rank of each stage, 20,30,40 say; chosen by size and number of pictures otherwise."),
+    ] = None,
+    betas: Annotated[
+        str | None, typer.Option(help="Instead of ranks: beta of each stage, the discrepancy it may keep.")
+    ] = None,
+    latents: Annotated[str, typer.Option(help="fresh noise at every stage, or a single latent for all.")] = "fresh",
     latent_dim: Annotated[int, typer.Option(help="Dimension of the single latent.")] = 48,
-    coupling: Annotated[str, typer.Option(help="transport or sorted.")] = "transport",
-    histogram: Annotated[bool, typer.Option("--histogram", help="Match the histogram of pixel values.")] = False,
-    skip: Annotated[bool, typer.Option("--skip", help="Add detail to the upsampled output.")] = False,
+    coupling: Annotated[
+        str,
+        typer.Option(help="How a stage follows the coarser one: transport (keeps most of it) or sorted (by variance)."),
+    ] = "transport",
+    histogram: Annotated[
+        bool, typer.Option("--histogram", help="Move pixel values to the real pictures' histogram.")
+    ] = False,
+    skip: Annotated[
+        bool, typer.Option("--skip", help="Let a stage add to the enlarged picture of the coarser one.")
+    ] = False,
     having: Annotated[
         list[str] | None, typer.Option("--with", help="CelebA: an attribute to have; repeatable.")
     ] = None,
     lacking: Annotated[list[str] | None, typer.Option("--without", help="CelebA: one not to have.")] = None,
     split: Annotated[str, typer.Option(help="CelebA: all, train, valid or test.")] = "all",
     count: Annotated[int | None, typer.Option(help="At most so many pictures, the first ones.")] = None,
-    crop: Annotated[str, typer.Option(help="center, center178, face128 or none.")] = "center",
+    crop: Annotated[
+        str, typer.Option(help="center (largest square), center178, face128 (both for CelebA) or none.")
+    ] = "center",
     cache: CacheFolder = None,
     workers: Annotated[int | None, typer.Option(help="Processes that decode pictures; one for each core.")] = None,
     memory: Memory = None,

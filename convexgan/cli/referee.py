@@ -31,7 +31,9 @@ def verify(
         str, typer.Argument(metavar="X.npy", help="The real rows (or Moments) it speaks of; a RUN's pictures.")
     ],
     tol: Annotated[float, typer.Option(help="The referee's relative tolerance on gap and violation.")] = TOLERANCE,
-    time_limit: Annotated[float | None, typer.Option(help="Seconds, for relu; what is found by then holds.")] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(help="Seconds, for searches (relu); what is found by then holds.")
+    ] = None,
     rigorous: Annotated[bool, typer.Option("--rigorous", help="Without rounding, and print what encloses it.")] = False,
     cache: CacheFolder = None,
     memory: Memory = None,
@@ -68,7 +70,9 @@ def audit(
     samples: Annotated[Path, typer.Argument(metavar="SAMPLES.npy", help="Generated rows (n_f, d).")],
     x: Annotated[Path, typer.Argument(metavar="X.npy", help="Real rows (n_r, d); .npy, or .npz of Moments.")],
     discriminator: Annotated[str, typer.Option(help="linear, quadratic, polynomial, relu or absolute.")] = "quadratic",
-    beta: Annotated[float | None, typer.Option(help="Penalty on the discriminator's norm: ipm <= beta.")] = None,
+    beta: Annotated[
+        float | None, typer.Option(help="Penalty on the discriminator's norm: the discrepancy (ipm) is at most beta.")
+    ] = None,
     lam: Annotated[float | None, typer.Option(help="Instead of beta: a bound on the discriminator's norm.")] = None,
     generator_penalty: Annotated[float, typer.Option(help="What multiplies E|G|^2.")] = 1.0,
     tol: Annotated[float, typer.Option(help="Relative tolerance of the certificate's kind.")] = TOLERANCE,
@@ -77,6 +81,8 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Print how far anybody's samples are from the optimum of their game, with a proved bound.
+
+    Pass one of --beta and --lam. Generators may be of any kind: the bound holds for all of them.
 
     Example: convexgan audit SAMPLES.npy X.npy --discriminator quadratic --beta 0.5
     """

@@ -72,7 +72,7 @@ def train(
     optimizer: Annotated[
         str | None, typer.Option(help="sgd or adam; adam where the method takes it, unless given.")
     ] = None,
-    rate: Annotated[float, typer.Option(help="Step size of both players.")] = 1e-3,
+    rate: Annotated[float, typer.Option(help="Step size (learning rate) of both players.")] = 1e-3,
     steps: Annotated[int, typer.Option(help="In all; with --progressive at each resolution.")] = 2000,
     batch: Annotated[int | None, typer.Option(help="Samples of a step (256, pictures 64).")] = None,
     gap: Annotated[float, typer.Option(help="Stop at this certified gap and violation; 0 only watches.")] = 0.0,
@@ -104,15 +104,23 @@ def train(
         int, typer.Option(help="Steps of a warm start's discriminators alone.", rich_help_panel=GROWN)
     ] = 400,
     r1: Annotated[
-        float, typer.Option(help="Penalty on slopes at real and generated pictures.", rich_help_panel=GROWN)
+        float,
+        typer.Option(
+            help="Penalty on the discriminator's slopes at real and generated pictures.", rich_help_panel=GROWN
+        ),
     ] = 0.1,
-    decay: Annotated[float, typer.Option(help="Of the average of weights.", rich_help_panel=GROWN)] = 0.999,
+    decay: Annotated[
+        float, typer.Option(help="Of the running average of the generator's weights.", rich_help_panel=GROWN)
+    ] = 0.999,
     flip: Annotated[bool, typer.Option("--flip", help="Mirror pictures at random.", rich_help_panel=GROWN)] = False,
     mixed_precision: Annotated[
-        bool, typer.Option("--mixed-precision", help="bfloat16 where it is safe.", rich_help_panel=GROWN)
+        bool, typer.Option("--mixed-precision", help="Multiply in bfloat16 where it is safe.", rich_help_panel=GROWN)
     ] = False,
     extractor: Annotated[
-        str | None, typer.Option(help="Of the curve, as for evaluate; pixels=16.", rich_help_panel=GROWN)
+        str | None,
+        typer.Option(
+            help="What the curve of the Frechet distance looks with, as for evaluate; pixels=16.", rich_help_panel=GROWN
+        ),
     ] = None,
     seed: Seed = 0,
     as_json: Json = False,

@@ -64,7 +64,7 @@ def _field(number: int, content: bytes) -> bytes:
 
 
 def rgb_bytes(images: NDArray[Any], size: int | None = None) -> NDArray[np.uint8]:
-    """Pictures (n, h, h[, 3]) in [-1, 1] as (n, size, size, 3) bytes; grey channels are repeated."""
+    """Pictures (n, h, h[, 3]) in [-1, 1] as (n, size, size, 3) bytes, see `fit_square`; grey channels are repeated."""
     from PIL import Image
 
     pixels = to_uint8(images)

@@ -24,7 +24,7 @@ AGE_MEAN = (122.782, 117.001, 104.298)
 
 
 def pixels(size: int | None = None) -> Extractor:
-    """The pixels themselves, in [-1, 1], as they are or box-averaged to ``size``."""
+    """The pixels themselves, in [-1, 1], as they are or averaged over 2 x 2 until there are ``size`` along an edge."""
     if size is not None:
         check_count(size, "size")
 

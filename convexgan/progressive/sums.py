@@ -161,7 +161,7 @@ def detail(rows: NDArray[Any], size: int, coarser: int | None, channels: int) ->
 
 
 def shrink(rows: NDArray[Any], size: int, target: int, channels: int) -> NDArray[Any]:
-    """Flattened pictures box-averaged from one size to a smaller one, see `pool`."""
+    """Flattened pictures from one size to a smaller one, by averages over 2 x 2, see `pool`."""
     while size > target:
         rows, size = pool(rows, size, channels), size // 2
     return rows

@@ -22,6 +22,9 @@ COLUMNS = ("learner", "k = 6", "k = n", "k = 2n + 1", "k = 400", "lowest", "at k
 def run(out: Out = Path("double-descent"), quick: Quick = False, seed: Seed = 0, as_json: Json = False) -> None:
     """How the test error of a linear GAN depends on the latent dimension, with and without fixed pairs.
 
+    A linear GAN fits the law of samples by a linear map of Gaussian latents; fixed pairs tie some samples to latents of
+    their own beforehand.
+
     Example: convexgan study double-descent --quick --out study
     """
     from convexgan.linear_gan import sweep

@@ -31,6 +31,8 @@ def run(
 ) -> None:
     """Phase diagrams of descent-ascent near a mode, and distances to four modes after training from their middle.
 
+    The discriminator is any function that a Gaussian kernel makes, the generator free points. Gradient steps, down for
+    one and up for the other, arrive at a mode, oscillate or leave: these are the phases, over step size and penalty.
     The distances need POT: pip install pot.
 
     Example: convexgan study kernel --quick --out study

@@ -30,6 +30,9 @@ def run(
 ) -> None:
     """How the width of a generator decides whether descent-ascent finds the optimum, and after how many steps.
 
+    Descent-ascent takes gradient steps, down for the generator and up for the discriminator; width counts the
+    generator's hidden neurons.
+
     Example: convexgan study overparameterization --quick --out study
     """
     from convexgan.dynamics import width_sweep

@@ -26,6 +26,9 @@ def run(
 ) -> None:
     """Rates of four methods at the saddle points of solved games: predicted before, and measured by running them.
 
+    The methods are simultaneous, alternating, extragradient and optimistic gradient steps; a rate is the factor by
+    which the distance to the saddle point changes in a step.
+
     Example: convexgan study predict --quick --out study
     """
     from convexgan.dynamics import forecast_sweep
