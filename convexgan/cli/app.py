@@ -17,7 +17,7 @@ import typer.core
 
 from convexgan import __version__
 from convexgan._checks import is_exhausted
-from convexgan.cli import demo, evaluation, games, info, models, referee, training
+from convexgan.cli import demo, evaluation, games, info, models, referee, testing, training
 from convexgan.cli.console import note
 from convexgan.cli.studies import studies
 from convexgan.exceptions import ConvexGANError
@@ -116,6 +116,7 @@ for command in (
     models.export,
     games.solve,
     games.ipm,
+    testing.test,
     referee.audit,
     referee.verify,
     training.train,

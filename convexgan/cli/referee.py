@@ -11,7 +11,7 @@ import typer
 from convexgan._checks import check_bytes
 from convexgan._files import check_target
 from convexgan.certificate import NOTHING, ORIGIN, Certificate
-from convexgan.cli.arrays import read_sample, write_text
+from convexgan.cli.arrays import read_sample, read_samples, write_text
 from convexgan.cli.console import Json, Phases, note, number, print_json, print_table, result
 from convexgan.cli.games import numbers_of
 from convexgan.cli.pictures import CacheFolder, Memory
@@ -73,8 +73,11 @@ def verify(
 
 
 def audit(
-    samples: Annotated[Path, typer.Argument(metavar="SAMPLES.npy", help="Generated rows (n_f, d).")],
-    x: Annotated[Path, typer.Argument(metavar="X.npy", help="Real rows (n_r, d); .npy, or .npz of Moments.")],
+    samples: Annotated[
+        Path,
+        typer.Argument(metavar="SAMPLES.npy", help="Generated rows (n_f, d): .npy, .csv, .parquet, -."),
+    ],
+    x: Annotated[Path, typer.Argument(metavar="X.npy", help="Real rows (n_r, d), likewise; or .npz of Moments.")],
     discriminator: Annotated[str, typer.Option(help="linear, quadratic, polynomial or relu.")] = "quadratic",
     beta: Annotated[float | None, typer.Option(help="Penalty on the discriminator's norm: ipm <= beta.")] = None,
     lam: Annotated[float | None, typer.Option(help="Instead of beta: a bound on the discriminator's norm.")] = None,
@@ -93,9 +96,10 @@ def audit(
     check_target(certificate)
     if discriminator == "relu" and time_limit is None:
         time_limit = RELU_SECONDS  # what is proved by then holds
+    rows, generated = read_samples(x, samples)
     found = cg.certify(
-        read_sample(x),
-        read_sample(samples),
+        rows,
+        generated,
         discriminator=discriminator,
         beta=beta,
         lam=lam,
