@@ -279,8 +279,12 @@ def stage_moments(
 
 def peak_memory() -> dict[str, int]:
     """The most bytes of memory that this process, and the largest of those that decoded pictures, have used."""
-    import resource  # here: not on every system
+    try:
+        import resource
+    except ModuleNotFoundError:  # on Windows
+        from psutil import Process
 
+        return {"own": int(getattr(Process().memory_info(), "peak_wset", 0)), "largest_decoder": 0}
     used = {"own": resource.RUSAGE_SELF, "largest_decoder": resource.RUSAGE_CHILDREN}
     return {name: resource.getrusage(who).ru_maxrss * 1024 for name, who in used.items()}
 

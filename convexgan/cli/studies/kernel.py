@@ -31,7 +31,7 @@ def run(
 ) -> None:
     """Phase diagrams of descent-ascent near a mode, and distances to four modes after training from their middle.
 
-    The distances need POT: pip install pot.
+    The distances need POT: pip install 'convexgan\\[ot]'.
 
     Example: convexgan study kernel --quick --out study
     """
