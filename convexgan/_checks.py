@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 import re
 import sys
 import warnings
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._tools.arrays import as_floats
+from convexgan._tools.memory import physical_memory
 
 T = TypeVar("T")
 # where torch has no class of its own: memory on the CPU, a GPU that is full before anything is on it, and cuBLAS
@@ -128,11 +128,6 @@ def check_memory(dim: int, name: str) -> None:
             f"machine has {total / 2**30:.0f} GiB. Reduce the columns (smaller pictures), or pass fewer rows than "
             "columns, for which only the rows are kept."
         )
-
-
-def physical_memory() -> int:
-    """Bytes of memory in this machine."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def is_exhausted(error: BaseException) -> bool:

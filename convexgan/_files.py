@@ -20,7 +20,7 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
-from convexgan._checks import physical_memory
+from convexgan._tools.memory import physical_memory
 
 # what numpy and zipfile raise on files that somebody has tampered with, besides ValueError
 DAMAGE = (

@@ -185,6 +185,7 @@ class HeldOut:
         inequality the law's ipm is no farther from value than that. Percentiles of ipm(resampled rows, generated)
         would not do: a maximum over directions makes them lean upward.
     level : float
+        As asked for; less where there are fewer than level / (1 - level) draws, 19 for 0.95, which do not reach it.
     """
 
     value: float
@@ -270,7 +271,11 @@ def _resampled(n: int, resamples: int, together: int, rng: np.random.Generator) 
 
 
 def _around(value: float, moved: list[float], level: float) -> HeldOut:
-    reach = float(np.quantile(moved, level))
+    reach, count = float(np.quantile(moved, level)), len(moved)
+    if count < level / (
+        1 - level
+    ):  # one more draw is among the k smallest of count + 1 with probability k / (count + 1)
+        level = (1 + level * (count - 1)) / (count + 1)
     return HeldOut(value, max(value - reach, 0.0), value + reach, level)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
@@ -10,18 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rng, check_columns, check_count
+from convexgan._checks import as_rng, check_columns, check_count, check_number, check_weights
+from convexgan._deadline import Deadline
 from convexgan._products import check_size
+from convexgan._progress import Report, shown
 from convexgan._tools.arrays import as_rows, paired
-from convexgan._tools.tables import column_names
-from convexgan.arrangements import sweep_values
+from convexgan._tools.tables import check_labels, column_names
 from convexgan.discrepancy import ipm
-from convexgan.discriminators import TwoLayerDiscriminator, as_discriminator, pieces
-from convexgan.problem import Activation, RowActivation, needs_rows
+from convexgan.discriminators import TwoLayerDiscriminator, as_discriminator
+from convexgan.problem import Activation
+from convexgan.relabelling import Split, Statistic, all_splits, count_splits, random_splits
 
 Array = NDArray[np.float64]
-BATCH = 2**22  # entries of the permuted weights held at a time
-SEARCHED = 3  # columns up to which each permutation's ReLU ipm is exact
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +32,17 @@ class TwoSampleTest:
 
     Attributes
     ----------
-    value : float
-        The statistic of the two samples.
-    p_value : float
-        (1 + permutations whose statistic is at least ``value``) / (1 + permutations): valid at any sample size.
+    value, statistic : float
+        The statistic of the two samples, under its own name and that of scipy.
+    p_value, pvalue : float
+        (1 + permutations whose statistic is at least ``value``) / (1 + permutations): valid at any sample size, and
+        exact if ``enumerated``.
     permutations : int
+        How many were looked at; that of the samples themselves is not among them.
+    enumerated : bool
+        Whether they are all there are, as in scipy where there are no more than were asked for.
+    stopped : bool
+        Whether the time was over, or Ctrl-C was pressed, before all were looked at.
     exact : bool
         Whether the statistic is the exact ipm; otherwise its lower bound over sampled directions, the same ones for
         every permutation, with which the test is valid too.
@@ -48,11 +56,23 @@ class TwoSampleTest:
     value: float
     p_value: float
     permutations: int
+    enumerated: bool
+    stopped: bool
     exact: bool
     witness: TwoLayerDiscriminator
     held_out: float
     held_out_error: float
     null: Array = field(repr=False)
+
+    @property
+    def statistic(self) -> float:
+        """``value``, as scipy calls it."""
+        return self.value
+
+    @property
+    def pvalue(self) -> float:
+        """``p_value``, as scipy calls it."""
+        return self.p_value
 
 
 def two_sample_test(
@@ -62,13 +82,18 @@ def two_sample_test(
     *,
     bias: str = "none",
     permutations: int = 999,
+    weights_x: Any = None,
+    weights_y: Any = None,
+    time_limit: float | None = None,
     rng: int | np.random.Generator | None = 0,
-    progress: bool = False,
+    progress: bool | Report = False,
 ) -> TwoSampleTest:
     """Test whether X and Y come from one law: the ipm against its values after random relabelling.
 
-    ReLU neurons on one or two columns (the bias counts as one) are swept for all permutations at once, thousands a
-    second; on three columns each permutation is searched exactly, on more the statistic is a sampled lower bound.
+    Where there are no more ways to deal the rows than ``permutations``, each is looked at once and the p-value is
+    exact. ReLU neurons on one or two columns (the bias counts as one), linear and quadratic ones take all permutations
+    at once, thousands a second; ReLU neurons on three columns are searched exactly for each, on more the statistic is a
+    sampled lower bound.
 
     Parameters
     ----------
@@ -76,9 +101,14 @@ def two_sample_test(
         At least two rows each. Columns with names are brought into the order of X's.
     discriminator, bias : as in `ipm`
     permutations : int
+    weights_x, weights_y : (n,) and (m,) arrays, optional
+        Positive weights of rows. A row keeps its weight when it changes sample: what is tested is whether pairs (row,
+        weight) come from one law, so weights that differ between the samples alone are seen too.
+    time_limit : float, optional
+        Seconds after which no further permutation is begun; the statistic itself takes its time.
     rng : seed or Generator
-    progress : bool
-        Show a bar on stderr.
+    progress : bool or callable
+        Show the p-value so far on stderr, or call this with value, p-value and permutations so far.
 
     Returns
     -------
@@ -86,7 +116,9 @@ def two_sample_test(
 
     References
     ----------
-    Gretton et al., A Kernel Two-Sample Test, JMLR 2012, for the method with another discrepancy.
+    Gretton et al., A Kernel Two-Sample Test, JMLR 2012, for the method with another discrepancy. Phipson and Smyth,
+    Permutation P-values Should Never Be Zero, 2010, for the 1 that is added; conventions are those of
+    `scipy.stats.permutation_test`.
 
     Examples
     --------
@@ -99,76 +131,89 @@ def two_sample_test(
     activation = as_discriminator(discriminator)
     X, Y = paired(X, Y)
     names = column_names(X, "X") or column_names(Y, "Y")
-    X, Y = _sample(X, "X"), _sample(Y, "Y")
-    check_columns(X, Y.shape[1], "X", "Y")
+    samples = _sample(X, weights_x, "X"), _sample(Y, weights_y, "Y")
+    (rows, w), (others, v) = samples
+    check_columns(rows, others.shape[1], "X", "Y")
     check_count(permutations, "permutations")
+    deadline = Deadline(None if time_limit is None else check_number(time_limit, "time_limit"))
     draw = as_rng(rng)
-    rows = np.concatenate([X, Y])
-    shares = np.concatenate([np.full(len(X), 1 / len(X)), np.full(len(Y), -1 / len(Y))])
-    columns = rows.shape[1] + (bias == "penalized")
-    method = "sampled" if needs_rows(activation) and columns > SEARCHED and bias != "free" else "auto"
-    options: dict[str, Any] = {
-        "discriminator": activation,
-        "bias": bias,
-        "method": method,
-        "rng": int(draw.integers(2**31)),
-    }
-    relabelled = (draw.permutation(shares) for _ in range(permutations))
-    if needs_rows(activation) and columns <= 2 and bias != "free":
-        points = rows if bias == "none" else np.column_stack([rows, np.ones(len(rows))])
-        value, null = float(_swept(activation, points, iter([shares]))[0]), _swept(activation, points, relabelled)
-    else:
-        value = ipm(X, Y, **options).value
-        null = np.array(
-            [ipm(rows[w > 0], rows[w < 0], **options).value for w in _tracked(relabelled, permutations, progress)]
-        )
-    beaten = int(np.count_nonzero(null >= value - _rounding(activation, rows, shares, bias)))
-    witness, difference, error = _held_out_witness(X, Y, options, draw)
-    witness = replace(witness, columns=names)
-    p_value = (1 + beaten) / (1 + permutations)
-    return TwoSampleTest(value, p_value, permutations, method == "auto", witness, difference, error, null)
+    statistic = Statistic(
+        np.concatenate([rows, others]), np.concatenate([w, v]), activation, bias, int(draw.integers(2**31))
+    )
+    first = np.arange(len(w) + len(v)) < len(w)
+    enumerated = count_splits(len(w), len(v)) <= permutations
+    splits = all_splits(first, draw) if enumerated else islice(random_splits(first, draw), permutations)
+    wanted = count_splits(len(w), len(v)) - 1 if enumerated else permutations
+    value = statistic.value(first)
+    least = value - statistic.rounding(first)  # what counts as no smaller
+    with shown(progress, "two_sample_test: statistic {:.6g}, p-value {:.3g} after {} permutations") as report:
+        null = _null(statistic, value, least, splits, deadline, report)
+    beaten = int(np.count_nonzero(null >= least))
+    options = statistic.options
+    witness, difference, error = _held_out_witness(*samples, options, draw)
+    return TwoSampleTest(
+        value,
+        (1 + beaten) / (1 + len(null)),
+        len(null),
+        enumerated and len(null) == wanted,
+        len(null) < wanted,
+        options["method"] == "auto",
+        replace(witness, columns=names),
+        difference,
+        error,
+        null,
+    )
 
 
-def _sample(X: Any, name: str) -> Array:
+def _sample(X: Any, weights: Any, name: str) -> tuple[Array, Array]:
+    """The rows and their weights."""
+    check_labels(weights, X, f"weights of {name}", name)
     rows = as_rows(X, name)
     check_size(rows, name)
     if len(rows) < 2:
         raise ValueError(f"{name} has one row: a test needs at least two in each sample.")
-    return rows.astype(np.float64)
+    w = np.ones(len(rows)) if weights is None else check_weights(weights, len(rows), f"weights of {name}")
+    if not w.all():
+        raise ValueError(f"weights of {name} are 0 for {np.count_nonzero(w == 0)} rows: leave those rows out.")
+    return rows.astype(np.float64), w
 
 
-def _rounding(activation: Activation, rows: Array, shares: Array, bias: str) -> float:
-    """By how much statistics may differ that are equal in exact arithmetic."""
-    sizes = np.abs(rows).sum(axis=1) + (bias == "penalized")  # whose column is one
-    if not needs_rows(activation):
-        a, b, _ = activation.coefficients
-        sizes = abs(a) * sizes**2 + abs(b) * sizes
-    return float(64 * np.finfo(float).eps * np.abs(shares) @ sizes)
-
-
-def _swept(activation: RowActivation, rows: Array, weights: Iterator[Array]) -> Array:
-    step = max(1, BATCH // len(rows))
-    parts = []
-    while parted := [pieces(activation, rows, w) for w in islice(weights, step)]:
-        parts.append(sweep_values(parted[0][0], np.stack([w for _, w in parted])))
-    return np.concatenate(parts)
-
-
-def _tracked(weights: Iterable[Array], count: int, progress: bool) -> Iterable[Array]:
-    if not progress:
-        return weights
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(weights, "permutations", total=count, console=Console(stderr=True), transient=True)
+def _null(
+    statistic: Statistic,
+    value: float,
+    least: float,
+    splits: Iterator[Split],
+    deadline: Deadline,
+    report: Report | None,
+) -> Array:
+    """The statistics of the splits, those that were ready when the time was over or Ctrl-C was pressed."""
+    found, count, beaten = [np.zeros(0)], 0, 0
+    with suppress(KeyboardInterrupt):
+        for values in statistic.values(splits, deadline):
+            found.append(values)
+            count, beaten = count + len(values), beaten + int(np.count_nonzero(values >= least))
+            if report is not None:
+                report(value, (1 + beaten) / (1 + count), count)
+    return np.concatenate(found)
 
 
 def _held_out_witness(
-    X: Array, Y: Array, options: dict[str, Any], draw: np.random.Generator
+    first: tuple[Array, Array], second: tuple[Array, Array], options: dict[str, Any], draw: np.random.Generator
 ) -> tuple[TwoLayerDiscriminator, float, float]:
     """The neuron that separates a random half of both samples best, judged on the other half."""
-    (X, left), (Y, right) = ((s[draw.permutation(len(s))], len(s) // 2) for s in (X, Y))
-    witness = ipm(X[:left], Y[:right], **options).critic
-    real, fake = witness(X[left:]), witness(Y[right:])
-    spread = sum(float(np.var(s)) / max(len(s) - 1, 1) for s in (real, fake))
-    return witness, float(real.mean() - fake.mean()), float(np.sqrt(spread))
+    seen, kept = [], []
+    for rows, w in (first, second):
+        order, half = draw.permutation(len(rows)), len(rows) // 2
+        seen.append((rows[order[:half]], w[order[:half]]))
+        kept.append((rows[order[half:]], w[order[half:]]))
+    (X, w), (Y, v) = seen
+    witness = ipm(X, Y, weights_x=w, weights_y=v, **options).critic
+    (real, one), (fake, other) = (_mean(witness(rows), w) for rows, w in kept)
+    return witness, real - fake, math.hypot(one, other)
+
+
+def _mean(values: Array, weights: Array) -> tuple[float, float]:
+    """The weighted mean and its standard error, that of the plain mean for equal weights."""
+    shares, n = weights / math.fsum(weights), len(values)
+    mean = float(shares @ values)
+    return mean, math.sqrt(float(shares**2 @ (values - mean) ** 2) * n / max(n - 1, 1))

@@ -21,7 +21,10 @@ from convexgan.plotting import save_image
 from convexgan.progressive import ProgressiveConvexGAN
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = ("demo", "fit", "sample", "evaluate", "export", "solve", "ipm", "audit", "train", "verify", "info", "study")
+COMMANDS = (
+    *("demo", "fit", "sample", "evaluate", "export", "solve", "ipm", "test", "audit", "train", "verify", "info"),
+    "study",
+)
 
 
 def run(*arguments: object, code: int = 0) -> Any:

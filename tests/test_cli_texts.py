@@ -125,3 +125,23 @@ def test_a_pipe_without_columns_is_wide(monkeypatch, capsys):
             monkeypatch.setenv("COLUMNS", value)
         console.print_table(COLUMNS, ROWS)
         assert "seconds" in capsys.readouterr().out.splitlines()[1]
+
+
+def test_an_interval_that_reaches_0_is_explained_beside_its_level(capsys: pytest.CaptureFixture[str]) -> None:
+    from convexgan.cli.evaluation import print_evaluation
+
+    stage = {"size": 8, "rank": 3, "beta": 0.1, "ipm": 28.0, "low": 0.0, "high": 61.5, "level": 0.86}
+    print_evaluation([stage, stage | {"size": 16, "low": 1.0}], 67, "held out")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "held out: 67 pictures (0.86 bootstrap interval)" in said
+    assert "size 8: low is 0, as pictures drawn with replacement from these 67 are up to 33.5 away from them" in said
+    assert "size 16: low" not in said
+
+
+def test_a_fit_of_few_pictures_says_that_nothing_is_left_to_beta(tmp_path: Path) -> None:
+    np.save(tmp_path / "few.npy", np.random.default_rng(0).integers(0, 256, (30, 8, 8), dtype=np.uint8))
+    done = CliRunner().invoke(app, ["fit", str(tmp_path / "few.npy"), "--out", str(tmp_path / "run")])
+    assert done.exit_code == 0, done.exception
+    assert "warning: 30 pictures have 29 directions of variation" in done.stderr
+    done = CliRunner().invoke(app, ["fit", str(tmp_path / "few.npy"), "--out", str(tmp_path / "run"), "--ranks", "5,9"])
+    assert done.exit_code == 0 and "warning" not in done.stderr

@@ -352,6 +352,11 @@ def test_held_out_interval_covers_the_laws_ipm(discriminator):
     assert max(f.high for f in found) < 2
 
 
+@pytest.mark.parametrize(("resamples", "level"), [(5, 0.8), (18, (1 + 0.95 * 17) / 19), (19, 0.95), (60, 0.95)])
+def test_few_draws_are_no_interval_of_95_percent(resamples, level):
+    assert cg.held_out(*pair(0, n=60, m=50), resamples=resamples).level == pytest.approx(level)
+
+
 @pytest.mark.parametrize("bad", [{"level": 1.0}, {"level": 0}, {"resamples": 0}, {"level": np.nan}])
 def test_held_out_arguments(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):

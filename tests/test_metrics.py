@@ -36,8 +36,11 @@ from convexgan.metrics import (
     sliced_wasserstein,
 )
 from convexgan.metrics import kernel as kernel_file
-from convexgan.metrics.blocks import Bootstrap, measure, measure_share, split
+from convexgan.metrics.blocks import Bootstrap, measure, split
 from convexgan.metrics.frechet import distance, merged
+from convexgan.metrics.manifold import covered, reached_by_others
+from convexgan.metrics.neighbours import mutual, nearest
+from convexgan.metrics.shares import measure_share
 from convexgan.metrics.sliced import DIRECTIONS, Slices, laplacian, projections
 from convexgan.plotting import save_image
 
@@ -284,22 +287,100 @@ def test_a_memory_of_the_training_set_is_found_out() -> None:
     fresh = fresh[np.random.default_rng(1).permutation(300)] + 1e-4
     rng = np.random.default_rng(5)
     new = known(rng.standard_normal((300, 4)))
-    assert nearest_neighbours(known(X), known(fresh), GIVEN).copies.value > 0.99
+    with pytest.warns(UserWarning, match="100% of the fakes are nearer to a training picture .* copies") as caught:
+        assert nearest_neighbours(known(X), known(fresh), GIVEN).copies.value > 0.99
+    assert caught[0].filename == __file__
+    assert "copies: 100% of the fakes" in str(evaluate(known(X), known(fresh), ["copies"], GIVEN))
     honest = nearest_neighbours(known(rng.standard_normal((300, 4))), new, GIVEN).copies
-    assert honest.low < 0.5 < honest.high + 0.05 and abs(honest.floor - 0.5) < 0.15
+    assert honest.floor_low <= honest.value <= honest.floor_high and abs(honest.floor - 0.5) < 0.15
 
 
 # -- floors and intervals ------------------------------------------------------------------------------------------
 
 
-def test_floor_of_a_metric_is_its_mean_over_real_halves() -> None:
+def test_floor_of_a_metric_is_its_mean_over_real_halves_brought_to_the_sizes_of_the_value() -> None:
     real = pictures(96, 4)
     half = [quiet_frechet(real[i::2], real[1 - i :: 2], **FAST).value for i in (0, 1)]
     found = quiet_frechet(real, pictures(96, 4, 1), **FAST)
     assert found.floor_sizes == (48, 48)
-    assert found.floor == pytest.approx(np.mean(half), rel=0.2)
+    assert found.floor == pytest.approx(np.mean(half) / 2, rel=0.2)
     few = kernel_distance(real, pictures(12, 4, 1), **FAST)
     assert few.floor_sizes == (84, 12)
+    cells = str(evaluate(real, pictures(96, 4, 1), ["kernel", "copies"], **FAST)).splitlines()
+    assert [line.split()[-1] for line in cells[:3]] == ["floor-of", "48+48", "95+96"]
+
+
+def normal(n: int, d: int, seed: int, scale: float = 1.0) -> Features:
+    return known(scale * np.random.default_rng(seed).standard_normal((n, d)))
+
+
+@pytest.mark.parametrize(("n", "m", "d"), [(200, 200, 8), (120, 360, 6), (360, 90, 6)])
+def test_a_perfect_generator_lies_within_the_interval_of_the_floor_nine_times_in_ten(n: int, m: int, d: int) -> None:
+    """0.95 each; of 30 draws fewer than 24 hits have probability 0.003."""
+    inside: dict[str, list[bool]] = {}
+    for seed in range(30):
+        real, fake = normal(n, d, 2 * seed), normal(m, d, 2 * seed + 1)
+        report = evaluate(real, fake, ["frechet", "kernel", "precision-recall", "copies"], GIVEN, resamples=40)
+        for r in report.results:
+            inside.setdefault(r.metric, []).append(r.floor_low <= r.value <= r.floor_high)
+    assert {metric: sum(hits) for metric, hits in inside.items() if sum(hits) < 24} == {}
+
+
+def test_a_wrong_spread_of_a_twentieth_is_seen_where_the_floor_has_the_sizes_of_the_value() -> None:
+    seen, values, floors = 0, [], []
+    for seed in range(5):
+        real = normal(1000, 64, 3 * seed)
+        right, wrong = (
+            frechet_distance(real, normal(1000, 64, 3 * seed + i, sd), GIVEN, resamples=40)
+            for i, sd in ((1, 1.0), (2, 1.05))
+        )
+        seen += wrong.value > wrong.floor_high
+        values.append(right.value)
+        floors.append(right.floor)
+    assert seen >= 4
+    assert np.mean(floors) == pytest.approx(np.mean(values), rel=0.03)  # and not twice as large
+
+
+@pytest.mark.parametrize("m", [40, 160, 640])
+def test_the_floor_of_a_sliced_distance_falls_like_the_root_of_the_sizes(m: int) -> None:
+    found = [
+        sliced_wasserstein(pictures(160, 4, seed), pictures(m, 4, seed + 9), resamples=30, rng=seed)[0]
+        for seed in range(6)
+    ]
+    values, floors = np.mean([[r.value, r.floor] for r in found], axis=0)
+    assert floors == pytest.approx(values, rel=0.12)
+
+
+@given(shapes, st.integers(1, 4))
+def test_real_pictures_are_judged_as_if_each_were_new(shape: tuple[int, ...], k: int) -> None:
+    n, _, d, seed = shape
+    X = rows_of(n, d, seed=seed)
+    others = [(X[i : i + 1], np.delete(X, i, axis=0)) for i in range(n)]
+    assert reached_by_others(X, k).tolist() == [bool(covered(x, rest, k)[0]) for x, rest in others]
+    copies = []
+    for x, rest in others:
+        distance, index, own = nearest(x, rest)
+        copies.append(bool(distance[0] <= own[index[0]]))
+    assert mutual(X).tolist() == copies
+
+
+def test_a_floor_of_fewer_balls_than_the_value_says_so() -> None:
+    found = precision_recall(normal(50, 3, 0), normal(200, 3, 1), GIVEN)
+    assert found.recall.floor_sizes == (49, 50) and "balls of 49 real pictures, the value of 200" in found.recall.note
+    assert found.precision.note == "" and precision_recall(normal(50, 3, 0), normal(30, 3, 1), GIVEN).recall.note == ""
+
+
+@pytest.mark.parametrize(("resamples", "level"), [(5, 4 / 6), (38, 37 / 39), (39, 0.95), (100, 0.95)])
+def test_a_few_draws_are_not_called_an_interval_of_95_percent(resamples: int, level: float) -> None:
+    """The range of B draws holds one more with probability (B - 1) / (B + 1)."""
+    found = kernel_distance(pictures(40, 4), pictures(40, 4, 1), resamples=resamples)
+    assert found.level == pytest.approx(level)
+    rng, inside = np.random.default_rng(0), 0
+    for _ in range(4000):
+        *draws, last = rng.standard_normal(resamples + 1)
+        low, high = Bootstrap(resamples).ends(draws)
+        inside += low <= last <= high
+    assert inside / 4000 == pytest.approx(level, abs=0.02)
 
 
 @pytest.mark.parametrize(("real", "fake", "second"), [(100, 100, 50), (100, 1000, 50), (100, 25, 25), (8, 1, 1)])
@@ -329,19 +410,26 @@ def test_an_interval_is_the_reflected_quantiles_of_its_draws() -> None:
         sizes,
         sizes,
         Bootstrap(2000, 0.9, 1),
+        rate=1.0,
     )
     assert found.value == 9.0
     spread = 1.645 * np.sqrt(2 * weights.var() / 10)
     assert (found.low, found.high) == pytest.approx((9 - spread, 9 + spread), abs=0.3)
-    assert found.floor_sizes == (15, 15) and abs(found.floor) < 3
+    assert found.floor_sizes == (15, 15) and abs(found.floor) < 0.3
 
 
-def test_a_share_has_a_binomial_interval() -> None:
-    hits = np.arange(400) < 100
-    found = measure_share(hits, hits[:200], 200, Bootstrap(4000, 0.95, 0))
-    assert found.value == 0.25 and found.floor == 0.5 and found.floor_sizes == (200, 200)
-    spread = 1.96 * np.sqrt(0.25 * 0.75 / 400)
-    assert (found.low, found.high) == pytest.approx((0.25 - spread, 0.25 + spread), abs=0.006)
+@pytest.mark.parametrize("hit", [0, 1, 100, 399, 400])
+def test_a_share_has_the_interval_of_wilson(hit: int) -> None:
+    """Its ends are the p at which the share lies 1.96 standard deviations from p, also at shares of 0 and 1."""
+    n, z = 400, 1.959963984540054
+    hits = np.arange(n) < hit
+    found = measure_share(hits, hits[:200], 199, 0.95)
+    a, b, c = 1 + z**2 / n, -(2 * hit / n + z**2 / n), (hit / n) ** 2
+    low, high = np.sort(np.roots([a, b, c]).real)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-9)
+    assert found.value == hit / n and found.floor == hits[:200].mean() and found.floor_sizes == (199, 200)
+    assert found.low < found.high and 0 <= found.floor_low <= found.floor <= found.floor_high <= 1
+    assert found.floor_low < found.floor_high
 
 
 def test_the_seed_decides_everything() -> None:
@@ -541,7 +629,7 @@ def test_pictures_that_cannot_be_compared(real: Any, fake: Any, says: str) -> No
         (lambda X: kernel_distance(X, X, resamples=0), "resamples must be an integer >= 1"),
         (lambda X: kernel_distance(X, X, level=1.0), "level must lie strictly between 0 and 1"),
         (lambda X: kernel_distance(X, X, rng=None), "rng must be an integer"),
-        (lambda X: precision_recall(X, X, neighbours=10), "neighbours=10 needs more than 10 pictures"),
+        (lambda X: precision_recall(X, X, neighbours=19), "neighbours=19 needs more than 19 pictures"),
         (lambda X: kernel_distance(X, X, Extractor("a", lambda x: x)), "output of extractor 'a' must be a 2-D array"),
         (lambda X: kernel_distance(X, X, Extractor("a", lambda x: x[:2, 0])), "gave 2 rows for 20 pictures"),
         (lambda X: kernel_distance(X, X, Extractor("a", lambda x: x[:, 0] / 0)), "has NaN or infinite entries"),

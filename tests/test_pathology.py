@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 
 import numpy as np
 import pytest
 
 import convexgan as cg
+from convexgan import _checks
 from tests.generators import CELLS, EXACT, Case, coefficients, rotation, rows, scaled, second
 
 X, Z = rows([4.0, 2.0, 0.7], 2, tilt=[0.4, 0.2, 0.1]), rows([2.0, 1.0, 0.5], 4, tilt=[0.3, 0.2, 0.1])
@@ -148,8 +148,7 @@ def test_empty_moments_are_refused():
 
 def test_more_columns_than_memory_are_refused_before_the_matrix_is_made(monkeypatch):
     wide = np.ones((2, 3000))
-    true = os.sysconf
-    monkeypatch.setattr(os, "sysconf", lambda name: 1000 if name == "SC_PHYS_PAGES" else true(name))
+    monkeypatch.setattr(_checks, "physical_memory", lambda: 4_096_000)
     with pytest.raises(ValueError, match=r"3000 columns.*GiB"):
         cg.Moments(3000).update(np.ones((3001, 3000), np.float32))
     with pytest.raises(ValueError, match="columns"):

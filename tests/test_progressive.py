@@ -354,3 +354,16 @@ def test_unfitted_and_other_pictures():
         model.encode(np.zeros((2, 4, 4), dtype=np.uint8))
     with pytest.raises(ValueError, match="n must"):
         model.sample(0)
+
+
+def test_a_default_rank_that_leaves_nothing_to_beta_is_warned_of():
+    images = np.random.default_rng(0).integers(0, 256, (30, 8, 8), dtype=np.uint8)
+    with pytest.warns(UserWarning, match="30 pictures have 29 directions .* at size 8, .* ranks below 29") as caught:
+        model = cg.ProgressiveConvexGAN().fit(images)
+    assert [warning.filename for warning in caught] == [__file__]
+    law = model.stages_[-1].factor
+    rows = images.reshape(30, -1) / 127.5 - 1  # the model is their covariance
+    np.testing.assert_allclose(law.T @ law, np.cov(rows.T, bias=True), atol=1e-9)
+    asked = cg.ProgressiveConvexGAN(ranks=[9, 29]).fit(images)  # asked for: no word
+    assert asked.stages_[-1].beta < 1e-9
+    cg.ProgressiveConvexGAN().fit(np.repeat(images, 3, axis=0)[:, :4, :4])  # more pictures than pixels

@@ -17,7 +17,8 @@ import typer.core
 
 from convexgan import __version__
 from convexgan._checks import is_exhausted
-from convexgan.cli import demo, evaluation, games, info, models, referee, training
+from convexgan._tools.extras import install
+from convexgan.cli import demo, evaluation, games, info, models, referee, testing, training
 from convexgan.cli.console import note
 from convexgan.cli.studies import studies
 from convexgan.exceptions import ConvexGANError
@@ -88,7 +89,13 @@ def _interrupts() -> Iterator[list[int]]:
 
 
 def _sentence(error: BaseException) -> str:
-    """The error in one line."""
+    """The error in one line, of a package that is missing with the call that installs it."""
+    if (
+        isinstance(error, ModuleNotFoundError)
+        and "pip install" not in str(error)
+        and (how := install(error.name or ""))
+    ):
+        return f"{error.name} is not installed: {how}."
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
     return " ".join(str(error).split()) or type(error).__name__
@@ -102,8 +109,7 @@ def _less(error: BaseException, repair: str) -> str:
 
 app = typer.Typer(
     cls=Commands,
-    no_args_is_help=True,
-    add_completion=False,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -116,6 +122,7 @@ for command in (
     models.export,
     games.solve,
     games.ipm,
+    testing.test,
     referee.audit,
     referee.verify,
     training.train,
@@ -133,6 +140,7 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
     ] = False,
@@ -141,6 +149,8 @@ def options(
 
     Start with: [bold]convexgan demo[/bold]
     """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def _one_line(message: Warning | str, *_: Any, **__: Any) -> None:

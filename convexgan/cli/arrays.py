@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._files import DAMAGE, open_npz, unreadable, write_bytes
+from convexgan._tools.arrays import read_array
+from convexgan.cli.console import note
+from convexgan.cli.tables import Table, read_csv, read_parquet
 from convexgan.moments import Moments
+
+PIPE = Path("-")
+NPY = b"\x93NUMPY"  # how such a file begins
 
 
 def read_rows(path: Path) -> NDArray[Any]:
@@ -31,14 +38,57 @@ def read_rows(path: Path) -> NDArray[Any]:
     return np.asarray(rows)
 
 
-def read_sample(path: Path) -> NDArray[Any] | Moments:
-    """The rows in an array file, or the `Moments` written by `Moments.save`."""
-    if path.suffix.lower() == ".npz":
+def read_samples(*paths: Path) -> list[NDArray[Any] | Table | Moments]:
+    """What `read_sample` reads from each; the pipe can be one of them."""
+    if paths.count(PIPE) > 1:
+        raise ValueError("- stands for standard input, which can be read once: name a file for the other sample.")
+    return [read_sample(path) for path in paths]
+
+
+def read_sample(path: Path) -> NDArray[Any] | Table | Moments:
+    """The rows in a .npy, .csv or .parquet file, or piped in as one of the first two; or `Moments` in an .npz file."""
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
         with open_npz(path) as file:
             several = len(file.files) != 1
         if several:
             return Moments.load(path)
-    return read_rows(path)
+    if path == PIPE:
+        return _checked(_piped(), "standard input")
+    if suffix == ".csv":
+        return _checked(read_csv(path.read_bytes(), str(path)), str(path))
+    return _checked(read_parquet(path) if suffix == ".parquet" else read_rows(path), str(path))
+
+
+def _piped() -> NDArray[Any] | Table:
+    """What is piped in: the bytes of a .npy file, or lines of text."""
+    if sys.stdin.isatty():
+        raise ValueError("- stands for standard input, where nothing is piped in: pass a file, or `... | convexgan`.")
+    content = sys.stdin.buffer.read()
+    if not content.startswith(NPY):
+        return read_csv(content, "standard input")
+    try:
+        return np.asarray(np.load(io.BytesIO(content), allow_pickle=False))
+    except (ValueError, TypeError, *DAMAGE) as error:
+        raise ValueError(f"standard input is not a readable .npy file ({unreadable(error)}).") from None
+
+
+def _checked(found: NDArray[Any] | Table, name: str) -> NDArray[Any] | Table:
+    """The sample in two dimensions, all its numbers finite."""
+    rows = read_array(found.rows if isinstance(found, Table) else found, name)
+    if rows.ndim == 1 and rows.size:
+        note(f"{name}: {len(rows)} numbers, taken as samples of one column")
+        rows = rows[:, None]
+    if rows.ndim != 2 or not rows.size:
+        says = "is empty" if not rows.size else "is no table of samples and features: flatten each sample to a row"
+        raise ValueError(f"{name}, of shape {rows.shape}, {says}.")
+    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    if len(bad):
+        raise ValueError(
+            f"{name} has NaN or infinite entries in {len(bad)} of {len(rows)} rows, first in row {bad[0] + 1}: "
+            "leave those rows out."
+        )
+    return Table(found.columns, rows) if isinstance(found, Table) else rows
 
 
 def write_rows(path: Path, rows: NDArray[Any]) -> None:

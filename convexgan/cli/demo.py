@@ -10,7 +10,7 @@ import typer
 from numpy.typing import NDArray
 
 from convexgan.cli.console import Json, Seed, note, phase, print_json, print_table, result
-from convexgan.cli.evaluation import EVALUATION, evaluation, evaluation_rows
+from convexgan.cli.evaluation import evaluation, print_evaluation
 from convexgan.cli.models import save_sheet, save_stages
 from convexgan.cli.pictures import check_size, demo_images, split
 
@@ -59,7 +59,7 @@ def demo(
         print_json(report)
         return
     print_table(COLUMNS, stage_rows(stages), f"fitted: {pictures.name}, {len(fitted)} pictures")
-    print_table(EVALUATION, evaluation_rows(held_out), f"held out: {len(unseen)} pictures (95 % bootstrap interval)")
+    print_evaluation(held_out, len(unseen), "held out")
     for name, what in FILES.items():
         if (out / name).exists():
             result(f"{out / name}: {what}")

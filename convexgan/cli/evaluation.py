@@ -46,7 +46,7 @@ def evaluate(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Measure a model on pictures: the discrepancy at each stage, with a 95 % bootstrap interval, beside beta.
+    """Measure a model on pictures: the discrepancy at each stage, with a bootstrap interval, beside beta.
 
     On the pictures it was fitted to, the discrepancy is beta; on new ones it is larger.
     With --metrics, as many new pictures are compared with the given ones, beside a real-against-real floor. What
@@ -76,9 +76,9 @@ def evaluate(
         print_json(content)
         return
     if not trained:
-        print_table(EVALUATION, evaluation_rows(content["stages"]))
+        print_evaluation(content["stages"], len(pictures), "given")
     if measured is not None:
-        print_table(measured.columns, [r.cells() for r in measured.results], "new pictures (95 % bootstrap interval)")
+        print_table(measured.columns, [r.cells() for r in measured.results], "new pictures")
         for line in measured.notes:
             result(line)
 
@@ -138,3 +138,16 @@ def evaluation(model: Any, found: list[HeldOut]) -> list[dict[str, Any]]:
 def evaluation_rows(records: list[dict[str, Any]]) -> list[list[str]]:
     """The cells of the evaluation table."""
     return [[str(r["size"]), str(r["rank"]), *(number(r[name], 5) for name in EVALUATION[2:])] for r in records]
+
+
+def print_evaluation(records: list[dict[str, Any]], count: int, name: str) -> None:
+    """Print the evaluation table, and why an interval reaches down to 0 if one does."""
+    level = min(r["level"] for r in records)
+    print_table(EVALUATION, evaluation_rows(records), f"{name}: {count} pictures ({level:.3g} bootstrap interval)")
+    for r in records:
+        if r["low"] == 0 < r["ipm"]:
+            result(
+                f"size {r['size']}: low is 0, as pictures drawn with replacement from these {count} are up to "
+                f"{number(r['high'] - r['ipm'], 5)} away from them: so little is known of the law behind them that the "
+                "model's may be the same. More pictures narrow the interval."
+            )

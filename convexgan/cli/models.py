@@ -16,8 +16,9 @@ import typer
 from numpy.typing import NDArray
 
 from convexgan import __version__
-from convexgan._checks import check_bytes, check_count, physical_memory
+from convexgan._checks import check_bytes, check_count
 from convexgan._files import check_target, write_npz
+from convexgan._tools.memory import physical_memory
 from convexgan.cli.arrays import write_rows, write_text
 from convexgan.cli.console import Json, Phases, Seed, number, print_json, print_table, result, to_json
 from convexgan.cli.pictures import (
@@ -263,6 +264,7 @@ def sample(
         int | None, typer.Option(help="So many steps from each to another: rows, or a .gif.")
     ] = None,
     seed: Seed = 0,
+    as_json: Json = False,
 ) -> None:
     """Draw new pictures from a fitted or trained model.
 
@@ -282,7 +284,10 @@ def sample(
         _save_strips(np.stack([_strip(model, interpolate, seed + i) for i in range(n)]), out)
     else:
         _save_drawn(model.sample_stages(n, seed), out, stages)
-    result(str(out))
+    if as_json:
+        print_json({"out": out, "count": n, "stages": stages, "interpolate": interpolate, "seed": seed})
+    else:
+        result(str(out))
 
 
 def _check_suffix(out: Path, stages: bool, strips: bool) -> None:
@@ -335,6 +340,7 @@ def _save_strips(strips: NDArray[np.uint8], out: Path) -> None:
 def export(
     run: Run,
     out: Annotated[Path, typer.Option(help="FILE.onnx or FILE.safetensors; FILE.json, beside it, says what it takes.")],
+    as_json: Json = False,
 ) -> None:
     """Write the generator of a fitted or trained model for other programs; a closed form without its histogram step.
 
@@ -356,4 +362,7 @@ def export(
     described: dict[str, Any] = {"latents": ["n", generator.latent_dim], "law": "standard normal", "range": [-1, 1]}
     described |= {"pictures": ["n", channels, size, size], "generator": generator.shape()}
     write_text(out.with_suffix(".json"), to_json(described))
-    result(str(out))
+    if as_json:
+        print_json({"out": out} | described)
+    else:
+        result(str(out))

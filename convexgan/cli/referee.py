@@ -12,7 +12,7 @@ from convexgan._checks import check_bytes
 from convexgan._files import check_target
 from convexgan.agreement import COMPARED, TOLERANCE
 from convexgan.certificate import Agreement, Certificate
-from convexgan.cli.arrays import read_sample, write_text
+from convexgan.cli.arrays import read_sample, read_samples, write_text
 from convexgan.cli.console import Json, Phases, note, number, print_json, print_table, result
 from convexgan.cli.games import numbers_of
 from convexgan.cli.pictures import CacheFolder, Memory
@@ -67,8 +67,11 @@ def verify(
 
 
 def audit(
-    samples: Annotated[Path, typer.Argument(metavar="SAMPLES.npy", help="Generated rows (n_f, d).")],
-    x: Annotated[Path, typer.Argument(metavar="X.npy", help="Real rows (n_r, d); .npy, or .npz of Moments.")],
+    samples: Annotated[
+        Path,
+        typer.Argument(metavar="SAMPLES.npy", help="Generated rows (n_f, d): .npy, .csv, .parquet, -."),
+    ],
+    x: Annotated[Path, typer.Argument(metavar="X.npy", help="Real rows (n_r, d), likewise; or .npz of Moments.")],
     discriminator: Annotated[str, typer.Option(help="linear, quadratic, polynomial, relu or absolute.")] = "quadratic",
     beta: Annotated[
         float | None, typer.Option(help="Penalty on the discriminator's norm: the discrepancy (ipm) is at most beta.")
@@ -91,9 +94,10 @@ def audit(
     check_target(certificate)
     if needs_rows(as_discriminator(discriminator)) and time_limit is None:
         time_limit = RELU_SECONDS  # what is proved by then holds
+    rows, generated = read_samples(x, samples)
     found = cg.certify(
-        read_sample(x),
-        read_sample(samples),
+        rows,
+        generated,
         discriminator=discriminator,
         beta=beta,
         lam=lam,

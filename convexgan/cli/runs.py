@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from shlex import quote
@@ -229,7 +230,11 @@ def fit_run(
 
     model = ProgressiveConvexGAN(**settings)
     how: dict[str, Any] = {"memory": memory, "journal": journal, "client": client, "device": device}
-    model.fit(images, progress=record, phase=phases or Phases(), **how)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.filterwarnings("always", message=r".* directions of variation")
+        model.fit(images, progress=record, phase=phases or Phases(), **how)
+    for warning in said:
+        note(f"warning: {warning.message}")
     model.save(folder / "model.npz")
     write_text(folder / "certificates.txt", render(COLUMNS, stage_rows(rows)))
     return model, rows
@@ -274,8 +279,12 @@ def stage_moments(
 
 def peak_memory() -> dict[str, int]:
     """The most bytes of memory that this process, and the largest of those that decoded pictures, have used."""
-    import resource  # here: not on every system
+    try:
+        import resource
+    except ModuleNotFoundError:  # on Windows
+        from psutil import Process
 
+        return {"own": int(getattr(Process().memory_info(), "peak_wset", 0)), "largest_decoder": 0}
     used = {"own": resource.RUSAGE_SELF, "largest_decoder": resource.RUSAGE_CHILDREN}
     return {name: resource.getrusage(who).ru_maxrss * 1024 for name, who in used.items()}
 

@@ -165,11 +165,11 @@ def _descend(
     as_json: bool,
 ) -> None:
     """Train on rows and say what became of it; pictures are centred first."""
-    import torch
-
     from convexgan.cli.runs import CHECKPOINT
-    from convexgan.torch import train
+    from convexgan.torch import train  # before torch itself: it says which extra brings that
     from convexgan.torch.training import TRANSFORMED
+
+    import torch  # isort: skip
 
     rows, shape = found
     centre = rows.mean(axis=0) if shape else np.zeros(rows.shape[1], rows.dtype)

@@ -1,4 +1,4 @@
-"""Blocks of pictures: one cut of a sample serves the bootstrap and the real-against-real floor.
+"""Blocks of pictures: one cut of a sample serves the bootstrap and the real-against-real floor of a distance.
 
 A sample is dealt at random into a few blocks, and a metric is written as a function of how often each block counts. All
 ones is the value, multinomial counts are a bootstrap draw, and two sets of real blocks without a common member are
@@ -7,7 +7,7 @@ real pictures against other real pictures. So a metric that adds over blocks kee
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,6 @@ from convexgan.metrics.result import Result
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
 BLOCKS = 32
-SPLITS = 4  # of the real blocks, over which the floor is averaged
 
 
 @dataclass(frozen=True)
@@ -37,25 +36,35 @@ class Bootstrap:
             raise ValueError(f"level must lie strictly between 0 and 1, got {self.level!r}.")
 
     @property
-    def tails(self) -> tuple[float, float]:
-        """The two quantiles that leave half of 1 - level outside each."""
-        return (1 - self.level) / 2, (1 + self.level) / 2
+    def reached(self) -> float:
+        """The level that intervals between draws have: the range of B of them holds (B - 1) / (B + 1), no more.
+
+        Of B + 1 exchangeable numbers one more lies below all B draws, or above, with probability 1 / (B + 1) each.
+        """
+        return min(self.level, (self.resamples - 1) / (self.resamples + 1))
+
+    def ends(self, draws: Sequence[float]) -> tuple[float, float]:
+        """The quantiles of the draws that leave half of 1 - `reached` outside each."""
+        low, high = np.quantile(draws, [(1 - self.reached) / 2, (1 + self.reached) / 2], method="weibull")
+        return float(low), float(high)
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A value with its interval and its floor."""
+    """A value with its interval, and its floor with the interval of what a perfect generator scores."""
 
     value: float
     low: float
     high: float
     level: float
     floor: float
+    floor_low: float
+    floor_high: float
     floor_sizes: tuple[int, int]
 
     def result(self, metric: str, extractor: str, real: int, fake: int, note: str = "") -> Result:
         """The result under a metric's name, with the numbers of pictures."""
-        numbers = self.value, self.low, self.high, self.level, self.floor
+        numbers = self.value, self.low, self.high, self.level, self.floor, self.floor_low, self.floor_high
         return Result(metric, *numbers, real, fake, self.floor_sizes, extractor, note)
 
 
@@ -70,6 +79,7 @@ def measure(
     real: Counts,
     fake: Counts,
     bootstrap: Bootstrap,
+    rate: float,
     least: float = -np.inf,
 ) -> Measured:
     """The value, its basic bootstrap interval and the mean floor of a metric of blocks.
@@ -83,6 +93,8 @@ def measure(
     real, fake : (K,) and (L,) arrays
         Sizes of the blocks.
     bootstrap : Bootstrap
+    rate : float
+        For two samples of one law the metric falls like (1/n + 1/m)^rate.
     least : float
         The smallest value the metric can have.
 
@@ -91,17 +103,23 @@ def measure(
     The interval is 2 value - quantiles of the draws: resampling adds the sampling bias of the metric once more, and
     reflecting at the value takes it off. Davison and Hinkley, Bootstrap Methods and their Application, 1997,
     section 5.2.
+
+    The floor is measured on two parts of the real pictures, fewer than the value has, and brought to its sizes by the
+    rate. Of two samples of one law means differ by a covariance times 1/n + 1/m, up to higher orders the same for
+    all sizes; a squared distance is quadratic in such differences, a distance is its root.
     """
     rng = np.random.default_rng(bootstrap.rng)
     value = between(np.ones_like(real), np.ones_like(fake))
     draws = [between(_resample(len(real), rng), _resample(len(fake), rng)) for _ in range(bootstrap.resamples)]
-    high, low = (max(2 * value - float(q), least) for q in np.quantile(draws, bootstrap.tails))
+    high, low = (max(2 * value - end, least) for end in bootstrap.ends(draws))
     floors, sizes = [], (0, 0)
-    for _ in range(SPLITS):
+    for _ in range(bootstrap.resamples):
         left, right = split(real, int(fake.sum()), rng)
-        floors.append(within(left, right))
         sizes = int(left @ real), int(right @ real)
-    return Measured(value, low, high, bootstrap.level, float(np.mean(floors)), sizes)
+        share = (1 / real.sum() + 1 / fake.sum()) / (1 / sizes[0] + 1 / sizes[1])
+        floors.append(within(left, right) * share**rate)
+    level, floor = bootstrap.reached, float(np.mean(floors))
+    return Measured(value, low, high, level, floor, *bootstrap.ends(floors), sizes)
 
 
 def split(real: Counts, fake: int, rng: np.random.Generator) -> tuple[Counts, Counts]:
@@ -118,21 +136,3 @@ def _resample(blocks: int, rng: np.random.Generator) -> Counts:
         counts = rng.multinomial(blocks, np.full(blocks, 1 / blocks))
         if np.count_nonzero(counts) > 1:
             return counts
-
-
-def measure_share(hits: NDArray[np.bool_], floor: NDArray[np.bool_], other: int, bootstrap: Bootstrap) -> Measured:
-    """The share of hits with its percentile bootstrap interval, and the share of hits of the floor.
-
-    Parameters
-    ----------
-    hits : (m,) array
-        Whether each picture judged is a hit.
-    floor : (b,) array
-        The same for real pictures.
-    other : int
-        Number of real pictures that those of the floor were judged against.
-    """
-    value = float(hits.mean())
-    draws = np.random.default_rng(bootstrap.rng).binomial(len(hits), value, bootstrap.resamples) / len(hits)
-    low, high = (float(q) for q in np.quantile(draws, bootstrap.tails))
-    return Measured(value, low, high, bootstrap.level, float(floor.mean()), (other, len(floor)))

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import check_choice, check_count
+from convexgan._tools.extras import install
 from convexgan.metrics._nets import PathLike, channels_first, find_file, onnx_session, rgb_bytes, with_output
 from convexgan.metrics.pictures import Extractor
 from convexgan.progressive.pyramid import box_pyramid, halvings
@@ -74,7 +75,8 @@ def efficientnet_lite0(path: PathLike | None = None) -> Extractor:
         import torch
         from efficientnet_lite_pytorch import EfficientNet
     except ModuleNotFoundError as error:
-        repair = "efficientnet-lite0 needs torch and: pip install --no-deps efficientnet-lite-pytorch."
+        repair = install(error.name or "") or "pip install --no-deps efficientnet-lite-pytorch"
+        repair = f"efficientnet-lite0 needs {error.name}: {repair}."
         raise ModuleNotFoundError(repair, name=error.name) from None
     net = EfficientNet.from_name("efficientnet-lite0")
     net.load_state_dict(_read_weights(file))

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan.metrics._nets import PathLike, channels_first, find_file, onnx_session, rgb_bytes
-from convexgan.metrics.blocks import Bootstrap, measure_share
+from convexgan.metrics.blocks import Bootstrap
 from convexgan.metrics.pictures import check_same, check_sizes, picture_chunks
 from convexgan.metrics.result import Result
+from convexgan.metrics.shares import measure_share
 
 EDGE = 128  # pixels that pictures are resized to: the detector's own grid is four pixels wide
 THRESHOLD = 0.5  # of the detector's score, its default
@@ -52,7 +53,7 @@ def faces(real: Any, fake: Any, score: Callable[[NDArray[Any]], NDArray[Any]], b
     (left, shape), (right, other) = _scores(real, "real", score), _scores(fake, "fake", score)
     check_same(shape, other)
     check_sizes(len(left), len(right))
-    found = measure_share(right >= THRESHOLD, left >= THRESHOLD, 0, bootstrap)
+    found = measure_share(right >= THRESHOLD, left >= THRESHOLD, 0, bootstrap.level)
     return found.result("faces", "CenterFace", len(left), len(right))
 
 

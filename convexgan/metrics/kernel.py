@@ -54,6 +54,7 @@ def kernel(real: Any, fake: Any, extractor: Extractor, bootstrap: Bootstrap) -> 
         sizes,
         fakes,
         bootstrap,
+        rate=1.0,
     )
     name = "KID" if extractor.name == INCEPTION else f"KD-{extractor.name}"
     return found.result(name, extractor.name, len(x), len(y))

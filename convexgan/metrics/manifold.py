@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import check_count
-from convexgan.metrics.blocks import Bootstrap, measure_share, split
+from convexgan.metrics.blocks import Bootstrap
 from convexgan.metrics.extractors import as_extractor
 from convexgan.metrics.pictures import Extractor, both_features
 from convexgan.metrics.result import Result
+from convexgan.metrics.shares import measure_share
 
 
 class PrecisionRecall(NamedTuple):
@@ -34,7 +35,8 @@ def precision_recall(
     """Improved precision and recall: a sample's support is the balls around its points that reach the k-th neighbour.
 
     Both depend on the sample sizes and on k: compare with the floor, which real pictures score and which here is a
-    ceiling. The intervals speak of the sample that is counted, the other one's balls being as they are.
+    ceiling: each is judged by the balls of the others. The intervals are Wilson's and speak of the sample that is
+    counted, the other one's balls being as they are.
 
     Parameters
     ----------
@@ -54,23 +56,36 @@ def precision_recall(
 def manifold(real: Any, fake: Any, extractor: Extractor, bootstrap: Bootstrap, k: int = 3) -> PrecisionRecall:
     """The same for an extractor and a bootstrap."""
     x, y = both_features(real, fake, extractor)
-    left, right = halves(x, len(y), bootstrap)
-    if k >= min(len(right), len(y)):
-        raise ValueError(f"neighbours={k} needs more than {k} pictures on each side of the floor: pass more pictures.")
-    precision = measure_share(covered(y, x, k), covered(right, left, k), len(left), bootstrap)
-    recall = measure_share(covered(x, y, k), covered(left, right, k), len(right), bootstrap)
+    if k >= min(len(x) - 1, len(y)):
+        raise ValueError(f"neighbours={k} needs more than {k} pictures beside each: pass more pictures.")
+    order = np.random.default_rng(bootstrap.rng).permutation(len(x))
+    centres, rest = x[order[: len(y)]], x[order[len(y) :]]  # as many as there are fakes, if there are
+    others = len(centres) if len(rest) else len(x) - 1
+    reached = np.concatenate([reached_by_others(centres, k), covered(rest, centres, k)])
+    precision = measure_share(covered(y, x, k), reached_by_others(x, k), len(x) - 1, bootstrap.level)
+    recall = measure_share(covered(x, y, k), reached, others, bootstrap.level)
     sizes = extractor.name, len(x), len(y)
-    return PrecisionRecall(precision.result("precision", *sizes), recall.result("recall", *sizes))
+    fewer = f"the floor has balls of {others} real pictures, the value of {len(y)} fakes, so it is not at their size."
+    return PrecisionRecall(
+        precision.result("precision", *sizes), recall.result("recall", *sizes, fewer if others < len(y) - 1 else "")
+    )
 
 
-def halves(rows: NDArray[Any], fake: int, bootstrap: Bootstrap) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Real rows in two random parts, the second as large as the fake sample if that is at most half of the real one."""
-    second = split(np.ones(len(rows), dtype=np.int64), fake, np.random.default_rng(bootstrap.rng))[1].astype(bool)
-    return rows[~second], rows[second]
+def reached_by_others(rows: NDArray[Any], k: int) -> NDArray[np.bool_]:
+    """Whether each row is covered by the balls of all other rows, (n,), as if it were a new one.
+
+    Without the row a ball whose k nearest it was among reaches to the next one, so it holds it; no other ball does.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    near = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(rows).kneighbors(return_distance=False)
+    return np.isin(np.arange(len(rows)), near)
 
 
 def covered(queries: NDArray[Any], centres: NDArray[Any], k: int) -> NDArray[np.bool_]:
     """Whether each query lies in a ball around a centre that reaches the centre's k-th nearest other centre, (n,)."""
+    if not len(queries):
+        return np.zeros(0, dtype=bool)
     from sklearn.metrics import pairwise_distances_chunked
     from sklearn.neighbors import NearestNeighbors
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan.metrics.blocks import Bootstrap, measure_share
+from convexgan.metrics.blocks import Bootstrap
 from convexgan.metrics.extractors import as_extractor
-from convexgan.metrics.manifold import halves
 from convexgan.metrics.pictures import Extractor, both_features
 from convexgan.metrics.result import Result
+from convexgan.metrics.shares import measure_share
+
+SURE = 0.999  # the level at which copies are warned of
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +26,8 @@ class Neighbours:
     ----------
     copies : Result
         The share of fakes that are nearer to their nearest training picture than it is to any other training picture.
-        New pictures of the same law score the floor, a memory of the training set 1.
+        New pictures of the same law score the floor, which is measured on each real picture beside the others; a
+        memory of the training set scores 1.
     indices : (m,) array
         Of each fake's nearest training picture.
     distances : (m,) array
@@ -53,21 +57,38 @@ def nearest_neighbours(
     fake, extractor, resamples, level, rng
         As for `frechet_distance`.
 
+    Warns
+    -----
+    UserWarning
+        More fakes look like copies than new pictures of the same law would.
+
     References
     ----------
     Alaa et al., How Faithful is your Synthetic Data?, ICML 2022, section 4.3: one minus their authenticity.
     """
-    return neighbours(real, fake, as_extractor(extractor), Bootstrap(resamples, level, rng))
+    found = neighbours(real, fake, as_extractor(extractor), Bootstrap(resamples, level, rng))
+    if found.copies.note:
+        warnings.warn(found.copies.note, stacklevel=2)
+    return found
 
 
 def neighbours(real: Any, fake: Any, extractor: Extractor, bootstrap: Bootstrap) -> Neighbours:
     """The same for an extractor and a bootstrap."""
     x, y = both_features(real, fake, extractor)
-    left, right = halves(x, len(y), bootstrap)
     distances, indices, own = nearest(y, x)
-    others, places, theirs = nearest(right, left)
-    found = measure_share(distances <= own[indices], others <= theirs[places], len(left), bootstrap)
-    return Neighbours(found.result("copies", extractor.name, len(x), len(y)), indices, distances)
+    shares = distances <= own[indices], mutual(x), len(x) - 1
+    found, sure = measure_share(*shares, bootstrap.level), measure_share(*shares, SURE)
+    many = f"{found.value:.0%} of the fakes are nearer to a training picture than any other is: the generator copies."
+    note = many if sure.low > sure.floor_high else ""
+    return Neighbours(found.result("copies", extractor.name, len(x), len(y), note), indices, distances)
+
+
+def mutual(rows: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether each row would count as a copy of one of the others, (n,): its nearest one has itself as nearest."""
+    from sklearn.neighbors import NearestNeighbors
+
+    near = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(rows).kneighbors(return_distance=False)[:, 0]
+    return np.asarray(near[near] == np.arange(len(rows)))
 
 
 def nearest(

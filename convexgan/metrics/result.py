@@ -16,16 +16,18 @@ class Result:
     metric : str
     value : float
     low, high : float
-        Bootstrap interval for what infinitely many pictures would give.
+        Interval for what infinitely many pictures would give: bootstrap for distances, Wilson's for shares.
     level : float
-        Of the interval.
+        Of both intervals: of distances as asked for, or what the range of B draws reaches, (B - 1) / (B + 1).
     floor : float
-        The same metric of real pictures against other real ones: what a perfect generator scores. For shares
-        (precision, recall, faces) it is a ceiling.
+        The same metric of real pictures against other real ones, brought to the sizes of the value: what a perfect
+        generator scores. For shares (precision, recall, faces) it is a ceiling.
+    floor_low, floor_high : float
+        Between these a perfect generator scores, with probability ``level``.
     real, fake : int
         Numbers of pictures.
     floor_sizes : (int, int)
-        Numbers of real pictures on either side of the floor; 0 where pictures are judged one by one.
+        Numbers of real pictures on either side of the floor as it was measured; 0 where they are judged one by one.
     extractor : str
         What the pictures were looked at with.
     note : str
@@ -38,6 +40,8 @@ class Result:
     high: float
     level: float
     floor: float
+    floor_low: float
+    floor_high: float
     real: int
     fake: int
     floor_sizes: tuple[int, int]
@@ -46,8 +50,10 @@ class Result:
 
     def cells(self) -> list[str]:
         """The table cells under `Report.columns`."""
-        numbers = [f"{number:.4g}" for number in (self.value, self.low, self.high, self.floor)]
-        return [self.metric, self.extractor, *numbers, str(self.real), str(self.fake)]
+        found, floors = (self.value, self.low, self.high), (self.floor, self.floor_low, self.floor_high)
+        numbers = [f"{number:.4g}" for number in found], [f"{number:.4g}" for number in floors]
+        sizes = str(self.real), str(self.fake), "+".join(str(size) for size in self.floor_sizes if size)
+        return [self.metric, self.extractor, *numbers[0], f"{self.level:.3g}", *numbers[1], *sizes]
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,20 @@ class Report:
     results : tuple of Result
     """
 
-    columns = ("metric", "extractor", "value", "low", "high", "floor", "real", "fake")
+    columns = (
+        "metric",
+        "extractor",
+        "value",
+        "low",
+        "high",
+        "level",
+        "floor",
+        "floor-low",
+        "floor-high",
+        "real",
+        "fake",
+        "floor-of",
+    )
     results: tuple[Result, ...]
 
     def __getitem__(self, metric: str) -> Result:

@@ -59,6 +59,7 @@ def _result(size: int, x: Array, y: Array, bootstrap: Bootstrap, rng: np.random.
         np.bincount(labels),
         np.bincount(others),
         bootstrap,
+        rate=0.5,
         least=0.0,
     )
     return found.result(f"sliced W1 at {size}", "Laplacian pyramid", len(x), len(y))

@@ -28,7 +28,7 @@ ACCURATE = 1e-7  # relative gap and violation from which on a second solver coul
 def mosek_licence() -> tuple[bool, str]:
     """Whether MOSEK can be used, and the reason if it cannot."""
     if importlib.util.find_spec("mosek") is None:
-        return False, "the package mosek is not installed (pip install convexgan[mosek])"
+        return False, "the package mosek is not installed: pip install 'convexgan[mosek]'"
     import mosek
 
     try:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
-from convexgan._checks import as_rng, check_bytes, check_choice, check_count, check_number
+from convexgan._checks import as_rng, check_bytes, check_choice, check_count, check_number, warn_user
 from convexgan._files import DAMAGE, read_model, write_model
 from convexgan._tools.arrays import as_floats, as_rows
 from convexgan.certificate import Certificate, Evidence
@@ -28,6 +28,7 @@ from convexgan.progressive.sums import detail, enlarge
 Array = NDArray[np.float64]
 PUBLISHED_RANKS = {4: 20, 8: 30, 16: 40, 32: 100, 64: 175}
 FINEST_RANK = 300  # above 64 pixels, where nothing is published
+NOTHING = 1e-9  # share of the largest eigenvalue that is rounding
 STAGE_ARRAYS = ("mean", "factor", "carry", "fresh", "eigenvalues", "detail", "detail_mean")
 
 
@@ -144,6 +145,8 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
             self.stages_.append(self._solve(mean, data, size, rank, beta))
             if progress is not None:
                 progress(self.stages_[-1], data)
+        if self.ranks is None and self.betas is None:
+            _warn_of_no_shrinkage(self.stages_, len(pictures))
         self.histogram_: Array | None = None
         if self.histogram:
             drawn = self._draw(1000, np.random.default_rng(self.random_state))[-1]
@@ -357,6 +360,18 @@ def default_ranks(sizes: Sequence[int], channels: int, n: int) -> list[int]:
     """The ranks of stages on n pictures unless others are asked for."""
     wanted = [PUBLISHED_RANKS.get(size, 20 if size < 4 else FINEST_RANK) for size in sizes]
     return [min(rank, _most(size, channels, n)) for rank, size in zip(wanted, sizes, strict=True)]
+
+
+def _warn_of_no_shrinkage(stages: Sequence[Stage], n: int) -> None:
+    """Warn where the pictures are so few that all their directions are kept: nothing is left for beta."""
+    few = [s for s in stages if n <= s.mean.size and s.eigenvalues.max(initial=0.0) > 0]
+    sizes = [s.size for s in few if s.beta <= NOTHING * s.eigenvalues.max()]
+    if sizes:
+        warn_user(
+            f"{n} pictures have {n - 1} directions of variation, all of which are kept at size "
+            f"{', '.join(map(str, sizes))}, where beta is 0 up to rounding: there the model is the mean and covariance "
+            f"of these pictures and nothing more. Pass ranks below {n - 1}, betas, or more pictures."
+        )
 
 
 def _stage_rows(pictures: Pictures, stage: Stage, coarser: Stage | None) -> Iterator[Array]:

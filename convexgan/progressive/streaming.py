@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import physical_memory
 from convexgan._rounding import gamma, length
+from convexgan._tools.memory import physical_memory
 from convexgan.krylov import CLOSELY, PROBES, TOLERANCE, leading_pairs
 from convexgan.moments import Moments, Spectrum
 from convexgan.progressive.device import DeviceFirstPass, DeviceProduct, check_device

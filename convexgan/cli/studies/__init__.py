@@ -6,7 +6,7 @@ import typer
 
 from convexgan.cli.studies import double_descent, kernel, overparameterization, predict
 
-studies = typer.Typer(no_args_is_help=True)
+studies = typer.Typer(invoke_without_command=True)
 studies.command("double-descent")(double_descent.run)
 studies.command("overparameterization")(overparameterization.run)
 studies.command("kernel")(kernel.run)
@@ -14,8 +14,10 @@ studies.command("predict")(predict.run)
 
 
 @studies.callback()
-def choose() -> None:
+def choose(context: typer.Context) -> None:
     """Questions answered by simulation beside the formulas: tables, figures and the runs behind them.
 
     Example: convexgan study double-descent --quick --out study
     """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())

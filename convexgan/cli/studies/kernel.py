@@ -33,7 +33,7 @@ def run(
 
     The discriminator is any function that a Gaussian kernel makes, the generator free points. Gradient steps, down for
     one and up for the other, arrive at a mode, oscillate or leave: these are the phases, over step size and penalty.
-    The distances need POT: pip install pot.
+    The distances need POT: pip install 'convexgan\\[ot]'.
 
     Example: convexgan study kernel --quick --out study
     """
