@@ -55,6 +55,7 @@ NEEDING_TORCH = (  # besides the files that import it; by the beginning of their
     "test_metrics.py::test_a_net_of_the_shape_of_inception",
     "test_metrics.py::test_chunks_of_pictures_are_the_same",
     "test_metrics.py::test_floats_between_0_and_1_are_warned_of",
+    "test_own_activations.py::test_every_verb_takes_it",
     "test_readme.py::test_examples_run",
     "test_solve.py::test_every_room_is_there",
     "test_streaming.py::test_torch_gives_the_same",
@@ -63,9 +64,10 @@ NEEDING_TORCH = (  # besides the files that import it; by the beginning of their
 )
 CORES = os.cpu_count() or 1
 NUMERICAL = (
-    "arrangements certify closed_forms conic discriminators double_oracle estimators faults forgeries games gaussian "
-    "krylov latents low_rank mean_games mixtures moments pathology program_constraints programs progressive relu "
-    "relu_generator relu_generators rigorous scales solve streaming table updates"
+    "arrangements certify closed_forms conic discriminators double_oracle estimators faults forgeries frozen games "
+    "gaussian krylov latents linear_steps low_rank mean_games mixtures moments own_activations pathology pipeline "
+    "program_constraints programs progressive relu relu_generator relu_generators rigorous scales solve streaming "
+    "table two_sample updates"
 )
 
 
