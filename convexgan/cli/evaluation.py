@@ -144,10 +144,12 @@ def print_evaluation(records: list[dict[str, Any]], count: int, name: str) -> No
     """Print the evaluation table, and why an interval reaches down to 0 if one does."""
     level = min(r["level"] for r in records)
     print_table(EVALUATION, evaluation_rows(records), f"{name}: {count} pictures ({level:.3g} bootstrap interval)")
-    for r in records:
-        if r["low"] == 0 < r["ipm"]:
-            result(
-                f"size {r['size']}: low is 0, as pictures drawn with replacement from these {count} are up to "
-                f"{number(r['high'] - r['ipm'], 5)} away from them: so little is known of the law behind them that the "
-                "model's may be the same. More pictures narrow the interval."
-            )
+    reaching = [r for r in records if r["low"] == 0 < r["ipm"]]
+    if reaching:
+        sizes = ", ".join(str(r["size"]) for r in reaching)
+        away = ", ".join(number(r["high"] - r["ipm"], 5) for r in reaching)
+        result(
+            f"size {sizes}: low is 0, as pictures drawn with replacement from these {count} are up to {away} away from "
+            "them: so little is known of the law behind them that the model's may be the same. More pictures narrow "
+            "the interval."
+        )
