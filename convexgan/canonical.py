@@ -11,7 +11,7 @@ from convexgan._checks import check_choice, check_count
 from convexgan.closed_forms import whiten, whiten_sample, whitening_error
 from convexgan.discriminators import as_moment_discriminator
 from convexgan.game import Call
-from convexgan.generators import Free, Mixture, MomentGenerator, TwoLayerPolynomial, TwoLayerReLU
+from convexgan.generators import Free, Mixture, MomentGenerator
 from convexgan.latents import Latent, SampleLatent
 from convexgan.moments import Moments
 from convexgan.problem import Bias, MomentActivation, MomentGame, Regularizer, Whitened
@@ -81,18 +81,9 @@ def read_moments(call: Call) -> Setting:
 
 def _check_regularizer(regularizer: str, spec: MomentGenerator) -> Regularizer:
     """What is penalised, "lifted" for the weights on lifted features; ValueError where that is not convex."""
-    names = ("output", "weights", "lifted") if isinstance(spec, TwoLayerPolynomial) else ("output", "weights")
-    kind = check_choice(regularizer, "regularizer", names)
-    if kind == "weights" and isinstance(spec, TwoLayerPolynomial):
-        raise ValueError(
-            "regularizer='weights' is not convex for two-layer generators: use regularizer='output', or "
-            "'lifted', the squared Frobenius norm of the weights on the lifted features (not weight decay)."
-        )
-    if kind == "weights" and isinstance(spec, TwoLayerReLU):
-        raise ValueError(
-            "regularizer='weights' with a two-layer ReLU generator is convex against a linear discriminator only, in "
-            "solve: use regularizer='output'."
-        )
+    kind = check_choice(regularizer, "regularizer", spec.regularizers)
+    if kind in spec.refusals:
+        raise ValueError(spec.refusals[kind])
     return "output" if kind == "output" else "weights"
 
 
@@ -100,7 +91,7 @@ def _whitened(spec: MomentGenerator, latent: Latent) -> Whitened:
     """The class's features in whitened coordinates."""
     if isinstance(spec, Free):
         raise TypeError("free generators have no latents.")
-    if isinstance(latent, SampleLatent) and not isinstance(spec, TwoLayerReLU):  # its features are orthogonal
+    if isinstance(latent, SampleLatent) and not spec.orthogonal:
         found = whiten_sample(latent.decomposed(spec))
         found = replace(found, error=whitening_error(latent.lifted(spec), found))
     else:

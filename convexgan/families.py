@@ -11,7 +11,7 @@ from convexgan._checks import check_choice
 from convexgan._deadline import Deadline
 from convexgan.certificate import Certificate
 from convexgan.exceptions import ConvexGANError, InfeasibleError, SolverError, UnboundedError
-from convexgan.game import Answer, Call, Family, Options
+from convexgan.game import Answer, Call, Family, Method, Options
 from convexgan.sample_certificate import rest
 from convexgan.solution import Solution, Status, shortfall, unsolved
 
@@ -27,18 +27,21 @@ def family_of(call: Call) -> Family[Any]:
 
 def chosen(call: Call, options: Options) -> tuple[str, str]:
     """The name of the method, and why."""
+    _, _, method, reason = _selected(call, options)
+    return method.name, reason
+
+
+def _selected(call: Call, options: Options) -> tuple[Family[Any], Any, Method[Any], str]:
+    """The family, the game that was read, the method, and why."""
     check_choice(options.method, "method", ("auto", *METHODS))
     family = family_of(call)
-    method, reason = family.choose(family.read(call), options)
-    return method.name, reason
+    game = family.read(call)
+    return family, game, *family.choose(game, options)
 
 
 def solved(call: Call, options: Options, throw: bool) -> Solution:
     """The certified solution of a call; without ``throw`` its status says so where there is none."""
-    check_choice(options.method, "method", ("auto", *METHODS))
-    family = family_of(call)
-    game = family.read(call)
-    method, reason = family.choose(game, options)
+    family, game, method, reason = _selected(call, options)
     stats: dict[str, Any] = {"reason": reason}
     if unused := family.unused(game, method, options):
         stats["unused"] = unused

@@ -243,14 +243,13 @@ class Family(Generic[S]):
 
     def choose(self, game: S, options: Options) -> tuple[Method[S], str]:
         """The method and the reason; ValueError if the one asked for does not apply."""
-        first: tuple[Method[S], str] | None = None
         for method in self.methods:
-            if reason := method.applies(game, options):
-                first = first or (method, reason)
-                if options.method in ("auto", method.name):
-                    return method, reason
-        names = " or ".join(sorted({repr(method.name) for method in self.methods if method.applies(game, options)}))
-        raise ValueError(f"method={options.method!r} does not apply: {first[1] if first else ''}. Use method={names}.")
+            if options.method in ("auto", method.name) and (reason := method.applies(game, options)):
+                return method, reason
+        applying = [(method.name, reason) for method in self.methods if (reason := method.applies(game, options))]
+        names = " or ".join(sorted({repr(name) for name, _ in applying}))
+        why = applying[0][1] if applying else ""
+        raise ValueError(f"method={options.method!r} does not apply: {why}. Use method={names}.")
 
     def unused(self, game: S, method: Method[S], options: Options) -> list[str]:
         """Names of options that were given and make no difference to the method, which is said once."""

@@ -26,6 +26,8 @@ class Free:
 
     n: int | None = None
     name: ClassVar[str] = "free"
+    regularizers: ClassVar[tuple[str, ...]] = ("output", "weights")  # as errors list them
+    refusals: ClassVar[dict[str, str]] = {}  # those among them that are not convex, and the repair
 
     def __post_init__(self) -> None:
         if self.n is not None:

@@ -28,6 +28,9 @@ class Linear:
 
     bias: bool = False
     name: ClassVar[str] = "linear"
+    regularizers: ClassVar[tuple[str, ...]] = ("output", "weights")  # as errors list them
+    refusals: ClassVar[dict[str, str]] = {}  # those among them that are not convex, and the repair
+    orthogonal: ClassVar[bool] = False  # whether features of rows come orthonormal already
 
     def __post_init__(self) -> None:
         check_flag(self.bias, "bias of Linear")

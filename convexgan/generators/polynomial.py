@@ -33,6 +33,12 @@ class TwoLayerPolynomial:
     b: float = 0.5
     c: float = 0.46875
     name: ClassVar[str] = "polynomial"
+    regularizers: ClassVar[tuple[str, ...]] = ("output", "weights", "lifted")  # as errors list them
+    refusals: ClassVar[dict[str, str]] = {  # those among them that are not convex, and the repair
+        "weights": "regularizer='weights' is not convex for two-layer generators: use regularizer='output', or "
+        "'lifted', the squared Frobenius norm of the weights on the lifted features (not weight decay)."
+    }
+    orthogonal: ClassVar[bool] = False  # whether features of rows come orthonormal already
 
     def __post_init__(self) -> None:
         for name, value in (("a", self.a), ("b", self.b), ("c", self.c)):

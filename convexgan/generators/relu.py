@@ -41,6 +41,12 @@ class TwoLayerReLU:
 
     bias: bool = False
     name: ClassVar[str] = "relu"
+    regularizers: ClassVar[tuple[str, ...]] = ("output", "weights")  # as errors list them
+    refusals: ClassVar[dict[str, str]] = {  # those among them that are not convex, and the repair
+        "weights": "regularizer='weights' with a two-layer ReLU generator is convex against a linear discriminator "
+        "only, in solve: use regularizer='output'."
+    }
+    orthogonal: ClassVar[bool] = True  # whether features of rows come orthonormal already
 
     def __post_init__(self) -> None:
         check_flag(self.bias, "bias of TwoLayerReLU")

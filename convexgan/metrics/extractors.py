@@ -6,7 +6,6 @@ Networks are made when they are asked for, their weights read from a file that a
 from __future__ import annotations
 
 import hashlib
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +95,9 @@ def _read_weights(path: PathLike) -> Any:
 
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError):
+    except (OSError, MemoryError):
+        raise
+    except Exception:  # whatever strange contents break
         raise ValueError(f"{path} is not a file of weights alone: save the state dict with torch.save.") from None
 
 
