@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from convexgan._checks import check_count
 from convexgan._products import check_size
 from convexgan._tools.arrays import as_rows
-from convexgan.moments import Moments, Spectrum
+from convexgan.moments import Moments
+from convexgan.spectrum import Spectrum
 
 Array = NDArray[np.float64]
 CHUNK = 4096  # rows that are decomposed at a time

@@ -11,7 +11,6 @@ import math
 import os
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,31 +22,13 @@ from convexgan._products import MIDDLE, Sums, centred_sums, check_products, mirr
 from convexgan._rounding import entries, gamma, length, squares, up
 from convexgan._tools.arrays import as_rows, ordered
 from convexgan._tools.tables import Label, check_labels, column_names, read_names
+from convexgan.spectrum import Spectrum
 from convexgan.subspace import Subspace
 
 Array = NDArray[np.float64]
 SINGLE, DOUBLE = (float(np.finfo(kind).eps) for kind in (np.float32, np.float64))
 CHUNK_BYTES = 32 * 2**20
 LONGEST = 16_384  # rows whose products are added up at once: what rounding may change grows with them
-
-
-@dataclass(frozen=True)
-class Spectrum:
-    """Eigenvalues, descending and clipped at 0, with orthonormal eigenvectors; what is missing is zero.
-
-    Attributes
-    ----------
-    values : (r,) array
-    vectors : (d, r) array
-        Column i belongs to ``values[i]``. ``r < d`` if fewer rows than columns were seen.
-    """
-
-    values: Array
-    vectors: Array
-
-    def value(self, i: int) -> float:
-        """The i-th largest eigenvalue (from 0); 0 beyond the stored ones."""
-        return float(self.values[i]) if i < len(self.values) else 0.0
 
 
 class Moments:
@@ -149,10 +130,9 @@ class Moments:
     @classmethod
     def of_second(cls, mean: Array, second: Array, error: float = 0.0, mean_error: float = 0.0) -> Moments:
         """The moments of a law whose second moment (d, d) and mean are known up to errors; it is decomposed."""
-        values, vectors = np.linalg.eigh(second)
-        spectrum = Spectrum(np.maximum(values[::-1], 0.0), vectors[:, ::-1])
+        spectrum = Spectrum.of_second(second)
         law = cls.of_law(mean, spectrum=spectrum)
-        law._moved, law._shifted = error + residual(second, spectrum) + gamma(8) * law.trace, mean_error
+        law._moved, law._shifted = error + spectrum.residual(second) + gamma(8) * law.trace, mean_error
         return law
 
     @classmethod
@@ -336,26 +316,16 @@ class Moments:
     def spectrum(self) -> Spectrum:
         """Eigendecomposition of the second moment, computed once."""
         if "spectrum" not in self._cache:
-            if self.factor is not None:
-                _, s, vt = np.linalg.svd(self.factor, full_matrices=False)
-                values, vectors = s**2, vt.T
-            else:
-                ascending, columns = np.linalg.eigh(self.second)
-                values, vectors = ascending[::-1], columns[:, ::-1]
-            self._cache["spectrum"] = Spectrum(np.maximum(values, 0.0), vectors)
+            factor = self.factor
+            found = Spectrum.of_second(self.second) if factor is None else Spectrum.of_factor(factor)
+            self._cache["spectrum"] = found
         return self._cache["spectrum"]  # type: ignore[no-any-return]
 
     @property
     def spectrum_error(self) -> float:
-        """A bound on how far any eigenvalue of the second moment lies from that of `spectrum`, computed once.
-
-        Of what the eigenpairs stand for, V diag(values) V', the eigenvalues are the values times those of V'V
-        (Ostrowski); the rest is Weyl's inequality.
-        """
+        """A bound on how far any eigenvalue of the second moment lies from that of `spectrum` (Weyl), computed once."""
         if "spectrum error" not in self._cache:
-            vectors = self.spectrum.vectors
-            skew = entries(vectors.T @ vectors - np.eye(vectors.shape[1])) + gamma(self.dim + 2) * vectors.shape[1]
-            self._cache["spectrum error"] = skew * self.spectrum.value(0) + self.pairs_error
+            self._cache["spectrum error"] = self.spectrum.skew() * self.spectrum.value(0) + self.pairs_error
         return self._cache["spectrum error"]  # type: ignore[no-any-return]
 
     @property
@@ -367,20 +337,8 @@ class Moments:
         if self.subspace is not None:
             return self.subspace.enclosure.rounding + (0.0 if self.count is None else self.second_error)
         if self.factor is not None:
-            return self.factor_error + self._factor_residual()
-        return self.second_error + residual(self.second, self.spectrum)
-
-    def _factor_residual(self) -> float:
-        """A bound on the spectral norm of F'F - V diag(values) V', F the factor, without a (d, d) matrix."""
-        F, values, vectors = self.factor, self.spectrum.values, self.spectrum.vectors
-        if F is None:
-            return 0.0
-        along = F @ vectors
-        size, rounded = length(F), gamma(self.dim + 4) * length(F)
-        outside = length(F - along @ vectors.T) + gamma(len(values) + self.dim + 6) * length(along) * length(vectors)
-        inner = entries(along.T @ along - np.diag(values)) + gamma(len(F) + 4) * length(along) ** 2
-        # F = A V' + O with |V| at most 1.1, so F'F - V D V' = V (A'A - D) V' + V A'O + O'A V' + O'O
-        return 1.3 * inner + outside * (2.2 * (size + rounded) + outside)
+            return self.factor_error + self.spectrum.factor_residual(self.factor)
+        return self.second_error + self.spectrum.residual(self.second)
 
     def noise(self) -> float:
         """The size below which an eigenvalue is rounding noise of how the second moment was formed."""
@@ -597,13 +555,6 @@ class Moments:
         sane = 0 < self.eps < 1 and 0 <= self._moved < math.inf and 0 <= self._shifted < math.inf
         if not (consistent and np.isfinite(total) and sane):
             raise ValueError("its counts contradict each other")
-
-
-def residual(second: Array, spectrum: Spectrum) -> float:
-    """A bound on the spectral norm of a symmetric matrix (d, d) less what the spectrum's eigenpairs stand for."""
-    values, vectors = spectrum.values, spectrum.vectors
-    rest = second - (vectors * values) @ vectors.T
-    return entries(rest) + gamma(len(values) + 4) * float(values.sum())
 
 
 def _pilot(rows: NDArray[Any]) -> Array:

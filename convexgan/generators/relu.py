@@ -14,7 +14,8 @@ from convexgan._tools.arrays import as_rows
 from convexgan.arrangements import interpolate
 from convexgan.arrangements.reduce import lines
 from convexgan.latents import Latent, SampleLatent
-from convexgan.moments import Moments, Spectrum
+from convexgan.moments import Moments
+from convexgan.spectrum import Spectrum
 
 Array = NDArray[np.float64]
 MAX_ROWS = 5_000  # a matrix of this size squared, and its eigenvectors, are handled

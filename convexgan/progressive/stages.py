@@ -14,8 +14,9 @@ from convexgan.closed_forms import solve_quadratic
 from convexgan.game import Call
 from convexgan.latents import GaussianLatent, MomentLatent
 from convexgan.moment_certificate import critic, make_certificate
-from convexgan.moments import Moments, Spectrum
+from convexgan.moments import Moments
 from convexgan.progressive.coupling import in_order, transport
+from convexgan.spectrum import Spectrum
 
 Array = NDArray[np.float64]
 Latents = Literal["fresh", "single"]

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from convexgan._rounding import gamma, length
 from convexgan._tools.memory import physical_memory
 from convexgan.krylov import CLOSELY, PROBES, TOLERANCE, leading_pairs
-from convexgan.moments import Moments, Spectrum
+from convexgan.moments import Moments
 from convexgan.progressive.device import DeviceFirstPass, DeviceProduct, check_device
 from convexgan.progressive.passes import Journal, Phase, Pictures, run_pass, silent
 from convexgan.progressive.pyramid import halvings, interpolate
 from convexgan.progressive.sums import FirstPass, Product, detail, shrink
+from convexgan.spectrum import Spectrum
 from convexgan.subspace import Subspace
 
 Array = NDArray[np.float64]
