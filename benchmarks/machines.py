@@ -62,6 +62,7 @@ NEEDING_TORCH = (  # besides the files that import it; by the beginning of their
     "test_streaming.py::test_devices_that_are_not_there",
     "test_streaming.py::test_a_pass_on_a_device",
 )
+BESIDE = {"ruff", "mypy", "import-linter", "jupytext", "nbconvert", "ipykernel"}  # not the suite's: need newer versions
 CORES = os.cpu_count() or 1
 NUMERICAL = (
     "arrangements certify closed_forms conic discriminators double_oracle estimators faults forgeries frozen games "
@@ -195,10 +196,11 @@ def interpreter(version: Version) -> str:
 
 
 def requirements(torch: bool) -> list[str]:
-    """What the extras of the test environment bring, without what brings torch unless it is wanted."""
+    """What the extras bring that the suite uses, without what brings torch unless it is wanted."""
     given = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     every = re.findall(r"\w+", given["all"][0].partition("[")[2])
-    return [line for name in ("dev", *every) for line in given[name] if torch or "torch" not in line]
+    wanted = [line for name in ("dev", *every) for line in given[name] if line not in BESIDE]
+    return [line for line in wanted if torch or "torch" not in line]
 
 
 # -- kernels and runs ----------------------------------------------------------------------------------------------
