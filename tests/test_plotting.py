@@ -9,16 +9,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import convexgan as cg
 from convexgan.dynamics import GaussianKernel, phase_diagram
 from convexgan.plotting import (
+    SearchTrace,
+    arrangement_plot,
     band_plot,
     contact_sheet,
+    equilibrium_plot,
     phase_plot,
     rate_plot,
     save_animation,
     save_image,
+    search_plot,
     spectrum_plot,
     stage_sheet,
+    witness_plot,
 )
 from convexgan.plotting.sheets import GAP
 
@@ -211,6 +217,67 @@ def test_rate_figure_has_a_panel_for_each_game(tmp_path):
         rate_plot([0.1, 0.2], {"linear": curves}, path)
     with pytest.raises(ValueError, match="panels is empty"):
         rate_plot([0.1], {}, path)
+
+
+X, Y = np.random.default_rng(1).standard_normal((2, 9, 2))
+CURVES = {"a": ([0.9, 1.0], [0.9, 1.0])}
+TRACE = SearchTrace()
+TRACE(1.0, 2.0, 3)
+SOLVED = cg.solve(X, discriminator="relu", generator="mixture", beta=0.3)
+PHASES = phase_diagram(GaussianKernel(1.0), np.array([[1.0], [2.0]]), (np.array([0.1, 0.2]), 0.4), steps=5)
+FIGURES = {  # each with the number of its panels
+    "arrangement": (1, lambda **given: arrangement_plot(X[:4], Y[:4], **given)),
+    "band": (1, lambda **given: band_plot([1.0, 2.0], {"a": np.ones((2, 3))}, **given)),
+    "band, closer": (2, lambda **given: band_plot([1.0, 2.0], {"a": np.ones((2, 3))}, closer=2.0, **given)),
+    "equilibrium": (1, lambda **given: equilibrium_plot(SOLVED, X, **given)),
+    "phase": (1, lambda **given: phase_plot(PHASES, [0.1, 0.2], [1.0, 2.0], **given)),
+    "rate": (2, lambda **given: rate_plot([0.1, 0.2], {"one": CURVES, "two": CURVES}, **given)),
+    "search": (2, lambda **given: search_plot({"a": TRACE}, **given)),
+    "spectrum": (2, lambda **given: spectrum_plot(SPECTRA, [1.0, 0.5], ["a", "b"], **given)),
+    "witness": (1, lambda **given: witness_plot(cg.ipm(X, Y).critic, X, Y, **given)),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figures_are_handed_back_and_drawn_where_they_are_asked_for(name, tmp_path):
+    from matplotlib.figure import Figure
+
+    count, draw = FIGURES[name]
+    panels = np.ravel(draw())
+    assert len(panels) == count
+    upper, lower = Figure(figsize=(9, 6)).subfigures(2, 1)  # of a figure of the user's own
+    lower.subplots().plot([1, 2])
+    own = upper.subplots(1, count, squeeze=False)[0]
+    drawn = np.ravel(draw(ax=own if count > 1 else own[0], path=tmp_path / "all.svg"))
+    for panel, mine, asked in zip(panels, drawn, own, strict=True):
+        assert mine is asked and mine.has_data()
+        assert (len(panel.lines), len(panel.collections)) == (len(mine.lines), len(mine.collections))
+    assert (tmp_path / "all.svg").read_text().count('id="axes_') == len(upper.figure.axes)
+    for wrong in ([*own, *own], "a", upper, [None] * count):
+        with pytest.raises(ValueError, match=f"ax must be {count} matplotlib Axes"):
+            draw(ax=wrong)
+    with pytest.raises(ValueError, match="no figure suffix"):
+        draw(path=tmp_path / "a.doc")
+
+
+def test_a_sphere_is_drawn_on_a_sphere_only():
+    from matplotlib.figure import Figure
+
+    rows = np.random.default_rng(0).standard_normal((2, 4, 3))
+    with pytest.raises(ValueError, match="ax has projection 'rectilinear': 3 columns need 'mollweide'"):
+        arrangement_plot(*rows, ax=Figure().subplots())
+    sphere = Figure().subplots(subplot_kw={"projection": "mollweide"})
+    assert arrangement_plot(*rows, ax=sphere) is sphere
+
+
+def test_black_lines_are_told_apart_and_short_axes_have_labels():
+    x = np.array([600.0, 1000, 3000])
+    lines = {name: k * x for k, name in enumerate(["n", "2 n", "3 n"], 1)}
+    (panel,) = band_plot(x, {"a": np.ones((3, 3))}, dashed=lines)
+    assert len({line.get_linestyle() for line in panel.lines}) == 4
+    panel.figure.canvas.draw()
+    words = [tick.get_text() for tick in panel.get_xticklabels(which="both") if tick.get_text()]
+    assert {"1000", "2000"} <= set(words) and len(words) == len(set(words)) < 8
 
 
 def test_without_matplotlib_the_error_says_how_to_get_it(tmp_path, monkeypatch):

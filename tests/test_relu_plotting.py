@@ -10,27 +10,10 @@ from convexgan.discriminators import TwoLayerDiscriminator, as_discriminator
 from convexgan.plotting import (
     SearchTrace,
     arrangement_plot,
-    cells,
-    critics,
     equilibrium_plot,
     search_plot,
-    searches,
     witness_plot,
 )
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that are written, in order."""
-    figures = []
-    for module in (cells, critics, searches):
-
-        def keep(figure, path, write=module.write_figure):
-            figures.append(figure)
-            write(figure, path)
-
-        monkeypatch.setattr(module, "write_figure", keep)
-    return figures
 
 
 def pair(d, n=10):
@@ -42,13 +25,12 @@ def dotted(panel):
     return [line for line in panel.lines if line.get_linestyle() == ":"]
 
 
-def test_the_witness_has_its_scores_the_right_way_round_and_its_bends(tmp_path, drawn):
+def test_the_witness_has_its_scores_the_right_way_round_and_its_bends(tmp_path):
     X, Y = pair(2)
     critic = TwoLayerDiscriminator(
         np.array([[1.0, 0], [0, 2], [0, 0]]), np.array([1.0, -3, 1]), cg.discriminators.ReLU(), np.array([0.5, 1, 0])
     )
-    witness_plot(critic, X, Y, tmp_path / "a.svg")
-    panel = drawn[0].axes[0]
+    panel = witness_plot(critic, X, Y, tmp_path / "a.svg")
     scores, (left, right, low, high) = panel.images[0].get_array(), panel.images[0].get_extent()
     assert panel.images[0].origin == "lower"
     corners = critic(np.array([[left, low], [right, low], [left, high]]))
@@ -58,19 +40,17 @@ def test_the_witness_has_its_scores_the_right_way_round_and_its_bends(tmp_path, 
     assert f"difference of mean scores {critic(X).mean() - critic(Y).mean():.4g}" in (tmp_path / "a.svg").read_text()
 
 
-def test_neurons_that_do_not_bend_have_no_lines(tmp_path, drawn):
+def test_neurons_that_do_not_bend_have_no_lines():
     critic = TwoLayerDiscriminator(np.eye(2), np.ones(2), as_discriminator("quadratic"))
-    witness_plot(critic, *pair(2), tmp_path / "a.png")
-    assert not dotted(drawn[0].axes[0])
+    assert not dotted(witness_plot(critic, *pair(2)))
 
 
-def test_the_areas_of_particles_are_their_weights(tmp_path, drawn):
+def test_the_areas_of_particles_are_their_weights(tmp_path):
     X = pair(2)[0]
     ticks = np.linspace(-2, 2, 7)
     particles = np.array([(a, b) for a in ticks for b in ticks])
     sol = cg.solve(X, discriminator="relu", generator=cg.generators.Mixture(particles), beta=0.2)
-    equilibrium_plot(sol, X, tmp_path / "a.svg")
-    panel = drawn[0].axes[0]
+    panel = equilibrium_plot(sol, X, tmp_path / "a.svg")
     data, law = panel.collections[:2]
     assert (data.get_offsets() == X).all() and (law.get_offsets() == sol.generator.particles).all()
     shares = law.get_sizes() / law.get_sizes().sum()
@@ -81,10 +61,9 @@ def test_the_areas_of_particles_are_their_weights(tmp_path, drawn):
     )
 
 
-def test_the_borders_of_planar_cells_are_where_the_rows_turn_on(tmp_path, drawn):
+def test_the_borders_of_planar_cells_are_where_the_rows_turn_on(tmp_path):
     X, Y = pair(2)
-    arrangement_plot(X, Y, tmp_path / "a.svg")
-    panel = drawn[0].axes[0]
+    panel = arrangement_plot(X, Y, tmp_path / "a.svg")
     for rows, colour in ((X, "tab:blue"), (Y, "tab:red")):
         at = np.radians(
             [line.get_xdata()[0] for line in panel.lines if line.get_color() == colour and len(line.get_xdata())]
@@ -97,10 +76,9 @@ def test_the_borders_of_planar_cells_are_where_the_rows_turn_on(tmp_path, drawn)
     assert f"{2 * len(X) + 2 * len(Y)} cells" in (tmp_path / "a.svg").read_text()
 
 
-def test_the_sphere_shows_each_direction_where_it_lies(tmp_path, drawn):
+def test_the_sphere_shows_each_direction_where_it_lies(tmp_path):
     X, Y = pair(3, 6)
-    arrangement_plot(X, Y, tmp_path / "a.svg")
-    panel = drawn[0].axes[0]
+    panel = arrangement_plot(X, Y, tmp_path / "a.svg")
     (star,) = (line for line in panel.lines if line.get_marker() == "*")
     lon, lat = star.get_xdata()[0], star.get_ydata()[0]
     assert [np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)] == pytest.approx(cg.ipm(X, Y).direction)
@@ -114,23 +92,21 @@ def test_the_sphere_shows_each_direction_where_it_lies(tmp_path, drawn):
     assert "74 cells" in (tmp_path / "a.svg").read_text()  # 2 (1 + 8 + 28), Cover
 
 
-def test_a_zero_row_has_no_border(tmp_path, drawn):
+def test_a_zero_row_has_no_border():
     for d in (2, 3):
         X, Y = pair(d, 5)
-        arrangement_plot(np.vstack([X, np.zeros(d)]), Y, tmp_path / "a.svg")
-        arrangement_plot(X, Y, tmp_path / "b.svg")
-        with_zero, without = drawn[-2].axes[0], drawn[-1].axes[0]
+        with_zero, without = arrangement_plot(np.vstack([X, np.zeros(d)]), Y), arrangement_plot(X, Y)
         assert (len(with_zero.lines), len(with_zero.collections)) == (len(without.lines), len(without.collections))
 
 
-def test_bounds_are_drawn_as_the_search_reported_them(tmp_path, drawn):
+def test_bounds_are_drawn_as_the_search_reported_them(tmp_path):
     trace = SearchTrace()
     found = cg.ipm(*pair(4, 20), progress=trace)
     assert trace.seconds == sorted(trace.seconds) and 0 < trace.seconds[0] <= trace.seconds[-1]
     assert trace.values[-1] == pytest.approx(found.value) and trace.bounds[-1] == pytest.approx(found.upper_bound)
     assert trace.cones[-1] == found.stats["nodes"]
-    search_plot({"four columns": trace}, tmp_path / "a.svg")
-    for panel, x in zip(drawn[0].axes, (trace.seconds, trace.cones), strict=True):
+    panels = search_plot({"four columns": trace}, tmp_path / "a.svg")
+    for panel, x in zip(panels, (trace.seconds, trace.cones), strict=True):
         bound, value = panel.lines
         assert list(bound.get_xdata()) == list(value.get_xdata()) == list(x)
         assert list(bound.get_ydata()) == trace.bounds and list(value.get_ydata()) == trace.values

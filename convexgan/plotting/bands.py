@@ -4,37 +4,45 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from itertools import cycle
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from convexgan._tools.arrays import as_floats
-from convexgan.plotting._figures import open_figure, write_figure
+from convexgan.plotting._figures import open_panels, write_panels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Array = NDArray[np.float64]
+STYLES: tuple[Any, ...] = ("--", ":", "-.", (0, (8, 3)))  # of black lines
 
 
 def band_plot(
     x: ArrayLike,
     bands: Mapping[str, ArrayLike],
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | None = None,
     *,
     dashed: Mapping[str, ArrayLike] | None = None,
     marks: Mapping[str, float] | None = None,
     labels: tuple[str, str] = ("", ""),
     title: str = "",
     closer: float | None = None,
-) -> None:
-    """Write a figure to ``path``: each curve's median with its band, dashed curves, and vertical lines at marks.
+    ax: Any = None,
+) -> list[Axes]:
+    """A figure of each curve's median with its band, further curves in black, and vertical lines at marks.
 
     Parameters
     ----------
     x : (K,) array
     bands : mapping of name to (K, 3) array
         Median, lower and upper quantile.
-    path : path
-        Its suffix names the format: .png, .pdf or .svg.
+    path : path, optional
+        Where to write the figure; its suffix names the format: .png, .pdf or .svg.
+    ax : sequence of matplotlib Axes, optional
+        Where to draw, two with ``closer``, else one; by default on a figure of its own.
     dashed : mapping of name to (K,) array, optional
         What is not finite is not drawn.
     marks : mapping of name to float, optional
@@ -43,6 +51,11 @@ def band_plot(
     title : str
     closer : float, optional
         Add a panel of what lies below this, on a linear scale.
+
+    Returns
+    -------
+    list of Axes
+        Which others may draw on; ``.figure`` of each is the figure.
 
     Raises
     ------
@@ -55,8 +68,7 @@ def band_plot(
     order = np.argsort(x)
     drawn = {name: _checked(band, name, len(x))[order] for name, band in bands.items()}
     lines = {name: as_floats(curve, f"dashed {name!r}")[order] for name, curve in (dashed or {}).items()}
-    figure = open_figure(path, 7.0 if closer is None else 11.0, 4.5)
-    panels = figure.subplots(1, 1 if closer is None else 2, squeeze=False)[0]
+    panels = open_panels(path, ax, 1 if closer is None else 2, 7.0 if closer is None else 11.0, 4.5)
     for panel in panels:
         _draw(panel, x[order], drawn, lines)
         panel.set(xlabel=labels[0], ylabel=labels[1], yscale="log")
@@ -67,17 +79,25 @@ def band_plot(
         least = min(float(band.min()) for band in drawn.values())
         panels[1].set(yscale="linear", ylim=(least - 0.05 * (closer - least), closer))
     panels[0].legend(fontsize="small")
-    figure.suptitle(title)
-    write_figure(figure, path)
+    panels[0].set_title(title, loc="left")
+    write_panels(panels, path)
+    return panels
 
 
 def _draw(panel: Any, x: Array, bands: Mapping[str, Array], lines: Mapping[str, Array]) -> None:
-    """The curves, their bands and the dashed lines; infinities are gaps."""
+    """The curves, their bands and the black lines; infinities are gaps."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     for name, band in bands.items():
         (line,) = panel.semilogx(x, band[:, 0], linewidth=1.5, label=name)
         panel.fill_between(x, band[:, 1], band[:, 2], color=line.get_color(), alpha=0.15, linewidth=0)
-    for name, values in lines.items():
-        panel.semilogx(x, np.where(np.isfinite(values), values, np.nan), "k--", linewidth=1, label=name)
+    for (name, values), style in zip(lines.items(), cycle(STYLES), strict=False):
+        finite = np.where(np.isfinite(values), values, np.nan)
+        panel.semilogx(x, finite, color="black", linestyle=style, linewidth=1, label=name)
+    if x[-1] < 100 * x[0]:  # one labelled tick a decade tells too little, and the default labels overprint
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.xaxis.set_major_formatter("{x:g}")
+        panel.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _checked(band: ArrayLike, name: str, length: int) -> Array:

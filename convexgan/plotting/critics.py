@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,12 @@ from convexgan._checks import check_finite
 from convexgan._tools.arrays import as_rows, paired
 from convexgan.discriminators import TwoLayerDiscriminator
 from convexgan.generators import MixtureGenerator
-from convexgan.plotting._figures import open_figure, write_figure
+from convexgan.plotting._figures import open_panels, write_panels
 from convexgan.problem import needs_rows
 from convexgan.solution import Solution
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Array = NDArray[np.float64]
 PIXELS = 300  # along each side of the background
@@ -22,8 +25,10 @@ MARGIN = 0.08  # of the points' extent
 LARGEST = 300.0  # area of the heaviest particle, in square points
 
 
-def witness_plot(critic: TwoLayerDiscriminator, X: Any, Y: Any, path: str | os.PathLike[str]) -> None:
-    """Write a figure of a discriminator's scores, with both samples, to ``path``.
+def witness_plot(
+    critic: TwoLayerDiscriminator, X: Any, Y: Any, path: str | os.PathLike[str] | None = None, *, ax: Any = None
+) -> Axes:
+    """A figure of a discriminator's scores, with both samples.
 
     Scores are colours, white where they are 0. ReLU neurons bend along the dotted lines.
 
@@ -33,8 +38,15 @@ def witness_plot(critic: TwoLayerDiscriminator, X: Any, Y: Any, path: str | os.P
         Such as ``ipm(X, Y).critic``, ``two_sample_test(X, Y).witness`` or a solution's discriminator.
     X, Y : (n, 2) and (m, 2) arrays
         Real and generated rows.
-    path : path
-        Its suffix names the format: .png, .pdf or .svg.
+    path : path, optional
+        Where to write the figure; its suffix names the format: .png, .pdf or .svg.
+    ax : matplotlib Axes, optional
+        Where to draw; by default on a figure of its own.
+
+    Returns
+    -------
+    Axes
+        Which others may draw on; ``.figure`` is the figure.
 
     Raises
     ------
@@ -45,18 +57,19 @@ def witness_plot(critic: TwoLayerDiscriminator, X: Any, Y: Any, path: str | os.P
     """
     X, Y = paired(X, Y)
     real, fake = _plane(X, "X"), _plane(Y, "Y")
-    figure = open_figure(path, 6.0, 5.0)
-    panel = _draw_scores(figure, critic, np.concatenate([real, fake]))
-    panel.scatter(*real.T, s=12, color="black", label="real")
-    panel.scatter(*fake.T, s=18, color="black", marker="x", linewidths=0.8, label="generated")
+    (panel,) = open_panels(path, ax, 1, 6.0, 5.0)
+    _draw_scores(panel, critic, np.concatenate([real, fake]))
+    panel.scatter(real[:, 0], real[:, 1], s=12, color="black", label="real")
+    panel.scatter(fake[:, 0], fake[:, 1], s=18, color="black", marker="x", linewidths=0.8, label="generated")
     panel.legend(loc="upper right", fontsize="small")
     difference = critic(real).mean() - critic(fake).mean()
     panel.set_title(f"difference of mean scores {difference:.4g}", fontsize="medium")
-    write_figure(figure, path)
+    write_panels([panel], path)
+    return panel
 
 
-def equilibrium_plot(sol: Solution, X: Any, path: str | os.PathLike[str]) -> None:
-    """Write a figure of a mixture and the discriminator it answers to ``path``.
+def equilibrium_plot(sol: Solution, X: Any, path: str | os.PathLike[str] | None = None, *, ax: Any = None) -> Axes:
+    """A figure of a mixture and the discriminator it answers.
 
     A particle's area is proportional to its weight; colours and lines are those of `witness_plot`.
 
@@ -66,8 +79,15 @@ def equilibrium_plot(sol: Solution, X: Any, path: str | os.PathLike[str]) -> Non
         Solved with ``generator="mixture"`` on two columns.
     X : (n, 2) array
         The real rows.
-    path : path
-        Its suffix names the format: .png, .pdf or .svg.
+    path : path, optional
+        Where to write the figure; its suffix names the format: .png, .pdf or .svg.
+    ax : matplotlib Axes, optional
+        Where to draw; by default on a figure of its own.
+
+    Returns
+    -------
+    Axes
+        Which others may draw on; ``.figure`` is the figure.
 
     Raises
     ------
@@ -80,17 +100,19 @@ def equilibrium_plot(sol: Solution, X: Any, path: str | os.PathLike[str]) -> Non
     if not isinstance(law, MixtureGenerator) or critic is None or certificate is None:
         raise ValueError("sol holds no mixture: solve with generator='mixture'.")
     real, particles = _plane(X, "X"), _plane(law.particles, "the mixture")
-    figure = open_figure(path, 6.0, 5.0)
-    panel = _draw_scores(figure, critic, np.concatenate([real, particles]))
-    panel.scatter(*real.T, s=6, color="black", label="real")
+    (panel,) = open_panels(path, ax, 1, 6.0, 5.0)
+    _draw_scores(panel, critic, np.concatenate([real, particles]))
+    panel.scatter(real[:, 0], real[:, 1], s=6, color="black", label="real")
     areas = LARGEST * law.weights / law.weights.max()
-    panel.scatter(*particles.T, s=areas, facecolors="none", edgecolors="darkgreen", label="generated, area: weight")
-    for handle in panel.legend(loc="upper right", fontsize="small").legend_handles:
-        handle.set_sizes([20.0])
+    hollow: dict[str, Any] = {"facecolors": "none", "edgecolors": "darkgreen"}
+    panel.scatter(particles[:, 0], particles[:, 1], s=areas, **hollow)
+    panel.scatter([], [], s=20, label="generated, area: weight", **hollow)
+    panel.legend(loc="upper right", fontsize="small")
     count, neurons = len(particles), len(critic.outer)
     title = f"{certificate.kind}: {count} particles, {neurons} neurons, gap {certificate.gap:.1g}"
     panel.set_title(title, fontsize="medium")
-    write_figure(figure, path)
+    write_panels([panel], path)
+    return panel
 
 
 def _plane(rows: Any, name: str) -> Array:
@@ -101,18 +123,17 @@ def _plane(rows: Any, name: str) -> Array:
     return np.asarray(rows, dtype=np.float64)
 
 
-def _draw_scores(figure: Any, critic: TwoLayerDiscriminator, points: Array) -> Any:
-    """A panel with the scores around the points and the lines where ReLU neurons bend."""
+def _draw_scores(panel: Any, critic: TwoLayerDiscriminator, points: Array) -> None:
+    """Draw the scores around the points and the lines where ReLU neurons bend."""
     low, high = points.min(axis=0), points.max(axis=0)
     margin = MARGIN * float((high - low).max()) or 1.0
     low, high = low - margin, high + margin
     x, y = (np.linspace(a, b, PIXELS) for a, b in zip(low, high, strict=True))
     scores = critic(np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)).reshape(PIXELS, PIXELS)
     reach = float(np.abs(scores).max()) or 1.0
-    panel = figure.subplots()
     extent = (low[0], high[0], low[1], high[1])
     colours = panel.imshow(scores, extent=extent, origin="lower", cmap="RdBu_r", vmin=-reach, vmax=reach, alpha=0.8)
-    figure.colorbar(colours, ax=panel, label="discriminator's score")
+    panel.figure.colorbar(colours, ax=panel, label="discriminator's score")
     if needs_rows(critic.activation):
         for u, b in zip(critic.neurons, critic.biases, strict=True):
             if u.any():
@@ -121,4 +142,3 @@ def _draw_scores(figure: Any, critic: TwoLayerDiscriminator, points: Array) -> A
                     foot, (foot[0] - u[1], foot[1] + u[0]), color="black", linestyle=":", linewidth=0.8, alpha=0.6
                 )
     panel.set(xlabel="first column", ylabel="second column")
-    return panel

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from convexgan._tools.arrays import as_floats
 from convexgan.dynamics import PHASES, PhaseDiagram
-from convexgan.plotting._figures import open_figure, write_figure
+from convexgan.plotting._figures import open_panels, write_panels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SPREAD = 0.25  # rates further from 1 have the colour of 1 -+ this
 
@@ -17,12 +21,13 @@ def phase_plot(
     diagram: PhaseDiagram,
     x: object,
     y: object,
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | None = None,
     *,
     xlabel: str = "step size of the points",
     ylabel: str = "regularisation",
-) -> None:
-    """Write a figure of the measured rates (colours) and the predicted phases (lines) to ``path``.
+    ax: Any = None,
+) -> Axes:
+    """A figure of the measured rates (colours) and the predicted phases (lines).
 
     Parameters
     ----------
@@ -30,10 +35,17 @@ def phase_plot(
         On a grid of shape (len(y), len(x)).
     x, y : sequence of float
         The parameters along the columns and the rows.
-    path : path
-        Its suffix names the format: .png, .pdf or .svg.
+    path : path, optional
+        Where to write the figure; its suffix names the format: .png, .pdf or .svg.
+    ax : matplotlib Axes, optional
+        Where to draw; by default on a figure of its own.
     xlabel, ylabel : str
         Their names, with units.
+
+    Returns
+    -------
+    Axes
+        Which others may draw on; ``.figure`` is the figure.
 
     Raises
     ------
@@ -48,12 +60,11 @@ def phase_plot(
             f"x ({columns.shape}) and y ({rows.shape}) do not fit the diagram's grid {diagram.measured.shape}: "
             "y runs along its first axis."
         )
-    figure = open_figure(path, 5.6, 4.2)
-    panel = figure.subplots()
+    (panel,) = open_panels(path, ax, 1, 5.6, 4.2)
     colours = panel.pcolormesh(
         columns, rows, diagram.measured, cmap="RdBu_r", shading="nearest", vmin=1 - SPREAD, vmax=1 + SPREAD
     )
-    figure.colorbar(colours, ax=panel, label="measured factor per step", extend="both")
+    panel.figure.colorbar(colours, ax=panel, label="measured factor per step", extend="both")
     phases = np.asarray(diagram.predicted.phase)
     for phase, line in ((PHASES[1], "--"), (PHASES[3], "-")):
         inside = (phases == phase).astype(np.float64)
@@ -64,4 +75,5 @@ def phase_plot(
         panel.legend(loc="upper right", fontsize="small")
     panel.set_xlabel(xlabel)
     panel.set_ylabel(ylabel)
-    write_figure(figure, path)
+    write_panels([panel], path)
+    return panel

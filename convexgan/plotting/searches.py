@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convexgan.plotting._figures import open_figure, write_figure
+from convexgan.plotting._figures import open_panels, write_panels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class SearchTrace:
@@ -36,14 +40,23 @@ class SearchTrace:
         self.cones.append(cones)
 
 
-def search_plot(traces: Mapping[str, SearchTrace], path: str | os.PathLike[str]) -> None:
-    """Write a figure of value and bound against seconds and against cones to ``path``; the maximum lies in the band.
+def search_plot(
+    traces: Mapping[str, SearchTrace], path: str | os.PathLike[str] | None = None, *, ax: Any = None
+) -> list[Axes]:
+    """A figure of value and bound against seconds and against cones; the maximum lies in the band.
 
     Parameters
     ----------
     traces : mapping of name to SearchTrace
-    path : path
-        Its suffix names the format: .png, .pdf or .svg.
+    path : path, optional
+        Where to write the figure; its suffix names the format: .png, .pdf or .svg.
+    ax : sequence of matplotlib Axes, optional
+        Where to draw, two; by default on a figure of its own.
+
+    Returns
+    -------
+    list of Axes
+        Which others may draw on; ``.figure`` of each is the figure.
 
     Raises
     ------
@@ -54,11 +67,11 @@ def search_plot(traces: Mapping[str, SearchTrace], path: str | os.PathLike[str])
     """
     if not traces:
         raise ValueError("traces is empty: pass at least one.")
-    figure = open_figure(path, 9.0, 4.0)
-    panels = figure.subplots(1, 2, sharey=True)
     for name, trace in traces.items():
         if not trace.seconds:
             raise ValueError(f"trace {name!r} is empty: pass it as progress to a search over cones (rank 3 or more).")
+    panels = open_panels(path, ax, 2, 9.0, 4.0, sharey=True)
+    for name, trace in traces.items():
         for panel, x in zip(panels, (trace.seconds, np.maximum(trace.cones, 1)), strict=True):
             (line,) = panel.step(x, trace.bounds, where="post", linewidth=1.2, label=name)
             panel.step(x, trace.values, where="post", linewidth=1.2, color=line.get_color(), linestyle="--")
@@ -68,4 +81,5 @@ def search_plot(traces: Mapping[str, SearchTrace], path: str | os.PathLike[str])
     for panel in panels:
         panel.set_xscale("log")
     panels[0].legend(fontsize="small")
-    write_figure(figure, path)
+    write_panels(panels, path)
+    return panels

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from convexgan._tools.arrays import as_floats
-from convexgan.plotting._figures import open_figure, write_figure
+from convexgan.plotting._figures import open_panels, write_panels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 ROUNDING = 1e-12  # of the largest eigenvalue: below it there are only rounding errors
 
@@ -18,9 +22,11 @@ def spectrum_plot(
     eigenvalues_per_stage: Sequence[ArrayLike],
     betas: Sequence[float],
     labels: Sequence[str],
-    path: str | os.PathLike[str],
-) -> None:
-    """Write a figure to ``path``: each stage's eigenvalues against their index, with beta as a line.
+    path: str | os.PathLike[str] | None = None,
+    *,
+    ax: Any = None,
+) -> list[Axes]:
+    """A figure of each stage's eigenvalues against their index, with beta as a line.
 
     Eigenvalues above beta are generated, each lowered by beta; the others are not ([HC], equation 15).
 
@@ -32,8 +38,15 @@ def spectrum_plot(
         The discriminator's penalty at each stage.
     labels : sequence of str
         A title for each stage.
-    path : path
-        Its suffix names the format: .png, .pdf or .svg.
+    path : path, optional
+        Where to write the figure; its suffix names the format: .png, .pdf or .svg.
+    ax : sequence of matplotlib Axes, optional
+        Where to draw, one for each stage; by default on a figure of its own.
+
+    Returns
+    -------
+    list of Axes
+        Which others may draw on; ``.figure`` of each is the figure.
 
     Raises
     ------
@@ -51,13 +64,9 @@ def spectrum_plot(
         raise ValueError(
             f"betas ({len(betas)}) and labels ({len(labels)}) must match the {stages} stages, at least one."
         )
-    figure = open_figure(path, 1 + 2.6 * stages, 3.2)
-    panels = figure.subplots(1, stages, sharey=True, squeeze=False)[0]
-    for panel, eigenvalues, beta, label in zip(panels, eigenvalues_per_stage, betas, labels, strict=True):
-        values = np.sort(as_floats(eigenvalues, f"eigenvalues_per_stage {label!r}"))[::-1]
-        values = values[values > ROUNDING * values.max(initial=0.0)]
-        if not len(values):
-            raise ValueError(f"eigenvalues_per_stage has no positive eigenvalue at stage {label!r}: leave it out.")
+    shown = [_shown(values, label) for values, label in zip(eigenvalues_per_stage, labels, strict=True)]
+    panels = open_panels(path, ax, stages, 1 + 2.6 * stages, 3.2, sharey=True)
+    for panel, values, beta, label in zip(panels, shown, betas, labels, strict=True):
         panel.loglog(np.arange(1, len(values) + 1), values, marker=".", markersize=3, linewidth=1)
         if beta > 0:  # a logarithmic axis has no zero
             panel.axhline(beta, color="black", linestyle="--", linewidth=1, label=f"beta = {beta:.3g}")
@@ -65,4 +74,14 @@ def spectrum_plot(
         panel.set_title(f"{label}: {np.count_nonzero(values > beta)} above beta", fontsize="medium")
         panel.set_xlabel("index")
     panels[0].set_ylabel("eigenvalue")
-    write_figure(figure, path)
+    write_panels(panels, path)
+    return panels
+
+
+def _shown(eigenvalues: ArrayLike, label: str) -> NDArray[np.float64]:
+    """Those that are more than rounding, largest first."""
+    values = np.sort(as_floats(eigenvalues, f"eigenvalues_per_stage {label!r}"))[::-1]
+    values = values[values > ROUNDING * values.max(initial=0.0)]
+    if not len(values):
+        raise ValueError(f"eigenvalues_per_stage has no positive eigenvalue at stage {label!r}: leave it out.")
+    return np.asarray(values)
