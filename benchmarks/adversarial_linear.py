@@ -18,6 +18,7 @@ Example: python -m benchmarks.adversarial_linear --quick
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.figure import Figure
 
 import convexgan as cg
 from benchmarks._report import RESULTS, parse, write
@@ -30,7 +31,6 @@ from convexgan.linear_gan import (
     linearize_adversarial,
     train_adversarial,
 )
-from convexgan.plotting._figures import open_figure, write_figure
 
 LAW, N, PRICE, PENALTY, RATES = 1 / np.arange(1, 7), 20, 0.1, 0.1, (0.05, 0.05)
 WEIGHTS = [0.0, 0.01, 0.03, 0.1, 0.3, 1.0]
@@ -115,7 +115,7 @@ def study(method: str, k: int, draws: int, steps: int) -> tuple[list[list[object
 
 def figure(rows: list[list[object]], shown: AdversarialRuns, exact: np.ndarray) -> None:
     """One draw over time; iterations and what the pairs cost against k."""
-    page = open_figure(RESULTS / "adversarial_linear.png", 13, 4)
+    page = Figure(figsize=(13, 4), layout="constrained")
     left, middle, right = page.subplots(1, 3)
     for i, weight in enumerate(WEIGHTS[:5]):
         colour, mine = f"C{i}", [row for row in rows if row[0] == "alternating" and row[2] == weight]
@@ -140,7 +140,7 @@ def figure(rows: list[list[object]], shown: AdversarialRuns, exact: np.ndarray) 
         panel.tick_params(axis="x", which="minor", bottom=False)
         place = {"xycoords": ("data", "axes fraction"), "va": "bottom", "ha": "center", "fontsize": "small"}
         panel.annotate(f"2n + 1 = {2 * N + 1}", (2 * N + 1, 1.01), **place)
-    write_figure(page, RESULTS / "adversarial_linear.png")
+    page.savefig(RESULTS / "adversarial_linear.png", dpi=150)
 
 
 def main() -> None:

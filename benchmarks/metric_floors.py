@@ -19,6 +19,7 @@ Example: python -m benchmarks.metric_floors --quick
 from __future__ import annotations
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 import convexgan as cg
@@ -26,7 +27,6 @@ from benchmarks._faces import faces, use_tools
 from benchmarks._report import RESULTS, parse, write
 from convexgan.datasets import digits, orl
 from convexgan.metrics import Report, Result, evaluate, features
-from convexgan.plotting._figures import open_figure, write_figure
 
 DRAWS = 30
 SHARES = ("precision", "recall", "copies", "faces")
@@ -108,7 +108,7 @@ def curves(images: NDArray[np.uint8], sizes: list[int]) -> None:
 
 def draw_curves(rows: list[list[object]]) -> None:
     """The figure of rows (n, metric, median, least, greatest)."""
-    page = open_figure(RESULTS / "metric_floors.png", 8, 4.8)
+    page = Figure(figsize=(8, 4.8), layout="constrained")
     panel, sizes = page.subplots(), sorted({int(str(row[0])) for row in rows})
     first: dict[object, float] = {}
     for name in dict.fromkeys(row[1] for row in rows):
@@ -124,7 +124,7 @@ def draw_curves(rows: list[list[object]]) -> None:
     panel.set(xlabel="pictures on each side", ylabel="real against real (noise = 1)")
     panel.set_title("Synthetic colour faces, 32 x 32: what a perfect generator scores")
     page.legend(loc="outside right upper", fontsize="small")
-    write_figure(page, RESULTS / "metric_floors.png")
+    page.savefig(RESULTS / "metric_floors.png", dpi=150)
 
 
 def distances(real: NDArray[np.uint8], fake: NDArray[np.uint8]) -> dict[str, float]:

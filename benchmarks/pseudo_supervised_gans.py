@@ -33,6 +33,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from scipy.stats import t as student
 from torch import nn
 
@@ -40,7 +41,6 @@ from benchmarks._report import RESULTS, parse, write
 from convexgan._files import write_bytes
 from convexgan.datasets import digits, orl
 from convexgan.gaussian import squared_wasserstein
-from convexgan.plotting._figures import open_figure, write_figure
 
 SEEDS, BATCH, CRITIC_STEPS, WEIGHT = range(3), 64, 3, 10.0
 CHECKPOINTS = [25, 35, 50, 71, 100, 141, 200, 283, 400, 566, 800]
@@ -271,7 +271,7 @@ def table(found: dict[Run, np.ndarray]) -> list[list[object]]:
 
 def figure(found: dict[Run, np.ndarray], floors: dict[str, float]) -> None:
     """Distances over iterations: median and range of the seeds, a panel for each data set, network and k."""
-    page = open_figure(RESULTS / "pseudo_supervised_gans.png", 14, 6.4)
+    page = Figure(figsize=(14, 6.4), layout="constrained")
     places = list(dict.fromkeys((run.network, run.k) for run in found))
     panels = page.subplots(len(floors), len(places), sharey="row")
     for row, (data, floor) in zip(panels, floors.items(), strict=True):
@@ -298,7 +298,7 @@ def figure(found: dict[Run, np.ndarray], floors: dict[str, float]) -> None:
     page.suptitle(
         "median and range of three seeds; the convolutional nets were trained for 400 iterations, without 10 % pairs"
     )
-    write_figure(page, RESULTS / "pseudo_supervised_gans.png")
+    page.savefig(RESULTS / "pseudo_supervised_gans.png", dpi=150)
 
 
 def main() -> None:

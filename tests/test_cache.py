@@ -6,8 +6,8 @@ import contextlib
 import errno
 import json
 import os
+import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -211,28 +211,8 @@ def test_strict_and_hopeless(photos):
         build_cache(datasets.find(photos), photos.parent / "other", 8)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_full_disk_is_an_error_and_leaves_nothing_half_written(photos, monkeypatch, workers):
-    """The limit on a file's size stands for the disk's: writing beyond it fails in the same call."""
-    import resource
-
-    listing, cache = datasets.find(photos), photos.parent / "cache"
-    old = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that it is an error and no signal
-    resource.setrlimit(resource.RLIMIT_FSIZE, (500, old[1]))
-    try:
-        with pytest.raises(OSError, match=r"File too large: .*0000\d\.bin"):
-            build_cache(listing, cache, 8, workers=workers)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, old)
-        signal.signal(signal.SIGXFSZ, handler)
-    assert not [path for path in cache.rglob("*") if path.is_file()]
-    assert len(build_cache(listing, cache, 8)) == 11
-
-
 SLOW = """
-import sys, time
-from convexgan import datasets
+import time
 from convexgan.datasets import cache
 
 real = cache.attempt
@@ -241,11 +221,42 @@ def slow(*arguments):
     time.sleep(0.03)
     return real(*arguments)
 
-cache.attempt = slow  # in the decoding processes too, which import this file
-cache.SHARD_PICTURES = 1
-if __name__ == "__main__":
-    cache.build_cache(datasets.find(sys.argv[1]), sys.argv[2], 8, workers=2)
+cache.attempt, cache.SHARD_PICTURES = slow, 1
 """
+FULL = """
+import resource, signal
+from convexgan.datasets import cache
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that it is an error and no signal
+resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
+cache.SHARD_PICTURES = 6
+"""
+SCRIPT = """
+import sys
+from convexgan.datasets import build_cache, find
+
+print(len(build_cache(find(sys.argv[1]), sys.argv[2], 8, workers=2)))
+"""
+
+
+def script(photos: Path, slow: str = SLOW) -> tuple[Path, dict[str, str]]:
+    """A script without a guard, and an environment in which every process, those that decode too, is slow."""
+    (photos.parent / "run.py").write_text(SCRIPT)
+    (photos.parent / "sitecustomize.py").write_text(slow)
+    paths = os.pathsep.join([str(photos.parent), str(ROOT)])
+    return photos.parent / "run.py", os.environ | {"PYTHONPATH": paths, "CONVEXGAN_TEST": str(photos)}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_full_disk_is_an_error_and_leaves_nothing_half_written(photos, workers):
+    """The limit on a file's size stands for the disk's: writing beyond it fails in the same call."""
+    path, environment = script(photos, FULL)
+    path.write_text(SCRIPT.replace("workers=2", f"workers={workers}"))
+    command = [sys.executable, str(path), str(photos), str(photos.parent / "cache")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert re.search(r"OSError: .*File too large: .*0000\d\.bin", done.stderr)
+    assert not [path for path in (photos.parent / "cache").rglob("*") if path.is_file()]
+    assert len(build_cache(datasets.find(photos), photos.parent / "cache", 8)) == 11
 
 
 def processes_with(mark: str) -> int:
@@ -266,10 +277,9 @@ def wait_for(happens: Callable[[], bool]) -> None:
 
 def test_killed_again_and_again_it_goes_on_and_ends_the_same(photos, monkeypatch):
     """Real kills of a process with two decoding children, which end with it."""
-    (photos.parent / "run.py").write_text(SLOW)
+    path, environment = script(photos)
     killed, mark = photos.parent / "killed", f"CONVEXGAN_TEST={photos}"
-    command = [sys.executable, str(photos.parent / "run.py"), str(photos), str(killed)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "CONVEXGAN_TEST": str(photos)}
+    command = [sys.executable, str(path), str(photos), str(killed)]
     for count in (1, 6):
         process = subprocess.Popen(command, env=environment)
         wait_for(lambda: len(list(killed.rglob("*.json"))) >= count)  # noqa: B023
@@ -285,15 +295,24 @@ def test_killed_again_and_again_it_goes_on_and_ends_the_same(photos, monkeypatch
     assert {path.name: path.read_bytes() for path in kept} == {p.name: p.read_bytes() for p in whole.iterdir()}
 
 
-def test_a_killed_decoder_is_an_error_that_names_the_repair(photos, monkeypatch):
-    (photos.parent / "run.py").write_text(
-        SLOW.replace("time.sleep(0.03)", "os._exit(9)").replace("import sys", "import os, sys")
+def test_a_killed_decoder_is_an_error_that_names_the_repair(photos):
+    path, environment = script(
+        photos, SLOW.replace("time.sleep(0.03)", "os._exit(9)").replace("import time", "import os")
     )
-    command = [sys.executable, str(photos.parent / "run.py"), str(photos), str(photos.parent / "cache")]
-    done = subprocess.run(
-        command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60
-    )
+    command = [sys.executable, str(path), str(photos), str(photos.parent / "cache")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert "OSError: a process that decodes pictures was killed" in done.stderr
+
+
+@pytest.mark.parametrize("how", ["file", "pipe"])
+def test_scripts_that_ask_for_several_processes_need_no_guard(photos, how):
+    path, environment = script(photos)
+    options = [str(photos), str(photos.parent / "cache")]
+    command = [sys.executable, *(["-"] if how == "pipe" else [str(path)]), *options]
+    text = SCRIPT if how == "pipe" else None
+    done = subprocess.run(command, env=environment, input=text, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("11\n", "")
+    assert len(list((photos.parent / "cache").rglob("*.json"))) == 12
 
 
 def test_unfinished_files_are_removed_once_they_are_old(photos):

@@ -76,3 +76,13 @@ def test_the_table_of_methods_is_that_of_the_code() -> None:
             found.setdefault((name, method.name), set()).update(method.uses)
     assert len(FAMILIES) == 3
     assert said == found
+
+
+def test_the_table_of_kinds_names_tests_that_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text().partition("## What people hand in")[2].partition("\n## ")[0]
+    file = ""
+    for name, case in re.findall(r"`(test_\w+\.py)?(?:::(\w+))?`", text):
+        file = name or file
+        assert not case or f"def {case}(" in (ROOT / "tests" / file).read_text(), f"{file}::{case}"
+        assert (ROOT / "tests" / file).exists()
+    assert text.count("\n| ") > 20

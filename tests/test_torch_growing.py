@@ -85,6 +85,12 @@ def test_pictures_are_box_averages_and_their_mirror_images(images):
     assert np.allclose(np.concatenate(list(source.rows()))[places], expected.reshape(4, -1), atol=1e-6)
 
 
+def test_batches_larger_than_the_pictures_are_drawn_with_replacement():
+    G = cold_generator()
+    runs = grow(G, GREY[:9], warm=False, steps=3, batch=32, discriminator=small)
+    assert all(run.steps > 0 for run in runs) and all(p.isfinite().all() for p in G.parameters())
+
+
 def test_detail_fades_in():
     source = PictureSource(GREY, 8)
     whole, coarse = source[torch.arange(5)], PictureSource(GREY, 4)[torch.arange(5)]

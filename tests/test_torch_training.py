@@ -485,6 +485,12 @@ def test_bad_input_is_named_at_the_first_step():
             judge(X.numpy(), D, X)
 
 
+def test_batches_larger_than_the_data_are_drawn_with_replacement():
+    G, D = players()
+    run = train(G, D, draw(9, 3), None, Objective(beta=0.3), batch=64, steps=5)
+    assert run.steps == 5 and G.weights.isfinite().all()
+
+
 def test_a_step_function_of_ones_own_is_a_method():
     results = []
     for method in ("extragradient", extragradient, partial(alternating, transform=partial(adam, betas=(0.5, 0.9)))):

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -172,8 +171,7 @@ def build_cache(
     size, color, crop, strict
         As in `read_folder`.
     workers : int
-        Processes that decode. More than one are started afresh ("spawn"), so a script that asks for them must guard
-        its own start with ``if __name__ == "__main__":``.
+        Processes that decode.
     advance : callable, optional
         Called with the number of files done, shard by shard.
 
@@ -290,34 +288,35 @@ def _digest(found: bytes | Skipped) -> bytes:
 def _decode(tasks: Sequence[Task], workers: int) -> Iterator[tuple[int, Shard]]:
     """The shards of the tasks as they are made, in this process or in several."""
     if workers == 1 or len(tasks) < 2:
-        for task in tasks:
-            yield task.number, make_shard(task)
+        yield from map(_numbered, tasks)
         return
-    count = min(workers, len(tasks))
-    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_leave_with_parent)
+    from joblib import Parallel, delayed  # its processes import no script, which so needs no guard
+
+    count, watched = min(workers, len(tasks)), {"initializer": _leave_with_parent, "initargs": (os.getpid(),)}
+    run = Parallel(count, batch_size=1, return_as="generator_unordered", idle_worker_timeout=1, **watched)
     try:
-        waiting = {pool.submit(make_shard, task): task.number for task in tasks}
-        for done in as_completed(waiting):
-            yield waiting.pop(done), done.result()
+        yield from run(delayed(_numbered)(task) for task in tasks)
     except BrokenProcessPool:
         raise OSError(
             "a process that decodes pictures was killed, for want of memory perhaps: run again with fewer workers; "
             "what is decoded is kept."
         ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
-def _leave_with_parent() -> None:
+def _leave_with_parent(parent: int) -> None:
     """End this process as soon as the one that started it has ended, however it ended."""
-    parent = multiprocessing.parent_process()
+    import psutil
 
     def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
+        with suppress(psutil.NoSuchProcess):
+            psutil.Process(parent).wait()
+        os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _numbered(task: Task) -> tuple[int, Shard]:
+    return task.number, make_shard(task)
 
 
 def _key(listing: Listing, size: int, crop: str, grey: bool) -> str:
