@@ -127,6 +127,22 @@ def test_the_command_line_says_the_same_line_and_strict_stops_with_the_first_few
         datasets.load(folder, 8, strict=True)
 
 
+def test_strict_stops_every_command_that_reads_pictures(photos, tmp_path):
+    out, sizes = tmp_path / "run", ("--size", 8)
+    assert command("fit", photos, "--out", out, *sizes, "--ranks", "2,2", "--workers", 1, "--strict").exit_code == 0
+    (photos / "5.png").write_bytes(b"no picture")
+    for line in (
+        ("fit", photos, "--out", tmp_path / "fit", *sizes),
+        ("evaluate", out, photos, "--cache", tmp_path / "new"),
+        ("verify", out, photos, "--cache", tmp_path / "new"),
+        ("demo", "--data", photos, "--out", tmp_path / "demo", *sizes),
+        ("train", photos, "--out", tmp_path / "train", *sizes, "--lam", 1, "--steps", 1),
+        ("train", photos, "--out", tmp_path / "grown", "--progressive", *sizes, "--steps", 1),
+    ):
+        done = command(*line, "--strict")
+        assert done.exit_code == 2 and "5.png: not a picture" in done.stderr, (line, done.stdout, done.stderr)
+
+
 def test_strict_does_not_stop_at_what_is_no_picture(photos):
     (photos / "labels.csv").write_text("0")
     (photos / ".DS_Store").write_bytes(b"x")

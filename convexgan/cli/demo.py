@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from convexgan.cli.console import Json, Seed, note, phase, print_json, print_table, result
 from convexgan.cli.evaluation import evaluation, print_evaluation
 from convexgan.cli.models import save_sheet, save_stages
-from convexgan.cli.pictures import check_size, demo_images, split
+from convexgan.cli.pictures import Strict, check_size, demo_images, split
 
 FILES = {
     "real.png": "pictures it was fitted to",
@@ -30,6 +30,7 @@ def demo(
     data: Annotated[str | None, typer.Option(help="orl (default), digits, a folder or an array file.")] = None,
     out: Annotated[Path, typer.Option(help="Folder to write, new or of an earlier run.")] = Path("convexgan-demo"),
     size: Annotated[int, typer.Option(help="Pixels of an edge: 4, 8, 16, ... (digits: 8).")] = 64,
+    strict: Strict = False,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -40,7 +41,7 @@ def demo(
     from convexgan.cli.runs import COLUMNS, begin, fit_run, prepare, stage_rows, write_report
 
     check_size(size)
-    pictures = demo_images(data, size)
+    pictures = demo_images(data, size, strict)
     check_size(pictures.shape[0], f"{pictures.name}: the pictures' size")
     fitted, unseen = split(pictures.images, seed)
     note(f"{len(fitted)} pictures to fit, {len(unseen)} held out, split at random")

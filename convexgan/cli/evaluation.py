@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from convexgan.cli.console import Json, Phases, Seed, number, phase, print_json, print_table, result
 from convexgan.cli.models import Run
-from convexgan.cli.pictures import CacheFolder, Data, Selection, decoded, locate, writable
+from convexgan.cli.pictures import CacheFolder, Data, Selection, Strict, decoded, locate, writable
 from convexgan.datasets import Cache
 from convexgan.discrepancy import HeldOut
 
@@ -43,6 +43,7 @@ def evaluate(
     ] = "pixels",
     resamples: Annotated[int, typer.Option(help="Bootstrap draws for the intervals.")] = 100,
     cache: CacheFolder = None,
+    strict: Strict = False,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -63,7 +64,7 @@ def evaluate(
     model: Any = trained or load_model(run)
     size, color = (model.sizes[-1], model.channels == 3) if trained else (model.stages_[-1].size, model.color_)
     crop, place = selection_of(run).crop, (run if run.is_dir() else run.parent) / "cache" if cache is None else cache
-    pictures = _real(data, size, color, crop, place)
+    pictures = _real(data, size, color, crop, place, strict)
     metrics = "frechet" if trained and metrics is None else metrics
     measured = quality(model, pictures, metrics, extractor, resamples, seed, place) if metrics is not None else None
     content: dict[str, Any] = {"pictures": len(pictures)}
@@ -83,11 +84,11 @@ def evaluate(
             result(line)
 
 
-def _real(data: str, size: int, color: bool, crop: str, cache: Path) -> Pictures:
+def _real(data: str, size: int, color: bool, crop: str, cache: Path, strict: bool) -> Pictures:
     """The pictures to compare with, read block by block; grey ones with three channels for a model in colour."""
     from convexgan.progressive.passes import as_pictures
 
-    how: dict[str, Any] = {"color": color or None, "workers": os.cpu_count() or 1}
+    how: dict[str, Any] = {"color": color or None, "workers": os.cpu_count() or 1, "strict": strict}
     found = decoded(locate(data, size, Selection(crop=crop)), size, crop, cache, Phases(), **how)
     if isinstance(found, Cache):
         return found

@@ -147,7 +147,9 @@ class Watch:
         band_plot(x, {"generated": bands}, self.folder / "curve.png", **about)
 
 
-def grow_run(out: Path, about: dict[str, Any], batch: int, every: int, progress: bool) -> dict[str, Any]:
+def grow_run(
+    out: Path, about: dict[str, Any], batch: int, every: int, *, strict: bool, progress: bool
+) -> dict[str, Any]:
     """Train, or go on with, what ``about`` says, and return the complete report.
 
     Parameters
@@ -157,6 +159,8 @@ def grow_run(out: Path, about: dict[str, Any], batch: int, every: int, progress:
         data, size, warm_start and settings: loss, fade, old_rate, head_start, flip, rate, steps, width, decay, r1,
         extractor, seed, mixed_precision.
     batch, every : int
+    strict : bool
+        Whether a picture that cannot be read is an error.
     progress : bool
     """
     use, start = about["settings"], about["warm_start"]
@@ -173,7 +177,7 @@ def grow_run(out: Path, about: dict[str, Any], batch: int, every: int, progress:
     torch.manual_seed(use["seed"])
     size = about["size"] if model is None else model.stages_[-1].size
     found, phases = locate(about["data"], size, chosen), Phases()
-    pictures = decoded(found, size, chosen.crop, out / "cache", phases, workers=os.cpu_count() or 1)
+    pictures = decoded(found, size, chosen.crop, out / "cache", phases, strict=strict, workers=os.cpu_count() or 1)
     if report is not None:
         check_pictures(out, about["data"], pixels_of(pictures))
         note(f"{out} is complete already; for more steps, take another folder")

@@ -28,6 +28,7 @@ from convexgan.cli.pictures import (
     Memory,
     Selection,
     Size,
+    Strict,
     check_size,
     decoded,
     locate,
@@ -82,7 +83,7 @@ def fit(
     ] = None,
     device: Annotated[str | None, typer.Option(help="Where torch multiplies: cuda, say.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop if a picture cannot be read.")] = False,
+    strict: Strict = False,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:

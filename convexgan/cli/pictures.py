@@ -24,6 +24,7 @@ Data = Annotated[
 ]
 Size = Annotated[int | None, typer.Option(help="Pixels of an edge: 4, 8, 16, ... (64 for folders and archives).")]
 CacheFolder = Annotated[Path | None, typer.Option(help="Folder for decoded pictures, RUN/cache by default.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Stop if a picture cannot be read.")]
 Memory = Annotated[str | None, typer.Option(help="How much to use, 2GB say; half of the machine's by default.")]
 
 
@@ -95,12 +96,12 @@ def writable(cache: Path) -> Iterator[None]:
         raise PermissionError(f"{cache} cannot be written: pass another folder with --cache.") from None
 
 
-def read_images(data: str, size: int | None, crop: str = "center") -> ImageSet:
+def read_images(data: str, size: int | None, *, strict: bool = False) -> ImageSet:
     """The pictures in memory, announced on standard error with the files that were skipped."""
     if not is_decoded(data) and size is None:
         size = DEFAULT_SIZE
     with phase("reading pictures"):
-        found = load(data, size, crop=crop)
+        found = load(data, size, strict=strict)
     announce(found)
     return found
 
@@ -114,11 +115,11 @@ def announce(found: Found) -> Found:
     for skipped in found.skipped[:5]:
         note(" ".join(f"  skipped {skipped.path}: {skipped.reason}".split("\n")))
     if len(found.skipped) > 5:
-        note(f"  and {len(found.skipped) - 5:,} more, all in report.json; --strict stops instead")
+        note(f"  and {len(found.skipped) - 5:,} more, --strict stops instead")
     return found
 
 
-def demo_images(data: str | None, size: int) -> ImageSet:
+def demo_images(data: str | None, size: int, strict: bool) -> ImageSet:
     """The faces if they are installed or asked for, else the digits, saying so."""
     if data in (None, "orl"):
         try:
@@ -128,7 +129,7 @@ def demo_images(data: str | None, size: int) -> ImageSet:
                 raise
             note(f"{error} The demo uses the digits instead.")
             data = "digits"
-    return read_images("digits", min(size, 8)) if data == "digits" else read_images(str(data), size)
+    return read_images("digits", min(size, 8)) if data == "digits" else read_images(str(data), size, strict=strict)
 
 
 def split(images: Any, seed: int, share: float = 0.8) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

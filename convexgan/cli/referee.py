@@ -15,7 +15,7 @@ from convexgan.certificate import Agreement, Certificate
 from convexgan.cli.arrays import read_sample, read_samples, write_text
 from convexgan.cli.console import Json, Phases, note, number, print_json, print_table, result
 from convexgan.cli.games import numbers_of
-from convexgan.cli.pictures import CacheFolder, Memory
+from convexgan.cli.pictures import CacheFolder, Memory, Strict
 from convexgan.datasets import ImageSet
 from convexgan.discriminators import as_discriminator
 from convexgan.problem import needs_rows
@@ -37,6 +37,7 @@ def verify(
     rigorous: Annotated[bool, typer.Option("--rigorous", help="Without rounding, and print what encloses it.")] = False,
     cache: CacheFolder = None,
     memory: Memory = None,
+    strict: Strict = False,
     as_json: Json = False,
 ) -> None:
     """Recompute certificates from the data; exit code 0 if they agree with the claims, 1 if not.
@@ -53,7 +54,7 @@ def verify(
 
     reports = []
     limit = None if memory is None else check_bytes(memory, "--memory")
-    claims = _run_claims(certificate, x, cache, limit) if certificate.is_dir() else _claims(certificate, x)
+    claims = _run_claims(certificate, x, cache, limit, strict) if certificate.is_dir() else _claims(certificate, x)
     for name, claim, data in claims:
         found = cg.verify(claim, data, tol=tol, time_limit=time_limit, rigorous=rigorous)
         reports.append(_report(name, claim, found) | ({"enclosures": found.enclosures} if rigorous else {}))
@@ -130,7 +131,7 @@ def _read(path: Path) -> Certificate:
 
 
 def _run_claims(
-    certificate: Path, x: str, cache: Path | None, memory: int | None
+    certificate: Path, x: str, cache: Path | None, memory: int | None, strict: bool
 ) -> Iterator[tuple[str, Certificate, Any]]:
     """The same for each stage of a RUN."""
     from convexgan.cli.models import pixels_of
@@ -140,7 +141,7 @@ def _run_claims(
     model, report = load_model(certificate), read_report(certificate)
     phases, size, chosen = Phases(), model.stages_[-1].size, selection_of(certificate)
     place = certificate / "cache" if cache is None else cache
-    pictures = decoded(locate(x, size, chosen), size, chosen.crop, place, phases)
+    pictures = decoded(locate(x, size, chosen), size, chosen.crop, place, phases, strict=strict)
     images = pictures.images if isinstance(pictures, ImageSet) else pictures
     if report.get("pixels") not in (None, pixels_of(pictures)):
         note(f"{x} does not hold the pictures that {certificate} was fitted to: what differs below is for that reason")

@@ -15,7 +15,7 @@ from convexgan._tools.arrays import as_rows
 from convexgan.cli.arrays import read_rows, write_rows, write_text
 from convexgan.cli.console import Json, Seed, note, number, phase, print_json, print_table, result, to_json
 from convexgan.cli.models import draw_more, save_sheet
-from convexgan.cli.pictures import Data, Size, read_images
+from convexgan.cli.pictures import Data, Size, Strict, read_images
 from convexgan.game import check_budget
 
 SHOWN = 64  # samples written
@@ -122,6 +122,7 @@ def train(
             help="What the curve of the Frechet distance looks with, as for evaluate; pixels=16.", rich_help_panel=GROWN
         ),
     ] = None,
+    strict: Strict = False,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -143,7 +144,8 @@ def train(
         settings |= {"head_start": head_start, "loss": loss, "r1": r1}
         settings |= {"width": 32 if width is None else width, "decay": decay, "extractor": extractor, "seed": seed}
         settings["mixed_precision"] = mixed_precision
-        _grow(out, {"data": data, "size": size, "warm_start": warm_start, "settings": settings}, batch, every, as_json)
+        about = {"data": data, "size": size, "warm_start": warm_start, "settings": settings}
+        _grow(out, about, batch, every, strict, as_json)
         return
     check_budget(beta, lam)
     from convexgan.cli.runs import check_flat  # here, as fit does: it imports what the models need
@@ -154,7 +156,7 @@ def train(
     game: dict[str, Any] = {"discriminator": discriminator, "generator": generator, "beta": beta}
     game |= {"lam": lam, "generator_penalty": generator_penalty, "latent_dim": latent_dim}
     game["width"] = check_count(64 if width is None else width, "--width")
-    _descend(out, _rows(data, size), game, how, as_json)
+    _descend(out, _rows(data, size, strict), game, how, as_json)
 
 
 def _descend(
@@ -236,11 +238,11 @@ def _check_options(context: typer.Context, progressive: bool) -> None:
         raise ValueError("--r1 is the penalty of --loss relativistic: leave one of both out.")
 
 
-def _grow(out: Path, about: dict[str, Any], batch: int | None, every: int, as_json: bool) -> None:
+def _grow(out: Path, about: dict[str, Any], batch: int | None, every: int, strict: bool, as_json: bool) -> None:
     """Train a progressive generator and say what became of it."""
     from convexgan.cli.growing import grow_run
 
-    report = grow_run(out, about, 64 if batch is None else batch, every, sys.stderr.isatty())
+    report = grow_run(out, about, 64 if batch is None else batch, every, strict=strict, progress=sys.stderr.isatty())
     if as_json:
         print_json(report)
         return
@@ -250,14 +252,14 @@ def _grow(out: Path, about: dict[str, Any], batch: int | None, every: int, as_js
     result(f"everything is in {out}; {draw_more(out)}")
 
 
-def _rows(data: str, size: int | None) -> tuple[NDArray[np.float32], tuple[int, ...]]:
+def _rows(data: str, size: int | None, strict: bool) -> tuple[NDArray[np.float32], tuple[int, ...]]:
     """Samples as rows, and the shape of a picture, empty for plain rows; pictures are in [-1, 1]."""
     path = Path(data)
     if path.suffix.lower() == ".npy" and path.is_file():
         found = read_rows(path)
         if found.ndim == 2:
             return as_rows(found, str(path)).astype(np.float32), ()
-    images = read_images(data, size).images
+    images = read_images(data, size, strict=strict).images
     return images.reshape(len(images), -1).astype(np.float32) / 127.5 - 1, images.shape[1:]
 
 
