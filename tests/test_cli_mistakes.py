@@ -19,7 +19,7 @@ import typer
 
 import convexgan as cg
 from convexgan.arrangements.search import Search
-from convexgan.cli import app, models
+from convexgan.cli import app, fitting
 from convexgan.progressive import ProgressiveConvexGAN
 from tests.test_cli import refused, run
 
@@ -126,7 +126,7 @@ def test_a_run_started_with_the_memory_of_another_machine_is_resumed(
     good: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert json.loads((good / "report.json").read_text())["about"]["memory"] is None
-    monkeypatch.setattr(models, "physical_memory", lambda: 2**33 + 2)
+    monkeypatch.setattr(fitting, "physical_memory", lambda: 2**33 + 2)
     run("fit", "few.npy", "--out", good, "--ranks", "3,4", "--resume")
     said = refused("fit", "few.npy", "--out", good, "--ranks", "3,4", "--resume", "--memory", "1GB")
     assert "was started with memory = None, and this is 1000000000" in said

@@ -18,7 +18,7 @@ import typer.core
 from convexgan import __version__
 from convexgan._checks import is_exhausted
 from convexgan._tools.extras import install
-from convexgan.cli import demo, evaluation, games, info, models, referee, testing, training
+from convexgan.cli import demo, evaluation, fitting, games, info, models, referee, testing, training
 from convexgan.cli.console import note
 from convexgan.cli.studies import studies
 from convexgan.exceptions import ConvexGANError
@@ -116,7 +116,7 @@ app = typer.Typer(
 )
 for command in (
     demo.demo,
-    models.fit,
+    fitting.fit,
     models.sample,
     evaluation.evaluate,
     models.export,

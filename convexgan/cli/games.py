@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,9 @@ from convexgan._files import check_target
 from convexgan.certificate import NUMBERS, Certificate
 from convexgan.cli.arrays import read_samples, write_text
 from convexgan.cli.console import Json, Seed, note, number, phase, print_json, result
+from convexgan.cli.options import grouped
 from convexgan.discriminators import as_discriminator
+from convexgan.generators import GeneratorClass, Linear, TwoLayerReLU, as_generator
 from convexgan.problem import needs_rows
 
 METHODS_HELP = (
@@ -23,40 +26,56 @@ METHODS_HELP = (
 Discriminator = Annotated[str, typer.Option(help="linear, quadratic, polynomial, relu or absolute.")]
 
 
+@dataclass(frozen=True)
+class Play:
+    """The game that `solve` solves."""
+
+    discriminator: Discriminator = "quadratic"
+    generator: Annotated[str, typer.Option(help="linear, free, relu, polynomial or mixture.")] = "linear"
+    beta: Annotated[
+        float | None, typer.Option(help="Penalty on the discriminator's norm: the discrepancy (ipm) is at most beta.")
+    ] = None
+    lam: Annotated[float | None, typer.Option(help="Instead of beta: a bound on the discriminator's norm.")] = None
+    regularizer: Annotated[
+        str, typer.Option(help="Penalty on the generator: output (mean |G(z)|^2), weights or lifted.")
+    ] = "output"
+    reduction: Annotated[str, typer.Option(help="Compare means over rows, or the sums: mean or sum.")] = "mean"
+    bias: Annotated[
+        str, typer.Option(help="Discriminator bias: none, penalized (part of the neurons' norm) or free.")
+    ] = "none"
+    generator_bias: Annotated[bool, typer.Option("--generator-bias", help="A bias, of linear and relu generators.")] = (
+        False
+    )
+
+
+@dataclass(frozen=True)
+class How:
+    """How it is solved."""
+
+    method: Annotated[str, typer.Option(help=METHODS_HELP)] = "auto"
+    solver: Annotated[str | None, typer.Option(help="Of convex programs: CLARABEL, SCS or MOSEK.")] = None
+    gap: Annotated[
+        float | None, typer.Option(help="For relu: relative gap to a bound from particles anywhere at which to stop.")
+    ] = None
+    time_limit: Annotated[float | None, typer.Option(help="Seconds, for programs and searches; the bound holds.")] = (
+        None
+    )
+    tol: Annotated[float, typer.Option(help="Relative tolerance of the certificate's kind.")] = 1e-6
+
+
+@grouped
 def solve(
     x: Annotated[
         Path,
         typer.Argument(metavar="X.npy", help="Real rows (n_r, d): .npy, .csv, .parquet, -; .npz of Moments."),
     ],
+    *,
     z: Annotated[Path | None, typer.Argument(metavar="Z.npy", help="Latent rows (n_f, k), likewise.")] = None,
-    discriminator: Discriminator = "quadratic",
-    generator: Annotated[str, typer.Option(help="linear, free, relu, polynomial or mixture.")] = "linear",
-    beta: Annotated[
-        float | None, typer.Option(help="Penalty on the discriminator's norm: the discrepancy (ipm) is at most beta.")
-    ] = None,
-    lam: Annotated[float | None, typer.Option(help="Instead of beta: a bound on the discriminator's norm.")] = None,
-    regularizer: Annotated[
-        str, typer.Option(help="Penalty on the generator: output (mean |G(z)|^2), weights or lifted.")
-    ] = "output",
-    reduction: Annotated[str, typer.Option(help="Compare means over rows, or the sums: mean or sum.")] = "mean",
-    bias: Annotated[
-        str, typer.Option(help="Discriminator bias: none, penalized (part of the neurons' norm) or free.")
-    ] = "none",
-    generator_bias: Annotated[bool, typer.Option("--generator-bias", help="A bias, of linear and relu generators.")] = (
-        False
-    ),
+    play: Play,
     gaussian: Annotated[
         int | None, typer.Option(metavar="K", help="Standard Gaussian latents of dimension K, in place of Z.npy.")
     ] = None,
-    method: Annotated[str, typer.Option(help=METHODS_HELP)] = "auto",
-    solver: Annotated[str | None, typer.Option(help="Of convex programs: CLARABEL, SCS or MOSEK.")] = None,
-    gap: Annotated[
-        float | None, typer.Option(help="For relu: relative gap to a bound from particles anywhere at which to stop.")
-    ] = None,
-    time_limit: Annotated[
-        float | None, typer.Option(help="Seconds, for programs and searches; the bound holds.")
-    ] = None,
-    tol: Annotated[float, typer.Option(help="Relative tolerance of the certificate's kind.")] = 1e-6,
+    how: How,
     out: Annotated[Path | None, typer.Option(help="Write the solution here, sol.npz (read by cg.load).")] = None,
     certificate: Annotated[Path | None, typer.Option(help="Write the certificate here, cert.json.")] = None,
     seed: Seed = 0,
@@ -82,36 +101,14 @@ def solve(
         raise ValueError("Z.npy and --gaussian both give the latents: leave one of them out.")
     rows, *latents = read_samples(x, *([] if z is None else [z]))
     latent: Any = cg.GaussianLatent(gaussian) if gaussian is not None else latents[0] if latents else None
-    relu = needs_rows(as_discriminator(discriminator))
-    if latent is None and generator not in ("free", "mixture"):
+    if latent is None and play.generator not in ("free", "mixture"):
         raise ValueError("the latents are missing: pass Z.npy, --gaussian K, or --generator free or mixture.")
-    biased: dict[str, cg.generators.GeneratorClass] = {
-        "linear": cg.generators.Linear(bias=True),
-        "relu": cg.generators.TwoLayerReLU(bias=True),
-    }
-    if generator_bias and generator not in biased:
-        raise ValueError("--generator-bias is for --generator linear or relu.")
-    spec = biased[generator] if generator_bias else generator
-    progress = relu and sys.stderr.isatty()
+    game = asdict(play) | {"generator": _class(play.generator, play.generator_bias)}
+    del game["generator_bias"]
+    progress = needs_rows(as_discriminator(play.discriminator)) and sys.stderr.isatty()
     with nullcontext() if progress else phase("solving"):
-        solution = cg.solve(
-            rows,
-            latent,
-            discriminator=discriminator,
-            generator=spec,
-            beta=beta,
-            lam=lam,
-            regularizer=regularizer,
-            reduction=reduction,
-            bias=bias,
-            method=method,
-            solver=solver,
-            tol=tol,
-            gap=gap,
-            time_limit=time_limit,
-            rng=seed or None,  # 0 is what solve takes by itself; a method that draws nothing says so of others
-            progress=progress,
-        )
+        # seed 0 is what solve takes by itself; a method that draws nothing says so of others
+        solution = cg.solve(rows, latent, **game, **asdict(how), rng=seed or None, progress=progress)
     proof = solution.certificate
     if proof is None:
         raise ValueError(f"no certificate: the status is {solution.status}.")
@@ -125,6 +122,15 @@ def solve(
         print_json({"status": solution.status.value, "method": solution.method, **numbers_of(proof)})
     else:
         result(str(solution))
+
+
+def _class(name: str, bias: bool) -> GeneratorClass:
+    """The generator class of a name, with a bias or none."""
+    if not bias:
+        return as_generator(name)
+    if name not in ("linear", "relu"):
+        raise ValueError("--generator-bias is for --generator linear or relu.")
+    return Linear(bias=True) if name == "linear" else TwoLayerReLU(bias=True)
 
 
 def numbers_of(certificate: Certificate) -> dict[str, Any]:

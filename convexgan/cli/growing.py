@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from convexgan._checks import check_choice
 from convexgan._files import write_bytes
 from convexgan.cli.console import Phases, note
-from convexgan.cli.models import pixels_of, save_sheet
+from convexgan.cli.fitting import pixels_of
+from convexgan.cli.models import save_sheet
 from convexgan.cli.pictures import Selection, check_size, decoded, locate
 from convexgan.cli.runs import (
     begin,

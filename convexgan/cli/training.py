@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,113 +16,107 @@ from convexgan._tools.arrays import as_rows
 from convexgan.cli.arrays import read_rows, write_rows, write_text
 from convexgan.cli.console import Json, Seed, note, number, phase, print_json, print_table, result, to_json
 from convexgan.cli.models import draw_more, save_sheet
+from convexgan.cli.options import grouped
 from convexgan.cli.pictures import Data, Size, Strict, read_images
 from convexgan.game import check_budget
 
 SHOWN = 64  # samples written
 GROWN = "With --progressive"
-GROWN_ONLY = (
-    "warm_start",
-    "loss",
-    "fade",
-    "old_rate",
-    "head_start",
-    "r1",
-    "decay",
-    "flip",
-    "mixed_precision",
-    "extractor",
-)
-FLAT_ONLY = (
-    "method",
-    "discriminator",
-    "generator",
-    "beta",
-    "lam",
-    "generator_penalty",
-    "latent_dim",
-    "optimizer",
-    "gap",
-)
 
 
-def train(
-    context: typer.Context,
-    data: Data,
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to write; a run found there is continued.")],
+@dataclass(frozen=True)
+class Flat:
+    """Options of a training without --progressive."""
+
     method: Annotated[
         str,
         typer.Option(
             help="simultaneous, alternating, extragradient, optimistic, unrolled, consensus, generative_minimization; "
             "or exact: against the exact discriminator."
         ),
-    ] = "alternating",
-    discriminator: Annotated[str, typer.Option(help="linear, quadratic, polynomial, relu or absolute.")] = "quadratic",
-    generator: Annotated[str, typer.Option(help="linear, or relu: two layers.")] = "linear",
-    beta: Annotated[float | None, typer.Option(help="Penalty on the discriminator's norm.")] = None,
-    lam: Annotated[float | None, typer.Option(help="Instead of beta: a bound on it; needed by --method exact.")] = None,
-    generator_penalty: Annotated[float, typer.Option(help="What multiplies E|G|^2.")] = 1.0,
-    size: Size = None,
-    latent_dim: Annotated[int, typer.Option(help="Dimension of the Gaussian latents.")] = 16,
-    width: Annotated[
-        int | None,
-        typer.Option(
-            help="Hidden neurons of the discriminator and a relu generator (64); features, of both nets (32)."
-        ),
-    ] = None,
+    ] = "alternating"
+    discriminator: Annotated[str, typer.Option(help="linear, quadratic, polynomial, relu or absolute.")] = "quadratic"
+    generator: Annotated[str, typer.Option(help="linear, or relu: two layers.")] = "linear"
+    beta: Annotated[float | None, typer.Option(help="Penalty on the discriminator's norm.")] = None
+    lam: Annotated[float | None, typer.Option(help="Instead of beta: a bound on it; needed by --method exact.")] = None
+    generator_penalty: Annotated[float, typer.Option(help="What multiplies E|G|^2.")] = 1.0
+    latent_dim: Annotated[int, typer.Option(help="Dimension of the Gaussian latents.")] = 16
     optimizer: Annotated[
         str | None, typer.Option(help="sgd or adam; adam where the method takes it, unless given.")
-    ] = None,
-    rate: Annotated[float, typer.Option(help="Step size (learning rate) of both players.")] = 1e-3,
-    steps: Annotated[int, typer.Option(help="In all; with --progressive at each resolution.")] = 2000,
-    batch: Annotated[int | None, typer.Option(help="Samples of a step (256, pictures 64).")] = None,
-    gap: Annotated[float, typer.Option(help="Stop at this certified gap and violation; 0 only watches.")] = 0.0,
-    every: Annotated[int, typer.Option(help="Steps between certificates or sheets, and checkpoints.")] = 200,
-    progressive: Annotated[
-        bool, typer.Option("--progressive", help="A deep generator, resolution by resolution.", rich_help_panel=GROWN)
-    ] = False,
+    ] = None
+    gap: Annotated[float, typer.Option(help="Stop at this certified gap and violation; 0 only watches.")] = 0.0
+
+
+@dataclass(frozen=True)
+class Grown:
+    """Options of a training with it."""
+
     warm_start: Annotated[
         Path | None,
         typer.Option(metavar="RUN", help="Start at the closed form of `convexgan fit`.", rich_help_panel=GROWN),
-    ] = None,
+    ] = None
     loss: Annotated[
         str,
         typer.Option(
             help="relativistic with the penalties --r1 (R3GAN), or wasserstein with gradient penalty 10 (WGAN-GP).",
             rich_help_panel=GROWN,
         ),
-    ] = "relativistic",
+    ] = "relativistic"
     fade: Annotated[
         float, typer.Option(help="Share of the steps in which a resolution fades in.", rich_help_panel=GROWN)
-    ] = 0.0,
+    ] = 0.0
     old_rate: Annotated[
         float | None,
         typer.Option(
             help="Relative rate of layers trained (1) or solved (0.2) before; 0 freezes.", rich_help_panel=GROWN
         ),
-    ] = None,
+    ] = None
     head_start: Annotated[
         int, typer.Option(help="Steps of a warm start's discriminators alone.", rich_help_panel=GROWN)
-    ] = 400,
+    ] = 400
     r1: Annotated[
         float,
         typer.Option(
             help="Penalty on the discriminator's slopes at real and generated pictures.", rich_help_panel=GROWN
         ),
-    ] = 0.1,
+    ] = 0.1
     decay: Annotated[
         float, typer.Option(help="Of the running average of the generator's weights.", rich_help_panel=GROWN)
-    ] = 0.999,
-    flip: Annotated[bool, typer.Option("--flip", help="Mirror pictures at random.", rich_help_panel=GROWN)] = False,
+    ] = 0.999
+    flip: Annotated[bool, typer.Option("--flip", help="Mirror pictures at random.", rich_help_panel=GROWN)] = False
     mixed_precision: Annotated[
         bool, typer.Option("--mixed-precision", help="Multiply in bfloat16 where it is safe.", rich_help_panel=GROWN)
-    ] = False,
+    ] = False
     extractor: Annotated[
         str | None,
         typer.Option(
             help="What the curve of the Frechet distance looks with, as for evaluate; pixels=16.", rich_help_panel=GROWN
         ),
+    ] = None
+
+
+@grouped
+def train(
+    context: typer.Context,
+    data: Data,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where to write; a run found there is continued.")],
+    *,
+    flat: Flat,
+    size: Size = None,
+    width: Annotated[
+        int | None,
+        typer.Option(
+            help="Hidden neurons of the discriminator and a relu generator (64); features, of both nets (32)."
+        ),
     ] = None,
+    rate: Annotated[float, typer.Option(help="Step size (learning rate) of both players.")] = 1e-3,
+    steps: Annotated[int, typer.Option(help="In all; with --progressive at each resolution.")] = 2000,
+    batch: Annotated[int | None, typer.Option(help="Samples of a step (256, pictures 64).")] = None,
+    every: Annotated[int, typer.Option(help="Steps between certificates or sheets, and checkpoints.")] = 200,
+    progressive: Annotated[
+        bool, typer.Option("--progressive", help="A deep generator, resolution by resolution.", rich_help_panel=GROWN)
+    ] = False,
+    grown: Grown,
     strict: Strict = False,
     seed: Seed = 0,
     as_json: Json = False,
@@ -140,22 +135,17 @@ def train(
     """
     _check_options(context, progressive)
     if progressive:
-        settings: dict[str, Any] = {"fade": fade, "old_rate": old_rate, "flip": flip, "rate": rate, "steps": steps}
-        settings |= {"head_start": head_start, "loss": loss, "r1": r1}
-        settings |= {"width": 32 if width is None else width, "decay": decay, "extractor": extractor, "seed": seed}
-        settings["mixed_precision"] = mixed_precision
-        about = {"data": data, "size": size, "warm_start": warm_start, "settings": settings}
+        settings = asdict(grown) | {"rate": rate, "steps": steps, "width": 32 if width is None else width, "seed": seed}
+        about = {"data": data, "size": size, "warm_start": settings.pop("warm_start"), "settings": settings}
         _grow(out, about, batch, every, strict, as_json)
         return
-    check_budget(beta, lam)
+    check_budget(flat.beta, flat.lam)
     from convexgan.cli.runs import check_flat  # here, as fit does: it imports what the models need
 
     check_flat(out)
-    how: dict[str, Any] = {"method": method, "optimizer": optimizer, "rates": rate, "steps": steps, "every": every}
-    how |= {"batch": 256 if batch is None else batch, "gap": gap, "rng": seed}
-    game: dict[str, Any] = {"discriminator": discriminator, "generator": generator, "beta": beta}
-    game |= {"lam": lam, "generator_penalty": generator_penalty, "latent_dim": latent_dim}
-    game["width"] = check_count(64 if width is None else width, "--width")
+    game = asdict(flat) | {"width": check_count(64 if width is None else width, "--width")}
+    how: dict[str, Any] = {name: game.pop(name) for name in ("method", "optimizer", "gap")}
+    how |= {"rates": rate, "steps": steps, "every": every, "batch": 256 if batch is None else batch, "rng": seed}
     _descend(out, _rows(data, size, strict), game, how, as_json)
 
 
@@ -231,7 +221,7 @@ def _check_options(context: typer.Context, progressive: bool) -> None:
     sources = {name: context.get_parameter_source(name) for name in context.params}
     given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
     for name in given:
-        if name in (FLAT_ONLY if progressive else GROWN_ONLY):
+        if name in {field.name for field in fields(Flat if progressive else Grown)}:
             kind = "without" if progressive else "with"
             raise ValueError(f"--{name.replace('_', '-')} is for training {kind} --progressive: change one of both.")
     if "r1" in given and context.params["loss"] != "relativistic":

@@ -1,0 +1,42 @@
+"""Commands with many options: a record for each group of them, which the command line takes apart and puts together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import MISSING, fields, is_dataclass
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from typing import Any, get_type_hints
+
+
+def grouped(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the fields of its records as options of its own, in the records' places."""
+    hints = get_type_hints(command, include_extras=True)
+    records = {name: hints[name] for name in signature(command).parameters if is_dataclass(hints[name])}
+
+    @wraps(command)
+    def taken_apart(**given: Any) -> None:
+        made = {name: kind(**{f.name: given.pop(f.name) for f in fields(kind)}) for name, kind in records.items()}
+        command(**made, **given)
+
+    parameters: list[Parameter] = []
+    for parameter in signature(command).parameters.values():
+        own = [parameter.replace(kind=Parameter.KEYWORD_ONLY, annotation=hints[parameter.name])]
+        parameters += _options(records[parameter.name]) if parameter.name in records else own
+    taken_apart.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    taken_apart.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return taken_apart
+
+
+def _options(kind: Any) -> list[Parameter]:
+    """A record's fields as parameters."""
+    hints = get_type_hints(kind, include_extras=True)
+    return [
+        Parameter(
+            field.name,
+            Parameter.KEYWORD_ONLY,
+            default=Parameter.empty if field.default is MISSING else field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(kind)
+    ]
