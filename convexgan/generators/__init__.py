@@ -33,6 +33,7 @@ __all__ = [
     "FreeGenerator",
     "Generator",
     "GeneratorClass",
+    "LatentClass",
     "LawClass",
     "Linear",
     "LinearGenerator",

@@ -1,4 +1,8 @@
-"""What a generator class and a solved generator of one's own are made of."""
+"""What a generator class and a solved generator of one's own are made of.
+
+The ``form`` of both says what is optimised: an "affine" map of the latents (`Linear`), weights on "features" of them, a
+ReLU "network" through given ones, the generated "rows" themselves (`Free`), or a "law" on particles.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +54,8 @@ class FeatureClass(Lifting, Protocol):
     """Generators linear in features of the latents.
 
     An instance of any class with these attributes is a generator class; a line in `convexgan.generators.CLASSES` gives
-    it a name, by which files are read. ``lift`` gives each row's features, (n, K), whatever the other rows are.
+    it a name, by which files are read. ``lift`` gives each row's features, (n, K), whatever the other rows are. Latents
+    remember their features by the instance, which has to be hashable.
     """
 
     @property
@@ -79,7 +84,7 @@ class FeatureClass(Lifting, Protocol):
 
 
 class LawClass(Protocol):
-    """Laws on particles, a `MixtureGenerator` each. An instance of any class with these attributes is one."""
+    """Laws on particles, solved as a `MixtureGenerator`; an instance of any class with these attributes is one."""
 
     @property
     def name(self) -> str: ...
