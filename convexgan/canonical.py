@@ -11,7 +11,7 @@ from convexgan._checks import check_choice, check_count
 from convexgan.closed_forms import whiten, whiten_sample, whitening_error
 from convexgan.discriminators import as_moment_discriminator
 from convexgan.game import Call
-from convexgan.generators import Free, Mixture, MomentGenerator
+from convexgan.generators import LatentClass, MomentGenerator
 from convexgan.latents import Latent, SampleLatent
 from convexgan.moments import Moments
 from convexgan.problem import Bias, MomentActivation, MomentGame, Regularizer, Whitened
@@ -51,13 +51,13 @@ class Setting:
 def read_moments(call: Call) -> Setting:
     """The checked moment game; raises ``ValueError`` naming the argument and the repair."""
     spec, activation = call.spec, as_moment_discriminator(call.activation)
-    if isinstance(spec, Mixture):
-        raise ValueError("generator 'mixture' is for solve: choose 'linear', 'free', 'relu' or 'polynomial' here.")
+    if spec.form == "law":
+        raise ValueError(f"generator {spec.name!r} is for solve: choose 'linear', 'free', 'relu' or 'polynomial' here.")
     data = Moments.from_array(call.X, name="X")
     if data.total == 0:
         raise ValueError("X holds no samples: update the moments with rows first.")
     kind, bias = _check_regularizer(call.regularizer, spec), check_bias(call.bias, activation)
-    latent, points = call.latent(), (call.points() or data.count) if isinstance(spec, Free) else None
+    latent, points = call.latent(), (call.points() or data.count) if spec.form == "rows" else None
     if latent is None and points is None:
         raise ValueError("the number of free rows is unknown: use generators.Free(n).")
     rows, scale = 1, 1.0
@@ -66,7 +66,7 @@ def read_moments(call: Call) -> Setting:
         scale = float(rows) if kind == "output" else 1.0
     game = MomentGame(
         data=data,
-        latent=_free_latent(points, data.dim) if latent is None else _whitened(spec, latent),
+        latent=_free_latent(points, data.dim) if spec.form == "rows" or latent is None else _whitened(spec, latent),
         activation=activation,
         beta=None if call.beta is None else call.beta / rows,
         lam=None if call.lam is None else call.lam * rows / scale,
@@ -87,11 +87,9 @@ def _check_regularizer(regularizer: str, spec: MomentGenerator) -> Regularizer:
     return "output" if kind == "output" else "weights"
 
 
-def _whitened(spec: MomentGenerator, latent: Latent) -> Whitened:
+def _whitened(spec: LatentClass, latent: Latent) -> Whitened:
     """The class's features in whitened coordinates."""
-    if isinstance(spec, Free):
-        raise TypeError("free generators have no latents.")
-    if isinstance(latent, SampleLatent) and not spec.orthogonal:
+    if isinstance(latent, SampleLatent) and spec.form != "network":  # whose features are orthogonal
         found = whiten_sample(latent.decomposed(spec))
         found = replace(found, error=whitening_error(latent.lifted(spec), found))
     else:

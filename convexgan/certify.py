@@ -91,7 +91,7 @@ def _certify_moments(call: Call, Y: Any, named: bool, tol: float, limit: float |
     """The certificate of rows or moments in a game of moments; ``named`` tells whether their class was given."""
     data, fake = Moments.from_array(call.X, name="X"), Moments.from_array(Y, name="Y")
     check_same_columns(data, fake)
-    free = not named or isinstance(call.spec, Free)
+    free = not named or call.spec.form == "rows"
     known = named and (free or (call.Z is not None and not isinstance(Y, Moments)))
     if call.regularizer != "output" and not known:
         raise ValueError(
@@ -145,7 +145,7 @@ def least_weights(setting: Setting, Y: Any) -> tuple[Array, float]:
     """The least weights with features @ weights nearest to Y, and the relative misfit."""
     latent, spec = setting.latent, setting.generator
     rows = as_rows(Y, "Y").astype(np.float64)
-    if isinstance(spec, Free) or not isinstance(latent, SampleLatent) or len(latent.rows) != len(rows):
+    if spec.form == "rows" or not isinstance(latent, SampleLatent) or len(latent.rows) != len(rows):
         raise ValueError("Y and Z must have the same number of rows, Y = G(Z), to recover the generator's weights.")
     features = spec.lift(latent.rows)
     weights = np.linalg.lstsq(features, rows, rcond=None)[0]

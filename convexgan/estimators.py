@@ -202,7 +202,7 @@ class ConvexWGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     def _generator(self) -> LinearGenerator:
         check_is_fitted(self)
         generator = self.solution_.generator
-        if not isinstance(generator, LinearGenerator):
+        if generator is None or generator.form != "affine":
             raise ValueError("this model has no generator: fit it again.")
         return generator
 

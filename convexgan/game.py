@@ -12,7 +12,7 @@ from convexgan._checks import as_rng, check_choice, check_count, check_number, w
 from convexgan._deadline import Deadline
 from convexgan.certificate import Certificate
 from convexgan.discriminators import TwoLayerDiscriminator, as_discriminator
-from convexgan.generators import Free, Generator, GeneratorClass, Mixture, as_generator
+from convexgan.generators import Generator, GeneratorClass, as_generator
 from convexgan.latents import Latent, SampleLatent, as_latent
 from convexgan.problem import SOLVERS, Activation
 from convexgan.solution import Status
@@ -85,13 +85,13 @@ class Call:
 
     def latent(self) -> Latent | None:
         """The latents; None for generators that have none."""
-        if isinstance(self.spec, Mixture) and self.Z is not None:
+        if self.spec.form == "law" and self.Z is not None:
             raise ValueError(f"Z has no meaning for {self.players}: leave it out.")
-        return None if isinstance(self.spec, Free | Mixture) else as_latent(self.Z)
+        return None if self.spec.form in ("rows", "law") else as_latent(self.Z)
 
     def points(self) -> int | None:
         """The number of rows that a free generator was asked for, None if it is that of X."""
-        if not isinstance(self.spec, Free):
+        if self.spec.form != "rows":
             return None
         given = None if self.Z is None else as_latent(self.Z)
         rows = len(given.rows) if isinstance(given, SampleLatent) else None

@@ -190,6 +190,21 @@ def as_latent(Z: Any) -> Latent:
     return SampleLatent(rows)
 
 
+def latent_state(latent: Latent) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Settings and arrays from which `restore_latent` makes the latents again, of moments their dimension only."""
+    arrays = {"latents": latent.rows} if isinstance(latent, SampleLatent) else {}
+    return {"latent": type(latent).__name__, "dim": latent.dim}, arrays
+
+
+def restore_latent(settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Latent:
+    """The latents whose `latent_state` is among the settings and arrays."""
+    if settings["latent"] == "SampleLatent":
+        return SampleLatent(arrays["latents"])
+    if settings["latent"] == "GaussianLatent":
+        return GaussianLatent(settings["dim"])
+    return MomentLatent(Moments(settings["dim"]))
+
+
 def quadratic_features(rows: NDArray[Any]) -> Array:
     """The lifted rows [z_i^2, sqrt2 z_i z_j, z, 1], shape (n, k(k+1)/2 + k + 1).
 

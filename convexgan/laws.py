@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from convexgan._rounding import gamma, length, squares, up
 from convexgan.canonical import Setting
-from convexgan.generators import Free, FreeGenerator, Generator, MixtureGenerator
+from convexgan.generators import Generator
 from convexgan.latents import SampleLatent
 from convexgan.moments import Moments
 
@@ -23,14 +23,14 @@ def built_law(setting: Setting, made: Generator, weights: Array) -> Moments:
     made : Generator
         Free rows, or built of ``weights`` (k, d) on the features of the setting's latents.
     """
-    if isinstance(made, FreeGenerator | MixtureGenerator):
+    if made.form == "rows" or made.form == "law":
         return Moments.from_array(made(None))
     if isinstance(setting.latent, SampleLatent):
         latents = np.asarray(setting.latent.rows, dtype=np.float64)
         rows = made(latents)
         law, stray = Moments.from_array(rows), up(length(made.rounding(latents)) / len(rows) ** 0.5)
         return law.off_by(stray, stray * (2 * law.trace_bound**0.5 + stray))
-    if isinstance(setting.generator, Free) or setting.latent is None:
+    if setting.generator.form == "rows" or setting.latent is None:
         raise ValueError("free generators are rows.")
     return _image(setting.generator.features(setting.latent), weights)
 

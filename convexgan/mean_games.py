@@ -7,7 +7,6 @@ from convexgan.canonical import check_bias, common_rows
 from convexgan.certificate import Certificate
 from convexgan.game import Answer, Call, Family, Method, Options
 from convexgan.games.mean_matching import MeanGame, latent_rows, solve_mean_matching, unit_reach
-from convexgan.generators import TwoLayerReLU
 from convexgan.latents import GaussianLatent, as_latent
 from convexgan.mean_certificate import make_mean_certificate
 from convexgan.moments import Moments
@@ -17,14 +16,14 @@ from convexgan.solution import Status
 
 def covers(call: Call) -> bool:
     """Networks whose weights are penalised; against ReLU neurons they are refused with the games of rows."""
-    network = isinstance(call.spec, TwoLayerReLU) and call.regularizer == "weights"
-    return network and not needs_rows(call.activation)
+    weighed = call.spec.form == "network" and call.regularizer == "weights"
+    return weighed and not needs_rows(call.activation)
 
 
 def read(call: Call) -> MeanGame:
     """The checked game; raises ``ValueError`` naming the argument and the repair."""
     activation, spec = call.activation, call.spec
-    if needs_rows(activation) or not isinstance(spec, TwoLayerReLU):
+    if needs_rows(activation) or spec.form != "network":
         raise TypeError("such games are not of this family.")
     if activation.coefficients[0] != 0:
         raise ValueError(

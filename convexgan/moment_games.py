@@ -18,7 +18,7 @@ from convexgan.certify import least_weights
 from convexgan.closed_forms import class_factor, unwhiten
 from convexgan.discriminators import distance
 from convexgan.game import Answer, Call, Family, Method, Options
-from convexgan.generators import Free, FreeGenerator, Generator, Mixture, TwoLayerReLU
+from convexgan.generators import Free, Generator
 from convexgan.laws import built_law
 from convexgan.methods import FORMULAS, Formula, attained_beta, solve_program, why_program
 from convexgan.moment_certificate import critic, make_certificate
@@ -31,8 +31,8 @@ Array = NDArray[np.float64]
 
 def covers(call: Call) -> bool:
     """Every game of moments but that of networks whose weights are penalised, in which rows matter."""
-    weighed = isinstance(call.spec, TwoLayerReLU) and call.regularizer == "weights"
-    return not (needs_rows(call.activation) or isinstance(call.spec, Mixture) or weighed)
+    weighed = call.spec.form == "network" and call.regularizer == "weights"
+    return not (needs_rows(call.activation) or call.spec.form == "law" or weighed)
 
 
 def _by_formula(one: Formula) -> Method[Setting]:
@@ -95,7 +95,7 @@ METHODS = (
         ("solver", "solver_options"),
     ),
 )
-FAMILY = Family(covers, read_moments, METHODS, lambda setting: ("rng",) if isinstance(setting.generator, Free) else ())
+FAMILY = Family(covers, read_moments, METHODS, lambda setting: ("rng",) if setting.generator.form == "rows" else ())
 
 
 def answer(
@@ -110,7 +110,7 @@ def answer(
     discriminator = critic(game, optimum.neurons, optimum.outer)
     made, weights, optimum, record = _built(setting, game, optimum, options)
     mean = optimum.factor.T @ game.latent.mean
-    exact = bool(weights.size) and game.latent.vectors is None  # the factor is the weights
+    exact = setting.latent is not None and game.latent.vectors is None  # the factor is the weights
     law = None if exact else built_law(setting, made, weights)
 
     def judge(_: float | None) -> Certificate:
@@ -122,7 +122,7 @@ def answer(
             tol=options.tol,
             min_neurons=optimum.min_neurons,
             law_error=(0.0, 0.0) if law is None else distance(law, Moments.of_law(mean, optimum.factor)),
-            spent=_spent(game, made, weights, law),
+            spent=_spent(game, weights, law),
         )
 
     stopped = stats.get("solver_status") == "user_limit"
@@ -172,12 +172,13 @@ def _missing(
 def _built(
     setting: Setting, game: MomentGame, optimum: Optimum, options: Options
 ) -> tuple[Generator, Array, Optimum, dict[str, Any]]:
-    """The generator, its weights (none of free ones), the optimum with the factor that they have, and a record."""
+    """The generator, its weights (the rows of free ones), the optimum with the factor that they have, and a record."""
     spec, latent = setting.generator, setting.latent
-    if latent is None or isinstance(spec, Free):
-        return Free().build(optimum.factor, setting.points or 1, options.draws()), np.zeros((0, 0)), optimum, {}
+    if latent is None or spec.form == "rows":
+        sample = Free().build(optimum.factor, setting.points or 1, options.draws())
+        return sample, sample.points, optimum, {}
     weights = unwhiten(game.latent, optimum.factor)
-    if isinstance(spec, TwoLayerReLU):
+    if spec.form == "network":
         network, record = spec.fit(weights, latent)
         weights = least_weights(setting, network(latent.rows))[0]
         return network, weights, replace(optimum, factor=class_factor(game.latent, weights)), record
@@ -186,10 +187,10 @@ def _built(
     return spec.build(weights, latent), weights, optimum, {}
 
 
-def _spent(game: MomentGame, made: Generator, weights: Array, law: Moments | None) -> float | None:
+def _spent(game: MomentGame, weights: Array, law: Moments | None) -> float | None:
     """At least the cost of a generator whose law is rounded; None where its factor has it."""
     if law is None:
         return None
     if game.regularizer == "output":
         return up(game.penalty * law.trace_bound)
-    return up(game.penalty * squares(made.points if isinstance(made, FreeGenerator) else weights))
+    return up(game.penalty * squares(weights))

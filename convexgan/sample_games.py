@@ -8,7 +8,7 @@ from convexgan._deadline import Deadline
 from convexgan.canonical import check_sums
 from convexgan.game import Answer, Call, Family, Method, Options
 from convexgan.gaussian_certificate import is_centred
-from convexgan.generators import Free, Linear, Mixture
+from convexgan.generators import LawClass
 from convexgan.latents import GaussianLatent, SampleLatent
 from convexgan.problem import needs_rows
 from convexgan.sample_certificate import read_sample_game
@@ -27,7 +27,7 @@ SEARCH_TIME = 0.6  # share of the time limit; the certificate has to prove again
 
 def covers(call: Call) -> bool:
     """Games in which more of a law is seen than its moments, or whose laws are mixtures."""
-    return needs_rows(call.activation) or isinstance(call.spec, Mixture)
+    return needs_rows(call.activation) or call.spec.form == "law"
 
 
 def read(call: Call) -> SampleSetting:
@@ -37,16 +37,16 @@ def read(call: Call) -> SampleSetting:
         raise ValueError(f"regularizer has no meaning for {call.players}: leave it out.")
     latent, spec = call.latent(), call.spec
     rows = len(latent.rows) if isinstance(latent, SampleLatent) else 0
-    points = (call.points() or len(game.data)) if isinstance(spec, Free) else rows
+    points = (call.points() or len(game.data)) if spec.form == "rows" else rows
     setting = SampleSetting(game, spec, latent, points)
-    if isinstance(spec, Mixture):
+    if spec.form == "law":
         _check_mixture(setting, spec)
     elif not _on_the_line(setting):
         _check_rows(setting)
     return setting
 
 
-def _check_mixture(setting: SampleSetting, spec: Mixture) -> None:
+def _check_mixture(setting: SampleSetting, spec: LawClass) -> None:
     """Raise for mixtures that no method is for."""
     game = setting.game
     if game.rows > 1:
@@ -84,20 +84,20 @@ def _on_the_line(setting: SampleSetting) -> bool:
     """Free points, as many as the data, on the line against neurons with free biases."""
     game = setting.game
     line = needs_rows(game.activation) and game.relu.slope == 0 and game.data.shape[1] == 1
-    return line and game.bias == "free" and isinstance(setting.spec, Free) and setting.points == len(game.data)
+    return line and game.bias == "free" and setting.spec.form == "rows" and setting.points == len(game.data)
 
 
 def _gaussian(setting: SampleSetting) -> bool:
-    return isinstance(setting.spec, Linear) and isinstance(setting.latent, GaussianLatent)
+    return setting.spec.form == "affine" and isinstance(setting.latent, GaussianLatent)
 
 
 def _mixed(setting: SampleSetting) -> bool:
-    return isinstance(setting.spec, Mixture)
+    return setting.spec.form == "law"
 
 
 def _fixed_mean(setting: SampleSetting) -> bool:
     """Whether the mean is held at that of the data, so that the bound comes from laws anywhere."""
-    biased = isinstance(setting.spec, Linear) and setting.spec.bias
+    biased = setting.spec.form == "affine" and setting.spec.bias
     return _gaussian(setting) and biased and not is_centred(setting.game.data)
 
 
@@ -122,15 +122,13 @@ METHODS = (
     _method(
         cutting_planes,
         lambda setting: (
-            isinstance(setting.spec, Mixture)
-            and setting.spec.support != "continuous"
-            and needs_rows(setting.game.activation)
+            setting.spec.form == "law" and setting.spec.support != "continuous" and needs_rows(setting.game.activation)
         ),
         "each ReLU neuron's constraint is linear in the weights of given particles",
     ),
     _method(
         double_oracle,
-        lambda setting: isinstance(setting.spec, Mixture) and setting.spec.support == "continuous",
+        lambda setting: setting.spec.form == "law" and setting.spec.support == "continuous",
         "particles may lie anywhere: both players' best responses are added until they agree",
         *("gap", "solver", "solver_options"),
     ),

@@ -28,16 +28,7 @@ from convexgan.games import (
     solve_scalar,
 )
 from convexgan.gaussian_certificate import is_centred, make_gaussian_certificate
-from convexgan.generators import (
-    FreeGenerator,
-    Generator,
-    GeneratorClass,
-    Linear,
-    Mixture,
-    MixtureGenerator,
-    TwoLayerPolynomial,
-    TwoLayerReLU,
-)
+from convexgan.generators import FreeGenerator, Generator, GeneratorClass, MixtureGenerator
 from convexgan.latents import GaussianLatent, Latent, SampleLatent
 from convexgan.problem import needs_rows
 from convexgan.sample_certificate import make_sample_certificate
@@ -46,7 +37,6 @@ from convexgan.solution import Status
 Array = NDArray[np.float64]
 BOUND_GAP = 0.01  # of the bound where the answer itself is a local optimum, if no gap is asked for
 BOUND_TIME = 0.5  # its share of the time limit
-WITH_FEATURES = Linear, TwoLayerPolynomial, TwoLayerReLU
 TURNS = 2  # random rotations from which local searches start, besides the sorted pairing and its mirror image
 SPARE = 10  # samples of the data from which they start while none within beta is known
 
@@ -110,10 +100,10 @@ def partial_sums(call: SampleSetting, options: Options, deadline: Deadline) -> A
 
 def semi_infinite(call: SampleSetting, options: Options, deadline: Deadline) -> Answer:
     """A linear generator with Gaussian latents, of mean 0 or, with a bias on data that are not centred, theirs."""
-    game, latent, biased = call.game, call.latent, isinstance(call.spec, Linear) and call.spec.bias
-    if not isinstance(latent, GaussianLatent):
-        raise TypeError("semi_infinite is for Gaussian latents.")
-    dim = game.data.shape[1]
+    game, latent, spec = call.game, call.latent, call.spec
+    if spec.form != "affine" or not isinstance(latent, GaussianLatent):
+        raise TypeError("semi_infinite is for linear generators of Gaussian latents.")
+    dim, biased = game.data.shape[1], spec.bias
     fixed = biased and not is_centred(game.data)
     mean = game.data.mean(axis=0) if fixed else np.zeros(dim)
     part = deadline.part(1 - BOUND_TIME) if fixed else deadline
@@ -128,7 +118,6 @@ def semi_infinite(call: SampleSetting, options: Options, deadline: Deadline) -> 
     critic = critic_of(game, neurons, outer)
     weights = np.zeros((latent.dim, dim))
     weights[: len(found.factor)] = found.factor
-    spec = call.spec if isinstance(call.spec, Linear) else Linear()
     made = spec.build(np.vstack([weights, mean]) if biased else weights, latent)
     judge = partial(make_gaussian_certificate, game, found.factor, mean, critic, spreads, biased, options.tol)
     return _judged(game, made, critic, judge, found.stats)
@@ -143,7 +132,7 @@ def fixed_patterns(call: SampleSetting, options: Options, deadline: Deadline) ->
     points, masses, neurons, outer, stats = found
     features, starts, unit = np.eye(call.points), [], 1.0
     spare: Iterable[Array] = ()
-    if isinstance(spec, WITH_FEATURES) and isinstance(latent, SampleLatent):
+    if spec.form != "rows" and spec.form != "law" and isinstance(latent, SampleLatent):
         features = spec.lift(latent.rows).astype(np.float64)
         unit = float(np.abs(features).max()) or 1.0  # solvers want numbers of about 1
         features /= unit
@@ -160,7 +149,7 @@ def fixed_patterns(call: SampleSetting, options: Options, deadline: Deadline) ->
         )
     rows = features @ weights
     made: Generator = FreeGenerator(rows)
-    if isinstance(spec, WITH_FEATURES) and isinstance(latent, SampleLatent):
+    if spec.form != "rows" and spec.form != "law" and isinstance(latent, SampleLatent):
         made = spec.build(weights / unit, latent)
         rows = made(latent.rows)
     even, critic = np.full(len(rows), 1 / len(rows)), critic_of(game, neurons, outer)
@@ -170,7 +159,7 @@ def fixed_patterns(call: SampleSetting, options: Options, deadline: Deadline) ->
 
 
 def _particles(call: SampleSetting) -> Array:
-    points = call.spec.points(call.game.data, call.game.columns) if isinstance(call.spec, Mixture) else None
+    points = call.spec.points(call.game.data, call.game.columns) if call.spec.form == "law" else None
     if points is None or points.shape[1] != call.game.data.shape[1]:
         found = "no" if points is None else points.shape[1]
         raise ValueError(f"particles have {found} columns but X has {call.game.data.shape[1]}.")

@@ -11,7 +11,7 @@ from convexgan._tools.arrays import ordered
 from convexgan.canonical import check_same_columns
 from convexgan.certificate import KINDS, Evidence
 from convexgan.dynamics.tangent import refine
-from convexgan.generators import FreeGenerator, Generator, Linear, LinearGenerator, PolynomialGenerator
+from convexgan.generators import Generator, Linear
 from convexgan.moments import Moments
 from convexgan.problem import needs_rows
 from convexgan.solution import Solution
@@ -138,12 +138,11 @@ def _checked(solution: Solution) -> Evidence:
 
 def _parameters(generator: Generator, rank: int) -> tuple[Array, Moments]:
     """The generator's weights and the moments of what they multiply."""
-    if isinstance(generator, FreeGenerator):
-        n = len(generator.points)
-        return generator.points, Moments.from_array(np.eye(n))
-    if isinstance(generator, PolynomialGenerator):
+    if generator.form == "rows":
+        return generator.points, Moments.from_array(np.eye(len(generator.points)))
+    if generator.form == "features":
         return generator.weights, generator.spec.features(generator.latent)
-    if isinstance(generator, LinearGenerator):
+    if generator.form == "affine":
         features = Linear().features(generator.latent)
         if generator.bias.any() or features.rank() < rank:  # the class had a bias, even where it came out as 0
             return np.vstack([generator.weights, generator.bias]), Linear(bias=True).features(generator.latent)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._checks import as_rng, check_count
 from convexgan._tools.arrays import as_rows
+from convexgan.generators.generator import State
 
 Array = NDArray[np.float64]
 
@@ -26,6 +27,7 @@ class Free:
 
     n: int | None = None
     name: ClassVar[str] = "free"
+    form: ClassVar[Literal["rows"]] = "rows"
     regularizers: ClassVar[tuple[str, ...]] = ("output", "weights")  # as errors list them
     refusals: ClassVar[dict[str, str]] = {}  # those among them that are not convex, and the repair
 
@@ -44,6 +46,11 @@ class Free:
         orthonormal = np.linalg.qr(basis)[0][:, 1:]
         return FreeGenerator(np.sqrt(n) * orthonormal @ factor[used] + factor[-1])
 
+    @staticmethod
+    def restore(settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> FreeGenerator:
+        """The generator whose `state` was saved."""
+        return FreeGenerator(arrays["points"])
+
 
 @dataclass(frozen=True, eq=False)
 class FreeGenerator:
@@ -55,6 +62,7 @@ class FreeGenerator:
     """
 
     points: Array
+    form: ClassVar[Literal["rows"]] = "rows"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "points", as_rows(self.points, "points"))
@@ -72,3 +80,7 @@ class FreeGenerator:
         """n of the rows, drawn with replacement, (n, d)."""
         draw = as_rng(rng).integers(len(self.points), size=check_count(n, "n"))
         return self.points[draw]
+
+    def state(self) -> State:
+        """Settings and arrays from which `Free.restore` makes it again."""
+        return {"name": "free"}, {"points": self.points}

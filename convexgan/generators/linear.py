@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from convexgan._checks import as_rng, check_columns, check_count, check_finite, check_flag
 from convexgan._rounding import gamma
 from convexgan._tools.arrays import as_rows
-from convexgan.latents import Latent
+from convexgan.generators.generator import State
+from convexgan.latents import Latent, latent_state, restore_latent
 from convexgan.moments import Moments
 
 Array = NDArray[np.float64]
@@ -28,9 +29,9 @@ class Linear:
 
     bias: bool = False
     name: ClassVar[str] = "linear"
+    form: ClassVar[Literal["affine"]] = "affine"
     regularizers: ClassVar[tuple[str, ...]] = ("output", "weights")  # as errors list them
     refusals: ClassVar[dict[str, str]] = {}  # those among them that are not convex, and the repair
-    orthogonal: ClassVar[bool] = False  # whether features of rows come orthonormal already
 
     def __post_init__(self) -> None:
         check_flag(self.bias, "bias of Linear")
@@ -50,6 +51,11 @@ class Linear:
             return LinearGenerator(weights[:-1], weights[-1], latent)
         return LinearGenerator(weights, np.zeros(weights.shape[1]), latent)
 
+    @staticmethod
+    def restore(settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> LinearGenerator:
+        """The generator whose `state` was saved."""
+        return LinearGenerator(arrays["weights"], arrays["bias"], restore_latent(settings, arrays))
+
 
 @dataclass(frozen=True, eq=False)
 class LinearGenerator:
@@ -66,6 +72,7 @@ class LinearGenerator:
     weights: Array
     bias: Array
     latent: Latent
+    form: ClassVar[Literal["affine"]] = "affine"
 
     def __post_init__(self) -> None:
         if self.weights.ndim != 2 or self.bias.shape != self.weights.shape[1:] or len(self.weights) != self.latent.dim:
@@ -88,3 +95,8 @@ class LinearGenerator:
     def sample(self, n: int, rng: int | np.random.Generator | None = None) -> Array:
         """n generated rows, (n, d), from fresh latents."""
         return self(self.latent.sample(check_count(n, "n"), as_rng(rng)))
+
+    def state(self) -> State:
+        """Settings and arrays from which `Linear.restore` makes it again."""
+        settings, arrays = latent_state(self.latent)
+        return settings | {"name": "linear"}, arrays | {"weights": self.weights, "bias": self.bias}

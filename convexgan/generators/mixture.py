@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from convexgan._checks import as_rng, check_choice, check_count, check_finite, check_weights
 from convexgan._tools.arrays import as_rows
 from convexgan._tools.tables import Label, column_names, new_places
+from convexgan.generators.generator import State
 
 Array = NDArray[np.float64]
 
@@ -33,6 +34,7 @@ class Mixture:
     support: str = "particles"
     columns: tuple[Label, ...] | None = field(default=None, init=False, repr=False)
     name: ClassVar[str] = "mixture"
+    form: ClassVar[Literal["law"]] = "law"
 
     def __post_init__(self) -> None:
         check_choice(self.support, "support", ("particles", "continuous"))
@@ -53,6 +55,11 @@ class Mixture:
             return np.unique(self.particles[:, places], axis=0)
         return np.unique(np.concatenate([share * data for share in np.arange(9) / 8]), axis=0)
 
+    @staticmethod
+    def restore(settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> MixtureGenerator:
+        """The generator whose `state` was saved."""
+        return MixtureGenerator(arrays["particles"], arrays["weights"])
+
 
 @dataclass(frozen=True, eq=False)
 class MixtureGenerator:
@@ -68,6 +75,7 @@ class MixtureGenerator:
 
     particles: Array
     weights: Array
+    form: ClassVar[Literal["law"]] = "law"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "particles", as_rows(self.particles, "particles"))
@@ -81,3 +89,7 @@ class MixtureGenerator:
         """n independent draws, (n, d)."""
         draw = as_rng(rng)
         return self.particles[draw.choice(len(self.particles), size=check_count(n, "n"), p=self.weights)]
+
+    def state(self) -> State:
+        """Settings and arrays from which `Mixture.restore` makes it again."""
+        return {"name": "mixture"}, {"particles": self.particles, "weights": self.weights}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from convexgan._checks import as_rng, check_columns, check_count, check_finite, check_number
 from convexgan._rounding import gamma, length
 from convexgan._tools.arrays import as_rows
-from convexgan.latents import GaussianLatent, Latent, SampleLatent, quadratic_features
+from convexgan.generators.generator import State
+from convexgan.latents import GaussianLatent, Latent, SampleLatent, latent_state, quadratic_features, restore_latent
 from convexgan.moments import Moments
 
 Array = NDArray[np.float64]
@@ -33,12 +34,12 @@ class TwoLayerPolynomial:
     b: float = 0.5
     c: float = 0.46875
     name: ClassVar[str] = "polynomial"
+    form: ClassVar[Literal["features"]] = "features"
     regularizers: ClassVar[tuple[str, ...]] = ("output", "weights", "lifted")  # as errors list them
     refusals: ClassVar[dict[str, str]] = {  # those among them that are not convex, and the repair
         "weights": "regularizer='weights' is not convex for two-layer generators: use regularizer='output', or "
         "'lifted', the squared Frobenius norm of the weights on the lifted features (not weight decay)."
     }
-    orthogonal: ClassVar[bool] = False  # whether features of rows come orthonormal already
 
     def __post_init__(self) -> None:
         for name, value in (("a", self.a), ("b", self.b), ("c", self.c)):
@@ -74,6 +75,12 @@ class TwoLayerPolynomial:
         """The generator with the given (K, d) weights on the lifted features."""
         return PolynomialGenerator(weights, self, latent)
 
+    @classmethod
+    def restore(cls, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> PolynomialGenerator:
+        """The generator whose `state` was saved."""
+        latent = restore_latent(settings, arrays)
+        return PolynomialGenerator(arrays["weights"], cls(*settings["coefficients"]), latent)
+
 
 @dataclass(frozen=True, eq=False)
 class PolynomialGenerator:
@@ -89,6 +96,7 @@ class PolynomialGenerator:
     weights: Array
     spec: TwoLayerPolynomial
     latent: Latent
+    form: ClassVar[Literal["features"]] = "features"
 
     def __call__(self, Z: Any) -> Array:
         """The generated rows, (n_f, d), for latents (n_f, k)."""
@@ -105,3 +113,9 @@ class PolynomialGenerator:
     def sample(self, n: int, rng: int | np.random.Generator | None = None) -> Array:
         """n generated rows, (n, d), from fresh latents."""
         return self(self.latent.sample(check_count(n, "n"), as_rng(rng)))
+
+    def state(self) -> State:
+        """Settings and arrays from which `TwoLayerPolynomial.restore` makes it again."""
+        settings, arrays = latent_state(self.latent)
+        coefficients = [self.spec.a, self.spec.b, self.spec.c]
+        return settings | {"name": "polynomial", "coefficients": coefficients}, arrays | {"weights": self.weights}

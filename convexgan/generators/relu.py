@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,8 @@ from convexgan._rounding import gamma
 from convexgan._tools.arrays import as_rows
 from convexgan.arrangements import interpolate
 from convexgan.arrangements.reduce import lines
-from convexgan.latents import Latent, SampleLatent
+from convexgan.generators.generator import State
+from convexgan.latents import Latent, SampleLatent, latent_state, restore_latent
 from convexgan.moments import Moments
 from convexgan.spectrum import Spectrum
 
@@ -42,12 +43,12 @@ class TwoLayerReLU:
 
     bias: bool = False
     name: ClassVar[str] = "relu"
+    form: ClassVar[Literal["network"]] = "network"
     regularizers: ClassVar[tuple[str, ...]] = ("output", "weights")  # as errors list them
     refusals: ClassVar[dict[str, str]] = {  # those among them that are not convex, and the repair
         "weights": "regularizer='weights' with a two-layer ReLU generator is convex against a linear discriminator "
         "only, in solve: use regularizer='output'."
     }
-    orthogonal: ClassVar[bool] = True  # whether features of rows come orthonormal already
 
     def __post_init__(self) -> None:
         check_flag(self.bias, "bias of TwoLayerReLU")
@@ -57,7 +58,7 @@ class TwoLayerReLU:
         return np.column_stack([rows, np.ones(len(rows))]) if self.bias else np.asarray(rows, dtype=np.float64)
 
     def lift(self, rows: NDArray[Any]) -> Array:
-        """The features of the latents (n, k) on which generators are linear, (n, r); of these rows only."""
+        """The features of the latents (n, k) on which generators are linear, (n, r); orthogonal, of these rows only."""
         return self._basis(rows)[0]
 
     def features(self, latent: Latent) -> Moments:
@@ -111,6 +112,12 @@ class TwoLayerReLU:
         biases = neurons[:, -1] if self.bias else np.zeros(len(neurons))
         return ReLUGenerator(neurons[:, : latent.dim], biases, outer, latent)
 
+    @staticmethod
+    def restore(settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> ReLUGenerator:
+        """The generator whose `state` was saved."""
+        latent = restore_latent(settings, arrays)
+        return ReLUGenerator(arrays["neurons"], arrays["biases"], arrays["outer"], latent)
+
 
 def reachable(Z: Array) -> Array:
     """An orthonormal basis of all outputs sum_j a_j max(Z u_j, 0), (n, r).
@@ -157,6 +164,7 @@ class ReLUGenerator:
     biases: Array
     outer: Array
     latent: Latent
+    form: ClassVar[Literal["network"]] = "network"
 
     def __post_init__(self) -> None:
         m, k = len(self.neurons), self.latent.dim
@@ -187,3 +195,9 @@ class ReLUGenerator:
     def sample(self, n: int, rng: int | np.random.Generator | None = None) -> Array:
         """n generated rows, (n, d), from fresh latents."""
         return self(self.latent.sample(check_count(n, "n"), as_rng(rng)))
+
+    def state(self) -> State:
+        """Settings and arrays from which `TwoLayerReLU.restore` makes it again."""
+        settings, arrays = latent_state(self.latent)
+        network = {"neurons": self.neurons, "biases": self.biases, "outer": self.outer}
+        return settings | {"name": "relu"}, arrays | network

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from convexgan._checks import check_finite
 from convexgan._tools.arrays import as_rows, paired
 from convexgan.discriminators import TwoLayerDiscriminator
-from convexgan.generators import MixtureGenerator
 from convexgan.plotting._figures import open_panels, write_panels
 from convexgan.problem import needs_rows
 from convexgan.solution import Solution
@@ -97,7 +96,7 @@ def equilibrium_plot(sol: Solution, X: Any, path: str | os.PathLike[str] | None 
         The generator is no mixture, there are not two columns, or the format is unknown.
     """
     law, critic, certificate = sol.generator, sol.discriminator, sol.certificate
-    if not isinstance(law, MixtureGenerator) or critic is None or certificate is None:
+    if law is None or law.form != "law" or critic is None or certificate is None:
         raise ValueError("sol holds no mixture: solve with generator='mixture'.")
     real, particles = _plane(X, "X"), _plane(law.particles, "the mixture")
     (panel,) = open_panels(path, ax, 1, 6.0, 5.0)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from convexgan.discrepancy import ipm
-from convexgan.generators import Mixture, MixtureGenerator
+from convexgan.generators import Mixture
 from convexgan.problems.gans import GANProblem
 from convexgan.problems.problem import LOST, Measure, is_lost, judged
 from convexgan.torch import Objective, TwoLayerDiscriminator
@@ -79,7 +79,7 @@ class MixtureProblem(GANProblem):
     @property
     def _optimal_moment(self) -> NDArray[np.float64]:
         law = self.solution.generator
-        if not isinstance(law, MixtureGenerator):
+        if law is None or law.form != "law":
             raise TypeError(f"{self.name} was solved by a {type(law).__name__}.")
         return np.asarray((law.particles.T * law.weights) @ law.particles)
 

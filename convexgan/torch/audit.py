@@ -140,7 +140,7 @@ def audit(
     Y = generated(generator, spec, Z, samples, rng, rows_needed=relu)
     if relu:
         return Audit(certify(X, Y, tol=tol, time_limit=time_limit, **settings))
-    if isinstance(spec, Linear) and isinstance(Z, GaussianLatent):
+    if spec is not None and spec.form == "affine" and isinstance(Z, GaussianLatent):
         settings["regularizer"] = "output"  # the same number: the second moment of [z, 1] is I
     certificate = certify(X, Y, generator=spec, Z=Z if spec is not None else None, tol=tol, **settings)
     if not isinstance(discriminator, TwoLayerDiscriminator):
@@ -191,7 +191,7 @@ def generated(generator: Any, spec: Any, Z: Any, samples: int, rng: int, rows_ne
     """The generated rows, or the exact moments of their law."""
     if not isinstance(generator, nn.Module):
         return flat(generator, "generator")
-    if isinstance(spec, Linear) and isinstance(Z, GaussianLatent) and not rows_needed:
+    if spec is not None and spec.form == "affine" and isinstance(Z, GaussianLatent) and not rows_needed:
         weights = array(generator.weights)  # type: ignore[arg-type]
         mean = np.zeros(weights.shape[1]) if not spec.bias else array(generator.bias)  # type: ignore[arg-type]
         return Moments.of_law(mean, np.vstack([weights, mean]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ def from_solution(
     """
     if solution.generator is None or solution.discriminator is None:
         raise ValueError(f"the solution has no players: its status is {solution.status.value!r}.")
-    generator, critic = _generator(solution.generator), _discriminator(solution.discriminator)
+    generator, critic = as_module(solution.generator), _discriminator(solution.discriminator)
     generator.to(dtype=dtype, device=device)
     critic.to(dtype=dtype, device=device)
     return generator, critic
@@ -110,26 +111,39 @@ def _discriminator(critic: Critic) -> TwoLayerDiscriminator:
     return made
 
 
-def _generator(generator: Generator) -> nn.Module:
-    if isinstance(generator, generators.FreeGenerator):
-        return FreeGenerator(_parameter(generator.points))
-    if isinstance(generator, generators.MixtureGenerator):
-        raise ValueError(
-            "a mixture is a law on particles, not a function of latents: start from rows drawn from it, "
-            "FreeGenerator(torch.tensor(solution.generator.sample(n)))."
-        )
-    if isinstance(generator, generators.ReLUGenerator):
-        return _relu(generator)
-    k, d = generator.latent.dim, generator.weights.shape[1]
-    if isinstance(generator, generators.LinearGenerator):
-        linear = LinearGenerator(k, d, bias=bool(generator.bias.any()))
-        linear.weights = _parameter(generator.weights)
-        if linear.bias is not None:
-            linear.bias = _parameter(generator.bias)
-        return linear
-    return _polynomial(generator, k, d)
+@singledispatch
+def as_module(generator: Generator) -> nn.Module:
+    """The solved generator as a module; ``as_module.register`` takes a function for generators of one's own."""
+    raise ValueError(
+        f"a {type(generator).__name__} has no counterpart in convexgan.torch: give it one by "
+        "convexgan.torch.conversion.as_module.register, or start from rows drawn from it, "
+        "FreeGenerator(torch.tensor(solution.generator.sample(n)))."
+    )
 
 
+@as_module.register
+def _free(generator: generators.FreeGenerator) -> FreeGenerator:
+    return FreeGenerator(_parameter(generator.points))
+
+
+@as_module.register
+def _mixture(_: generators.MixtureGenerator) -> nn.Module:
+    raise ValueError(
+        "a mixture is a law on particles, not a function of latents: start from rows drawn from it, "
+        "FreeGenerator(torch.tensor(solution.generator.sample(n)))."
+    )
+
+
+@as_module.register
+def _linear(generator: generators.LinearGenerator) -> LinearGenerator:
+    linear = LinearGenerator(*generator.weights.shape, bias=bool(generator.bias.any()))
+    linear.weights = _parameter(generator.weights)
+    if linear.bias is not None:
+        linear.bias = _parameter(generator.bias)
+    return linear
+
+
+@as_module.register
 def _relu(generator: generators.ReLUGenerator) -> TwoLayerGenerator:
     if generator.biases.any():
         raise ValueError(
@@ -143,9 +157,11 @@ def _relu(generator: generators.ReLUGenerator) -> TwoLayerGenerator:
     return made
 
 
-def _polynomial(generator: generators.PolynomialGenerator, k: int, d: int) -> TwoLayerGenerator:
+@as_module.register
+def _polynomial(generator: generators.PolynomialGenerator) -> TwoLayerGenerator:
     """Neurons +-e_i, +-(e_i + e_j) / sqrt2 and 0, whose activations span the lifted features."""
-    spec, eye = generator.spec, np.eye(k)
+    spec, k, d = generator.spec, generator.latent.dim, generator.weights.shape[1]
+    eye = np.eye(k)
     pairs = [(eye[i] + eye[j]) / (np.sqrt(2) if i != j else 2) for i in range(k) for j in range(i, k)]
     hidden = np.vstack([pairs, np.negative(pairs), np.zeros((1, k))])
     outer = np.linalg.lstsq(_lifted(spec, hidden).T, generator.weights, rcond=None)[0]
