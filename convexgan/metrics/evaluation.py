@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from convexgan._checks import check_choice
@@ -19,8 +21,50 @@ from convexgan.metrics.reference import reference_features
 from convexgan.metrics.result import Report, Result
 from convexgan.metrics.sliced import sliced
 
-METRICS = ("frechet", "kernel", "sliced", "precision-recall", "copies", "faces")
-WITHOUT_FILES = METRICS[:-1]
+Measure = Callable[[Any, Any, Extractor, Bootstrap], list[Result]]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of pictures.
+
+    Attributes
+    ----------
+    prepare : callable
+        From what stands behind "=" in its name ("" if nothing does) to the measuring function: real, fake, extractor
+        and bootstrap to results.
+    of_features : bool
+        Whether it is given features in place of the pictures.
+    """
+
+    prepare: Callable[[str], Measure]
+    of_features: bool = True
+
+
+def _distance(measure: Callable[[Features, Features, Extractor, Bootstrap], Result]) -> Metric:
+    """The metric of one number."""
+    return Metric(_plain(lambda real, fake, look, bootstrap: [measure(real, fake, look, bootstrap)]))
+
+
+def _plain(measure: Measure) -> Callable[[str], Measure]:
+    """What there is nothing to prepare for."""
+    return lambda _: measure
+
+
+def _faces(file: str) -> Measure:
+    score = detector(file or None)  # here: a missing file is missed at once
+    return lambda real, fake, _, bootstrap: [faces(real, fake, score, bootstrap)]
+
+
+METRICS: dict[str, Metric] = {
+    "frechet": _distance(frechet),
+    "kernel": _distance(kernel),
+    "precision-recall": Metric(_plain(lambda real, fake, look, bootstrap: list(manifold(real, fake, look, bootstrap)))),
+    "copies": _distance(lambda real, fake, look, bootstrap: neighbours(real, fake, look, bootstrap).copies),
+    "sliced": Metric(_plain(lambda real, fake, _, bootstrap: sliced(real, fake, bootstrap)), of_features=False),
+    "faces": Metric(_faces, of_features=False),
+}
+WITHOUT_FILES = tuple(name for name in METRICS if name != "faces")
 
 
 def features(images: Any, extractor: str | Extractor = "pixels") -> Features:
@@ -75,28 +119,10 @@ def evaluate(
     parts = [metric.partition("=") for metric in ([metrics] if isinstance(metrics, str) else metrics)]
     chosen = {check_choice(name, "metric", METRICS): argument for name, _, argument in parts}
     bootstrap, look = Bootstrap(resamples, level, rng), as_extractor(extractor)
-    score = detector(chosen["faces"] or None) if "faces" in chosen else None  # a missing file is missed at once
-    results: list[Result] = []
-    if chosen.keys() - {"sliced", "faces"}:
+    ready = [(METRICS[name], METRICS[name].prepare(chosen[name])) for name in METRICS if name in chosen]
+    seen: tuple[Any, Any] = (None, None)
+    if any(metric.of_features for metric, _ in ready):
         known = features_of(real, look, "real") if keep is None else reference_features(real, look, keep)
-        results += _of_features(chosen, known, features_of(fake, look, "fake"), look, bootstrap)
-    if "sliced" in chosen:
-        results += sliced(real, fake, bootstrap)
-    if score is not None:
-        results.append(faces(real, fake, score, bootstrap))
-    return Report(tuple(results))
-
-
-def _of_features(
-    chosen: dict[str, str], real: Features, fake: Features, look: Extractor, bootstrap: Bootstrap
-) -> list[Result]:
-    results: list[Result] = []
-    if "frechet" in chosen:
-        results.append(frechet(real, fake, look, bootstrap))
-    if "kernel" in chosen:
-        results.append(kernel(real, fake, look, bootstrap))
-    if "precision-recall" in chosen:
-        results += manifold(real, fake, look, bootstrap)
-    if "copies" in chosen:
-        results.append(neighbours(real, fake, look, bootstrap).copies)
-    return results
+        seen = known, features_of(fake, look, "fake")
+    results = [measure(*(seen if metric.of_features else (real, fake)), look, bootstrap) for metric, measure in ready]
+    return Report(tuple(chain.from_iterable(results)))
