@@ -683,7 +683,7 @@ def test_a_metric_of_ones_own_is_a_row_of_the_table(monkeypatch, tmp_path):
         return lambda real, fake, look, bootstrap: [brightness(real, fake, look, float(argument or 1))]
 
     def brightness(real: Any, fake: Any, look: Any, factor: float) -> Result:
-        gap = factor * abs(real.rows.mean() - fake.rows.mean())
+        gap = factor * abs(float(real.rows.mean() - fake.rows.mean()))
         return Result(
             "brightness", gap, gap, gap, 0.95, 0.0, 0.0, 0.0, len(real.rows), len(fake.rows), (0, 0), look.name
         )
