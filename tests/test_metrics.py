@@ -699,4 +699,4 @@ def test_a_metric_of_ones_own_is_a_row_of_the_table(monkeypatch, tmp_path):
     command = ["evaluate", str(tmp_path / "model.npz"), str(tmp_path / "real.npy"), "--metrics", "brightness", "--json"]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.stderr
-    assert [row["metric"] for row in json.loads(done.stdout)["metrics"]["results"]] == ["brightness"]
+    assert [row["metric"] for row in json.loads(done.stdout)["metrics"]] == ["brightness"]

@@ -58,11 +58,12 @@ class Search:
         self._faces: dict[Any, float] = {}  # maxima of the concave functions of closed cones
         linear = float(np.linalg.norm(arrangement.linear))
         self._scale = float(np.linalg.norm(arrangement.rows, axis=1).sum()) + linear
+        self._unsure = max(ROUNDING * self._scale, arrangement.slack / 4)  # bounds are rounded by more, and pay for it
 
     @property
     def cutoff(self) -> float:
         """What bounds need not go below."""
-        return max(self.value / (1 - self._gap) if self._gap < 1 else np.inf, self.value + ROUNDING * self._scale)
+        return max(self.value / (1 - self._gap) if self._gap < 1 else np.inf, self.value + self._unsure)
 
     @property
     def upper_bound(self) -> float:
