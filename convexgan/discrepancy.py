@@ -22,7 +22,7 @@ from convexgan.discriminators import (
     as_discriminator,
     as_moment_discriminator,
     separate,
-    separate_relu,
+    separate_rows,
     separation,
     signed_sample,
 )
@@ -166,7 +166,7 @@ def _moment_ipm(activation: MomentActivation, X: Any, Y: Any, bias: str, weights
 
 def _relu_ipm(activation: RowActivation, rows: Array, weights: Array, bias: str, **search: Any) -> IPM:
     check_choice(bias, "bias", ("none", "penalized", "free"))
-    dim, found = rows.shape[1], separate_relu(activation, rows, weights, bias, **search)
+    dim, found = rows.shape[1], separate_rows(activation, rows, weights, bias, **search)
     u, sign = found.direction, found.sign
     critic = TwoLayerDiscriminator(u[None, :dim], np.array([sign]), activation, u[dim:])
     stats = {"method": found.method, **found.stats}
