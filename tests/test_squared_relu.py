@@ -15,6 +15,9 @@ from typer.testing import CliRunner
 
 import convexgan as cg
 from convexgan.arrangements import activation_patterns, local_square_maxima, maximize_squares, sweep_square_values
+from convexgan.arrangements.square_cones import SquareCones
+from convexgan.arrangements.square_search import SquareSearch
+from convexgan.arrangements.squares import reduce_squares
 from convexgan.cli.app import app
 from convexgan.discriminators import CLASSES, SquaredReLU
 from convexgan.generators import Mixture
@@ -132,6 +135,33 @@ def test_many_columns_have_a_bound_and_a_good_value(d):
     assert doubled.value == pytest.approx(even, rel=1e-12) and doubled.exact  # a quadratic form has a formula
 
 
+def largest_inside(squares, rays, rng):
+    """The largest value at the rays and at random points of each cone, (K,)."""
+    K, d, _ = rays.shape
+    shares = np.concatenate([rng.dirichlet(np.full(d, 0.5), (K, 50)), np.tile(np.eye(d), (K, 1, 1))], axis=1)
+    points = shares @ rays
+    points /= np.linalg.norm(points, axis=2)[:, :, None]
+    return squares.values(points.reshape(-1, d)).reshape(K, -1).max(axis=1)
+
+
+@given(seed=seeds, d=st.integers(3, 5), narrow=st.sampled_from([0.0, 0.5, 0.9, 0.99, 0.999]), near=st.booleans())
+@settings(max_examples=80, deadline=None)
+def test_cones_are_bounded_from_above(seed, d, narrow, near):
+    rng = np.random.default_rng(seed)
+    plus = rng.standard_normal((6, d))
+    minus = plus + 10.0 ** rng.uniform(-4, -1) * rng.standard_normal((6, d)) if near else rng.standard_normal((6, d))
+    squares = reduce_squares(np.vstack([plus, minus]) / 8, np.repeat([1.0, -rng.choice([1.0, 0.3])], 6))
+    cover, centre = SquareCones.cover(1.0, squares, np.inf), rng.standard_normal(d)
+    rays = narrow * centre / np.linalg.norm(centre) + (1 - narrow) * cover.rays  # about the centre
+    about = replace(cover, rays=rays / np.linalg.norm(rays, axis=2)[:, :, None])
+    for cones in (about, *about.parts(3), *cover.parts(2), *cover.halved().halved().parts(5)):
+        largest, slack = largest_inside(squares, cones.rays, rng), 1e-13 * squares.size
+        assert (cones.by_rays() >= largest - slack).all() and (cones.by_forms()[0] >= largest - slack).all()
+    if narrow == 0.999:  # both are off by the square of the width at most
+        found = np.minimum(about.by_rays(), about.by_forms()[0])
+        assert (found <= np.maximum(largest_inside(squares, about.rays, rng), 0) + 1e-4 * squares.size).all()
+
+
 def test_what_cancels_is_nothing():
     rows, weights = signed(0, 5, 3)
     found = maximize_squares(np.vstack([rows, rows]), np.concatenate([weights, -weights]))
@@ -146,7 +176,7 @@ def test_rows_that_moved_a_little_are_bounded_in_pairs():
     A = rng.standard_normal((200, 3))
     B = A + 1e-5 * rng.standard_normal(A.shape)
     found = cg.ipm(A, B, NAME)
-    assert found.status == "optimal" and found.stats["nodes"] < 20_000  # more than a million without pairs
+    assert found.status == "optimal" and found.stats["nodes"] < 20_000  # without pairs a like one took two million
     assert found.upper_bound == pytest.approx(found.value, rel=1e-5)
     rows, weights = np.vstack([A, B]), np.repeat([1 / 200, -1 / 200], 200)
     assert seen(rows, weights, directions(3, 20_000)).max() <= found.upper_bound
@@ -165,6 +195,14 @@ def test_ascents_end_where_the_gradient_vanishes(seed, d):
         scale = np.abs(weights) @ (rows**2).sum(axis=1)
         assert np.linalg.norm(sign * gradient - 2 * value * u) <= 1e-4 * scale
     assert len(local_square_maxima(rows, weights, starts, time_limit=0)[0]) == 0
+
+
+def test_pruned_cones_count_in_the_bound_until_they_are_below_the_value():
+    rows, weights = signed(1, 8, 3)
+    search = SquareSearch(reduce_squares(rows / 64, weights), gap=0.3)
+    while search.run(max_nodes=search.nodes + 1) != "optimal":
+        assert search.upper_bound * 64**2 >= by_cells(rows, weights) * (1 - 1e-12)
+    assert search.value < search.upper_bound <= search.cutoff  # what was left within the gap is no proof of more
 
 
 def test_many_weightings_are_swept_at_once():
@@ -258,6 +296,34 @@ def test_mixtures_are_solved_to_a_saddle(budget, particles):
         assert reached.value <= budget["beta"] * (1 + 1e-7)
 
 
+@given(seed=seeds, power=st.sampled_from([-8, 0, 8]), anywhere=st.booleans())
+@settings(max_examples=12, deadline=None)
+def test_certificates_hold_in_fractions(seed, power, anywhere):
+    data = 10.0**power * pair(seed, 6)[0]
+    beta = 0.1 * float((data**2).sum(axis=1).mean())
+    if anywhere:
+        claim = cg.certify(data, data, discriminator=NAME, beta=beta)
+    else:
+        claim = cg.solve(data, discriminator=NAME, generator="mixture", beta=beta).certificate
+    arrays = {name: exact(array) for name, array in claim.evidence.arrays.items()}
+    points, mass, rows = arrays["points"], arrays["weights"] / arrays["weights"].sum(), exact(data)
+    U, v = arrays["neurons"], arrays["outer"] / (arrays["neurons"] ** 2).sum(axis=1)  # s(t) / |u|^2: no roots
+
+    def scores(Z):
+        return np.maximum(Z @ U.T, 0) ** 2 @ v
+
+    spent = np.abs(arrays["outer"]).sum() * Fraction(beta)
+    guaranteed = scores(rows).sum() / len(rows) - spent
+    if not anywhere:
+        law = arrays["particles"]
+        guaranteed += ((law**2).sum(axis=1) - scores(law)).min()
+    assert Fraction(claim.max_min) <= guaranteed and claim.max_min >= float(guaranteed) * (1 - 1e-9)
+    assert Fraction(claim.value) >= (points**2).sum(axis=1) @ mass
+    for u in exact(directions(2, 50, seed)):
+        seen_by = (np.maximum(rows @ u, 0) ** 2).sum() / len(rows) - np.maximum(points @ u, 0) ** 2 @ mass
+        assert abs(seen_by) <= Fraction(claim.ipm) * (u @ u)
+
+
 def test_mixtures_with_a_bias_and_in_three_columns():
     A, _ = pair(4, 12, d=3)
     for game in ({"bias": "penalized", "beta": 0.3}, {"lam": 1.0}):
@@ -266,13 +332,16 @@ def test_mixtures_with_a_bias_and_in_three_columns():
 
 
 def test_certificates_speak_of_any_rows():
-    for budget in ({"beta": 0.2}, {"lam": 0.5}, {"lam": 5.0}):
+    for budget in ({"beta": 0.2}, {"beta": 0.6}, {"lam": 0.5}, {"lam": 5.0}):
         found = cg.certify(X, X, discriminator=NAME, **budget)
         assert found.kind == ("saddle" if budget.get("lam", 0.0) >= 4 else "bounded")  # 2 d neurons see all of E|Y|^2
         assert 0 < found.bound <= found.value
         anybody = [cg.certify(X, rows, discriminator=NAME, **budget) for rows in (0.8 * X, Y, X[:4])]
         feasible = [other.value for other in anybody if other.violation <= 1e-9]
         assert all(found.bound <= value for value in [*feasible, found.value])
+        if "beta" in budget:  # no axis pays for its neurons where they see less than beta
+            axes = np.concatenate([np.maximum(X, 0), np.maximum(-X, 0)], axis=1) ** 2
+            assert found.bound >= np.maximum(axes.mean(axis=0) - budget["beta"], 0).sum() * (1 - 1e-12)
         assert cg.verify(found, X).agreement.agrees
     tight = cg.certify(X, X, discriminator=NAME, beta=1e-9)  # no law that looks the same costs less
     assert tight.bound == pytest.approx(tight.value, rel=1e-7) and tight.kind == "saddle"
@@ -355,7 +424,12 @@ def test_the_loss_has_the_gradient_of_its_value(d):
 def test_modules_audits_and_training():
     import torch
 
+    from convexgan.torch.modules import activate, slopes_of
+
     torch.manual_seed(0)
+    t = torch.linspace(-2, 2, 9, dtype=torch.float64, requires_grad=True)
+    activate(SquaredReLU(), t).sum().backward()
+    assert torch.equal(slopes_of(SquaredReLU(), t.detach()), t.grad)
     D = cg.torch.TwoLayerDiscriminator(2, 4, NAME).double()
     assert D(torch.from_numpy(Y)).detach().numpy() == pytest.approx(cg.torch.to_critic(D)(Y))
     audit = cg.torch.audit(Y, NAME, X, objective=cg.torch.Objective(beta=0.1))

@@ -20,7 +20,7 @@ METHODS_HELP = (
     "auto, or one by name: closed_form, program; for relu and mixtures cutting_planes, double_oracle, partial_sums, "
     "semi_infinite, fixed_patterns."
 )
-Discriminator = Annotated[str, typer.Option(help="linear, quadratic, polynomial, relu or absolute.")]
+Discriminator = Annotated[str, typer.Option(help="linear, quadratic, polynomial, relu, squared_relu or absolute.")]
 
 
 def solve(
@@ -135,7 +135,9 @@ def numbers_of(certificate: Certificate) -> dict[str, Any]:
 def ipm(
     x: Annotated[Path, typer.Argument(metavar="X.npy", help="Real rows (n_r, d): .npy, .csv, .parquet, -.")],
     y: Annotated[Path, typer.Argument(metavar="Y.npy", help="Generated rows (n_f, d), likewise.")],
-    discriminator: Annotated[str, typer.Option(help="relu, absolute, linear, quadratic or polynomial.")] = "relu",
+    discriminator: Annotated[
+        str, typer.Option(help="relu, squared_relu, absolute, linear, quadratic or polynomial.")
+    ] = "relu",
     bias: Annotated[str, typer.Option(help="Of neurons: none, penalized (part of their norm) or free.")] = "none",
     method: Annotated[
         str,

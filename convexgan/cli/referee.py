@@ -72,7 +72,9 @@ def audit(
         typer.Argument(metavar="SAMPLES.npy", help="Generated rows (n_f, d): .npy, .csv, .parquet, -."),
     ],
     x: Annotated[Path, typer.Argument(metavar="X.npy", help="Real rows (n_r, d), likewise; or .npz of Moments.")],
-    discriminator: Annotated[str, typer.Option(help="linear, quadratic, polynomial, relu or absolute.")] = "quadratic",
+    discriminator: Annotated[
+        str, typer.Option(help="linear, quadratic, polynomial, relu, squared_relu or absolute.")
+    ] = "quadratic",
     beta: Annotated[
         float | None, typer.Option(help="Penalty on the discriminator's norm: the discrepancy (ipm) is at most beta.")
     ] = None,

@@ -56,7 +56,9 @@ def train(
             "or exact: against the exact discriminator."
         ),
     ] = "alternating",
-    discriminator: Annotated[str, typer.Option(help="linear, quadratic, polynomial, relu or absolute.")] = "quadratic",
+    discriminator: Annotated[
+        str, typer.Option(help="linear, quadratic, polynomial, relu, squared_relu or absolute.")
+    ] = "quadratic",
     generator: Annotated[str, typer.Option(help="linear, or relu: two layers.")] = "linear",
     beta: Annotated[float | None, typer.Option(help="Penalty on the discriminator's norm.")] = None,
     lam: Annotated[float | None, typer.Option(help="Instead of beta: a bound on it; needed by --method exact.")] = None,

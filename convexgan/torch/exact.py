@@ -60,7 +60,7 @@ class ExactDiscriminatorLoss(nn.Module):
     X : (n, ...) array, tensor or Moments
         Real samples, once and for all: linear, quadratic and polynomial neurons need only their moments. ReLU neurons
         need the rows.
-    discriminator : "linear", "quadratic", "polynomial", "relu", "absolute" or an instance of `convexgan.discriminators`
+    discriminator : "linear", "quadratic", "polynomial", "relu", "absolute", "squared_relu" or an instance
     lam : float
         The discriminator's norm.
     beta : float
