@@ -22,7 +22,7 @@ from convexgan.discriminators import (
     as_discriminator,
     as_moment_discriminator,
     separate,
-    separate_relu,
+    separate_rows,
     separation,
     signed_sample,
 )
@@ -101,12 +101,12 @@ def ipm(
     ----------
     X, Y : (n_r, d) and (n_f, d) arrays, frames or tensors; Moments too unless the neurons are ReLUs
         Columns with names are brought into the order of X's.
-    discriminator : "relu", "absolute", "linear", "quadratic", "polynomial" or an instance
+    discriminator : "relu", "absolute", "squared_relu", "linear", "quadratic", "polynomial" or an instance
     bias : "none", "penalized" or "free"
         "penalized" appends 1 to every row. "free" leaves the bias out of the norm: for linear neurons, where constants
         cancel, and for ReLUs on data of one column.
     method : "auto", "sweep", "cones", "enumerate" or "sampled"
-        How to search; "sampled" tries random directions and gives a lower bound.
+        How to search; "sampled" tries random directions and gives a lower bound. "enumerate" is for ReLUs.
     weights_x, weights_y : (n_r,) and (n_f,) arrays, optional
         Row weights instead of 1/n.
     gap : float
@@ -166,7 +166,7 @@ def _moment_ipm(activation: MomentActivation, X: Any, Y: Any, bias: str, weights
 
 def _relu_ipm(activation: RowActivation, rows: Array, weights: Array, bias: str, **search: Any) -> IPM:
     check_choice(bias, "bias", ("none", "penalized", "free"))
-    dim, found = rows.shape[1], separate_relu(activation, rows, weights, bias, **search)
+    dim, found = rows.shape[1], separate_rows(activation, rows, weights, bias, **search)
     u, sign = found.direction, found.sign
     critic = TwoLayerDiscriminator(u[None, :dim], np.array([sign]), activation, u[dim:])
     stats = {"method": found.method, **found.stats}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +39,7 @@ class MomentActivation(Protocol):
     def __call__(self, t: Array) -> Array: ...
 
 
-class RowActivation(Protocol):
+class KinkedActivation(Protocol):
     """Neurons max(t, 0) + slope min(t, 0) on the unit ball: they see rows, by the hyperplanes between them."""
 
     @property
@@ -54,12 +54,46 @@ class RowActivation(Protocol):
     def __call__(self, t: Array) -> Array: ...
 
 
+class SearchedActivation(Protocol):
+    """Neurons max(t, 0)^degree on the unit ball, which bring the searches for the best of them.
+
+    Rows (N, d) and weights (N,) are those of a signed sum; ``separate`` returns a `convexgan.arrangements.Maximum` and
+    takes the options of `convexgan.ipm`, ``separate_all`` the maxima (B,) for weights (B, N) on one or two columns,
+    ``local_maxima`` unit neurons (k, d) found from starts, and what they see.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def needs(self) -> Literal["rows"]: ...
+
+    @property
+    def degree(self) -> int: ...
+
+    def __call__(self, t: Array) -> Array: ...
+
+    def separate(self, rows: Array, weights: Array, **search: Any) -> Any: ...
+
+    def separate_all(self, rows: Array, weights: Array) -> Array: ...
+
+    def local_maxima(
+        self, rows: Array, weights: Array, starts: Array, time_limit: float | None = None
+    ) -> tuple[Array, Array]: ...
+
+
+RowActivation = KinkedActivation | SearchedActivation
 Activation = MomentActivation | RowActivation
 
 
 def needs_rows(activation: Activation) -> TypeIs[RowActivation]:
     """Whether neurons see more of a law than its moments."""
     return activation.needs == "rows"
+
+
+def is_kinked(activation: Activation) -> TypeIs[KinkedActivation]:
+    """Whether neurons are linear on either side of their hyperplane: ReLUs, leaky ones, the absolute value."""
+    return activation.needs == "rows" and hasattr(activation, "slope")
 
 
 @dataclass(frozen=True)

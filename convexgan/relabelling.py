@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._deadline import Deadline
-from convexgan.arrangements import sweep_values
 from convexgan.discrepancy import IPM, ipm
-from convexgan.discriminators import pieces
-from convexgan.problem import Activation, needs_rows
+from convexgan.discriminators import at_most, separate_all
+from convexgan.problem import Activation, is_kinked, needs_rows
 
 Array = NDArray[np.float64]
 Split = NDArray[np.bool_]
@@ -106,6 +105,8 @@ class Statistic:
         if not needs_rows(self.activation):
             a, b, _ = self.activation.coefficients
             sizes = abs(a) * sizes**2 + abs(b) * sizes
+        elif not is_kinked(self.activation):
+            sizes = at_most(self.activation, sizes)
         return float(64 * np.finfo(float).eps * np.abs(self.shares(split)) @ sizes)
 
     @property
@@ -122,8 +123,7 @@ class Statistic:
     def _swept(self, shares: Array) -> Array:
         """ReLU neurons on one or two columns: the rows are sorted once."""
         neuron: Any = self.activation
-        parted = [pieces(neuron, self._points, w) for w in shares]
-        return sweep_values(parted[0][0], np.stack([w for _, w in parted]))
+        return separate_all(neuron, self._points, shares)
 
     def _shifted(self, shares: Array) -> Array:
         """Linear neurons see the length of the difference of means, with any bias."""

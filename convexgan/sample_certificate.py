@@ -15,7 +15,7 @@ from convexgan._tools.arrays import as_rows
 from convexgan._tools.tables import column_names, naming, read_names
 from convexgan.canonical import check_bias, check_sums
 from convexgan.certificate import Certificate, Evidence, Kind, reading_evidence, unit_lengths, within_budget
-from convexgan.discriminators import TwoLayerDiscriminator, activation_from, parameters
+from convexgan.discriminators import TwoLayerDiscriminator, activation_from, check_row_bias, degree_of, parameters
 from convexgan.game import Call, check_budget
 from convexgan.games import (
     SampleGame,
@@ -23,12 +23,13 @@ from convexgan.games import (
     discriminator_response,
     generator_response,
     partial_means_bound,
+    partial_squares,
     solve_continuous,
     solve_scalar,
 )
 from convexgan.judge import JENSEN, Bound, Proved, judge
 from convexgan.moments import Moments
-from convexgan.problem import needs_rows
+from convexgan.problem import is_kinked, needs_rows
 
 Array = NDArray[np.float64]
 NEGLIGIBLE = 1e-12  # of the data's cost
@@ -41,6 +42,8 @@ def read_sample_game(call: Call) -> SampleGame:
     rows = _rows(call.X, "X")
     check_size(rows, "X")
     activation = call.activation
+    if needs_rows(activation):
+        check_row_bias(call.bias, activation)
     bias = call.bias if needs_rows(activation) else check_bias(call.bias, activation)
     if bias == "free" and rows.shape[1] > 1:
         raise ValueError(f"bias='free' is for data of one column, got {rows.shape[1]}: use 'penalized'.")
@@ -94,8 +97,10 @@ def make_sample_certificate(
 
 def _ipm_rounding(game: SampleGame) -> float:
     """The size below which an ipm is rounding noise."""
-    a, b = (0.0, 1.0) if needs_rows(game.activation) else game.activation.coefficients[:2]
     square = float(np.mean(np.sum(game.lift(game.data) ** 2, axis=1)))
+    if needs_rows(game.activation):
+        return 64 * gamma(len(game.data) + 16) * float(square ** (degree_of(game.activation) / 2))
+    a, b = game.activation.coefficients[:2]
     return 64 * gamma(len(game.data) + 16) * float(abs(a) * square + abs(b) * square**0.5)
 
 
@@ -157,6 +162,8 @@ def best_critic(
     game: SampleGame, rows: Array, weights: Array, gap: float, deadline: Deadline
 ) -> tuple[Array, Array, bool]:
     """The discriminator that proves most about a law: neurons, outer weights, whether a limit stopped the search."""
+    if not is_kinked(game.activation):
+        return *partial_squares(game), False
     if game.bias == "free":
         if game.relu.slope != 0:
             raise ValueError("bias='free' bounds games with slope 0 only: use bias='penalized' with leaky neurons.")
@@ -228,7 +235,7 @@ def game_from(evidence: Evidence, data: Array) -> SampleGame:
     beta, lam = check_budget(settings["beta"], settings["lam"])
     activation = activation_from(settings["activation"], settings["coefficients"])
     bias = check_choice(settings["bias"], "bias", ("none", "penalized", "free"))
-    if bias == "free" and (data.shape[1] > 1 or not needs_rows(activation)):
+    if bias == "free" and (data.shape[1] > 1 or not is_kinked(activation)):
         raise ValueError("a free bias is for ReLU neurons on one column")
     game = SampleGame(
         data,

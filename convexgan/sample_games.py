@@ -8,9 +8,9 @@ from convexgan._deadline import Deadline
 from convexgan.canonical import check_sums
 from convexgan.game import Answer, Call, Family, Method, Options
 from convexgan.gaussian_certificate import is_centred
-from convexgan.generators import LawClass
+from convexgan.generators import GeneratorClass, LawClass
 from convexgan.latents import GaussianLatent, SampleLatent
-from convexgan.problem import needs_rows
+from convexgan.problem import is_kinked, needs_rows
 from convexgan.sample_certificate import read_sample_game
 from convexgan.sample_methods import (
     SampleSetting,
@@ -39,11 +39,26 @@ def read(call: Call) -> SampleSetting:
     rows = len(latent.rows) if isinstance(latent, SampleLatent) else 0
     points = (call.points() or len(game.data)) if spec.form == "rows" else rows
     setting = SampleSetting(game, spec, latent, points)
+    if needs_rows(game.activation) and not is_kinked(game.activation):
+        _check_particles(game.activation.name, spec)
     if spec.form == "law":
         _check_mixture(setting, spec)
     elif not _on_the_line(setting):
         _check_rows(setting)
     return setting
+
+
+def _check_particles(name: str, spec: GeneratorClass) -> None:
+    """Raise for generators that answer only neurons that are linear on either side of their hyperplanes."""
+    if spec.form != "law":
+        raise ValueError(
+            f"generator={spec.name!r} against {name} neurons has no convex game: use generator='mixture', a law on "
+            "given particles, or certify for the rows of any generator."
+        )
+    if spec.support == "continuous":
+        raise ValueError(
+            f"support='continuous' is for ReLU neurons, not {name} ones: give particles, generators.Mixture(points)."
+        )
 
 
 def _check_mixture(setting: SampleSetting, spec: LawClass) -> None:
@@ -83,7 +98,7 @@ def _check_rows(setting: SampleSetting) -> None:
 def _on_the_line(setting: SampleSetting) -> bool:
     """Free points, as many as the data, on the line against neurons with free biases."""
     game = setting.game
-    line = needs_rows(game.activation) and game.relu.slope == 0 and game.data.shape[1] == 1
+    line = is_kinked(game.activation) and game.relu.slope == 0 and game.data.shape[1] == 1
     return line and game.bias == "free" and setting.spec.form == "rows" and setting.points == len(game.data)
 
 

@@ -60,7 +60,8 @@ def solve(
         Real samples. They are not centred here.
     Z : (n_f, k) array, Moments or GaussianLatent, optional
         Latents; None for free generators.
-    discriminator : "linear", "quadratic", "polynomial", "relu", "absolute" or an instance of `convexgan.discriminators`
+    discriminator : "linear", "quadratic", "polynomial", "relu", "absolute", "squared_relu" or an instance
+        Of `convexgan.discriminators`.
     generator : "linear", "free", "relu", "polynomial", "mixture" or an instance of `convexgan.generators`
     beta : float
         Penalty on the discriminator's norm: the generator must satisfy ipm <= beta.

@@ -11,6 +11,9 @@ from convexgan.arrangements.interpolation import Interpolation, interpolate
 from convexgan.arrangements.maximum import Maximum, maximize
 from convexgan.arrangements.reduce import row_space
 from convexgan.arrangements.sampled import sampled_patterns
+from convexgan.arrangements.square_ascents import local_square_maxima
+from convexgan.arrangements.square_maximum import maximize_squares
+from convexgan.arrangements.square_sweep import sweep_square_values
 from convexgan.arrangements.sweep2d import sweep_values
 
 __all__ = [
@@ -23,10 +26,13 @@ __all__ = [
     "cover_bound",
     "interpolate",
     "local_maxima",
+    "local_square_maxima",
     "maximize",
     "maximize_difference",
+    "maximize_squares",
     "minimize_rectified",
     "row_space",
     "sampled_patterns",
+    "sweep_square_values",
     "sweep_values",
 ]

@@ -92,7 +92,7 @@ def maximize(
     progress : callable, optional
         Called now and then with value, upper bound and cones so far.
     """
-    rows, weights = _checked(rows, weights)
+    rows, weights = checked_sum(rows, weights)
     method = check_choice(method, "method", METHODS)
     gap = check_number(gap, "gap")
     time_limit = None if time_limit is None else check_number(time_limit, "time_limit")
@@ -108,7 +108,7 @@ def maximize(
     if arrangement.dim == 0 or (method in ("sweep", "cones") and arrangement.dim == 1):
         u, bound, status = _on_a_line(arrangement)
     elif method == "cones":
-        search = Search(arrangement, gap, _in_units(progress, row_scale * weight_scale))
+        search = Search(arrangement, gap, in_units(progress, row_scale * weight_scale))
         status = search.run(time_limit, max_nodes)
         u, bound, stats["nodes"] = search.direction, search.upper_bound, search.nodes
         if status == "interrupted":
@@ -128,12 +128,13 @@ def maximize(
     return _maximum(rows, weights, arrangement.basis @ u, bound, status, method, stats)
 
 
-def _in_units(progress: Report | None, unit: float) -> Report | None:
+def in_units(progress: Report | None, unit: float) -> Report | None:
     """What takes the search's own numbers and reports the data's."""
     return progress and (lambda value, bound, nodes: progress(unit * value, unit * bound, nodes))
 
 
-def _checked(rows: Any, weights: Any) -> tuple[Array, Array]:
+def checked_sum(rows: Any, weights: Any) -> tuple[Array, Array]:
+    """The rows and the weights of a sum as arrays; ValueError unless they are finite and as many."""
     rows = as_rows(rows, "rows").astype(np.float64, copy=False)
     check_finite(rows, "rows")
     weights = as_floats(weights, "weights")

@@ -122,9 +122,9 @@ def reduce_rows(rows: Array, weights: Array) -> Arrangement:
     slack += float(np.abs(mass[others]) @ np.linalg.norm(moved, axis=1))  # max(t, 0) changes by no more than t
     if basis.shape[1] < len(basis):
         slack += float(np.abs(mass) @ np.linalg.norm(given - units @ basis.T, axis=1))
-    total, lost = _line_sums(line, mass, len(first))
+    total, lost = line_sums(line, mass, len(first))
     slack += lost
-    turns, lost = _line_sums(line[turned], mass[turned], len(first))
+    turns, lost = line_sums(line[turned], mass[turned], len(first))
     slope = -turns @ oriented  # max(-t, 0) = max(t, 0) - t
     slack += lost + gamma(len(first)) * float(np.abs(turns).sum())
     left = total != 0
@@ -156,7 +156,7 @@ def merge_equal(rows: Array, weights: Array) -> tuple[Array, Array, Array]:
     return unique, total, UNIT * np.abs(total) * (counts > 1)
 
 
-def _line_sums(line: NDArray[np.intp], mass: Array, count: int) -> tuple[Array, float]:
+def line_sums(line: NDArray[np.intp], mass: Array, count: int) -> tuple[Array, float]:
     """The sum of the masses on each line, exactly 0 where only rounding remains; and what rounding may have changed."""
     total, size = np.bincount(line, mass, count), np.bincount(line, np.abs(mass), count)
     small = np.abs(total) <= CANCELLED * size

@@ -10,11 +10,12 @@ from typing import Annotated, Any
 
 import typer
 
+from convexgan import generators
 from convexgan._files import check_target
 from convexgan.certificate import NUMBERS, Certificate
 from convexgan.cli.arrays import read_samples, write_text
 from convexgan.cli.console import Json, Seed, note, number, phase, print_json, result
-from convexgan.cli.options import grouped
+from convexgan.cli.options import Discriminator, grouped, one_of
 from convexgan.discriminators import as_discriminator
 from convexgan.generators import GeneratorClass, Linear, TwoLayerReLU, as_generator
 from convexgan.problem import needs_rows
@@ -23,7 +24,6 @@ METHODS_HELP = (
     "auto, or one by name: closed_form, program; for relu and mixtures cutting_planes, double_oracle, partial_sums, "
     "semi_infinite, fixed_patterns."
 )
-Discriminator = Annotated[str, typer.Option(help="linear, quadratic, polynomial, relu or absolute.")]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Play:
     """The game that `solve` solves."""
 
     discriminator: Discriminator = "quadratic"
-    generator: Annotated[str, typer.Option(help="linear, free, relu, polynomial or mixture.")] = "linear"
+    generator: Annotated[str, typer.Option(help=one_of(generators.CLASSES))] = "linear"
     beta: Annotated[
         float | None, typer.Option(help="Penalty on the discriminator's norm: the discrepancy (ipm) is at most beta.")
     ] = None
@@ -141,7 +141,9 @@ def numbers_of(certificate: Certificate) -> dict[str, Any]:
 def ipm(
     x: Annotated[Path, typer.Argument(metavar="X.npy", help="Real rows (n_r, d): .npy, .csv, .parquet, -.")],
     y: Annotated[Path, typer.Argument(metavar="Y.npy", help="Generated rows (n_f, d), likewise.")],
-    discriminator: Annotated[str, typer.Option(help="relu, absolute, linear, quadratic or polynomial.")] = "relu",
+    discriminator: Annotated[
+        str, typer.Option(help="relu, squared_relu, absolute, linear, quadratic or polynomial.")
+    ] = "relu",
     bias: Annotated[str, typer.Option(help="Of neurons: none, penalized (part of their norm) or free.")] = "none",
     method: Annotated[
         str,

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import MISSING, fields, is_dataclass
 from functools import wraps
 from inspect import Parameter, Signature, signature
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from convexgan.discriminators import CLASSES
+
+
+def one_of(names: Iterable[str]) -> str:
+    """What there is to choose from, as help says it."""
+    *most, last = names
+    return f"{', '.join(most)} or {last}."
+
+
+Discriminator = Annotated[str, typer.Option(help=one_of(CLASSES))]
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:

@@ -15,6 +15,7 @@ from convexgan.certificate import Agreement, Certificate
 from convexgan.cli.arrays import read_sample, read_samples, write_text
 from convexgan.cli.console import Json, Phases, note, number, print_json, print_table, result
 from convexgan.cli.games import numbers_of
+from convexgan.cli.options import Discriminator
 from convexgan.cli.pictures import CacheFolder, Memory, Strict
 from convexgan.datasets import ImageSet
 from convexgan.discriminators import as_discriminator
@@ -73,7 +74,7 @@ def audit(
         typer.Argument(metavar="SAMPLES.npy", help="Generated rows (n_f, d): .npy, .csv, .parquet, -."),
     ],
     x: Annotated[Path, typer.Argument(metavar="X.npy", help="Real rows (n_r, d), likewise; or .npz of Moments.")],
-    discriminator: Annotated[str, typer.Option(help="linear, quadratic, polynomial, relu or absolute.")] = "quadratic",
+    discriminator: Discriminator = "quadratic",
     beta: Annotated[
         float | None, typer.Option(help="Penalty on the discriminator's norm: the discrepancy (ipm) is at most beta.")
     ] = None,

@@ -16,7 +16,7 @@ from convexgan._tools.arrays import as_rows
 from convexgan.cli.arrays import read_rows, write_rows, write_text
 from convexgan.cli.console import Json, Seed, note, number, phase, print_json, print_table, result, to_json
 from convexgan.cli.models import draw_more, save_sheet
-from convexgan.cli.options import grouped
+from convexgan.cli.options import Discriminator, grouped
 from convexgan.cli.pictures import Data, Size, Strict, read_images
 from convexgan.game import check_budget
 
@@ -35,7 +35,7 @@ class Flat:
             "or exact: against the exact discriminator."
         ),
     ] = "alternating"
-    discriminator: Annotated[str, typer.Option(help="linear, quadratic, polynomial, relu or absolute.")] = "quadratic"
+    discriminator: Discriminator = "quadratic"
     generator: Annotated[str, typer.Option(help="linear, or relu: two layers.")] = "linear"
     beta: Annotated[float | None, typer.Option(help="Penalty on the discriminator's norm.")] = None
     lam: Annotated[float | None, typer.Option(help="Instead of beta: a bound on it; needed by --method exact.")] = None

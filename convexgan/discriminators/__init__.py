@@ -21,8 +21,10 @@ from convexgan.discriminators.linear import Linear
 from convexgan.discriminators.polynomial import Polynomial
 from convexgan.discriminators.quadratic import Quadratic
 from convexgan.discriminators.relu import ReLU, pieces, separate_relu, signed_sample
+from convexgan.discriminators.rows import at_most, check_row_bias, degree_of, rising, separate_all, separate_rows
+from convexgan.discriminators.squared_relu import SquaredReLU
 from convexgan.discriminators.two_layer import TwoLayerDiscriminator
-from convexgan.problem import Activation, MomentActivation, needs_rows
+from convexgan.problem import Activation, MomentActivation, is_kinked, needs_rows
 
 CLASSES: dict[str, Any] = {
     "linear": Linear,
@@ -30,6 +32,7 @@ CLASSES: dict[str, Any] = {
     "polynomial": Polynomial,
     "relu": ReLU,
     "absolute": Absolute,
+    "squared_relu": SquaredReLU,
 }
 
 __all__ = [
@@ -39,17 +42,24 @@ __all__ = [
     "Polynomial",
     "Quadratic",
     "ReLU",
+    "SquaredReLU",
     "TwoLayerDiscriminator",
     "activation_from",
     "as_discriminator",
     "as_moment_discriminator",
+    "at_most",
+    "check_row_bias",
+    "degree_of",
     "difference",
     "distance",
     "maximize_on_sphere",
     "parameters",
     "pieces",
+    "rising",
     "separate",
+    "separate_all",
     "separate_relu",
+    "separate_rows",
     "separation",
     "separation_bound",
     "signed_sample",
@@ -76,8 +86,10 @@ def as_moment_discriminator(value: str | Activation) -> MomentActivation:
 
 
 def parameters(activation: Activation) -> tuple[float, ...]:
-    """The numbers with which `activation_from` makes the activation again: a, b, c or the slope."""
-    return (activation.slope,) if needs_rows(activation) else activation.coefficients
+    """The numbers with which `activation_from` makes the activation again: a, b, c, the slope, or none."""
+    if not needs_rows(activation):
+        return activation.coefficients
+    return (activation.slope,) if is_kinked(activation) else ()
 
 
 def activation_from(name: str, numbers: Sequence[float]) -> Any:

@@ -17,7 +17,7 @@ from convexgan.arrangements import Maximum, maximize
 from convexgan.arrangements.maximum import EXACT
 from convexgan.arrangements.reduce import merge_equal
 from convexgan.moments import Moments
-from convexgan.problem import RowActivation
+from convexgan.problem import KinkedActivation
 
 Array = NDArray[np.float64]
 
@@ -44,7 +44,7 @@ class ReLU:
         return np.maximum(t, 0.0) + self.slope * np.minimum(t, 0.0)
 
 
-def pieces(activation: RowActivation, rows: Array, weights: Array) -> tuple[Array, Array]:
+def pieces(activation: KinkedActivation, rows: Array, weights: Array) -> tuple[Array, Array]:
     """Rows r_i and weights c_i with sum_i weights_i s(rows_i . u) = sum_i c_i max(r_i . u, 0)."""
     if activation.slope == 0:
         return rows, weights
@@ -68,7 +68,9 @@ def signed_sample(X: Any, Y: Any, weights_x: Any, weights_y: Any) -> tuple[Array
     return np.concatenate(parts), np.concatenate(weights)
 
 
-def separate_relu(activation: RowActivation, rows: Array, weights: Array, bias: str = "none", **search: Any) -> Maximum:
+def separate_relu(
+    activation: KinkedActivation, rows: Array, weights: Array, bias: str = "none", **search: Any
+) -> Maximum:
     """The neuron that sees most of a signed sample: max over |u| <= 1 of |sum_i weights_i s(rows_i . u)|.
 
     Parameters
@@ -101,7 +103,7 @@ def separate_relu(activation: RowActivation, rows: Array, weights: Array, bias: 
     return Maximum(size, bound, bool(bound - size <= EXACT * size), direction, sign, "optimal", "sweep", {})
 
 
-def _rounded(found: Maximum, activation: RowActivation, rows: Array, weights: Array) -> Maximum:
+def _rounded(found: Maximum, activation: KinkedActivation, rows: Array, weights: Array) -> Maximum:
     """The maximum for the shares that the weights stand for, each rounded once or twice."""
     stray = _stray(activation, rows, weights)
     if stray == 0:
@@ -110,7 +112,7 @@ def _rounded(found: Maximum, activation: RowActivation, rows: Array, weights: Ar
     return replace(found, upper_bound=bound, exact=found.exact and bool(bound - found.value <= EXACT * found.value))
 
 
-def _stray(activation: RowActivation, rows: Array, weights: Array) -> float:
+def _stray(activation: KinkedActivation, rows: Array, weights: Array) -> float:
     """What the rounding of weights changes of sums over rows; where all are of one size it is the sum's own share."""
     sizes = np.abs(weights)
     if not len(sizes) or sizes.min() == sizes.max():
@@ -118,7 +120,7 @@ def _stray(activation: RowActivation, rows: Array, weights: Array) -> float:
     return max(1.0, abs(activation.slope)) * gamma(4) * float(sizes @ np.linalg.norm(rows, axis=1))
 
 
-def _separate_shifts(activation: RowActivation, points: Array, weights: Array) -> tuple[float, float, float]:
+def _separate_shifts(activation: KinkedActivation, points: Array, weights: Array) -> tuple[float, float, float]:
     """The maximum over u = +-1 and every b of |sum_i weights_i s(u points_i + b)|, for weights that sum to 0.
 
     The sum is piecewise linear in b, bends where a neuron changes sign at a point and is constant beyond the last of

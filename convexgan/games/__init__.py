@@ -8,6 +8,7 @@ from convexgan.games.double_oracle import solve_continuous
 from convexgan.games.fixed_patterns import solve_fixed_patterns
 from convexgan.games.mixture_program import solve_mixture_program
 from convexgan.games.partial_means import partial_means_bound
+from convexgan.games.partial_squares import partial_squares
 from convexgan.games.responses import critic_of, discriminator_response, generator_response, real_score
 from convexgan.games.sample_game import SampleGame
 from convexgan.games.scalar import solve_scalar
@@ -20,6 +21,7 @@ __all__ = [
     "discriminator_response",
     "generator_response",
     "partial_means_bound",
+    "partial_squares",
     "real_score",
     "solve_continuous",
     "solve_fixed_patterns",

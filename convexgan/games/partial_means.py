@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from convexgan._rounding import gamma
 from convexgan.games.sample_game import SampleGame
-from convexgan.problem import needs_rows
+from convexgan.problem import is_kinked
 
 Array = NDArray[np.float64]
 ROTATIONS = 20
@@ -21,7 +21,7 @@ def partial_means_bound(game: SampleGame) -> float:
     is at least that of the data less the ipm. Sums over orthonormal vectors bound E|Y|^2; the best of some bases
     counts: the columns, the right singular vectors and random rotations. A bias only strengthens the discriminator.
     """
-    if not needs_rows(game.activation) or game.activation.slope:
+    if not is_kinked(game.activation) or game.activation.slope:
         return 0.0
     rows = game.data
     turned = rows @ np.linalg.svd(rows, full_matrices=False)[2].T

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from convexgan._deadline import Deadline
 from convexgan._rounding import down, gamma, up
-from convexgan.arrangements import Maximum, Minimum, local_maxima, minimize_rectified
-from convexgan.discriminators import TwoLayerDiscriminator, pieces, separate, separate_relu
+from convexgan.arrangements import Maximum, Minimum, minimize_rectified
+from convexgan.discriminators import TwoLayerDiscriminator, at_most, pieces, rising, separate, separate_rows
 from convexgan.games.sample_game import SampleGame
 from convexgan.moments import Moments
-from convexgan.problem import needs_rows
+from convexgan.problem import is_kinked, needs_rows
 
 Array = NDArray[np.float64]
 CLOSE = 0.9999  # cosine
@@ -32,7 +32,7 @@ def discriminator_response(
     if needs_rows(game.activation):
         if deadline is not None:
             search["time_limit"] = deadline.half
-        best = separate_relu(game.activation, *signed_law(game, points, weights), game.bias, **search)
+        best = separate_rows(game.activation, *signed_law(game, points, weights), game.bias, **search)
         if deadline is not None and best.stats.get("interrupted"):
             deadline.end()
         return best
@@ -56,7 +56,7 @@ def rising_neurons(
     if not needs_rows(game.activation):
         return np.zeros((0, starts.shape[1])), np.zeros(0)
     rows, signed = signed_law(game, points, weights)
-    U, values = local_maxima(*pieces(game.relu, game.lift(rows), signed), starts, time_limit)
+    U, values = rising(game.activation, game.lift(rows), signed, starts, time_limit)
     if game.bias == "free":  # the ascents charged it: without, |u| = 1; neurons that bend beyond all rows see no more
         lengths = np.linalg.norm(U[:, :-1], axis=1)
         inside = np.abs(U[:, -1]) <= lengths * np.abs(rows).max()
@@ -89,12 +89,15 @@ def generator_response(game: SampleGame, critic: TwoLayerDiscriminator, time_lim
 
     The minimum is over the particles; without them over R^d, where R - D is a piecewise quadratic. In one column its
     minima are at its bends or at the vertices of its pieces; in more they are bounded by `cheapest`, which takes a
-    limit in seconds. What rounding may have added is taken off: large neurons that cancel prove nothing.
+    limit in seconds. Squared neurons are
+    scaled until the minimum is 0. What rounding may have added is taken off: large neurons that cancel prove nothing.
     """
     charge = up((game.beta or 0.0) * critic.norm, sum(critic.neurons.shape) + 8)  # of lengths that are 1 to rounding
     if critic.norm == 0:
         return down(float(game.cost(game.particles).min()), 8) if game.particles is not None else 0.0
     real = real_score(game, critic)
+    if game.particles is None and not is_kinked(game.activation):
+        return _against_any_law(game, critic, real, charge, time_limit)
     if game.particles is None and game.data.shape[1] > 1:
         reach = np.abs(critic.outer) @ np.abs(critic.neurons) / game.penalty  # minimisers are within half of it
         lowest = game.penalty * cheapest(game, critic, time_limit=time_limit).bound
@@ -106,6 +109,20 @@ def generator_response(game: SampleGame, critic: TwoLayerDiscriminator, time_lim
     cost = game.cost(points)
     scores = cost - critic(points) - rounding(game, critic, points) - gamma(points.shape[1] + 4) * cost
     return _below(game, critic, real, charge, float(scores.min()))
+
+
+def _against_any_law(
+    game: SampleGame, critic: TwoLayerDiscriminator, real: float, charge: float, time_limit: float | None
+) -> float:
+    """The same for max(t, 0)^2 against points anywhere, where R - D is 0 at 0 and as homogeneous as the neurons.
+
+    The multiple of the critic is taken for which D is at most R: its neurons are the rows of one more search.
+    """
+    if critic.biases.any() or not needs_rows(game.activation):
+        return -math.inf  # nothing is known
+    top = separate_rows(game.activation, critic.neurons, critic.outer, time_limit=time_limit).upper_bound
+    found = _below(game, critic, real, charge, 0.0)
+    return found if found <= 0 or top <= game.penalty else down(found * (game.penalty / top), 4)
 
 
 def real_score(game: SampleGame, critic: TwoLayerDiscriminator) -> float:
@@ -137,7 +154,7 @@ def rounding(game: SampleGame, critic: TwoLayerDiscriminator, rows: Array) -> Ar
     """
     sizes = np.abs(rows) @ np.abs(critic.neurons).T + np.abs(critic.biases)
     if needs_rows(game.activation):
-        sizes *= max(1.0, abs(game.relu.slope))
+        sizes = at_most(game.activation, sizes)
     else:
         a, b, c = np.abs(game.activation.coefficients)
         sizes = (2 * a * sizes + b) * sizes + c

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from convexgan._rounding import up
 from convexgan._tools.tables import Label
-from convexgan.problem import Activation, RowActivation, needs_rows
+from convexgan.problem import Activation, KinkedActivation, is_kinked
 
 Array = NDArray[np.float64]
 
@@ -52,9 +52,9 @@ class SampleGame:
     columns: tuple[Label, ...] | None = None
 
     @property
-    def relu(self) -> RowActivation:
+    def relu(self) -> KinkedActivation:
         """The activation of a game with ReLU neurons, or others with one kink."""
-        if not needs_rows(self.activation):
+        if not is_kinked(self.activation):
             raise ValueError(f"laws anywhere are for ReLU neurons, this game has {self.activation.name} ones.")
         return self.activation
 

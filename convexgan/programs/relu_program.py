@@ -14,7 +14,7 @@ from convexgan._checks import check_choice, check_number
 from convexgan.arrangements.reduce import Arrangement, reduce_rows
 from convexgan.discriminators import as_discriminator, pieces, signed_sample
 from convexgan.exceptions import InfeasibleError, SolverError
-from convexgan.problem import RowActivation, needs_rows
+from convexgan.problem import KinkedActivation, is_kinked
 from convexgan.programs import backends
 
 Array = NDArray[np.float64]
@@ -176,7 +176,7 @@ class IPMProgram:
 def ipm_program(
     X: Any,
     Y: Any,
-    discriminator: str | RowActivation = "relu",
+    discriminator: str | KinkedActivation = "relu",
     *,
     bias: str = "none",
     weights_x: Any = None,
@@ -204,8 +204,8 @@ def ipm_program(
     3.0
     """
     activation = as_discriminator(discriminator)
-    if not needs_rows(activation):
-        raise ValueError(f"ipm_program is for ReLU neurons, got {activation.name!r}: use convexgan.ipm, a formula.")
+    if not is_kinked(activation):
+        raise ValueError(f"ipm_program is for ReLU neurons, got {activation.name!r}: use convexgan.ipm.")
     check_choice(bias, "bias", ("none", "penalized"))
     rows, weights = signed_sample(X, Y, weights_x, weights_y)
     rows, weights = pieces(activation, np.column_stack([rows, np.ones(len(rows))]) if bias != "none" else rows, weights)

@@ -14,7 +14,7 @@ from convexgan.discriminators import TwoLayerDiscriminator
 from convexgan.games import SampleGame, discriminator_response
 from convexgan.judge import WEYL, Bound, judge
 from convexgan.moment_certificate import moments_proved
-from convexgan.problem import needs_rows
+from convexgan.problem import is_kinked, needs_rows
 from convexgan.rigorous.moment import ExactMoments, Interval
 from convexgan.rigorous.numbers import check_exact_size, down, up
 from convexgan.rigorous.sample import ExactSample
@@ -70,6 +70,11 @@ def _check_sample(game: SampleGame, points: Any) -> None:
     if not needs_rows(game.activation):
         check_exact_size(n + len(points), d)
         return
+    if not is_kinked(game.activation):
+        raise ValueError(
+            f"rigorous=True is for ReLU neurons and those that see moments, not for {game.activation.name} ones: leave "
+            "it out, whose numbers are proved bounds too."
+        )
     seen = d + (game.bias == "penalized")
     if seen > 2 or n + len(points) > ROWS:
         raise ValueError(

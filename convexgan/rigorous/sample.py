@@ -40,7 +40,7 @@ class ExactSample:
             a, b, _ = self.game.activation.coefficients
             (S, m), (T, k) = second_and_mean(real), second_and_mean(*fake)
             return difference_on_sphere(Fraction(a) * (S - T), Fraction(b) * (m - k))
-        slope = Fraction(self.game.activation.slope)
+        slope = Fraction(self.game.relu.slope)
         rows = np.vstack([exact(self._floats[0]), exact(self._floats[1])])
         w = np.concatenate([np.full(len(self.data), Fraction(1, len(self.data))), -self.weights])
         if self.game.bias == "free":
@@ -79,7 +79,7 @@ class ExactSample:
         U, biases, v, lengths = self._players
         t = rows @ U.T + biases
         if needs_rows(self.game.activation):
-            slope = Fraction(self.game.activation.slope)
+            slope = Fraction(self.game.relu.slope)
             return np.asarray(np.where(t > 0, t, slope * t) @ v)
         a, b, c = (Fraction(number) for number in self.game.activation.coefficients)
         t = t / np.array(lengths, dtype=object)

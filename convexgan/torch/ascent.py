@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from convexgan.discriminators import separate_relu
-from convexgan.problem import RowActivation
-from convexgan.torch.modules import activate
+from convexgan.discriminators import separate_rows
+from convexgan.problem import KinkedActivation, RowActivation
+from convexgan.torch.modules import activate, slopes_of
 
 STEPS = 30
 BENT = 1e3  # units of rounding, relative to a row's length, within which a neuron bends at it
@@ -20,7 +20,7 @@ def relu_search(activation: RowActivation, real: Tensor, fake: Tensor) -> Tensor
     """The best neuron, (1, d), by the exact search of `convexgan.ipm`."""
     rows = torch.cat([real, fake]).cpu().double().numpy()
     weights = np.repeat([1 / len(real), -1 / len(fake)], [len(real), len(fake)])
-    return torch.from_numpy(separate_relu(activation, rows, weights).direction[None]).to(real)
+    return torch.from_numpy(separate_rows(activation, rows, weights).direction[None]).to(real)
 
 
 def relu_ascent(activation: RowActivation, real: Tensor, fake: Tensor, starts: Tensor) -> Tensor:
@@ -49,13 +49,12 @@ def _seen(activation: RowActivation, real: Tensor, fake: Tensor, U: Tensor) -> t
     total, gradient = U.new_zeros(len(U)), torch.zeros_like(U)
     for rows, sign in ((real, 1.0), (fake, -1.0)):
         t = rows @ U.T
-        slopes = torch.where(t > 0, 1.0, activation.slope).to(U)
         total = total + sign * activate(activation, t).mean(0)
-        gradient = gradient + sign * slopes.T @ rows / len(rows)
+        gradient = gradient + sign * slopes_of(activation, t).T @ rows / len(rows)
     return total.abs(), total.sign()[:, None] * gradient
 
 
-def slopes_at_best(activation: RowActivation, real: Tensor, fake: Tensor, U: Tensor) -> Tensor:
+def slopes_at_best(activation: KinkedActivation, real: Tensor, fake: Tensor, U: Tensor) -> Tensor:
     """The slopes s'(y . u) at generated rows for best neurons u (k, d), (m, k): the gradient of the largest value.
 
     A best neuron often bends exactly at rows, where s has no derivative. There the slope is the multiplier t of the
@@ -65,7 +64,7 @@ def slopes_at_best(activation: RowActivation, real: Tensor, fake: Tensor, U: Ten
     rows = torch.cat([real, fake])
     shares = torch.cat([real.new_full((len(real),), 1 / len(real)), fake.new_full((len(fake),), -1 / len(fake))])
     t = rows @ U.T
-    slopes = torch.where(t > 0, 1.0, activation.slope).to(U)
+    slopes = slopes_of(activation, t)
     bent = t.abs() <= BENT * torch.finfo(t.dtype).eps * rows.norm(dim=1, keepdim=True)
     low, high = sorted((activation.slope, 1.0))
     for k in bent.any(dim=0).nonzero().ravel().tolist():

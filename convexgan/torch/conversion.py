@@ -13,7 +13,7 @@ from convexgan import discriminators, generators
 from convexgan._tools.arrays import as_rows, read_array
 from convexgan.generators import Generator
 from convexgan.latents import Latent, quadratic_features
-from convexgan.problem import needs_rows
+from convexgan.problem import is_kinked, needs_rows
 from convexgan.solution import Solution
 from convexgan.torch.modules import FreeGenerator, LinearGenerator, TwoLayerDiscriminator, TwoLayerGenerator
 
@@ -79,8 +79,11 @@ def _two_layer(generator: TwoLayerGenerator, latent: Latent) -> Generator:
     if not needs_rows(activation):
         spec = generators.TwoLayerPolynomial(*activation.coefficients)
         return generators.PolynomialGenerator(_lifted(spec, hidden).T @ outer, spec, latent)
-    if activation.slope:
-        raise ValueError("leaky hidden neurons have no counterpart in convexgan.generators: certify the rows instead.")
+    if not is_kinked(activation) or activation.slope:
+        kind = "leaky" if is_kinked(activation) else activation.name
+        raise ValueError(
+            f"{kind} hidden neurons have no counterpart in convexgan.generators: certify the rows instead."
+        )
     return generators.ReLUGenerator(hidden, np.zeros(len(hidden)), outer, latent)
 
 

@@ -15,7 +15,7 @@ from convexgan._tools.tables import column_names
 from convexgan.discrepancy import IPM, ipm
 from convexgan.discriminators import as_discriminator
 from convexgan.moments import Moments
-from convexgan.problem import Activation, needs_rows
+from convexgan.problem import Activation, is_kinked, needs_rows
 from convexgan.torch.ascent import distinct, relu_ascent, relu_search, slopes_at_best
 from convexgan.torch.conversion import flat
 from convexgan.torch.modules import activate, nearest_in_l1_ball
@@ -60,7 +60,7 @@ class ExactDiscriminatorLoss(nn.Module):
     X : (n, ...) array, tensor or Moments
         Real samples, once and for all: linear, quadratic and polynomial neurons need only their moments. ReLU neurons
         need the rows.
-    discriminator : "linear", "quadratic", "polynomial", "relu", "absolute" or an instance of `convexgan.discriminators`
+    discriminator : "linear", "quadratic", "polynomial", "relu", "absolute", "squared_relu" or an instance
     lam : float
         The discriminator's norm.
     beta : float
@@ -175,7 +175,7 @@ class ExactDiscriminatorLoss(nn.Module):
 
     def _scores(self, fake: Tensor, real: Tensor | None, directions: Tensor) -> Tensor:
         """s(Y u) of each direction, (m, k), with the derivatives of the largest value where a neuron bends at a row."""
-        if not needs_rows(self.activation):
+        if not is_kinked(self.activation):
             return activate(self.activation, fake @ directions.T)
         slopes = slopes_at_best(self.activation, self.rows if real is None else real, fake.detach(), directions)
         return slopes * (fake @ directions.T)

@@ -9,15 +9,24 @@ from torch import Tensor, nn
 
 from convexgan._checks import check_choice, check_count, check_number
 from convexgan.discriminators import as_discriminator
-from convexgan.problem import Activation, needs_rows
+from convexgan.problem import Activation, RowActivation, is_kinked, needs_rows
 
 
 def activate(activation: Activation, t: Tensor) -> Tensor:
     """s(t), elementwise."""
-    if needs_rows(activation):
+    if is_kinked(activation):
         return torch.relu(t) - activation.slope * torch.relu(-t) if activation.slope else torch.relu(t)
+    if needs_rows(activation):
+        return torch.relu(t) ** activation.degree
     a, b, c = activation.coefficients
     return (a * t + b) * t + c
+
+
+def slopes_of(activation: RowActivation, t: Tensor) -> Tensor:
+    """s'(t), elementwise; that of t < 0 where s bends."""
+    if is_kinked(activation):
+        return torch.where(t > 0, 1.0, activation.slope).to(t)
+    return activation.degree * torch.relu(t) ** (activation.degree - 1)
 
 
 def uncompiled(module: Any) -> Any:
@@ -36,7 +45,7 @@ class TwoLayerDiscriminator(nn.Module):
         Columns d of the data; samples of any other shape are flattened to rows.
     width : int
         Neurons m.
-    activation : "relu", "absolute", "linear", "quadratic", "polynomial" or an instance of `convexgan.discriminators`
+    activation : "relu", "absolute", "linear", ... or an instance of `convexgan.discriminators`
     bias : "none", "penalized" or "free"
         Whether a neuron has a bias, and whether it counts in the neuron's norm.
 

@@ -1,0 +1,94 @@
+"""The maximum over the ball of a weighted sum of squared rectified rows: the choice of the method."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convexgan._checks import as_rng, check_choice, check_count, check_number
+from convexgan._progress import Report
+from convexgan._rounding import gamma
+from convexgan.arrangements.maximum import EXACT, ROUNDING, Maximum, checked_sum, in_units
+from convexgan.arrangements.square_ascents import sampled_squares
+from convexgan.arrangements.square_search import SquareSearch
+from convexgan.arrangements.square_sweep import on_a_line, sweep_squares
+from convexgan.arrangements.squares import Squares, reduce_squares
+
+Array = NDArray[np.float64]
+METHODS = ("auto", "sweep", "cones", "sampled")
+
+
+def maximize_squares(
+    rows: Any,
+    weights: Any,
+    *,
+    method: str = "auto",
+    gap: float = 0.0,
+    time_limit: float | None = None,
+    max_nodes: int | None = None,
+    rng: np.random.Generator | int | None = None,
+    progress: Report | None = None,
+) -> Maximum:
+    """The maximum over |u| <= 1 of |sum_i weights_i max(rows_i . u, 0)^2|.
+
+    Parameters
+    ----------
+    rows, weights, gap, time_limit, max_nodes, rng, progress : as in `maximize`
+    method : {"auto", "sweep", "cones", "sampled"}
+        As there; all cells are enumerated in the tests only.
+    """
+    rows, weights = checked_sum(rows, weights)
+    method = check_choice(method, "method", METHODS)
+    gap = check_number(gap, "gap")
+    time_limit = None if time_limit is None else check_number(time_limit, "time_limit")
+    max_nodes = None if max_nodes is None else check_count(max_nodes, "max_nodes", 0)
+    draw, start = as_rng(rng), time.perf_counter()
+    used = rows[weights != 0]
+    row_scale, weight_scale = (2.0 ** int(np.frexp(np.abs(part).max(initial=0.0))[1]) for part in (used, weights))
+    squares = reduce_squares(used / row_scale, weights[weights != 0] / weight_scale)  # scales are powers of 2
+    unit = row_scale * row_scale * weight_scale
+    if method == "auto":
+        method = "sweep" if squares.dim <= 2 else "cones"
+    if method == "sweep" and squares.dim > 2:
+        raise ValueError(f"method='sweep' needs rows of rank 1 or 2, these have rank {squares.dim}: use 'auto'.")
+    stats: dict[str, Any] = {"rank": squares.dim, "rows": len(squares.rows)}
+    status = "optimal"
+    if squares.dim == 0 or (method in ("sweep", "cones") and squares.dim == 1):
+        u, bound = on_a_line(squares)
+    elif method == "cones":
+        search = SquareSearch(squares, gap, in_units(progress, unit))
+        status = search.run(time_limit, max_nodes)
+        u, bound, stats["nodes"] = search.direction, search.upper_bound, search.nodes
+        if status == "interrupted":
+            status, stats["interrupted"] = "stopped", True
+    elif method == "sampled":
+        u, bound, status = sampled_squares(squares, draw, time_limit), _cap(squares), "stopped"
+    else:
+        u, bound = sweep_squares(squares)
+    stats["seconds"] = time.perf_counter() - start
+    bound = float((bound * (1 + ROUNDING) + squares.slack) * unit)
+    return _record(rows, weights, squares.basis @ u, bound, status, method, stats)
+
+
+def _cap(squares: Squares) -> float:
+    return max(squares.bound(), squares.negated().bound())
+
+
+def _record(
+    rows: Array, weights: Array, u: Array, bound: float, status: str, method: str, stats: dict[str, Any]
+) -> Maximum:
+    """The record, its value evaluated from the data."""
+    length = float(np.linalg.norm(u))
+    u = u / length if length > 0 else np.eye(1, rows.shape[1])[0]
+    seen = np.maximum(rows @ u, 0) ** 2
+    m = float(weights @ seen)
+    value = abs(m)
+    if value > bound:  # by rounding of the evaluation
+        sizes = np.abs(weights) @ np.einsum("nd,nd->n", rows, rows)
+        value = max(value - gamma(len(rows) + 2 * rows.shape[1] + 8) * float(sizes), 0.0)
+        bound = max(bound, value)
+    exact = method != "sampled" and status == "optimal" and bound - value <= EXACT * value
+    return Maximum(value, bound, bool(exact), u, 1.0 if m >= 0 else -1.0, status, method, stats)
