@@ -10,6 +10,7 @@ import typer
 
 from convexgan.cli.arrays import read_samples
 from convexgan.cli.console import Json, Seed, number, print_json, result
+from convexgan.cli.options import Discriminator
 
 FIELDS = ("statistic", "p_value", "permutations", "enumerated", "stopped", "exact", "held_out", "held_out_error")
 
@@ -17,9 +18,7 @@ FIELDS = ("statistic", "p_value", "permutations", "enumerated", "stopped", "exac
 def test(
     x: Annotated[Path, typer.Argument(metavar="X", help="Rows (n, d): .npy, .csv, .parquet, or - for a pipe.")],
     y: Annotated[Path, typer.Argument(metavar="Y", help="Rows (m, d), likewise.")],
-    discriminator: Annotated[
-        str, typer.Option(help="relu, squared_relu, absolute, linear, quadratic or polynomial.")
-    ] = "relu",
+    discriminator: Discriminator = "relu",
     bias: Annotated[str, typer.Option(help="none, penalized or free.")] = "none",
     permutations: Annotated[int, typer.Option(help="How many; all there are if that is fewer.")] = 999,
     time_limit: Annotated[float | None, typer.Option(help="Seconds; the p-value of those done by then holds.")] = None,
