@@ -38,7 +38,7 @@ from scipy.stats import t as student
 from torch import nn
 
 from benchmarks._report import RESULTS, parse, write
-from convexgan._files import write_bytes
+from convexgan._tools.files import write_bytes
 from convexgan.datasets import digits, orl
 from convexgan.gaussian import squared_wasserstein
 

@@ -24,9 +24,9 @@ from numpy.random import Generator
 import convexgan as cg
 from benchmarks._records import recall
 from benchmarks._report import parse, write
-from convexgan.certificate import Certificate
 from convexgan.discriminators import Polynomial
 from convexgan.generators import Free, TwoLayerPolynomial, TwoLayerReLU
+from convexgan.records.certificate import Certificate
 
 GAMES, PROGRAMS = 10_000, 100
 Play = Callable[[float], Certificate | None]  # what the answer at a beta is worth

@@ -13,14 +13,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from convexgan import discriminators, generators
-from convexgan.certificate import Certificate
 from convexgan.certify import certify
 from convexgan.discrepancy import IPM, HeldOut, held_out, ipm
 from convexgan.exceptions import ConvexGANError, InfeasibleError, SolverError, UnboundedError
-from convexgan.latents import GaussianLatent
-from convexgan.moments import Moments
-from convexgan.solution import Solution, Status, load
+from convexgan.records.certificate import Certificate
+from convexgan.records.solution import Solution, Status, load
 from convexgan.solve import path, program, select_method, solve
+from convexgan.statistics.latents import GaussianLatent
+from convexgan.statistics.moments import Moments
 from convexgan.two_sample import TwoSampleTest, two_sample_test
 from convexgan.verify import verify
 

@@ -8,24 +8,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import check_number
-from convexgan._rounding import squares, up
-from convexgan._tools.arrays import as_rows, paired
-from convexgan.canonical import Setting, any_law, check_same_columns, read_moments
-from convexgan.certificate import Certificate
+from convexgan._tools.arrays import paired
+from convexgan._tools.checks import check_number
+from convexgan._tools.rounding import squares, up
 from convexgan.closed_forms import (
     class_factor,
 )
 from convexgan.discriminators import distance
+from convexgan.discriminators.activation import Activation, needs_rows
 from convexgan.exceptions import InfeasibleError, SolverError
-from convexgan.game import Call
+from convexgan.games.game import Call
+from convexgan.games.moment.certificate import critic, make_certificate
+from convexgan.games.moment.laws import least_weights
+from convexgan.games.moment.methods import formula, run_program
+from convexgan.games.moment.reading import Setting, any_law, check_same_columns, read_moments
+from convexgan.games.sample.certificate import certify_rows, read_sample_game
 from convexgan.generators import Free, GeneratorClass
-from convexgan.latents import SampleLatent
-from convexgan.methods import formula, run_program
-from convexgan.moment_certificate import critic, make_certificate
-from convexgan.moments import Moments
-from convexgan.problem import Activation, MomentGame, needs_rows
-from convexgan.sample_certificate import certify_rows, read_sample_game
+from convexgan.records.certificate import Certificate
+from convexgan.records.moment_game import MomentGame
+from convexgan.statistics.latents import SampleLatent
+from convexgan.statistics.moments import Moments
 
 Array = NDArray[np.float64]
 
@@ -139,18 +141,6 @@ def _factor_of(moments: Moments) -> Array:
     if moments.factor is not None:
         return moments.factor
     return np.asarray(np.sqrt(moments.spectrum.values)[:, None] * moments.spectrum.vectors.T)
-
-
-def least_weights(setting: Setting, Y: Any) -> tuple[Array, float]:
-    """The least weights with features @ weights nearest to Y, and the relative misfit."""
-    latent, spec = setting.latent, setting.generator
-    rows = as_rows(Y, "Y").astype(np.float64)
-    if spec.form == "rows" or not isinstance(latent, SampleLatent) or len(latent.rows) != len(rows):
-        raise ValueError("Y and Z must have the same number of rows, Y = G(Z), to recover the generator's weights.")
-    features = spec.lift(latent.rows)
-    weights = np.linalg.lstsq(features, rows, rcond=None)[0]
-    size = max(float(np.linalg.norm(rows)), 1e-300)
-    return weights, float(np.linalg.norm(features @ weights - rows)) / size
 
 
 def _check_class(setting: Setting, Y: Any) -> None:

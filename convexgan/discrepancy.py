@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigvalsh_tridiagonal
 
-from convexgan._checks import as_rng, check_choice, check_columns, check_count, check_finite, check_number
-from convexgan._progress import Report, shown
 from convexgan._tools.arrays import as_rows, paired
+from convexgan._tools.checks import as_rng, check_choice, check_columns, check_count, check_finite, check_number
+from convexgan._tools.progress import Report, shown
 from convexgan._tools.tables import Label, column_names
 from convexgan.arrangements.maximum import EXACT
-from convexgan.canonical import check_bias
 from convexgan.discriminators import (
     TwoLayerDiscriminator,
     as_discriminator,
@@ -26,9 +25,10 @@ from convexgan.discriminators import (
     separation,
     signed_sample,
 )
-from convexgan.krylov import PROBES, leading_pairs
-from convexgan.moments import Moments
-from convexgan.problem import Activation, MomentActivation, RowActivation, needs_rows
+from convexgan.discriminators.activation import Activation, MomentActivation, RowActivation, needs_rows
+from convexgan.games.moment.reading import check_bias
+from convexgan.statistics.krylov import PROBES, leading_pairs
+from convexgan.statistics.moments import Moments
 
 Array = NDArray[np.float64]
 DRAWS_BYTES = 256 * 2**20  # of what is kept of bootstrap draws for one reading of the rows

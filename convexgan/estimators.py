@@ -11,18 +11,18 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from convexgan._checks import check_columns, check_count, check_weights
-from convexgan._files import DAMAGE, read_model, write_model
 from convexgan._tools.arrays import as_floats, as_rows
+from convexgan._tools.checks import check_columns, check_count, check_weights
+from convexgan._tools.files import DAMAGE, read_model, write_model
 from convexgan._tools.tables import check_labels, column_names
 from convexgan.discrepancy import ipm
 from convexgan.discriminators import activation_from, as_moment_discriminator
+from convexgan.discriminators.activation import MomentActivation
 from convexgan.generators import Linear, LinearGenerator
-from convexgan.latents import GaussianLatent
-from convexgan.moments import Moments
-from convexgan.problem import MomentActivation
-from convexgan.solution import Solution
+from convexgan.records.solution import Solution
 from convexgan.solve import solve
+from convexgan.statistics.latents import GaussianLatent
+from convexgan.statistics.moments import Moments
 
 Array = NDArray[np.float64]
 ON_PLANE = 1e-9  # relative distance from the plane of generated rows that is rounding

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from convexgan._checks import check_finite
 from convexgan._tools.arrays import as_floats, as_rows
+from convexgan._tools.checks import check_finite
 from convexgan._tools.tables import column_names, new_places
 
 Array = NDArray[np.float64]

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._deadline import Deadline
+from convexgan._tools.deadline import Deadline
 from convexgan.discrepancy import IPM, ipm
 from convexgan.discriminators import at_most, separate_all
-from convexgan.problem import Activation, is_kinked, needs_rows
+from convexgan.discriminators.activation import Activation, is_kinked, needs_rows
 
 Array = NDArray[np.float64]
 Split = NDArray[np.bool_]

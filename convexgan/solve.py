@@ -10,18 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan import moment_games
-from convexgan._deadline import Deadline
-from convexgan.canonical import read_moments
-from convexgan.families import chosen, family_of, judged, solved
-from convexgan.game import Call, Options
+from convexgan._tools.deadline import Deadline
+from convexgan.discriminators.activation import Activation
+from convexgan.games.game import Call, Options
+from convexgan.games.moment import family as moment_games
+from convexgan.games.moment.family import restricted
+from convexgan.games.moment.methods import not_convex
+from convexgan.games.moment.reading import read_moments
+from convexgan.games.registry import chosen, family_of, judged, solved
 from convexgan.generators import GeneratorClass
-from convexgan.latents import as_latent
-from convexgan.methods import not_convex
-from convexgan.moment_games import restricted
-from convexgan.moments import Moments
-from convexgan.problem import Activation, MomentGame, Optimum
-from convexgan.solution import Solution
+from convexgan.records.moment_game import MomentGame, Optimum
+from convexgan.records.solution import Solution
+from convexgan.statistics.latents import as_latent
+from convexgan.statistics.moments import Moments
 
 Array = NDArray[np.float64]
 

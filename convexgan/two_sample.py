@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rng, check_columns, check_count, check_number, check_weights
-from convexgan._deadline import Deadline
-from convexgan._products import check_size
-from convexgan._progress import Report, shown
 from convexgan._tools.arrays import as_rows, paired
+from convexgan._tools.checks import as_rng, check_columns, check_count, check_number, check_weights
+from convexgan._tools.deadline import Deadline
+from convexgan._tools.progress import Report, shown
 from convexgan._tools.tables import check_labels, column_names
 from convexgan.discrepancy import ipm
 from convexgan.discriminators import TwoLayerDiscriminator, as_discriminator
-from convexgan.problem import Activation
+from convexgan.discriminators.activation import Activation
 from convexgan.relabelling import Split, Statistic, all_splits, count_splits, random_splits
+from convexgan.statistics.products import check_size
 
 Array = NDArray[np.float64]
 

@@ -9,19 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from convexgan import moment_evidence, sample_certificate
-from convexgan._checks import check_choice, check_finite, check_flag, check_number
 from convexgan._tools.arrays import as_rows, ordered
+from convexgan._tools.checks import check_choice, check_finite, check_flag, check_number
 from convexgan._tools.tables import read_names
-from convexgan.agreement import agreement
-from convexgan.certificate import FLOATS, Certificate, Evidence, reading_evidence
-from convexgan.gaussian_certificate import verify_gaussian
-from convexgan.mean_certificate import verify_means
-from convexgan.moment_evidence import known_width, law_error, unproved, verify_moments
-from convexgan.moments import Moments
+from convexgan.games.agreement import agreement
+from convexgan.games.mean.certificate import verify_means
+from convexgan.games.moment import evidence as moment_evidence
+from convexgan.games.moment.evidence import known_width, law_error, unproved, verify_moments
+from convexgan.games.sample import certificate as sample_certificate
+from convexgan.games.sample.certificate import verify_rows
+from convexgan.games.sample.gaussian_certificate import verify_gaussian
+from convexgan.records.certificate import FLOATS, Certificate, Evidence, reading_evidence
 from convexgan.rigorous import ExactMoments, check_exact_size
 from convexgan.rigorous.certificates import rigorous_certificate, rigorous_sample_certificate
-from convexgan.sample_certificate import verify_rows
+from convexgan.statistics.moments import Moments
 
 
 def verify(

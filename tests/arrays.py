@@ -16,9 +16,9 @@ from convexgan import gaussian, linear_gan
 from convexgan.arrangements import interpolate
 from convexgan.arrangements.maximum import maximize
 from convexgan.dynamics import wasserstein
-from convexgan.latents import SampleLatent
 from convexgan.metrics import frechet_distance, kernel_distance, sliced_wasserstein
 from convexgan.programs import ipm_program
+from convexgan.statistics.latents import SampleLatent
 from convexgan.torch import (
     ExactDiscriminatorLoss,
     LinearGenerator,

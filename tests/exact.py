@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 import convexgan as cg
-from convexgan import moment_evidence, sample_certificate
+from convexgan.games.moment import evidence as moment_evidence
+from convexgan.games.sample import certificate as sample_certificate
 from convexgan.generators import Linear, Mixture, TwoLayerPolynomial
 from convexgan.rigorous import ExactMoments, ExactSample
 from convexgan.rigorous.numbers import exact, second_and_mean

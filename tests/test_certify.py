@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 import convexgan as cg
-from convexgan.certificate import KINDS, relative_gap
+from convexgan.records.certificate import KINDS, relative_gap
 from tests.generators import CELLS, Case, brute_ipm, coefficients, quadratic_cases, rows, second, seeds
 
 BUDGETS = [{"beta": 0.37}, {"lam": 0.9}]

@@ -15,8 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 import convexgan as cg
-from convexgan.agreement import agreement
 from convexgan.cli import app, evaluation
+from convexgan.games.agreement import agreement
 from convexgan.plotting import save_image
 from convexgan.progressive import ProgressiveConvexGAN
 

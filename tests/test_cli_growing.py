@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import Progress
 from typer.testing import CliRunner
 
-from convexgan._checks import is_exhausted
+from convexgan._tools.checks import is_exhausted
 from convexgan.cli import app
 from convexgan.cli.console import note
 from convexgan.cli.growing import Watch

@@ -15,7 +15,7 @@ import convexgan as cg
 from convexgan.closed_forms import unit_neurons
 from convexgan.discriminators import Polynomial
 from convexgan.generators import Linear
-from convexgan.solution import shortfall
+from convexgan.records.solution import shortfall
 from tests.generators import (
     CELLS,
     EIGENVALUES,

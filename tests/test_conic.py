@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 import convexgan as cg
 from benchmarks import solver_errors
+from convexgan.conic import backends
+from convexgan.conic.refine import Refinement
 from convexgan.exceptions import SolverError, UnboundedError
-from convexgan.programs import backends
-from convexgan.programs.refine import Refinement
 from tests.generators import CELLS, PROGRAMS, RELU, rows, second, seeds, soft_value
 
 LICENSED = backends.mosek_licence()[0]

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 import convexgan as cg
-from convexgan import mean_games, moment_games, sample_games
-from convexgan.families import FAMILIES
+from convexgan.games.mean import family as mean_games
+from convexgan.games.moment import family as moment_games
+from convexgan.games.registry import FAMILIES
+from convexgan.games.sample import family as sample_games
 from tests.documents import ROOT, blocks, run_page
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -42,7 +44,7 @@ def test_every_block_names_its_language() -> None:
 
 def test_certificate_kinds_are_all_explained() -> None:
     text = (ROOT / "docs" / "certificates.md").read_text(encoding="utf-8")
-    from convexgan.certificate import KINDS
+    from convexgan.records.certificate import KINDS
 
     assert [kind for kind in KINDS if f"| `{kind}` |" not in text] == []
 
@@ -71,7 +73,7 @@ def test_the_table_of_methods_is_that_of_the_code() -> None:
         family = first.strip("`") or family
         said[family, method.split("`")[1]] = set(options.split(", ")) - {"none"}
     found: dict[tuple[str, str], set[str]] = {}
-    for name, room in (("sample_games", sample_games), ("mean_games", mean_games), ("moment_games", moment_games)):
+    for name, room in (("games.sample", sample_games), ("games.mean", mean_games), ("games.moment", moment_games)):
         for method in room.FAMILY.methods:
             found.setdefault((name, method.name), set()).update(method.uses)
     assert len(FAMILIES) == 3

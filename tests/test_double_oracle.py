@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 import convexgan as cg
 from convexgan.arrangements import local_maxima, maximize, minimize_rectified
 from convexgan.discriminators import ReLU
-from convexgan.game import Call
-from convexgan.games import partial_means_bound
+from convexgan.games.game import Call
+from convexgan.games.sample import partial_means_bound
+from convexgan.games.sample.certificate import read_sample_game
 from convexgan.generators import Mixture
-from convexgan.sample_certificate import read_sample_game
 from tests.generators import rotation, seeds
 
 ANYWHERE = Mixture(support="continuous")
@@ -135,7 +135,7 @@ def test_limits_leave_a_feasible_law_and_a_valid_bound(monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("convexgan.games.double_oracle._restricted", interrupted)
+    monkeypatch.setattr("convexgan.games.sample.double_oracle._restricted", interrupted)
     sol = relu_game(X, beta=0.2)
     assert sol.status == "stopped" and sol.certificate.kind == "bounded"
 

@@ -226,7 +226,7 @@ def test_all_options_at_once_on_celeba_from_an_archive(tmp_path):
 
 
 def test_a_claim_may_not_promise_more_than_a_referee_finds(photos, tmp_path):
-    from convexgan.agreement import agreement
+    from convexgan.games.agreement import agreement
 
     run("fit", photos, "--out", tmp_path / "run", *OPTIONS)
     text = (tmp_path / "run/certificates/16.json").read_text()
@@ -355,7 +355,7 @@ def test_strange_files_are_refused_everywhere(tmp_path, kind):
 
 
 def test_a_bomb_is_refused_by_what_it_claims(tmp_path, monkeypatch):
-    from convexgan import _files
+    from convexgan._tools import files as _files
 
     monkeypatch.setattr(_files, "physical_memory", lambda: 10**6)
     path = tmp_path / "a.npz"

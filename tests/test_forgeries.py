@@ -13,9 +13,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import convexgan as cg
-from convexgan.agreement import agreement
-from convexgan.games import SampleGame
-from convexgan.games.responses import rising_neurons
+from convexgan.games.agreement import agreement
+from convexgan.games.sample import SampleGame
+from convexgan.games.sample.responses import rising_neurons
 from tests.generators import rows
 
 RNG = np.random.default_rng(0)
@@ -72,7 +72,7 @@ def honest(name: str) -> str:
 # -- nothing false is certified ------------------------------------------------------------------------------------
 
 
-def solve_again(name: str, evidence: cg.certificate.Evidence) -> cg.Solution:
+def solve_again(name: str, evidence: cg.records.certificate.Evidence) -> cg.Solution:
     """The game that the evidence describes, in means, solved: the players it brings along are not used."""
     said, arrays, data = evidence.settings, evidence.arrays, CALLS[name][0]
     activation = {"linear": cg.discriminators.Linear, "quadratic": cg.discriminators.Quadratic}.get(said["activation"])
@@ -103,7 +103,7 @@ SOLVED: dict[str, cg.Solution | float] = {}
 CLASS = ("latent_values", "latent_mean", "latents", "particles")
 
 
-def truth(name: str, evidence: cg.certificate.Evidence) -> cg.Solution | float:
+def truth(name: str, evidence: cg.records.certificate.Evidence) -> cg.Solution | float:
     """The solved game, or the smallest beta at which it can be solved."""
     fixed = {k: v for k, v in evidence.settings.items() if k != "used"}
     key = json.dumps([name, fixed, {k: evidence.arrays[k].tolist() for k in CLASS if k in evidence.arrays}])
@@ -276,7 +276,7 @@ def test_what_solve_writes_is_confirmed(name: str) -> None:
 
 
 def forged(claim: cg.Certificate, arrays: dict[str, Any] | None = None, **said: Any) -> cg.Certificate:
-    evidence = cg.certificate.Evidence(claim.evidence.settings | said, claim.evidence.arrays | (arrays or {}))
+    evidence = cg.records.certificate.Evidence(claim.evidence.settings | said, claim.evidence.arrays | (arrays or {}))
     return replace(claim, evidence=evidence)
 
 

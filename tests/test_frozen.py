@@ -57,7 +57,7 @@ def test_certificates_of_every_kind_are_read_and_recomputed():
     lines = read(CERTIFICATES)
     assert len(lines) == 200
     for line in lines:
-        claim = cg.certificate.Certificate.from_json(line["certificate"])
+        claim = cg.records.certificate.Certificate.from_json(line["certificate"])
         found = cg.verify(claim, SAMPLES[line["X"]], tol=claim.tol)
         assert found.kind == claim.kind
         scale = max(abs(x) for x in (claim.value, claim.ipm, found.ipm) if math.isfinite(x))

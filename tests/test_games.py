@@ -10,7 +10,7 @@ from scipy.optimize import linprog
 
 import convexgan as cg
 from convexgan.discriminators import ReLU
-from convexgan.games import SampleGame, critic_of, generator_response
+from convexgan.games.sample import SampleGame, critic_of, generator_response
 from convexgan.generators import Free, Mixture
 from tests.generators import assert_alike, rotation, seeds
 
@@ -341,7 +341,7 @@ def test_time_and_interrupts_stop_every_search(monkeypatch, capsys):
 
 def test_a_violation_is_a_status_without_throw(monkeypatch):
     X, options = np.random.default_rng(0).standard_normal((6, 2)), {"discriminator": "relu", "generator": "mixture"}
-    from convexgan import sample_methods
+    from convexgan.games.sample import methods as sample_methods
 
     exact = sample_methods.solve_mixture
     monkeypatch.setattr(sample_methods, "solve_mixture", lambda *a, **k: exact(*a, **k | {"tol": 0.1}))

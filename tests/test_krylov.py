@@ -10,10 +10,10 @@ from scipy.special import gammaincinv
 from scipy.stats import binom, chi2
 
 import convexgan as cg
-from convexgan import krylov
-from convexgan.krylov import Complement, leading_pairs, orthonormal
-from convexgan.moments import Moments
-from convexgan.subspace import Enclosure, Subspace
+from convexgan.statistics import krylov
+from convexgan.statistics.krylov import Complement, leading_pairs, orthonormal
+from convexgan.statistics.moments import Moments
+from convexgan.statistics.subspace import Enclosure, Subspace
 
 SPECTRA = {
     "pictures": lambda d: np.arange(1, d + 1) ** -1.5,

@@ -14,7 +14,7 @@ from numpy.polynomial.hermite_e import hermegauss
 
 import convexgan as cg
 from convexgan.closed_forms import whiten, whiten_sample
-from convexgan.latents import MomentLatent, SampleLatent, as_latent, decompose, quadratic_features
+from convexgan.statistics.latents import MomentLatent, SampleLatent, as_latent, decompose, quadratic_features
 from tests.generators import rows, second, seeds
 
 
@@ -138,7 +138,7 @@ def test_the_certificate_is_of_the_weights_handed_back(discriminator, monkeypatc
     """Weights that miss what was aimed at are seen."""
     X, Z = rows([4.0, 2.0, 0.7], 2, tilt=[0.3, 0.1, 0.0], n=8), rows([2.0, 1.0, 0.5], 4, tilt=[0.2, 0.0, 0.4], n=8)
     true = cg.solve(X, Z, beta=0.2, discriminator=discriminator)
-    off = importlib.import_module("convexgan.moment_games")
+    off = importlib.import_module("convexgan.games.moment.family")
     monkeypatch.setattr(off, "unwhiten", lambda latent, factor, _true=off.unwhiten: 0.9 * _true(latent, factor))
     moved = cg.solve(X, Z, beta=0.2, discriminator=discriminator, throw=False)
     assert true.status == "optimal" and moved.status == "failed"

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 
 import convexgan as cg
 from benchmarks.nonconvex_cells import CELLS, draw, ipm, rival
-from convexgan._deadline import Deadline
-from convexgan.canonical import read_moments
+from convexgan._tools.deadline import Deadline
 from convexgan.closed_forms import ipm_of_nothing
-from convexgan.game import Call
-from convexgan.methods import attained_beta
+from convexgan.games.game import Call
+from convexgan.games.moment.methods import attained_beta
+from convexgan.games.moment.reading import read_moments
 from convexgan.programs import barrier as barriers
 from convexgan.programs import low_rank
 from convexgan.programs.barrier import Barrier

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from convexgan import _checks
+from convexgan._tools import checks as _checks
 from convexgan._tools import memory
 
 

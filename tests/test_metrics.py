@@ -17,7 +17,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import wasserstein_distance
 
 import convexgan as cg
-from convexgan._files import read_model, write_model
+from convexgan._tools.files import read_model, write_model
 from convexgan.datasets import Cache, build_cache, find, load
 from convexgan.datasets import cache as cache_file
 from convexgan.metrics import (

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import convexgan as cg
 from convexgan.discriminators import Polynomial, as_moment_discriminator
-from convexgan.games import SampleGame, discriminator_response, solve_mixture
+from convexgan.games.sample import SampleGame, discriminator_response, solve_mixture
 from convexgan.generators import Mixture
 from tests.generators import assert_alike, penalties, rotation, seeds
 

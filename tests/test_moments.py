@@ -134,7 +134,7 @@ def test_many_single_rows_lose_no_digits():
 
 
 def test_many_rows_cross_the_chunk_boundary(monkeypatch):
-    monkeypatch.setattr("convexgan.moments.CHUNK_BYTES", 64)
+    monkeypatch.setattr("convexgan.statistics.moments.CHUNK_BYTES", 64)
     X, w = sample((101, 3)) + 2, np.arange(101.0)
     assert_moments(Moments.from_array(X), X)
     assert_moments(Moments.from_array(X, w), X, w)
@@ -336,7 +336,7 @@ def test_float64_entries_too_large_to_square_are_refused():
 
 
 def test_a_symmetric_matrix_from_its_lower_triangle():
-    from convexgan._products import mirror_lower
+    from convexgan.statistics.products import mirror_lower
 
     for size in (1, 5, 8, 13):
         full = np.random.default_rng(size).standard_normal((size, size))

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import convexgan as cg
-from convexgan._rounding import gamma
+from convexgan._tools.rounding import gamma
 from convexgan.generators import CLASSES, Linear, LinearGenerator, Mixture, MixtureGenerator, restore, state
-from convexgan.latents import GaussianLatent, Latent, SampleLatent, latent_state, restore_latent
+from convexgan.statistics.latents import GaussianLatent, Latent, SampleLatent, latent_state, restore_latent
 
 RNG = np.random.default_rng(11)
 X, Z = RNG.standard_normal((12, 3)) * [2.0, 0.9, 0.5] + [0.5, -0.3, 0.1], RNG.standard_normal((12, 2))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import convexgan as cg
-from convexgan import _checks
+from convexgan._tools import checks as _checks
 from tests.generators import CELLS, EXACT, Case, coefficients, rotation, rows, scaled, second
 
 X, Z = rows([4.0, 2.0, 0.7], 2, tilt=[0.4, 0.2, 0.1]), rows([2.0, 1.0, 0.5], 4, tilt=[0.3, 0.2, 0.1])

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import convexgan as cg
-from convexgan.families import FAMILIES, METHODS
-from convexgan.game import SELECTIVE, Options
+from convexgan.games.game import SELECTIVE, Options
+from convexgan.games.registry import FAMILIES, METHODS
 from convexgan.generators import Linear, Mixture
 
 RNG = np.random.default_rng(3)

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from scipy.optimize import brute
 
 import convexgan as cg
-from convexgan import gaussian_certificate, sample_certificate
-from convexgan._deadline import Deadline
+from convexgan._tools.deadline import Deadline
 from convexgan.arrangements import maximize_difference
 from convexgan.arrangements.search import Search
 from convexgan.discriminators import ReLU, TwoLayerDiscriminator
-from convexgan.games import SampleGame, semi_infinite
-from convexgan.games.gaussian_law import Gaussian, Sample, variance_at
-from convexgan.gaussian_certificate import dual_bound, guaranteed
+from convexgan.games.sample import SampleGame, gaussian_certificate, semi_infinite
+from convexgan.games.sample import certificate as sample_certificate
+from convexgan.games.sample.gaussian_certificate import dual_bound, guaranteed
+from convexgan.games.sample.gaussian_law import Gaussian, Sample, variance_at
 from convexgan.generators import Free, Linear, Mixture
 from tests.generators import rotation, seeds
 
@@ -330,15 +330,15 @@ def test_limits_and_interrupts(Z, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("convexgan.games.fixed_patterns._Search._program", interrupted)
-    monkeypatch.setattr("convexgan.games.semi_infinite._Program._restricted", interrupted)
+    monkeypatch.setattr("convexgan.games.sample.fixed_patterns._Search._program", interrupted)
+    monkeypatch.setattr("convexgan.games.sample.semi_infinite._Program._restricted", interrupted)
     sol = relu_game(X, Z, **options)
     assert sol.status == "stopped" and sol.certificate.bound <= full.value * (1 + 1e-6)
 
 
 @pytest.mark.parametrize("rounds", [1, 60])
 def test_a_bound_that_was_stopped_makes_a_stopped_answer(rounds, monkeypatch):
-    monkeypatch.setattr("convexgan.games.double_oracle.ROUNDS", rounds)
+    monkeypatch.setattr("convexgan.games.sample.double_oracle.ROUNDS", rounds)
     sol = relu_game(sample(2, 8, 2), generator="free", beta=0.4)
     assert sol.status == ("stopped" if rounds == 1 else "optimal")
 
@@ -356,7 +356,7 @@ def test_an_interrupt_inside_a_search_ends_the_searches_around_it(monkeypatch):
         raise AssertionError("one interrupt is enough")
 
     monkeypatch.setattr(Search, "_expand", interrupted)
-    monkeypatch.setattr("convexgan.games.fixed_patterns._Search._program", refused)
+    monkeypatch.setattr("convexgan.games.sample.fixed_patterns._Search._program", refused)
     for generator in ("free", Mixture(support="continuous")):
         calls.clear()
         assert relu_game(X, generator=generator, beta=0.4).status == "stopped" and calls

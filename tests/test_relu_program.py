@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import convexgan as cg
+from convexgan.conic import backends
 from convexgan.discriminators import ReLU
-from convexgan.programs import backends, ipm_program, relu_program
+from convexgan.programs import ipm_program, relu_program
 
 pytest.importorskip("pyscipopt")
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import convexgan as cg
-from convexgan import _rounding
+from convexgan._tools import rounding as _rounding
 from convexgan.rigorous import numbers
 from tests.exact import Outcome, law_game, moment_game, outcome
 from tests.generators import EIGENVALUES, rows, seeds

@@ -12,9 +12,7 @@ import pytest
 
 import convexgan as cg
 from benchmarks._pictures import power_law
-from convexgan import krylov
-from convexgan._checks import check_bytes
-from convexgan.moments import Moments
+from convexgan._tools.checks import check_bytes
 from convexgan.progressive import passes, streaming
 from convexgan.progressive.device import DeviceFirstPass, DeviceProduct
 from convexgan.progressive.histogram import Quantiles
@@ -22,6 +20,8 @@ from convexgan.progressive.passes import ArrayPictures, Journal, run_pass
 from convexgan.progressive.pyramid import box_pyramid, box_sums, interpolate, pool, upsample
 from convexgan.progressive.streaming import StageMoments
 from convexgan.progressive.sums import Product
+from convexgan.statistics import krylov
+from convexgan.statistics.moments import Moments
 
 IMAGES = power_law(500, 16)
 RANKS = [8, 20, 30]

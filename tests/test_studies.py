@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from convexgan._sweeps import run_sweep
+from convexgan._tools.sweeps import run_sweep
 from convexgan.cli import app
 from convexgan.cli.studies import kernel, overparameterization, predict
 from convexgan.dynamics import (

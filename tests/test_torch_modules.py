@@ -136,7 +136,7 @@ def test_solutions_become_players_and_come_back(discriminator, generator):
     fake = sol.generator(Z)
     assert G(torch.from_numpy(Z)).detach().numpy() == pytest.approx(fake, abs=1e-10)
     assert D(torch.from_numpy(X)).detach().numpy() == pytest.approx(sol.discriminator(X), rel=1e-10)
-    back = to_generator(G, cg.latents.as_latent(Z))
+    back = to_generator(G, cg.statistics.latents.as_latent(Z))
     assert back(Z) == pytest.approx(fake, abs=1e-10)
     single = from_solution(sol, dtype=torch.float32)
     assert {p.dtype for module in single for p in module.parameters()} == {torch.float32}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._deadline import Deadline
+from convexgan._tools.deadline import Deadline
 from convexgan.arrangements.reduce import Arrangement, reduce_rows
 from convexgan.arrangements.zonotope import maximize_concave
 

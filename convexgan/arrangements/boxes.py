@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._deadline import Deadline
+from convexgan._tools.deadline import Deadline
 
 Array = NDArray[np.float64]
 CHUNK = 512  # boxes bounded together

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._deadline import Deadline
+from convexgan._tools.deadline import Deadline
 from convexgan.arrangements.cones import centres, cone_bounds, fan, halved
 
 Array = NDArray[np.float64]

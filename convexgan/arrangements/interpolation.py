@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rng, check_finite
 from convexgan._tools.arrays import as_floats, as_rows
+from convexgan._tools.checks import as_rng, check_finite
 from convexgan.arrangements.maximum import maximize
 from convexgan.arrangements.reduce import row_space
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rng, check_choice, check_count, check_finite, check_number
-from convexgan._progress import Report
-from convexgan._rounding import gamma
 from convexgan._tools.arrays import as_floats, as_rows
+from convexgan._tools.checks import as_rng, check_choice, check_count, check_finite, check_number
+from convexgan._tools.progress import Report
+from convexgan._tools.rounding import gamma
 from convexgan.arrangements.enumeration import enumerated_maximum
 from convexgan.arrangements.reduce import Arrangement, reduce_rows
 from convexgan.arrangements.sampled import sampled_maximum

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._rounding import UNIT, gamma
+from convexgan._tools.rounding import UNIT, gamma
 
 Array = NDArray[np.float64]
 DECIMALS = 12  # parallel rows are recognised by their unit vectors, rounded

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rng
-from convexgan._deadline import Deadline
 from convexgan._tools.arrays import as_floats
+from convexgan._tools.checks import as_rng
+from convexgan._tools.deadline import Deadline
 from convexgan.arrangements.enumeration import cover_bound
 from convexgan.arrangements.reduce import Arrangement
 from convexgan.arrangements.zonotope import maximize_concave

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._deadline import Deadline
-from convexgan._progress import Report
+from convexgan._tools.deadline import Deadline
+from convexgan._tools.progress import Report
 from convexgan.arrangements.ascents import ascend
 from convexgan.arrangements.cones import Cones, quadratic_bounds
 from convexgan.arrangements.majorant import Quadratic, majorants

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rng
-from convexgan._deadline import Deadline
+from convexgan._tools.checks import as_rng
+from convexgan._tools.deadline import Deadline
 from convexgan.arrangements.squares import Squares, reduce_squares
 
 Array = NDArray[np.float64]

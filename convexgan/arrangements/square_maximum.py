@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rng, check_choice, check_count, check_number
-from convexgan._progress import Report
-from convexgan._rounding import gamma
+from convexgan._tools.checks import as_rng, check_choice, check_count, check_number
+from convexgan._tools.progress import Report
+from convexgan._tools.rounding import gamma
 from convexgan.arrangements.maximum import EXACT, ROUNDING, Maximum, checked_sum, in_units
 from convexgan.arrangements.square_ascents import sampled_squares
 from convexgan.arrangements.square_search import SquareSearch

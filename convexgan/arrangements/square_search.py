@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._deadline import Deadline
-from convexgan._progress import Report
+from convexgan._tools.deadline import Deadline
+from convexgan._tools.progress import Report
 from convexgan.arrangements.cones import centres
 from convexgan.arrangements.square_ascents import ascend_squares
 from convexgan.arrangements.square_cones import SquareCones

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._rounding import gamma
+from convexgan._tools.rounding import gamma
 from convexgan.arrangements.squares import Squares, squared_sums
 
 Array = NDArray[np.float64]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._rounding import TINY, gamma
+from convexgan._tools.rounding import TINY, gamma
 from convexgan.arrangements.reduce import CACHE, line_sums, lines, merge_equal, row_space
 
 Array = NDArray[np.float64]

@@ -16,7 +16,7 @@ import typer
 import typer.core
 
 from convexgan import __version__
-from convexgan._checks import is_exhausted
+from convexgan._tools.checks import is_exhausted
 from convexgan._tools.extras import install
 from convexgan.cli import demo, evaluation, fitting, games, info, models, referee, testing, training
 from convexgan.cli.console import note

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._files import DAMAGE, open_npz, unreadable, write_bytes
 from convexgan._tools.arrays import read_array
+from convexgan._tools.files import DAMAGE, open_npz, unreadable, write_bytes
 from convexgan.cli.console import note
 from convexgan.cli.tables import Table, read_csv, read_parquet
-from convexgan.moments import Moments
+from convexgan.statistics.moments import Moments
 
 PIPE = Path("-")
 NPY = b"\x93NUMPY"  # how such a file begins

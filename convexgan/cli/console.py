@@ -28,7 +28,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from convexgan._checks import check_count
+from convexgan._tools.checks import check_count
 
 PIPE_WIDTH, NARROWEST = 160, 40  # columns where neither a terminal nor COLUMNS says how many; the fewest
 

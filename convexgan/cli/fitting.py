@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from convexgan import __version__
-from convexgan._checks import check_bytes, check_count
+from convexgan._tools.checks import check_bytes, check_count
 from convexgan._tools.memory import physical_memory
 from convexgan.cli.console import Json, Phases, Seed, number, print_json, print_table, result, to_json
 from convexgan.cli.models import draw_more, save_sheet

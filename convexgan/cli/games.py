@@ -11,14 +11,14 @@ from typing import Annotated, Any
 import typer
 
 from convexgan import generators
-from convexgan._files import check_target
-from convexgan.certificate import NUMBERS, Certificate
+from convexgan._tools.files import check_target
 from convexgan.cli.arrays import read_samples, write_text
 from convexgan.cli.console import Json, Seed, note, number, phase, print_json, result
 from convexgan.cli.options import Discriminator, grouped, one_of
 from convexgan.discriminators import as_discriminator
+from convexgan.discriminators.activation import needs_rows
 from convexgan.generators import GeneratorClass, Linear, TwoLayerReLU, as_generator
-from convexgan.problem import needs_rows
+from convexgan.records.certificate import NUMBERS, Certificate
 
 METHODS_HELP = (
     "auto, or one by name: closed_form, program; for relu and mixtures cutting_planes, double_oracle, partial_sums, "

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from convexgan._checks import check_choice
-from convexgan._files import write_bytes
+from convexgan._tools.checks import check_choice
+from convexgan._tools.files import write_bytes
 from convexgan.cli.console import Phases, note
 from convexgan.cli.fitting import pixels_of
 from convexgan.cli.models import save_sheet

@@ -67,7 +67,7 @@ def _missing(package: str) -> str:
 
 def solvers() -> dict[str, str]:
     """The state of each conic solver that `solve` can use."""
-    from convexgan.programs.backends import PACKAGES, mosek_licence
+    from convexgan.conic.backends import PACKAGES, mosek_licence
 
     states = {}
     for name, package in PACKAGES.items():

@@ -10,8 +10,8 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from convexgan._checks import check_count
-from convexgan._files import check_target, write_npz
+from convexgan._tools.checks import check_count
+from convexgan._tools.files import check_target, write_npz
 from convexgan.cli.arrays import write_rows, write_text
 from convexgan.cli.console import Json, Seed, print_json, result, to_json
 

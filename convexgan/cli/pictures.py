@@ -13,7 +13,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from convexgan._checks import check_count
+from convexgan._tools.checks import check_count
 from convexgan.cli.console import Phases, note, phase
 from convexgan.datasets import Cache, ImageSet, Listing, build_cache, find, load
 from convexgan.datasets.sources import is_decoded

@@ -8,10 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from convexgan._checks import check_bytes
-from convexgan._files import check_target
-from convexgan.agreement import COMPARED, TOLERANCE
-from convexgan.certificate import Agreement, Certificate
+from convexgan._tools.checks import check_bytes
+from convexgan._tools.files import check_target
 from convexgan.cli.arrays import read_sample, read_samples, write_text
 from convexgan.cli.console import Json, Phases, note, number, print_json, print_table, result
 from convexgan.cli.games import numbers_of
@@ -19,7 +17,9 @@ from convexgan.cli.options import Discriminator
 from convexgan.cli.pictures import CacheFolder, Memory, Strict
 from convexgan.datasets import ImageSet
 from convexgan.discriminators import as_discriminator
-from convexgan.problem import needs_rows
+from convexgan.discriminators.activation import needs_rows
+from convexgan.games.agreement import COMPARED, TOLERANCE
+from convexgan.records.certificate import Agreement, Certificate
 
 RELU_SECONDS = 10.0
 

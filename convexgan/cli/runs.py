@@ -22,10 +22,10 @@ from convexgan.cli.games import numbers_of
 from convexgan.cli.pictures import Selection
 from convexgan.datasets import Cache, ImageSet
 from convexgan.datasets.own import RUN_FORMAT
-from convexgan.moments import Moments
 from convexgan.progressive import ProgressiveConvexGAN, Stage
 from convexgan.progressive.passes import Journal, as_pictures
 from convexgan.progressive.streaming import StageMoments
+from convexgan.statistics.moments import Moments
 
 if TYPE_CHECKING:
     from convexgan.torch import ProgressiveGenerator

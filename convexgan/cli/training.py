@@ -11,14 +11,14 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from convexgan._checks import check_choice, check_count
 from convexgan._tools.arrays import as_rows
+from convexgan._tools.checks import check_choice, check_count
 from convexgan.cli.arrays import read_rows, write_rows, write_text
 from convexgan.cli.console import Json, Seed, note, number, phase, print_json, print_table, result, to_json
 from convexgan.cli.models import draw_more, save_sheet
 from convexgan.cli.options import Discriminator, grouped
 from convexgan.cli.pictures import Data, Size, Strict, read_images
-from convexgan.game import check_budget
+from convexgan.games.game import check_budget
 
 SHOWN = 64  # samples written
 GROWN = "With --progressive"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from convexgan.discriminators import separate, separation_bound
-from convexgan.moments import Moments
-from convexgan.problem import MomentGame
+from convexgan.records.moment_game import MomentGame
+from convexgan.statistics.moments import Moments
 
 EPS = float(np.finfo(np.float64).eps)
 NEGLIGIBLE = 1e-12

@@ -7,10 +7,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._rounding import UNIT, down, gamma, is_positive, largest_eigenvalue, length, up
+from convexgan._tools.rounding import UNIT, down, gamma, is_positive, largest_eigenvalue, length, up
 from convexgan.closed_forms.generator_response import quadratic_means
 from convexgan.discriminators import TwoLayerDiscriminator
-from convexgan.problem import MomentGame
+from convexgan.records.moment_game import MomentGame
 
 Array = NDArray[np.float64]
 TOLERATED = 1e-9  # share by which a critic may be beyond its limits, and is then scaled down

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._rounding import entries, gamma, length, squares, up
-from convexgan.latents import Decomposed
-from convexgan.moments import Moments
-from convexgan.problem import MomentGame, Whitened
+from convexgan._tools.rounding import entries, gamma, length, squares, up
+from convexgan.records.moment_game import MomentGame, Whitened
+from convexgan.statistics.latents import Decomposed
+from convexgan.statistics.moments import Moments
 
 Array = NDArray[np.float64]
 RANK = 1e-9  # of the largest deviation: weights on smaller ones lose the digits that a certificate promises

@@ -6,7 +6,7 @@ import numpy as np
 
 from convexgan.closed_forms.generator_response import ZERO_KAPPA
 from convexgan.exceptions import InfeasibleError
-from convexgan.problem import AT_LEVEL, MomentGame, Optimum
+from convexgan.records.moment_game import AT_LEVEL, MomentGame, Optimum
 
 
 def solve_linear(game: MomentGame) -> Optimum:

@@ -8,7 +8,7 @@ from convexgan.closed_forms.generator_response import generated_moments
 from convexgan.closed_forms.pairing import realize, unit_neurons
 from convexgan.closed_forms.polynomial import equal_prices
 from convexgan.closed_forms.quadratic import count_above, prices
-from convexgan.problem import MomentGame, Optimum
+from convexgan.records.moment_game import MomentGame, Optimum
 
 MISFIT = 1e-10  # of the second moment, relative
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan.problem import Whitened
+from convexgan.records.moment_game import Whitened
 
 Array = NDArray[np.float64]
 

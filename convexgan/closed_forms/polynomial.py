@@ -8,7 +8,7 @@ import numpy as np
 
 from convexgan.closed_forms.pairing import unit_neurons
 from convexgan.closed_forms.quadratic import critic_weights, solve_quadratic, spectral_threshold
-from convexgan.problem import MomentGame, Optimum
+from convexgan.records.moment_game import MomentGame, Optimum
 
 
 def is_centred(game: MomentGame) -> bool:

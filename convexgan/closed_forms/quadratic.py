@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._rounding import down, gamma
+from convexgan._tools.rounding import down, gamma
 from convexgan.exceptions import InfeasibleError
-from convexgan.krylov import CLOSELY, TOLERANCE
-from convexgan.problem import AT_LEVEL, MomentGame, Optimum
+from convexgan.records.moment_game import AT_LEVEL, MomentGame, Optimum
+from convexgan.statistics.krylov import CLOSELY, TOLERANCE
 
 Array = NDArray[np.float64]
 

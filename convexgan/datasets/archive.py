@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from convexgan._files import DAMAGE
+from convexgan._tools.files import DAMAGE
 from convexgan.datasets.account import Count, Skipped, counts, listed
 from convexgan.datasets.formats import COMMON, SUFFIXES
 from convexgan.datasets.listing import Entry, Listing

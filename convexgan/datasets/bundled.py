@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from convexgan._checks import check_choice
+from convexgan._tools.checks import check_choice
 from convexgan.datasets.folder import list_files
 from convexgan.datasets.listing import read
 from convexgan.datasets.pictures import ImageSet, fit_square

@@ -23,8 +23,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import check_choice, check_count
-from convexgan._files import remove_unfinished, write_bytes
+from convexgan._tools.checks import check_choice, check_count
+from convexgan._tools.files import remove_unfinished, write_bytes
 from convexgan.datasets.account import Count, Skipped, check_some, check_strict, describe, merged
 from convexgan.datasets.listing import (
     Entry,

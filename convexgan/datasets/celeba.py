@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from convexgan._checks import check_choice
+from convexgan._tools.checks import check_choice
 from convexgan.datasets.account import Count, counts, merged
 from convexgan.datasets.archive import Archive, is_archive, list_archive, named_members
 from convexgan.datasets.folder import list_folder

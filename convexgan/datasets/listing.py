@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import check_choice, check_count
+from convexgan._tools.checks import check_choice, check_count
 from convexgan.datasets.account import Count, Skipped, check_some, check_strict, counts, merged
 from convexgan.datasets.decoding import Picture, decode, reason
 from convexgan.datasets.own import SHEET

@@ -17,8 +17,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from convexgan._checks import check_choice
-from convexgan._files import DAMAGE
+from convexgan._tools.checks import check_choice
+from convexgan._tools.files import DAMAGE
 from convexgan.datasets.formats import SUFFIXES
 
 MOST = 2**28  # bytes of a list, those of CelebA have 25 million

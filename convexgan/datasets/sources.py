@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import check_choice, check_count, warn_user
-from convexgan._files import DAMAGE, open_npz, unreadable
+from convexgan._tools.checks import check_choice, check_count, warn_user
+from convexgan._tools.files import DAMAGE, open_npz, unreadable
 from convexgan._tools.pictures import check_picture_shape
 from convexgan.datasets.archive import is_archive, list_archive
 from convexgan.datasets.bundled import digits, orl

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from convexgan._checks import check_choice, resolve
+from convexgan._tools.checks import check_choice, resolve
 from convexgan.discriminators.absolute import Absolute
+from convexgan.discriminators.activation import Activation, MomentActivation, is_kinked, needs_rows
 from convexgan.discriminators.best_response import (
     BestResponse,
     difference,
@@ -24,7 +25,6 @@ from convexgan.discriminators.relu import ReLU, pieces, separate_relu, signed_sa
 from convexgan.discriminators.rows import at_most, check_row_bias, degree_of, rising, separate_all, separate_rows
 from convexgan.discriminators.squared_relu import SquaredReLU
 from convexgan.discriminators.two_layer import TwoLayerDiscriminator
-from convexgan.problem import Activation, MomentActivation, is_kinked, needs_rows
 
 CLASSES: dict[str, Any] = {
     "linear": Linear,

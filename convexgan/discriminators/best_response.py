@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._rounding import TINY, UNIT, entries, gamma, is_positive, length, spectral_norm, up
-from convexgan.moments import Moments
+from convexgan._tools.rounding import TINY, UNIT, entries, gamma, is_positive, length, spectral_norm, up
+from convexgan.statistics.moments import Moments
 
 Array = NDArray[np.float64]
 

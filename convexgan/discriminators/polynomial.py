@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import check_number
+from convexgan._tools.checks import check_number
 
 Array = NDArray[np.float64]
 

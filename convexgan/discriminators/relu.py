@@ -9,15 +9,15 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import check_columns, check_finite, check_number, check_weights
-from convexgan._rounding import gamma
 from convexgan._tools.arrays import as_rows, paired
+from convexgan._tools.checks import check_columns, check_finite, check_number, check_weights
+from convexgan._tools.rounding import gamma
 from convexgan._tools.tables import check_labels
 from convexgan.arrangements import Maximum, maximize
 from convexgan.arrangements.maximum import EXACT
 from convexgan.arrangements.reduce import merge_equal
-from convexgan.moments import Moments
-from convexgan.problem import KinkedActivation
+from convexgan.discriminators.activation import KinkedActivation
+from convexgan.statistics.moments import Moments
 
 Array = NDArray[np.float64]
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._rounding import gamma
+from convexgan._tools.rounding import gamma
 from convexgan.arrangements import Maximum, local_maxima, sweep_values
 from convexgan.arrangements.maximum import EXACT
+from convexgan.discriminators.activation import RowActivation, is_kinked
 from convexgan.discriminators.relu import pieces, separate_relu
-from convexgan.problem import RowActivation, is_kinked
 
 Array = NDArray[np.float64]
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import check_columns, check_finite
 from convexgan._tools.arrays import as_rows, ordered
+from convexgan._tools.checks import check_columns, check_finite
 from convexgan._tools.tables import Label
-from convexgan.problem import Activation, needs_rows
+from convexgan.discriminators.activation import Activation, needs_rows
 
 Array = NDArray[np.float64]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import check_choice, check_count
+from convexgan._tools.checks import check_choice, check_count
 from convexgan.dynamics.kernel_games import as_positive
 from convexgan.dynamics.kernels import Kernel, curvature
 from convexgan.dynamics.linear_games import as_matrix

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rng, check_count, check_number
+from convexgan._tools.checks import as_rng, check_count, check_number
 from convexgan.dynamics.overparameterized import Runs
 from convexgan.updates import Game, State, Step, resolve_step
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
-from convexgan._checks import as_rng, check_count, check_number
+from convexgan._tools.checks import as_rng, check_count, check_number
 from convexgan.dynamics.kernel_games import KernelGame, linearize
 from convexgan.dynamics.linear_games import LinearGame
 from convexgan.dynamics.linear_steps import LinearStep
@@ -17,7 +17,7 @@ from convexgan.dynamics.solved_game import SolvedGame
 from convexgan.dynamics.spectrum import ON_CIRCLE, Prediction, classify, predict
 from convexgan.dynamics.tangent import Tangent, flat, like
 from convexgan.exceptions import SolverError
-from convexgan.solution import Solution
+from convexgan.records.solution import Solution
 from convexgan.updates import Game, State, Step, resolve_step
 from convexgan.updates.game import pair
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import check_count, check_finite, check_number
 from convexgan._tools.arrays import as_floats, as_rows
+from convexgan._tools.checks import check_count, check_finite, check_number
 from convexgan.dynamics.kernels import Kernel, curvature
 from convexgan.dynamics.linear_games import LinearGame, as_matrix
 from convexgan.dynamics.point_generators import FreePoints, PointGenerator

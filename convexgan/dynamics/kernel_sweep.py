@@ -9,9 +9,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import check_count, check_number
-from convexgan._files import PathLike
-from convexgan._sweeps import run_sweep
+from convexgan._tools.checks import check_count, check_number
+from convexgan._tools.files import PathLike
+from convexgan._tools.sweeps import run_sweep
 from convexgan.dynamics.kernel_games import KernelGame, linearize, simulate_points
 from convexgan.dynamics.kernels import GaussianKernel
 from convexgan.dynamics.spectrum import predict

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta as beta_law
 
-from convexgan._checks import as_rng, check_choice, check_count, check_number
 from convexgan._tools.arrays import as_floats
+from convexgan._tools.checks import as_rng, check_choice, check_count, check_number
 from convexgan.dynamics.linear_games import LinearGame
 from convexgan.exceptions import SolverError
 from convexgan.updates import Game, State, Step, resolve_step

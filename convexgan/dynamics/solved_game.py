@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._tools.arrays import ordered
-from convexgan.canonical import check_same_columns
-from convexgan.certificate import KINDS, Evidence
+from convexgan.discriminators.activation import needs_rows
 from convexgan.dynamics.tangent import refine
+from convexgan.games.moment.reading import check_same_columns
 from convexgan.generators import Generator, Linear
-from convexgan.moments import Moments
-from convexgan.problem import needs_rows
-from convexgan.solution import Solution
+from convexgan.records.certificate import KINDS, Evidence
+from convexgan.records.solution import Solution
+from convexgan.statistics.moments import Moments
 from convexgan.updates import Game, State
 
 Array = NDArray[np.float64]

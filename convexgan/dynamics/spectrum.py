@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq, minimize_scalar
 
-from convexgan._checks import check_number
 from convexgan._tools.arrays import as_floats
+from convexgan._tools.checks import check_number
 from convexgan.dynamics.linear_games import LinearGame, update_matrix
 from convexgan.updates import Step
 from convexgan.updates.game import pair

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import check_columns, check_finite
 from convexgan._tools.arrays import as_floats, as_rows
+from convexgan._tools.checks import check_columns, check_finite
 from convexgan.dynamics.kernel_games import as_masses
 
 Array = NDArray[np.float64]

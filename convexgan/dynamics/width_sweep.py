@@ -9,9 +9,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import check_choice, check_count, check_number
-from convexgan._files import PathLike
-from convexgan._sweeps import run_sweep
+from convexgan._tools.checks import check_choice, check_count, check_number
+from convexgan._tools.files import PathLike
+from convexgan._tools.sweeps import run_sweep
 from convexgan.dynamics.deep import DeepMatching, draw_deep, simulate_deep
 from convexgan.dynamics.overparameterized import modes
 from convexgan.dynamics.spectrum import predict

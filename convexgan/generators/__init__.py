@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from convexgan._checks import check_choice, resolve
+from convexgan._tools.checks import check_choice, resolve
 from convexgan.generators.free import Free, FreeGenerator
 from convexgan.generators.generator import FeatureClass, FeatureGenerator, LawClass, State
 from convexgan.generators.linear import Linear, LinearGenerator

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rng, check_count
 from convexgan._tools.arrays import as_rows
+from convexgan._tools.checks import as_rng, check_count
 from convexgan.generators.generator import State
 
 Array = NDArray[np.float64]

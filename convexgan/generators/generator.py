@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._tools.tables import Label
-from convexgan.latents import Latent, Lifting
-from convexgan.moments import Moments
+from convexgan.statistics.latents import Latent, Lifting
+from convexgan.statistics.moments import Moments
 
 Array = NDArray[np.float64]
 State = tuple[dict[str, Any], dict[str, NDArray[Any]]]  # settings, which are JSON, and arrays

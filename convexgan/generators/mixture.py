@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rng, check_choice, check_count, check_finite, check_weights
 from convexgan._tools.arrays import as_rows
+from convexgan._tools.checks import as_rng, check_choice, check_count, check_finite, check_weights
 from convexgan._tools.tables import Label, column_names, new_places
 from convexgan.generators.generator import State
 

@@ -8,12 +8,19 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import as_rng, check_columns, check_count, check_finite, check_number
-from convexgan._rounding import gamma, length
 from convexgan._tools.arrays import as_rows
+from convexgan._tools.checks import as_rng, check_columns, check_count, check_finite, check_number
+from convexgan._tools.rounding import gamma, length
 from convexgan.generators.generator import State
-from convexgan.latents import GaussianLatent, Latent, SampleLatent, latent_state, quadratic_features, restore_latent
-from convexgan.moments import Moments
+from convexgan.statistics.latents import (
+    GaussianLatent,
+    Latent,
+    SampleLatent,
+    latent_state,
+    quadratic_features,
+    restore_latent,
+)
+from convexgan.statistics.moments import Moments
 
 Array = NDArray[np.float64]
 

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from convexgan._checks import check_count, check_number
 from convexgan._tools.arrays import as_floats
+from convexgan._tools.checks import check_count, check_number
 from convexgan.dynamics import LinearGame
 from convexgan.gaussian import covariance_factor
 from convexgan.linear_gan.learners import least_squares

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from convexgan._checks import check_count
+from convexgan._tools.checks import check_count
 from convexgan.gaussian import covariance_factor
 
 Array = NDArray[np.float64]

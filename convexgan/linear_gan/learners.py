@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import check_columns, check_count, check_finite, check_number
 from convexgan._tools.arrays import as_rows
+from convexgan._tools.checks import check_columns, check_count, check_finite, check_number
 from convexgan.gaussian import aligned
-from convexgan.moments import Moments
+from convexgan.statistics.moments import Moments
 
 Array = NDArray[np.float64]
 

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import check_number
+from convexgan._tools.checks import check_number
 from convexgan.gaussian import aligned, factor_distance
 from convexgan.linear_gan.learners import as_float, least_squares
-from convexgan.moments import Moments
+from convexgan.statistics.moments import Moments
 
 Array = NDArray[np.float64]
 

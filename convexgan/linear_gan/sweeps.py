@@ -10,9 +10,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from convexgan._checks import check_count, check_number
-from convexgan._sweeps import run_sweep
 from convexgan._tools.arrays import as_floats
+from convexgan._tools.checks import check_count, check_number
+from convexgan._tools.sweeps import run_sweep
 from convexgan.linear_gan.expectations import error_of, overlap
 from convexgan.linear_gan.learners import least_squares
 from convexgan.linear_gan.mixed import Pairs, best_path

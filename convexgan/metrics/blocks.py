@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import check_count
+from convexgan._tools.checks import check_count
 from convexgan.metrics.result import Result
 
 Array = NDArray[np.float64]

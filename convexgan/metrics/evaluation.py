@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from convexgan._checks import check_choice
+from convexgan._tools.checks import check_choice
 from convexgan.metrics.blocks import Bootstrap
 from convexgan.metrics.extractors import as_extractor
 from convexgan.metrics.faces import detector, faces

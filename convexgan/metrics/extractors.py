@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import check_choice, check_count
+from convexgan._tools.checks import check_choice, check_count
 from convexgan._tools.extras import install
 from convexgan.metrics._nets import PathLike, channels_first, find_file, onnx_session, rgb_bytes, with_output
 from convexgan.metrics.pictures import Extractor

@@ -14,7 +14,7 @@ from convexgan.metrics.blocks import Bootstrap, Counts, deal, measure
 from convexgan.metrics.extractors import INCEPTION, as_extractor
 from convexgan.metrics.pictures import Extractor, Features, check_features, check_same, check_sizes, pieces
 from convexgan.metrics.result import Result
-from convexgan.moments import Moments
+from convexgan.statistics.moments import Moments
 
 
 def frechet_distance(

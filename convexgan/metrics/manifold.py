@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import check_count
+from convexgan._tools.checks import check_count
 from convexgan.metrics.blocks import Bootstrap
 from convexgan.metrics.extractors import as_extractor
 from convexgan.metrics.pictures import Extractor, both_features

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import check_finite
-from convexgan._files import read_model, write_model
 from convexgan._tools.arrays import SEQUENCES, as_rows, is_stream, plain_array
+from convexgan._tools.checks import check_finite
+from convexgan._tools.files import read_model, write_model
 from convexgan._tools.pictures import read_pictures
 from convexgan._tools.tables import Label, column_names, new_places
 from convexgan.datasets import ImageSet

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._files import read_model, remove_unfinished, write_model
+from convexgan._tools.files import read_model, remove_unfinished, write_model
 from convexgan.metrics.pictures import Extractor, Features, features_of
 from convexgan.progressive.passes import as_pictures
 

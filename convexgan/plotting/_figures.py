@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convexgan._files import write_bytes
+from convexgan._tools.files import write_bytes
 from convexgan.datasets.own import SOFTWARE
 
 if TYPE_CHECKING:

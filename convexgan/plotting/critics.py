@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import check_finite
 from convexgan._tools.arrays import as_rows, paired
+from convexgan._tools.checks import check_finite
 from convexgan.discriminators import TwoLayerDiscriminator
+from convexgan.discriminators.activation import needs_rows
 from convexgan.plotting._figures import open_panels, write_panels
-from convexgan.problem import needs_rows
-from convexgan.solution import Solution
+from convexgan.records.solution import Solution
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

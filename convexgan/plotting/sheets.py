@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import check_count
-from convexgan._files import write_bytes
+from convexgan._tools.checks import check_count
+from convexgan._tools.files import write_bytes
 from convexgan._tools.pictures import read_pictures
 from convexgan.datasets.own import SOFTWARE, SOFTWARE_TAG
 

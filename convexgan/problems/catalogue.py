@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from convexgan._checks import check_choice
+from convexgan._tools.checks import check_choice
 from convexgan.problems.gans import GANProblem
 from convexgan.problems.mixtures import MixtureProblem
 from convexgan.problems.problem import Problem

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from convexgan._checks import check_count
-from convexgan.certificate import Certificate
+from convexgan._tools.checks import check_count
 from convexgan.problems.problem import LOST, Measure, Problem, is_lost, judged
-from convexgan.solution import Solution
+from convexgan.records.certificate import Certificate
+from convexgan.records.solution import Solution
 from convexgan.solve import solve
 from convexgan.torch import FreeGenerator, LinearGenerator, Objective, TwoLayerDiscriminator, audit, from_solution
 from convexgan.torch.objective import Batch, ModuleGame, Payoff

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan.certificate import relative_gap
+from convexgan.records.certificate import relative_gap
 from convexgan.updates import DifferentiableGame, State
 
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from convexgan._checks import check_count
+from convexgan._tools.checks import check_count
 from convexgan.problems.problem import LOST, Measure, Problem
 from convexgan.updates import DifferentiableGame, State
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._deadline import Deadline
-from convexgan.problem import MomentGame
+from convexgan._tools.deadline import Deadline
+from convexgan.records.moment_game import MomentGame
 
 Array = NDArray[np.float64]
 STEPS = 150  # of Newton's method

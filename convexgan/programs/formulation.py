@@ -9,14 +9,14 @@ import cvxpy as cp
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan.problem import MomentGame
-from convexgan.programs.constraints import (
+from convexgan.conic.constraints import (
     Separation,
     linear_separation,
     polynomial_separation,
     quadratic_separation,
 )
 from convexgan.programs.units import Units, choose_units
+from convexgan.records.moment_game import MomentGame
 
 Array = NDArray[np.float64]
 

@@ -8,11 +8,11 @@ import cvxpy as cp
 import numpy as np
 
 from convexgan.closed_forms import ipm_of_nothing
+from convexgan.conic.backends import Run
 from convexgan.exceptions import InfeasibleError, SolverError, UnboundedError
-from convexgan.problem import MomentGame
-from convexgan.programs.backends import Run
 from convexgan.programs.formulation import Formulation, formulate, within
 from convexgan.programs.units import negligible
+from convexgan.records.moment_game import MomentGame
 
 EDGE = 5e-5  # relative: a little above the least level, where solvers lose digits
 FAR = 1e-3  # of a unit: a least level below is looked for again in units of its own size

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._deadline import Deadline
+from convexgan._tools.deadline import Deadline
 from convexgan.closed_forms import realize
-from convexgan.problem import MomentGame
 from convexgan.programs.barrier import Barrier
+from convexgan.records.moment_game import MomentGame
 
 Array = NDArray[np.float64]
 STARTS = 40

@@ -11,21 +11,21 @@ import numpy as np
 from cvxpy.reductions.solution import Solution as Values
 from numpy.typing import NDArray
 
-from convexgan._checks import check_number
-from convexgan._deadline import Deadline
-from convexgan.certificate import relative_gap
+from convexgan._tools.checks import check_number
+from convexgan._tools.deadline import Deadline
 from convexgan.closed_forms import best_scale, dual_value, game_ipm, ipm_of_nothing, realize, rounding, unit_neurons
+from convexgan.conic.backends import ACCURACY, Answer, Run, choose_backend, first_accurate, in_turn
+from convexgan.conic.constraints import Separation, read_polynomial, read_quadratic
+from convexgan.conic.refine import refine
 from convexgan.discriminators import TwoLayerDiscriminator
 from convexgan.exceptions import InfeasibleError, SolverError, UnboundedError
-from convexgan.moments import Moments
-from convexgan.problem import MomentGame, Optimum
-from convexgan.programs.backends import ACCURACY, Answer, Run, choose_backend, first_accurate, in_turn
-from convexgan.programs.constraints import Separation, read_polynomial, read_quadratic
 from convexgan.programs.formulation import Formulation, formulate, within
 from convexgan.programs.infeasible import why_infeasible
-from convexgan.programs.refine import refine
 from convexgan.programs.restrictions import as_list, missed, scaled
 from convexgan.programs.units import negligible
+from convexgan.records.certificate import relative_gap
+from convexgan.records.moment_game import MomentGame, Optimum
+from convexgan.statistics.moments import Moments
 
 Array = NDArray[np.float64]
 Finish = Callable[[MomentGame, Optimum, dict[str, Any], Callable[[Array], float]], Any]

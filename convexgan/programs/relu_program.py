@@ -10,12 +10,12 @@ import cvxpy as cp
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import check_choice, check_number
+from convexgan._tools.checks import check_choice, check_number
 from convexgan.arrangements.reduce import Arrangement, reduce_rows
+from convexgan.conic import backends
 from convexgan.discriminators import as_discriminator, pieces, signed_sample
+from convexgan.discriminators.activation import KinkedActivation, is_kinked
 from convexgan.exceptions import InfeasibleError, SolverError
-from convexgan.problem import KinkedActivation, is_kinked
-from convexgan.programs import backends
 
 Array = NDArray[np.float64]
 

@@ -11,8 +11,8 @@ from cvxpy.constraints import PSD, Equality, Inequality, NonNeg, NonPos, Zero
 from numpy.typing import NDArray
 
 from convexgan.closed_forms import generated_moments
-from convexgan.problem import MomentGame
 from convexgan.programs.formulation import Formulation
+from convexgan.records.moment_game import MomentGame
 
 Array = NDArray[np.float64]
 

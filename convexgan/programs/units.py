@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan.closed_forms import ipm_of_nothing
-from convexgan.problem import MomentGame
+from convexgan.records.moment_game import MomentGame
 
 Array = NDArray[np.float64]
 TINY = 1e-10

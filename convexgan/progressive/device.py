@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._files import one_number
-from convexgan._rounding import gamma
-from convexgan.moments import DOUBLE, Moments
+from convexgan._tools.files import one_number
+from convexgan._tools.rounding import gamma
 from convexgan.progressive.pyramid import unit
 from convexgan.progressive.sums import FirstPass, Product
+from convexgan.statistics.moments import DOUBLE, Moments
 
 SUMS = ("sums.count", "sums.pilot", "sums.linear", "sums.gram")  # of a first pass, in its journal
 

@@ -12,18 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
-from convexgan._checks import as_rng, check_bytes, check_choice, check_count, check_number, warn_user
-from convexgan._files import DAMAGE, read_model, write_model
 from convexgan._tools.arrays import as_floats, as_rows
-from convexgan.certificate import Certificate, Evidence
+from convexgan._tools.checks import as_rng, check_bytes, check_choice, check_count, check_number, warn_user
+from convexgan._tools.files import DAMAGE, read_model, write_model
 from convexgan.discrepancy import HeldOut, held_out_chunks, ipm
-from convexgan.moments import Moments
 from convexgan.progressive.histogram import Quantiles, apply_map, check_map, learn_map
 from convexgan.progressive.passes import Journal, Phase, Pictures, as_pictures, run_pass, silent
 from convexgan.progressive.pyramid import box_pyramid, check_sizes, default_sizes, to_uint8
 from convexgan.progressive.stages import Coupling, Latents, Stage, solve_stage
 from convexgan.progressive.streaming import StageMoments
 from convexgan.progressive.sums import detail, enlarge
+from convexgan.records.certificate import Certificate, Evidence
+from convexgan.statistics.moments import Moments
 
 Array = NDArray[np.float64]
 PUBLISHED_RANKS = {4: 20, 8: 30, 16: 40, 32: 100, 64: 175}

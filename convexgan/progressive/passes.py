@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._files import one_number, open_npz, remove_unfinished, write_npz
+from convexgan._tools.files import one_number, open_npz, remove_unfinished, write_npz
 from convexgan._tools.pictures import read_pictures
 from convexgan.datasets import ImageSet, Listing
 from convexgan.progressive.cluster import accumulate

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._checks import check_count, warn_user
+from convexgan._tools.checks import check_count, warn_user
 from convexgan._tools.pictures import check_picture_shape, read_pictures
 
 Real = TypeVar("Real", np.float32, np.float64)

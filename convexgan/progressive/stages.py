@@ -8,15 +8,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan.canonical import read_moments
-from convexgan.certificate import Certificate
 from convexgan.closed_forms import solve_quadratic
-from convexgan.game import Call
-from convexgan.latents import GaussianLatent, MomentLatent
-from convexgan.moment_certificate import critic, make_certificate
-from convexgan.moments import Moments
+from convexgan.games.game import Call
+from convexgan.games.moment.certificate import critic, make_certificate
+from convexgan.games.moment.reading import read_moments
 from convexgan.progressive.coupling import in_order, transport
-from convexgan.spectrum import Spectrum
+from convexgan.records.certificate import Certificate
+from convexgan.statistics.latents import GaussianLatent, MomentLatent
+from convexgan.statistics.moments import Moments
+from convexgan.statistics.spectrum import Spectrum
 
 Array = NDArray[np.float64]
 Latents = Literal["fresh", "single"]

@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._rounding import gamma, length
 from convexgan._tools.memory import physical_memory
-from convexgan.krylov import CLOSELY, PROBES, TOLERANCE, leading_pairs
-from convexgan.moments import Moments
+from convexgan._tools.rounding import gamma, length
 from convexgan.progressive.device import DeviceFirstPass, DeviceProduct, check_device
 from convexgan.progressive.passes import Journal, Phase, Pictures, run_pass, silent
 from convexgan.progressive.pyramid import halvings, interpolate
 from convexgan.progressive.sums import FirstPass, Product, detail, shrink
-from convexgan.spectrum import Spectrum
-from convexgan.subspace import Subspace
+from convexgan.statistics.krylov import CLOSELY, PROBES, TOLERANCE, leading_pairs
+from convexgan.statistics.moments import Moments
+from convexgan.statistics.spectrum import Spectrum
+from convexgan.statistics.subspace import Subspace
 
 Array = NDArray[np.float64]
 COMPLETE = 4096  # rows or columns, whichever are fewer, up to which a moment is accumulated as a whole

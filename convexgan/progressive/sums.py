@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._files import one_number
-from convexgan._products import Space
-from convexgan._rounding import gamma, squares
-from convexgan.moments import Moments
+from convexgan._tools.files import one_number
+from convexgan._tools.rounding import gamma, squares
 from convexgan.progressive.pyramid import box_sums, pool, unit, upsample
+from convexgan.statistics.moments import Moments
+from convexgan.statistics.products import Space
 
 Array = NDArray[np.float64]
 

@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from convexgan.certificate import Certificate, Evidence, Kind
 from convexgan.discriminators import TwoLayerDiscriminator
-from convexgan.games import SampleGame, discriminator_response
-from convexgan.judge import WEYL, Bound, judge
-from convexgan.moment_certificate import moments_proved
-from convexgan.problem import is_kinked, needs_rows
+from convexgan.discriminators.activation import is_kinked, needs_rows
+from convexgan.games.judge import WEYL, Bound, judge
+from convexgan.games.moment.certificate import moments_proved
+from convexgan.games.sample import SampleGame, discriminator_response
+from convexgan.games.sample.certificate import judge_sample, sample_evidence
+from convexgan.records.certificate import Certificate, Evidence, Kind
 from convexgan.rigorous.moment import ExactMoments, Interval
 from convexgan.rigorous.numbers import check_exact_size, down, up
 from convexgan.rigorous.sample import ExactSample
-from convexgan.sample_certificate import judge_sample, sample_evidence
 
 ROWS = 2000  # whose hyperplanes in the plane are all looked at, each with all rows
 

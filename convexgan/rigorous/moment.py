@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from convexgan.discriminators import TwoLayerDiscriminator
-from convexgan.problem import MomentGame
+from convexgan.records.moment_game import MomentGame
 from convexgan.rigorous.numbers import (
     BITS,
     Exact,

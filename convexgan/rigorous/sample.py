@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from convexgan.discriminators import TwoLayerDiscriminator
-from convexgan.games import SampleGame
-from convexgan.problem import needs_rows
+from convexgan.discriminators.activation import needs_rows
+from convexgan.games.sample import SampleGame
 from convexgan.rigorous.moment import Interval, difference_on_sphere
 from convexgan.rigorous.numbers import BITS, Exact, exact, root, second_and_mean
 

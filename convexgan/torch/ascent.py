@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from convexgan.discriminators import separate_rows
-from convexgan.problem import KinkedActivation, RowActivation
+from convexgan.discriminators.activation import KinkedActivation, RowActivation
 from convexgan.torch.modules import activate, slopes_of
 
 STEPS = 30

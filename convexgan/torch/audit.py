@@ -11,19 +11,19 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from convexgan._checks import check_count
 from convexgan._tools.arrays import paired, read_array
-from convexgan.canonical import any_law, check_same_columns, read_moments
-from convexgan.certificate import Certificate, relative_gap
+from convexgan._tools.checks import check_count
 from convexgan.certify import certify
 from convexgan.closed_forms import best_scale, dual_value
 from convexgan.discriminators import CLASSES, as_discriminator
 from convexgan.discriminators import TwoLayerDiscriminator as Critic
-from convexgan.game import Call
+from convexgan.discriminators.activation import Activation, needs_rows
+from convexgan.games.game import Call
+from convexgan.games.moment.reading import any_law, check_same_columns, read_moments
 from convexgan.generators import Free, GeneratorClass, Linear, TwoLayerPolynomial
-from convexgan.latents import GaussianLatent
-from convexgan.moments import Moments
-from convexgan.problem import Activation, needs_rows
+from convexgan.records.certificate import Certificate, relative_gap
+from convexgan.statistics.latents import GaussianLatent
+from convexgan.statistics.moments import Moments
 from convexgan.torch.batches import read_latents
 from convexgan.torch.conversion import array, flat, to_critic
 from convexgan.torch.exact import ExactDiscriminatorLoss

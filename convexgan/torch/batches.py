@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from convexgan._checks import check_count
 from convexgan._tools.arrays import dense_tensor, read_array
-from convexgan.latents import GaussianLatent
+from convexgan._tools.checks import check_count
+from convexgan.statistics.latents import GaussianLatent
 from convexgan.torch.objective import Batch
 from convexgan.torch.pictures import PictureSource
 

@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from convexgan._files import DAMAGE, write_bytes
+from convexgan._tools.files import DAMAGE, write_bytes
 from convexgan.datasets.own import TRAINING_FORMAT
 from convexgan.torch.identity import compare
 

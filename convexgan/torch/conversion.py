@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from convexgan import discriminators, generators
 from convexgan._tools.arrays import as_rows, read_array
+from convexgan.discriminators.activation import is_kinked, needs_rows
 from convexgan.generators import Generator
-from convexgan.latents import Latent, quadratic_features
-from convexgan.problem import is_kinked, needs_rows
-from convexgan.solution import Solution
+from convexgan.records.solution import Solution
+from convexgan.statistics.latents import Latent, quadratic_features
 from convexgan.torch.modules import FreeGenerator, LinearGenerator, TwoLayerDiscriminator, TwoLayerGenerator
 
 Critic = discriminators.TwoLayerDiscriminator
@@ -59,7 +59,7 @@ def to_generator(generator: nn.Module, latent: Latent) -> Generator:
     Parameters
     ----------
     generator : LinearGenerator, TwoLayerGenerator with ReLU or polynomial activation, or FreeGenerator
-    latent : GaussianLatent, or what `convexgan.latents.as_latent` makes of an array
+    latent : GaussianLatent, or what `convexgan.statistics.latents.as_latent` makes of an array
         What it samples from.
     """
     if isinstance(generator, LinearGenerator):

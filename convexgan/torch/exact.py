@@ -9,13 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from convexgan._checks import check_choice, check_count, check_finite, check_number
 from convexgan._tools.arrays import ordered
+from convexgan._tools.checks import check_choice, check_count, check_finite, check_number
 from convexgan._tools.tables import column_names
 from convexgan.discrepancy import IPM, ipm
 from convexgan.discriminators import as_discriminator
-from convexgan.moments import Moments
-from convexgan.problem import Activation, is_kinked, needs_rows
+from convexgan.discriminators.activation import Activation, is_kinked, needs_rows
+from convexgan.statistics.moments import Moments
 from convexgan.torch.ascent import distinct, relu_ascent, relu_search, slopes_at_best
 from convexgan.torch.conversion import flat
 from convexgan.torch.modules import activate, nearest_in_l1_ball

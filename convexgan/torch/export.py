@@ -11,7 +11,7 @@ from importlib.util import find_spec
 
 import torch
 
-from convexgan._files import write_bytes
+from convexgan._tools.files import write_bytes
 from convexgan.torch.progressive import ProgressiveGenerator
 
 

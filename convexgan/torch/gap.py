@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from convexgan._checks import check_count, check_number
 from convexgan._tools.arrays import dense_tensor, paired, read_array
+from convexgan._tools.checks import check_count, check_number
 from convexgan.discrepancy import ipm
-from convexgan.moments import Moments
-from convexgan.problem import needs_rows
+from convexgan.discriminators.activation import needs_rows
+from convexgan.statistics.moments import Moments
 from convexgan.torch.audit import class_of, generated, guaranteed, settings_of
 from convexgan.torch.batches import Batches
 from convexgan.torch.conversion import flat, to_critic

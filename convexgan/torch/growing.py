@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from convexgan._checks import check_count, check_number
+from convexgan._tools.checks import check_count, check_number
 from convexgan.torch.loop import Outcome, Training
 from convexgan.torch.modules import uncompiled
 from convexgan.torch.objective import Objective

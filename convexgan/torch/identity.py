@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from convexgan._checks import warn_user
+from convexgan._tools.checks import warn_user
 from convexgan.torch.exact import ExactDiscriminatorLoss
 from convexgan.torch.measuring import measuring
 from convexgan.torch.modules import uncompiled

@@ -15,9 +15,9 @@ import torch
 from torch import nn
 from torch.nn.utils import get_total_norm
 
-from convexgan._checks import is_exhausted
-from convexgan.moments import Moments
-from convexgan.problem import needs_rows
+from convexgan._tools.checks import is_exhausted
+from convexgan.discriminators.activation import needs_rows
+from convexgan.statistics.moments import Moments
 from convexgan.torch import checkpoint as files
 from convexgan.torch import identity
 from convexgan.torch.audit import Audit, audit

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from convexgan._checks import check_choice, check_count, check_number
+from convexgan._tools.checks import check_choice, check_count, check_number
 from convexgan.discriminators import as_discriminator
-from convexgan.problem import Activation, RowActivation, is_kinked, needs_rows
+from convexgan.discriminators.activation import Activation, RowActivation, is_kinked, needs_rows
 
 
 def activate(activation: Activation, t: Tensor) -> Tensor:

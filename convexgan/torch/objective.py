@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import logsigmoid, softplus
 
-from convexgan._checks import check_choice, check_number
-from convexgan.game import check_budget
+from convexgan._tools.checks import check_choice, check_number
+from convexgan.games.game import check_budget
 from convexgan.torch.exact import ExactDiscriminatorLoss
 from convexgan.torch.modules import TwoLayerDiscriminator, uncompiled
 from convexgan.updates import DifferentiableGame, State

@@ -17,8 +17,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu
 
-from convexgan._checks import check_choice, check_count
-from convexgan._files import DAMAGE, write_bytes
+from convexgan._tools.checks import check_choice, check_count
+from convexgan._tools.files import DAMAGE, write_bytes
 from convexgan.progressive import ProgressiveConvexGAN, Stage
 from convexgan.torch.modules import TwoLayerDiscriminator
 from convexgan.torch.pictures import as_bytes

@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import nn
 
-from convexgan._checks import check_choice, check_count, check_number
-from convexgan.latents import GaussianLatent
+from convexgan._tools.checks import check_choice, check_count, check_number
+from convexgan.statistics.latents import GaussianLatent
 from convexgan.torch.batches import Batches
 from convexgan.torch.exact import ExactDiscriminatorLoss
 from convexgan.torch.identity import players

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeAlias
 
-from convexgan._checks import check_choice
+from convexgan._tools.checks import check_choice
 from convexgan.updates.alternating import alternating
 from convexgan.updates.consensus import consensus
 from convexgan.updates.extragradient import extragradient

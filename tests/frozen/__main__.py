@@ -13,7 +13,7 @@ import sys
 from collections import Counter
 from typing import Any
 
-from convexgan.certificate import Certificate
+from convexgan.records.certificate import Certificate
 from tests.frozen.corpus import CALLS, CERTIFICATES, Outcome, drawn, outcome, read
 
 COUNT, KEPT, OF_A_KIND, SLOW = 1500, 200, 60, 1.5  # calls, certificates in all and of one kind, seconds

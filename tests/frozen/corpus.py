@@ -101,7 +101,7 @@ def drawn(seed: int = 0) -> Iterator[dict[str, Any]]:
         yield call | {name: rng.choice(RARE[name]) for name in taken if rng.random() < rare}
 
 
-def outcome(call: dict[str, Any]) -> tuple[Outcome, list[cg.certificate.Certificate]]:
+def outcome(call: dict[str, Any]) -> tuple[Outcome, list[cg.records.certificate.Certificate]]:
     """What a call gives, and its certificates."""
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
@@ -136,12 +136,12 @@ def answer(call: dict[str, Any]) -> Any:
     return getattr(cg, verb)(X, Z, **call)
 
 
-def described(found: Any) -> tuple[Outcome, list[cg.certificate.Certificate]]:
+def described(found: Any) -> tuple[Outcome, list[cg.records.certificate.Certificate]]:
     """What is recorded of an answer, and its certificates."""
     if isinstance(found, list):
         parts = [described(one) for one in found]
         return {"list": [one for one, _ in parts]}, [c for _, many in parts for c in many]
-    if isinstance(found, cg.certificate.Certificate):
+    if isinstance(found, cg.records.certificate.Certificate):
         return numbers(found), [found]
     if isinstance(found, cg.Solution):
         recorded = {"status": str(found.status), "method": found.method, "stats": sorted(found.stats)}
@@ -156,7 +156,7 @@ def described(found: Any) -> tuple[Outcome, list[cg.certificate.Certificate]]:
     return {name: plain(getattr(found, name)) for name in names if hasattr(found, name)}, []
 
 
-def numbers(certificate: cg.certificate.Certificate) -> Outcome:
+def numbers(certificate: cg.records.certificate.Certificate) -> Outcome:
     """Kind, width and numbers of a certificate."""
     names = ("kind", "value", "bound", "ipm", "violation", "max_min", "min_neurons", "origin")
     return {name: plain(getattr(certificate, name)) for name in names}

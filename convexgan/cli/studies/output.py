@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from convexgan._files import write_bytes
+from convexgan._tools.files import write_bytes
 from convexgan.cli.console import note, result
 
 Out = Annotated[Path, typer.Option(help="Folder to write; an interrupted study goes on there.")]

@@ -1,0 +1,3 @@
+"""The one door to cvxpy: solvers, constraints, answers as accurate as they can be had."""
+
+SOLVERS = ("CLARABEL", "SCS", "MOSEK")

@@ -1,0 +1,53 @@
+"""Conic programs inside searches: the most accurate answer a solver gives; what it proves is computed elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from convexgan.exceptions import SolverError
+
+# Clarabel gives up now and then at its own limit
+TRIES = (("CLARABEL", 1e-12), ("CLARABEL", 1e-10), ("CLARABEL", 1e-7), ("SCS", 1e-7))
+NAMED = (1e-12, 1e-10, 1e-7)  # accuracies that are asked of a solver that was named
+
+
+@dataclass(eq=False)
+class Conic:
+    """What the programs of a search are solved with.
+
+    Attributes
+    ----------
+    solver : str, optional
+        By default Clarabel and, where it has no answer at any accuracy, SCS.
+    solver_options : dict, optional
+        Over the defaults.
+    record : dict
+        "solver", "solver_version" and "solver_options" of the last program, empty before there was one.
+    """
+
+    solver: str | None = None
+    solver_options: dict[str, Any] | None = None
+    record: dict[str, Any] = field(default_factory=dict, init=False)
+
+    def solve(self, problem: Any, time_limit: float | None = None) -> str:
+        """Solve in place; the status, "user_limit" if the time was up.
+
+        Raises
+        ------
+        SolverError
+            If there is no answer at any accuracy.
+        """
+        from convexgan.conic.backends import choose_backend, default_options, run  # here: cvxpy takes seconds
+
+        limit = None if time_limit is None else max(time_limit, 1e-3)
+        named = None if self.solver is None else choose_backend(1, True, self.solver)[0]
+        for name, accuracy in TRIES if named is None else [(named, accuracy) for accuracy in NAMED]:
+            try:
+                stats = run(problem, name, default_options(name, accuracy, limit) | (self.solver_options or {}))
+            except SolverError as error:
+                failure = error
+                continue
+            self.record = {key: stats[key] for key in ("solver", "solver_version", "solver_options")}
+            return str(stats["solver_status"])
+        raise failure

@@ -1,0 +1,1 @@
+"""Games of means against networks whose weights are penalised."""

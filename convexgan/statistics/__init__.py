@@ -1,0 +1,1 @@
+"""Moments of samples and laws, their products, spectra and subspaces, and latents."""
