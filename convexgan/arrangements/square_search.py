@@ -19,7 +19,7 @@ from convexgan.arrangements.squares import Squares
 Array = NDArray[np.float64]
 CHUNK = 256  # cones that share one list of undecided rows
 CONES_DIM = 16  # beyond it cones prune nothing: the bound over the whole ball is all
-STARTS = 20  # random directions from which the value is sought, besides eigenvectors
+STARTS = 20  # random directions from which the value is sought, besides eigenvectors, where cones are of no use
 LEAST_GAP = 1e-10
 FINEST = 1e-13  # width of cones that are cut no more
 ROUNDING = 1e-14  # share of the rows' squares that counts as zero
@@ -86,10 +86,11 @@ class SquareSearch:
         return "optimal"
 
     def _wander(self, deadline: Deadline) -> None:
-        """Ascents from the eigenvectors of the even part of m, and from random directions: a few in any case."""
+        """Ascents from the outer eigenvectors of the even part of m, and from random directions where no cones are."""
         squares = self.sides[1.0]
         vectors = np.linalg.eigh(squares.form + (squares.rows.T * squares.signs) @ squares.rows / 2)[1].T
-        random = np.random.default_rng(0).standard_normal((STARTS, squares.dim))
+        count = STARTS if squares.dim > CONES_DIM else 0
+        random = np.random.default_rng(0).standard_normal((count, squares.dim))
         for u in (*vectors[[-1, 0]], *-vectors[[-1, 0]], *random):
             for sign in self.sides:
                 self._ascend(sign, u / np.linalg.norm(u))
