@@ -12,10 +12,11 @@ import convexgan as cg
 from benchmarks import solver_errors
 from convexgan.conic import backends
 from convexgan.conic.refine import Refinement
+from convexgan.conic.solvers import mosek_licence
 from convexgan.exceptions import SolverError, UnboundedError
 from tests.generators import CELLS, PROGRAMS, RELU, rows, second, seeds, soft_value
 
-LICENSED = backends.mosek_licence()[0]
+LICENSED = mosek_licence()[0]
 unlicensed = pytest.mark.skipif(LICENSED, reason="with a licence MOSEK is first")
 BIASED = cg.generators.Linear(bias=True)
 sizes = st.sampled_from([1e-6, 1e-3, 1.0, 1e3, 1e6])

@@ -61,7 +61,7 @@ def nothing_optional(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("nothing_optional")
 def test_info_names_extras_with_their_brackets() -> None:
-    from convexgan.conic.backends import mosek_licence
+    from convexgan.conic.solvers import mosek_licence
 
     mosek_licence.cache_clear()
     done = CliRunner().invoke(app, ["info"])

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 import convexgan as cg
-from convexgan.conic import backends
 from convexgan.discriminators import ReLU
 from convexgan.programs import ipm_program, relu_program
 
@@ -83,6 +82,6 @@ def test_what_is_refused(monkeypatch):
         ipm_program(X, Y, "quadratic")
     with pytest.raises(ValueError, match="unknown bias"):
         ipm_program(X, Y, bias="free")
-    monkeypatch.setattr(backends.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"pip install 'convexgan\[scip\]'"):
         ipm_program(X, Y).solve("SCIP")

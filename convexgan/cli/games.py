@@ -15,6 +15,7 @@ from convexgan._tools.files import check_target
 from convexgan.cli.arrays import read_samples, write_text
 from convexgan.cli.console import Json, Seed, note, number, phase, print_json, result
 from convexgan.cli.options import Discriminator, grouped, one_of
+from convexgan.conic.solvers import BACKENDS
 from convexgan.discriminators import as_discriminator
 from convexgan.discriminators.activation import needs_rows
 from convexgan.generators import GeneratorClass, Linear, TwoLayerReLU, as_generator
@@ -53,7 +54,7 @@ class How:
     """How it is solved."""
 
     method: Annotated[str, typer.Option(help=METHODS_HELP)] = "auto"
-    solver: Annotated[str | None, typer.Option(help="Of convex programs: CLARABEL, SCS or MOSEK.")] = None
+    solver: Annotated[str | None, typer.Option(help=f"Of convex programs: {one_of(BACKENDS)}")] = None
     gap: Annotated[
         float | None, typer.Option(help="For relu: relative gap to a bound from particles anywhere at which to stop.")
     ] = None

@@ -67,12 +67,12 @@ def _missing(package: str) -> str:
 
 def solvers() -> dict[str, str]:
     """The state of each conic solver that `solve` can use."""
-    from convexgan.conic.backends import PACKAGES, mosek_licence
+    from convexgan.conic.solvers import BACKENDS, INTEGER, mosek_licence
 
     states = {}
-    for name, package in PACKAGES.items():
-        version = _version(package)
-        states[name] = f"version {version}" if version else _missing(package)
+    for name, backend in (BACKENDS | INTEGER).items():
+        version = _version(backend.package)
+        states[name] = f"version {version}" if version else _missing(backend.package)
     licensed, reason = mosek_licence()
     states["MOSEK"] = f"{states['MOSEK']}, a licence was found" if licensed else f"not used: {reason}"
     return states

@@ -1,3 +1,1 @@
 """The one door to cvxpy: solvers, constraints, answers as accurate as they can be had."""
-
-SOLVERS = ("CLARABEL", "SCS", "MOSEK")

@@ -15,7 +15,8 @@ import cvxpy as cp
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan.conic.backends import ACCURATE, CLARABEL_MOST, Run
+from convexgan.conic.backends import ACCURATE, Run
+from convexgan.conic.solvers import CLARABEL_MOST
 from convexgan.exceptions import SolverError, UnboundedError
 
 Array = NDArray[np.float64]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from convexgan.conic.solvers import BACKENDS, choose_backend
 from convexgan.exceptions import SolverError
 
 # Clarabel gives up now and then at its own limit
@@ -38,13 +39,13 @@ class Conic:
         SolverError
             If there is no answer at any accuracy.
         """
-        from convexgan.conic.backends import choose_backend, default_options, run  # here: cvxpy takes seconds
+        from convexgan.conic.backends import run  # here: cvxpy takes seconds
 
         limit = None if time_limit is None else max(time_limit, 1e-3)
         named = None if self.solver is None else choose_backend(1, True, self.solver)[0]
         for name, accuracy in TRIES if named is None else [(named, accuracy) for accuracy in NAMED]:
             try:
-                stats = run(problem, name, default_options(name, accuracy, limit) | (self.solver_options or {}))
+                stats = run(problem, name, BACKENDS[name].options(accuracy, limit) | (self.solver_options or {}))
             except SolverError as error:
                 failure = error
                 continue

@@ -10,7 +10,7 @@ import numpy as np
 
 from convexgan._tools.checks import as_rng, check_choice, check_count, check_number, warn_user
 from convexgan._tools.deadline import Deadline
-from convexgan.conic import SOLVERS
+from convexgan.conic.solvers import check_solver
 from convexgan.discriminators import TwoLayerDiscriminator, as_discriminator
 from convexgan.discriminators.activation import Activation
 from convexgan.generators import Generator, GeneratorClass, as_generator
@@ -141,7 +141,7 @@ class Options:
                 f"solver_options must be a dict, as the solver names its options: {self.solver_options!r}."
             )
         if self.solver is not None:
-            check_choice(str(self.solver).upper(), "solver", SOLVERS)
+            check_solver(self.solver)
 
     def draws(self) -> np.random.Generator:
         """What is drawn at random: of seed 0 by default, so that a call that is made again finds the same."""

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from convexgan._tools.checks import check_number
 from convexgan._tools.deadline import Deadline
 from convexgan.closed_forms import best_scale, dual_value, game_ipm, ipm_of_nothing, realize, rounding, unit_neurons
-from convexgan.conic.backends import ACCURACY, Answer, Run, choose_backend, first_accurate, in_turn
+from convexgan.conic.backends import Answer, Run, first_accurate
 from convexgan.conic.constraints import Separation, read_polynomial, read_quadratic
 from convexgan.conic.refine import refine
+from convexgan.conic.solvers import ACCURACY, choose_backend, in_turn
 from convexgan.discriminators import TwoLayerDiscriminator
 from convexgan.exceptions import InfeasibleError, SolverError, UnboundedError
 from convexgan.programs.formulation import Formulation, formulate, within

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from convexgan._tools.checks import check_choice, check_number
 from convexgan.arrangements.reduce import Arrangement, reduce_rows
 from convexgan.conic import backends
+from convexgan.conic.solvers import INTEGER, choose_integer_backend
 from convexgan.discriminators import as_discriminator, pieces, signed_sample
 from convexgan.discriminators.activation import KinkedActivation, is_kinked
 from convexgan.exceptions import InfeasibleError, SolverError
@@ -152,8 +153,8 @@ class IPMProgram:
         InfeasibleError, SolverError
             If the added constraints leave no direction; if the solver stopped with none.
         """
-        name = backends.choose_integer_backend(solver)
-        options = backends.integer_options(name, check_number(gap, "gap"), time_limit) | (solver_options or {})
+        name = choose_integer_backend(solver)
+        options = INTEGER[name].options(check_number(gap, "gap"), time_limit) | (solver_options or {})
         best, stats = (-np.inf, np.zeros(0), 1.0), {}
         for sign, scaled in self._scaled.items():
             problem = cp.Problem(scaled.objective, [*scaled.constraints, *constraints])

@@ -24,6 +24,7 @@ from convexgan.closed_forms import (
     solve_quadratic,
     spectral_bound,
 )
+from convexgan.conic.solvers import choose_backend
 from convexgan.discriminators import TwoLayerDiscriminator
 from convexgan.exceptions import InfeasibleError, SolverError, UnboundedError
 from convexgan.records.moment_game import MomentGame, Optimum
@@ -267,8 +268,6 @@ FORMULAS = (
 
 def why_program(game: MomentGame, solver: str | None = None) -> str:
     """Why a game is solved as a convex program, and by which solver."""
-    from convexgan.programs import choose_backend
-
     who = "a discriminator bias" if game.bias == "penalized" else "a polynomial discriminator"
     known = formula(game)
     reason = known.reason if known else f"{who} couples mean and second moment: semidefinite program"

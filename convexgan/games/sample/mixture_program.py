@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from convexgan._tools.deadline import Deadline
 from convexgan.closed_forms import unit_neurons
+from convexgan.conic.solvers import ACCURACY, choose_backend, in_turn
 from convexgan.discriminators.activation import MomentActivation
 from convexgan.exceptions import ConvexGANError, SolverError
 from convexgan.games.sample.cutting_planes import out_of_reach
@@ -50,7 +51,7 @@ def solve_mixture_program(
     InfeasibleError
         If no mixture reaches beta; ``smallest_beta`` is in canonical units.
     """
-    from convexgan.conic import backends  # here: cvxpy takes seconds to import
+    from convexgan.conic.backends import Run, first_accurate  # here: cvxpy takes seconds to import
 
     lifted, costs = game.lift(particles), game.cost(particles)
     cheapest = np.eye(1, len(particles), int(np.argmin(costs)))[0]
@@ -61,12 +62,12 @@ def solve_mixture_program(
     if game.lam == 0 or reach <= max(game.beta or 0.0, ROUNDING * (a * size**2 + b * size)):
         return cheapest, *nothing, {"status": "optimal", "reason": "the cheapest particle is optimal"}
     program = _Program(game, particles, activation, reach)
-    name, reason = backends.choose_backend(lifted.shape[1], activation.coefficients[0] != 0, solver)
-    run = backends.Run(backends.ACCURACY, solver_options or {}, Deadline(time_limit))
+    name, reason = choose_backend(lifted.shape[1], activation.coefficients[0] != 0, solver)
+    run = Run(ACCURACY, solver_options or {}, Deadline(time_limit))
 
-    names = backends.in_turn(name, lifted.shape[1], solver)
+    names = in_turn(name, lifted.shape[1], solver)
     try:
-        answer = backends.first_accurate(names, lambda one: program.attempt(one, names, run), run.deadline)
+        answer = first_accurate(names, lambda one: program.attempt(one, names, run), run.deadline)
     except SolverError as failure:
         raise _no_answer(game, particles, activation, solver, run.deadline, failure) from failure
     p, neurons, outer = answer.found
