@@ -195,7 +195,7 @@ class ConvexWGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
 
     @property
     def _n_features_out(self) -> int:
-        """What scikit-learn counts the names of latents by."""
+        """The number of latents, by which scikit-learn names output features."""
         return len(self._generator.weights)
 
     @property

@@ -95,7 +95,7 @@ def _referee(evidence: Evidence) -> Callable[[Evidence, Any, float, float | None
 
 
 def _recompute_exactly(evidence: Evidence, X: Any, tol: float) -> Certificate:
-    """The same without rounding, where that is possible."""
+    """The recomputation in exact arithmetic, where the game allows it."""
     if isinstance(X, Moments):
         raise ValueError("rigorous=True needs the rows themselves, Moments are rounded: pass the array as X.")
     referee = _referee(evidence)

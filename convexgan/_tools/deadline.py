@@ -32,12 +32,12 @@ class Deadline:
 
     @property
     def over(self) -> bool:
-        """Whether there are none."""
+        """Whether no seconds are left."""
         return self.left == 0
 
     @property
     def half(self) -> float | None:
-        """What one of several searches may take."""
+        """The seconds that one of several searches may take."""
         return None if self.left is None else self.left / 2
 
     def part(self, share: float) -> Deadline:

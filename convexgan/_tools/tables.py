@@ -18,7 +18,7 @@ def is_table(values: Any) -> bool:
 
 
 def is_column(values: Any) -> bool:
-    """Whether it is one column of such a frame."""
+    """Whether an object is a single column of a data frame."""
     return hasattr(values, "to_numpy") and not isinstance(values, np.ndarray)
 
 

@@ -110,7 +110,7 @@ class _Boxes:
         return _Boxes(*(getattr(self, f.name)[chosen] for f in fields(self)))
 
     def join(self, other: _Boxes) -> _Boxes:
-        """Those of both."""
+        """The boxes of two families in one."""
         return _Boxes(*(np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self)))
 
     def halved(self) -> tuple[Array, Array]:

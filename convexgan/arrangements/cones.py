@@ -142,7 +142,7 @@ class Cones:
 
     @classmethod
     def cover(cls, sign: float, side: Arrangement, bound: float) -> Cones:
-        """All of R^p."""
+        """A fan of simplicial cones that covers R^p."""
         rays, metric = fan(side.dim), side.rows.T @ side.rows
         heights, partners = positive_sums(rays, side.plus), pair_up(side.plus, side.minus)
         return cls(sign, rays, np.full(len(rays), bound), side.plus, side.minus, side.linear, partners, heights, metric)

@@ -128,7 +128,7 @@ def _on_facets(units: Array, mass: Array, linear: Array) -> tuple[Patterns, list
 
 
 def _normalised(gradients: Array) -> list[Array]:
-    """Both directions of each gradient that is not zero."""
+    """The unit vectors along every non-zero gradient, and their negatives."""
     lengths = np.linalg.norm(gradients, axis=1)
     u = gradients[lengths > 0] / lengths[lengths > 0, None]
     return [u, -u]

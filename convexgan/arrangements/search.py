@@ -62,7 +62,7 @@ class Search:
 
     @property
     def cutoff(self) -> float:
-        """What bounds need not go below."""
+        """The level below which a cone's bound does not matter."""
         return max(self.value / (1 - self._gap) if self._gap < 1 else np.inf, self.value + self._unsure)
 
     @property

@@ -44,7 +44,7 @@ class SquareCones:
 
     @classmethod
     def cover(cls, sign: float, side: Squares, bound: float) -> SquareCones:
-        """All of R^p."""
+        """A fan of simplicial cones that covers R^p."""
         rays, metric, partners = fan(side.dim), side.rows.T @ side.rows, pair_up(side.plus, side.minus)
         metric = metric + ROUND * float(np.trace(metric)) / side.dim * np.eye(side.dim)
         has = partners >= 0
@@ -168,6 +168,6 @@ def _whole_square(heights: Array) -> Array:
 
 
 def _least_square(heights: Array) -> Array:
-    """What rows take off there at least, (K, n)."""
+    """The least that each row of negative weight subtracts on each cone, (K, n)."""
     above, below = np.maximum(heights, 0).sum(axis=1), np.maximum(-heights, 0).sum(axis=1)
     return np.asarray(above * (above - 2 * below))

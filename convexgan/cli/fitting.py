@@ -38,7 +38,7 @@ DECODER = 150 * 2**20  # bytes of a process that decodes
 
 @dataclass(frozen=True)
 class Stages:
-    """What the stages of a model are."""
+    """Options that describe the stages of a model."""
 
     ranks: Annotated[
         str | None,
@@ -74,7 +74,7 @@ class Chosen:
     ] = "center"
 
     def selection(self) -> Selection:
-        """The same, checked."""
+        """The selection of pictures, with its numbers checked."""
         if self.count is not None:
             check_count(self.count, "--count")
         return Selection(tuple(self.having or ()), tuple(self.lacking or ()), self.split, self.count, self.crop)
@@ -82,7 +82,7 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Means:
-    """What a fit may use."""
+    """Options for the resources of a fit: cache, processes, memory, cluster, device."""
 
     cache: CacheFolder = None
     workers: Annotated[int | None, typer.Option(help="Processes that decode pictures; one for each core.")] = None
@@ -102,7 +102,7 @@ class Means:
         return limit
 
     def processes(self, limit: int) -> int:
-        """How many decode."""
+        """The number of processes that decode pictures within a memory limit."""
         fitting = min(os.cpu_count() or 1, max(1, (limit - DECODER) // DECODER))
         return fitting if self.workers is None else self.workers
 

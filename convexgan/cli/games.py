@@ -51,7 +51,7 @@ class Play:
 
 @dataclass(frozen=True)
 class How:
-    """How it is solved."""
+    """Options for the method and its tolerances."""
 
     method: Annotated[str, typer.Option(help=METHODS_HELP)] = "auto"
     solver: Annotated[str | None, typer.Option(help=f"Of convex programs: {one_of(BACKENDS)}")] = None

@@ -99,7 +99,7 @@ class Watch:
         return self.folder / "history.csv"
 
     def __call__(self, step: int, stage: Any, discriminator: Any) -> dict[str, float]:
-        """What the history of the training keeps."""
+        """The numbers that the training's history keeps."""
         drawn = self._draw(stage)
         total = self.sizes.index(stage.size) * self.steps + step
         save_sheet(drawn[:SHOWN], self.folder / "samples" / f"{total:07}-{stage.size}px.png")
@@ -224,7 +224,7 @@ def grow_run(
 
 
 def _objective(use: dict[str, Any]) -> Objective:
-    """What is played for."""
+    """The objective of both players."""
     if check_choice(use["loss"], "--loss", LOSSES) == "relativistic":
         return replace(R3GAN, r1=use["r1"], r2=use["r1"])
     return Objective(generator_penalty=0.0, gradient_penalty=STEEPNESS)
@@ -253,7 +253,7 @@ def _closed_form(run: Path, size: int | None) -> ProgressiveConvexGAN:
 
 
 def _stages(generator: ProgressiveGenerator, runs: list[Training]) -> list[dict[str, Any]]:
-    """What became of each resolution; what exploded is announced."""
+    """The outcome of each resolution; a divergence is announced."""
     found = []
     for size, run in zip(generator.sizes, runs, strict=False):  # fewer runs if one exploded
         found.append({"size": size, "outcome": run.outcome.value, "steps": run.steps, **run.history[-1]})

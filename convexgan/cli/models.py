@@ -21,7 +21,7 @@ Run = Annotated[
 
 
 def draw_more(out: Path) -> str:
-    """What to call next, as a shell takes it."""
+    """The next command to call, quoted for a shell."""
     return f"`convexgan sample {quote(str(out))} -n 16 --out new.png` draws more"
 
 

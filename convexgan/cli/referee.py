@@ -134,7 +134,7 @@ def _read(path: Path) -> Certificate:
 def _run_claims(
     certificate: Path, x: str, cache: Path | None, memory: int | None, strict: bool
 ) -> Iterator[tuple[str, Certificate, Any]]:
-    """The same for each stage of a RUN."""
+    """The name, the claim and the data for each stage of a RUN."""
     from convexgan.cli.fitting import pixels_of
     from convexgan.cli.pictures import decoded, locate, split
     from convexgan.cli.runs import load_model, read_report, selection_of, stage_moments

@@ -141,7 +141,7 @@ def check_pictures(folder: Path, data: str, pixels: str) -> None:
 
 
 def _entries(about: dict[str, Any]) -> dict[str, Any]:
-    """What was run, each setting on its own."""
+    """The settings of a run, one by one."""
     found: dict[str, Any] = {}
     for name, value in about.items():
         found |= {f"{name} {part}": own for part, own in value.items()} if isinstance(value, dict) else {name: value}
@@ -295,7 +295,7 @@ def stored_bytes(moments: Moments) -> int:
 
 
 def describe(stage: Stage, seconds: float) -> dict[str, Any]:
-    """What a stage is and what its certificate says."""
+    """A stage's size, rank and beta, with its certificate's numbers."""
     facts = {"size": stage.size, "rank": stage.rank, "beta": stage.beta, "seconds": seconds}
     return {**facts, **numbers_of(stage.certificate)}
 

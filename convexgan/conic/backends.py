@@ -19,7 +19,7 @@ ACCURATE = 1e-7  # relative gap and violation from which on a second solver coul
 
 @dataclass(frozen=True)
 class Answer:
-    """What a solver found.
+    """A solver's answer with its record.
 
     Attributes
     ----------

@@ -15,7 +15,7 @@ NAMED = (1e-12, 1e-10, 1e-7)  # accuracies that are asked of a solver that was n
 
 @dataclass(eq=False)
 class Conic:
-    """What the programs of a search are solved with.
+    """The solver of a search's programs, its options and its record.
 
     Attributes
     ----------

@@ -18,14 +18,14 @@ class Skipped(NamedTuple):
 
 
 class Count(NamedTuple):
-    """How many files something was done to."""
+    """A count of files by what was done to them."""
 
     what: str
     files: int
 
 
 def counts(found: Mapping[str, int]) -> tuple[Count, ...]:
-    """What was counted, the most frequent first."""
+    """The counts by reason, the most frequent first."""
     return tuple(Count(what, files) for what, files in sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 

@@ -98,7 +98,7 @@ class Cache:
 
     @property
     def parts(self) -> int:
-        """How many blocks there are."""
+        """The number of blocks that `blocks` yields."""
         return len(self.shards)
 
     def blocks(self, start: int = 0) -> Iterator[NDArray[np.uint8]]:

@@ -57,7 +57,7 @@ def find_images(folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def _walked(root: Path) -> Walk:
-    """What lies in the folder, pictures among it."""
+    """All entries of a folder, pictures and others."""
     if not root.exists():
         raise FileNotFoundError(f"folder {root} does not exist: check the path (seen from {Path.cwd()}).")
     if not root.is_dir():

@@ -223,7 +223,7 @@ class Tally:
 
 
 def own(skipped: Sequence[Skipped]) -> tuple[Count, ...]:
-    """How many files are sheets and figures of ours."""
+    """The number of skipped files that are sheets and figures of convexgan."""
     return counts(Counter(one.reason for one in skipped if one.reason == SHEET))
 
 

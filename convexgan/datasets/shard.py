@@ -22,7 +22,7 @@ class Shard(NamedTuple):
 
     @property
     def counted(self) -> Tally:
-        """What was counted of the pictures."""
+        """The tally of a shard's pictures: colours, conversions."""
         return Tally(*self.tally, Counter(dict(self.changes)))
 
 

@@ -28,7 +28,7 @@ def is_hidden(name: str) -> bool:
 
 @dataclass
 class Walk:
-    """What lies below a folder.
+    """The files and folders below a folder.
 
     Attributes
     ----------

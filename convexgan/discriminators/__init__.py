@@ -75,7 +75,7 @@ def as_discriminator(value: str | Activation) -> Activation:
 
 
 def as_moment_discriminator(value: str | Activation) -> MomentActivation:
-    """The same where only moments are matched."""
+    """The discriminator class behind a name, a class or an instance, for games of moments."""
     found = as_discriminator(value)
     if needs_rows(found):
         names = ", ".join(repr(name) for name, spec in CLASSES.items() if spec.needs == "moments")

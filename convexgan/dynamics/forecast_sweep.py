@@ -27,7 +27,7 @@ SCALES = np.array([2.0, 1.5, 1.0])
 
 @dataclass(frozen=True)
 class ForecastSetting:
-    """What is predicted and run: see `forecast_sweep`."""
+    """The setting of a `forecast_sweep`."""
 
     discriminators: tuple[str, ...]
     methods: tuple[str, ...]

@@ -26,7 +26,7 @@ REACH = 0.2  # step of the points, in squared bandwidths: as far for every bandw
 
 @dataclass(frozen=True)
 class CollapseSetting:
-    """What is trained: see `collapse_sweep`."""
+    """The setting of a `collapse_sweep`."""
 
     widths: tuple[float, ...]
     lams: tuple[float, ...]

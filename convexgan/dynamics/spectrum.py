@@ -24,7 +24,7 @@ REAL = 1e-6  # a double eigenvalue is known to the root of the rounding only
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a linear update does in the end.
+    """The asymptotic behaviour of a linear update.
 
     Attributes
     ----------

@@ -30,7 +30,7 @@ SUCCESS = 1e-3  # of the first residual
 
 @dataclass(frozen=True)
 class WidthSetting:
-    """What is trained: see `width_sweep`."""
+    """The setting of a `width_sweep`."""
 
     variants: tuple[str, ...]
     widths: tuple[int, ...]

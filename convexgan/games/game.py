@@ -81,7 +81,7 @@ class Call:
 
     @property
     def players(self) -> str:
-        """Both classes, as messages name them."""
+        """The generator's and the discriminator's class, as error messages name them."""
         return f"a {self.spec.name} generator against {self.activation.name} neurons"
 
     def latent(self) -> Latent | None:
@@ -149,7 +149,7 @@ class Options:
 
     @property
     def backend(self) -> dict[str, Any]:
-        """What a conic program is solved with."""
+        """The keyword arguments of conic programs: solver and its options."""
         return {"solver": self.solver, "solver_options": self.solver_options}
 
     def unused(self, uses: Collection[str]) -> list[str]:

@@ -28,14 +28,14 @@ class FeatureGenerator(Protocol):
 
     @property
     def weights(self) -> Array:
-        """Those of the features, (K, d)."""
+        """The weights of the features, (K, d)."""
 
     @property
     def spec(self) -> FeatureClass: ...
 
     @property
     def latent(self) -> Latent:
-        """What `sample` draws from."""
+        """The law of the latents that `sample` draws from."""
 
     def __call__(self, Z: Any) -> Array:
         """The generated rows, (n, d), for latents (n, k)."""

@@ -55,7 +55,7 @@ class TwoLayerPolynomial:
             raise ValueError(f"TwoLayerPolynomial needs a or b non-zero, got {(self.a, self.b, self.c)}.")
 
     def _scale(self, k: int) -> Array:
-        """What multiplies each quadratic feature."""
+        """The factor of each quadratic feature."""
         return np.concatenate([np.full(k * (k + 1) // 2, self.a), np.full(k, self.b), [self.c]])
 
     def lift(self, rows: NDArray[Any]) -> Array:

@@ -47,7 +47,7 @@ def _distance(measure: Callable[[Features, Features, Extractor, Bootstrap], Resu
 
 
 def _plain(measure: Measure) -> Callable[[str], Measure]:
-    """What there is nothing to prepare for."""
+    """The `prepare` of a metric that takes no argument."""
     return lambda _: measure
 
 

@@ -49,7 +49,7 @@ def face_rate(
 
 
 def faces(real: Any, fake: Any, score: Callable[[NDArray[Any]], NDArray[Any]], bootstrap: Bootstrap) -> Result:
-    """The same for a detector and a bootstrap."""
+    """The face rate for a given detector and bootstrap."""
     (left, shape), (right, other) = _scores(real, "real", score), _scores(fake, "fake", score)
     check_same(shape, other)
     check_sizes(len(left), len(right))

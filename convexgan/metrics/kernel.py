@@ -43,7 +43,7 @@ def kernel_distance(
 
 
 def kernel(real: Any, fake: Any, extractor: Extractor, bootstrap: Bootstrap) -> Result:
-    """The same for an extractor and a bootstrap."""
+    """The kernel distance for a given extractor and bootstrap."""
     rng = np.random.default_rng(bootstrap.rng)
     (x, sizes), (y, fakes) = (_sorted(rows, rng) for rows in both_features(real, fake, extractor))
     xx, yy, xy = kernel_sums(x, sizes, x, sizes), kernel_sums(y, fakes, y, fakes), kernel_sums(x, sizes, y, fakes)

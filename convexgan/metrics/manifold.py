@@ -54,7 +54,7 @@ def precision_recall(
 
 
 def manifold(real: Any, fake: Any, extractor: Extractor, bootstrap: Bootstrap, k: int = 3) -> PrecisionRecall:
-    """The same for an extractor and a bootstrap."""
+    """Precision and recall for a given extractor and bootstrap."""
     x, y = both_features(real, fake, extractor)
     if k >= min(len(x) - 1, len(y)):
         raise ValueError(f"neighbours={k} needs more than {k} pictures beside each: pass more pictures.")

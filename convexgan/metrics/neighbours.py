@@ -73,7 +73,7 @@ def nearest_neighbours(
 
 
 def neighbours(real: Any, fake: Any, extractor: Extractor, bootstrap: Bootstrap) -> Neighbours:
-    """The same for an extractor and a bootstrap."""
+    """Nearest neighbours and copies for a given extractor and bootstrap."""
     x, y = both_features(real, fake, extractor)
     distances, indices, own = nearest(y, x)
     shares = distances <= own[indices], mutual(x), len(x) - 1

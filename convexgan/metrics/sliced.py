@@ -41,7 +41,7 @@ def sliced_wasserstein(
 
 
 def sliced(real: Any, fake: Any, bootstrap: Bootstrap) -> list[Result]:
-    """The same for a bootstrap."""
+    """The sliced distances for a given bootstrap."""
     left, shape = projections(real, "real", bootstrap.rng)
     right, other = projections(fake, "fake", bootstrap.rng)
     check_same(shape, other)

@@ -79,7 +79,7 @@ def spectrum_plot(
 
 
 def _shown(eigenvalues: ArrayLike, label: str) -> NDArray[np.float64]:
-    """Those that are more than rounding, largest first."""
+    """The eigenvalues above rounding, largest first."""
     values = np.sort(as_floats(eigenvalues, f"eigenvalues_per_stage {label!r}"))[::-1]
     values = values[values > ROUNDING * values.max(initial=0.0)]
     if not len(values):

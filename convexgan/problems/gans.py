@@ -70,7 +70,7 @@ class GANProblem(Problem):
 
     @property
     def objective(self) -> Objective:
-        """What the players play for."""
+        """The objective of the players."""
         names = ("beta", "lam", "regularizer")
         return Objective(**{name: self.options[name] for name in names if name in self.options})
 

@@ -93,7 +93,7 @@ class Problem(ABC):
 
     @abstractmethod
     def measure(self, state: State) -> Measure:
-        """How far a state is from the optimum."""
+        """The distance of a state from the optimum."""
 
     @abstractmethod
     def _content(self) -> tuple[dict[str, Any], list[NDArray[Any]]]:

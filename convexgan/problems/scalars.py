@@ -29,7 +29,7 @@ class ScalarGame(DifferentiableGame):
         return a, b, found
 
     def gradients(self, x: Any, y: Any) -> tuple[Any, Any]:
-        """Both gradients."""
+        """The gradients of both players."""
         grad_x, grad_y = self._gradients(x, y, False)[2]
         return (grad_x,), (grad_y,)
 
@@ -83,7 +83,7 @@ class ScalarProblem(Problem):
 
     @property
     def kind(self) -> str:
-        """What the origin is."""
+        """The kind of stationary point at the origin."""
         return self._kind
 
     def game(self) -> ScalarGame:

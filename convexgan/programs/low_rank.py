@@ -27,7 +27,7 @@ NUDGE = 1e-2  # a factor with empty rows is a saddle point
 
 @dataclass(frozen=True)
 class Search:
-    """What local searches found.
+    """The outcome of local searches.
 
     Attributes
     ----------

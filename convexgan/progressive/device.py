@@ -71,7 +71,7 @@ class DeviceFirstPass(FirstPass):
         self.moments, self._sums = self.moments + Moments.from_state(known | arrays), []
 
     def empty(self) -> FirstPass:
-        """The same before any picture."""
+        """Zero sums of the same shape."""
         return DeviceFirstPass(self.finest, self.base, self.channels, self.device)
 
     def state(self) -> dict[str, Any]:
@@ -127,7 +127,7 @@ class DeviceProduct(Product):
         return super().state() | {"total": self._there[2].cpu().numpy(), "squares": float(self._there[3])}
 
     def empty(self) -> Product:
-        """The same before any picture."""
+        """Zero sums of the same shape."""
         return DeviceProduct(*self.given, device=self.device)
 
 

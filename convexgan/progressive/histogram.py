@@ -52,7 +52,7 @@ class Quantiles:
         """Everything is here."""
 
     def empty(self) -> Quantiles:
-        """The same before any picture."""
+        """An empty histogram of the same shape."""
         return Quantiles(self.size, self.channels)
 
     def add(self, other: Quantiles) -> None:

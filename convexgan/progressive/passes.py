@@ -37,7 +37,7 @@ class Pictures(Protocol):
 
     @property
     def parts(self) -> int:
-        """How many blocks there are."""
+        """The number of blocks that `blocks` yields."""
 
     def __len__(self) -> int: ...
 
@@ -67,7 +67,7 @@ class ArrayPictures:
 
     @property
     def parts(self) -> int:
-        """How many blocks there are."""
+        """The number of blocks that `blocks` yields."""
         return -(-len(self.images) // BLOCK)
 
     def __len__(self) -> int:
@@ -104,7 +104,7 @@ class Accumulator(Protocol):
     def update(self, block: NDArray[Any]) -> None: ...
 
     def empty(self) -> Any:
-        """One of the same kind that has seen nothing."""
+        """An accumulator of the same kind, before any block."""
 
     def add(self, other: Any) -> None:
         """Add what another of the same kind has seen."""

@@ -55,7 +55,7 @@ class FirstPass:
         """Everything is here."""
 
     def empty(self) -> FirstPass:
-        """The same before any picture."""
+        """Zero sums of the same shape."""
         return FirstPass(self.finest, self.base, self.channels)
 
     def add(self, other: FirstPass) -> None:
@@ -126,7 +126,7 @@ class Product:
         """Everything is here."""
 
     def empty(self) -> Product:
-        """The same before any picture."""
+        """Zero sums of the same shape."""
         return Product(*self.given)
 
     def add(self, other: Product) -> None:

@@ -45,7 +45,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How a claim agrees with what a referee found.
+    """The comparison of a claim with a referee's recomputation.
 
     Attributes
     ----------

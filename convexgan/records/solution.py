@@ -21,7 +21,7 @@ from convexgan.records.certificate import Certificate
 
 
 class Status(StrEnum):
-    """How the solver ended; `sentence` tells what that means."""
+    """The status of a solution; `sentence` explains it."""
 
     OPTIMAL = "optimal"
     STOPPED = "stopped"
@@ -31,7 +31,7 @@ class Status(StrEnum):
 
     @property
     def sentence(self) -> str:
-        """What the status means and what to do."""
+        """An explanation of the status, with the repair."""
         return {
             "optimal": "The method finished; the certificate says what it proves.",
             "stopped": "A limit was reached, or it was interrupted: the bound is valid, more time tightens the gap.",

@@ -37,7 +37,7 @@ class GaussianLatent:
 
     @property
     def rows(self) -> None:
-        """None: the law, not a sample."""
+        """None, for a law has no rows."""
         return None
 
     def moments(self) -> Moments:
@@ -157,7 +157,7 @@ class MomentLatent:
 
     @property
     def rows(self) -> None:
-        """None: the sample was not kept."""
+        """None, for the rows were not kept."""
         return None
 
     def moments(self) -> Moments:

@@ -28,13 +28,13 @@ class Spectrum:
 
     @classmethod
     def of_factor(cls, factor: Array) -> Spectrum:
-        """That of F'F, F (r, d)."""
+        """The spectrum of F'F for a factor F (r, d)."""
         _, s, vt = np.linalg.svd(factor, full_matrices=False)
         return cls(np.maximum(s**2, 0.0), vt.T)
 
     @classmethod
     def of_second(cls, second: Array) -> Spectrum:
-        """That of a symmetric matrix (d, d)."""
+        """The spectrum of a symmetric matrix (d, d)."""
         ascending, columns = np.linalg.eigh(second)
         return cls(np.maximum(ascending[::-1], 0.0), columns[:, ::-1])
 

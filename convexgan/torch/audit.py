@@ -70,7 +70,7 @@ class Audit:
         return abs(self.gap) <= limit and self.certificate.relative_violation <= limit
 
     def numbers(self) -> dict[str, float]:
-        """What a history keeps of it."""
+        """The numbers that a training's history keeps."""
         found = {"value": self.certificate.value, "bound": self.certificate.bound, "gap": self.gap}
         found |= {"violation": self.certificate.relative_violation, "optimal": float(self.optimal())}
         return found if math.isnan(self.guaranteed) else found | {"guaranteed": self.guaranteed}

@@ -26,7 +26,7 @@ SEARCHED = 3  # columns up to which ReLU neurons are searched exactly at every c
 
 
 class Response(NamedTuple):
-    """What the last call found.
+    """The best response of the last call.
 
     Attributes
     ----------
@@ -130,7 +130,7 @@ class ExactDiscriminatorLoss(nn.Module):
         self.size = self._respond(self._lifted(self.mean.new_zeros(1, self.dim)), None).value
 
     def extra_repr(self) -> str:
-        """What `print` shows, and a checkpoint compares."""
+        """The settings that `print` shows and a checkpoint compares."""
         return (
             f"{self.activation}, lam={self.lam:g}, beta={self.beta:g}, bias={self.bias!r}, "
             f"smoothing={self.smoothing:g}, tol={self.tol:g}"

@@ -54,7 +54,7 @@ class DualityGap:
     exact: tuple[bool, bool]
 
     def numbers(self) -> dict[str, float]:
-        """What a callback of `train` returns."""
+        """The numbers that a callback of `train` returns."""
         return {"duality_gap": self.value, "duality_gap_low": self.low, "duality_gap_high": self.high}
 
 

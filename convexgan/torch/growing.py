@@ -64,7 +64,7 @@ class GrowingStage(nn.Module):
         return pictures
 
     def extra_repr(self) -> str:
-        """What `print` shows, and a checkpoint compares."""
+        """The settings that `print` shows and a checkpoint compares."""
         return f"{self.size} px, fade={self.fade}, warm={self.warm}"
 
 

@@ -70,7 +70,7 @@ def compare(path: Any, known: Mapping[str, Any], asked: Mapping[str, Any]) -> No
 
 
 def _differences(name: str, then: Any, now: Any) -> Iterator[str]:
-    """What differs in a setting, in words."""
+    """The differences between two settings, in words."""
     if isinstance(then, dict) and isinstance(now, dict):
         for part in now:
             if then.get(part) != now[part]:

@@ -35,7 +35,7 @@ MONITORED = 4096  # samples on which the payoff is monitored
 
 
 class Outcome(StrEnum):
-    """How a run ended; `sentence` tells what that means."""
+    """The outcome of a run; `sentence` explains it."""
 
     FINISHED = "finished"
     OPTIMAL = "optimal"
@@ -44,7 +44,7 @@ class Outcome(StrEnum):
 
     @property
     def sentence(self) -> str:
-        """What the outcome means and what to do."""
+        """An explanation of the outcome, with the repair."""
         return {
             "finished": "All steps were taken.",
             "optimal": "The generator reached the certified gap asked for.",
@@ -55,7 +55,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """What became of a run.
+    """The result of a run.
 
     Attributes
     ----------
@@ -194,7 +194,7 @@ class Loop:
         report(row)
 
     def _smaller(self, path: Any) -> str:
-        """What to do where memory was not enough."""
+        """The repair where memory was not enough."""
         size = self.batches.size or len(self.batches.data)
         kept = "" if path is None else "; the same call with it goes on from the last checkpoint"
         return f"memory is not enough for batches of {size}: pass a smaller one, batch={max(size // 2, 1)} say{kept}."

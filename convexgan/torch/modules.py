@@ -113,7 +113,7 @@ class TwoLayerDiscriminator(nn.Module):
         return {"neurons": self.neurons / self._norms(), "outer": outer}
 
     def extra_repr(self) -> str:
-        """What `print` shows."""
+        """The settings that `print` shows."""
         return f"{self.dim}, {len(self.outer)}, {self.activation}, bias={self.bias!r}"
 
 

@@ -283,7 +283,7 @@ class ModuleGame(DifferentiableGame):
 
     @torch.enable_grad()
     def gradients(self, x: Any, y: Any) -> tuple[Any, Any]:
-        """Both, in a zero-sum game from one payoff."""
+        """The gradients of both players, in a zero-sum game from one payoff."""
         if not self.zero_sum:
             return self.grad_x(x, y), self.grad_y(x, y)
         x, y = _leaves(x), _leaves(y)

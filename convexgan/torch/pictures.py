@@ -92,7 +92,7 @@ class PictureSource:
 
     @property
     def fingerprint(self) -> str:
-        """What the samples are, as text."""
+        """A digest of the samples, as text."""
         return f"{self.pictures.fingerprint} {self.shape}"
 
 

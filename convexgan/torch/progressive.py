@@ -228,7 +228,7 @@ class ProgressiveGenerator(nn.Module):
 
     @torch.no_grad()
     def sample_stages(self, n: int = 1, rng: int = 0, batch: int = 256) -> list[NDArray[np.uint8]]:
-        """The same n pictures at every resolution, coarsest first."""
+        """n pictures at every resolution, coarsest first, each sharpening the one before."""
         random = torch.Generator().manual_seed(check_count(rng, "rng", 0))
         Z = torch.randn(check_count(n, "n"), self.latent_dim, generator=random).to(next(self.parameters()))
         drawn = [[as_bytes(pictures) for pictures in self.stages(part)] for part in torch.split(Z, batch)]

@@ -83,7 +83,7 @@ def latent_rows(latent: Latent) -> Array:
 
 
 def solve_mean_matching(game: MeanGame, reach: Maximum) -> tuple[ReLUGenerator, TwoLayerDiscriminator]:
-    """Both players at the optimum.
+    """The optimal network and the optimal discriminator.
 
     Weight decay of a network is at least sum |u_j| |w_j| >= |E G| / kappa, with equality for one neuron, so that the
     generator pays penalty |t| / kappa for the mean t. Within beta of the data the shortest t is

@@ -185,7 +185,7 @@ def sample_evidence(game: SampleGame, points: Array, weights: Array, critic: Two
 
 
 def settings_of(game: SampleGame) -> dict[str, Any]:
-    """What `game_from` needs beside the data."""
+    """The settings from which `game_from` reads the game again."""
     return {
         "game": "rows",
         "activation": game.activation.name,
@@ -200,7 +200,7 @@ def settings_of(game: SampleGame) -> dict[str, Any]:
 
 
 def arrays_of(critic: TwoLayerDiscriminator) -> dict[str, Array]:
-    """What `critic_from` needs."""
+    """The arrays from which `critic_from` makes the discriminator again."""
     return {"neurons": critic.neurons, "biases": critic.biases, "outer": critic.outer}
 
 

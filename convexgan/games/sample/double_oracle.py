@@ -180,7 +180,7 @@ class _DoubleOracle:
         return rising_neurons(self.game, here.points, here.weights, starts, level, self.deadline.left)
 
     def _drop_neurons(self, here: _Equilibrium, used: NDArray[np.bool_], value: float) -> None:
-        """Those that have been slack for long go."""
+        """Drop neurons whose constraints have been slack for many rounds."""
         rows, weights = signed_law(self.game, here.points, here.weights)
         seen = np.abs(weights @ self.game.activation(self.game.lift(rows) @ self.neurons.T))
         slack = here.level - seen > 3 * max(value - here.level, 0.0) + SLACK * self.size

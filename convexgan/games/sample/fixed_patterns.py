@@ -216,6 +216,6 @@ class _Cuts:
         )
 
     def held(self, enough: Array, not_more: Array) -> _Cuts:
-        """Those with a multiplier."""
+        """The neurons whose constraints have a positive multiplier."""
         lower, upper = (m > UNUSED * max(m.max(), 1e-300) for m in (enough, not_more))
         return _Cuts(self.lower[lower], self.upper[upper], self.patterns[upper])
