@@ -319,15 +319,40 @@ def test_arnoldi_and_the_dense_spectrum_agree(method, monkeypatch):
     assert found.rate == pytest.approx(dense.rate, rel=1e-9) and found.phase == dense.phase
 
 
-def test_eigenvalues_too_close_for_arnoldi_are_an_error(monkeypatch):
+def test_eigenvalues_too_close_for_arnoldi_come_from_the_jacobian(monkeypatch):
     monkeypatch.setattr(forecast, "RESTARTS", 4)
-    with pytest.raises(SolverError, match="too close together"):
-        game = Large(300)
-        game.a, game.b = np.zeros(300), np.zeros(300)  # every eigenvalue is on the circle
+    monkeypatch.setattr(forecast, "DENSE", 400)
+    game = Large(300)
+    game.a, game.b = np.zeros(300), np.zeros(300)  # every eigenvalue is on the circle
+    found = predict_gda(game, 0.5, "alternating")
+    assert found.complete and len(found.eigenvalues) == 600 and found.phase == "sustained"
+    assert np.abs(found.eigenvalues) == pytest.approx(1.0)
+    monkeypatch.setattr(forecast, "physical_memory", lambda: 2**20)
+    with pytest.raises(SolverError, match="too close together, and there is no memory"):
         predict_gda(game, 0.5, "alternating")
 
 
-def test_a_torch_network_by_arnoldi_and_by_the_kernel_of_its_mean():
+def test_neutral_directions_are_all_counted_in_a_game_of_a_thousand_parameters(monkeypatch):
+    monkeypatch.setattr(forecast, "_leading", None)
+    game = Large(500)
+    for part in (game.a, game.b, game.c):
+        part[7:40] = 0  # directions in which nothing happens
+    found = predict_gda(game, (0.4, 0.3), "alternating")
+    pairs = LinearGame.of_modes(*(np.delete(part, np.s_[7:40]) for part in (game.a, game.c, game.c, -game.b)))
+    assert found.complete and found.neutral == 66
+    assert found.across.rate == pytest.approx(predict(pairs, (0.4, 0.3), "alternating").rate.max(), rel=1e-9)
+
+
+def test_what_is_said_of_a_solution_is_said_of_the_neurons_that_its_saddle_point_uses():
+    sol = cg.solve(X, np.eye(len(X)), discriminator="linear", beta=0.4)
+    found = predict_gda(sol, (0.3, 0.1), "extragradient", X=X)
+    assert found.neurons == np.count_nonzero(sol.discriminator.outer) > 0
+    assert f"of a discriminator with {found.neurons} neurons" in str(found)
+    assert predict_gda(Large(5), 0.1).neurons is None and "neurons" not in str(predict_gda(Large(5), 0.1))
+
+
+def test_a_torch_network_by_arnoldi_and_by_the_kernel_of_its_mean(monkeypatch):
+    monkeypatch.setattr(forecast, "DENSE", 400)
     torch = pytest.importorskip("torch")
     torch.manual_seed(0)
     Z, U, V = (torch.randn(shape, dtype=torch.float64) for shape in ((30, 4), (4, 80), (80, 3)))

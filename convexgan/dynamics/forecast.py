@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
 from convexgan._tools.checks import as_rng, check_count, check_number
+from convexgan._tools.memory import physical_memory
 from convexgan.dynamics.kernel_games import KernelGame, linearize
 from convexgan.dynamics.linear_games import LinearGame
 from convexgan.dynamics.linear_steps import LinearStep
@@ -23,9 +24,10 @@ from convexgan.updates.game import pair
 
 AWAY = 1e-7  # where a measured run starts, in units of the players
 LINEAR = (1e-6, 1e4)  # of the first gradients: within rounding and the linear range
-DENSE = 400  # parameters up to which the Jacobian is formed
+DENSE = 2000  # parameters up to which the Jacobian is formed
 LEADING = 8  # eigenvalues found beyond that
 RESTARTS = 100  # of the Arnoldi iteration, of some 90 products each
+COPIES = 6  # of the matrix of one step, while all its eigenvalues are computed
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +44,13 @@ class Forecast(Prediction):
         As in `Prediction`; "sustained" where an eigenvalue is on the unit circle and none is outside.
     complete : bool
         Whether all eigenvalues were computed.
+    neurons : int or None
+        Of a `Solution`, how many neurons the discriminator has that this is said of: those that the saddle point uses.
+        Further ones have weight 0 there, where the penalty beta |v| has a kink, so no linearisation speaks of them.
     """
 
     complete: bool
+    neurons: int | None = None
 
     @property
     def silent(self) -> bool:
@@ -79,6 +85,10 @@ class Forecast(Prediction):
                 f"\n{least}{self.neutral} neutral directions (eigenvalue 1); the others: {self.across.phase}, "
                 f"{self.across.rate:.6g} a step"
             )
+        if self.neurons is not None:
+            text += (
+                f"\nof a discriminator with {self.neurons} neurons; of wider ones, at the kink of |v|, nothing is said"
+            )
         return text
 
 
@@ -92,8 +102,8 @@ def predict_gda(
 ) -> Forecast:
     """What a method does near a saddle point with these step sizes: phase, rate and spectrum, before running it.
 
-    Up to 400 parameters the Jacobian is formed; beyond that the leading eigenvalues are found by Arnoldi iteration
-    from Jacobian products.
+    Up to 2,000 parameters the Jacobian is formed; beyond that the leading eigenvalues are found by Arnoldi iteration
+    from Jacobian products, or, where these lie too close together for that, all of them from the Jacobian again.
 
     Parameters
     ----------
@@ -116,7 +126,7 @@ def predict_gda(
     ValueError
         There is no saddle point, the given one is not stationary, or the gradients have a kink there.
     SolverError
-        Arnoldi iteration did not separate the eigenvalues.
+        Arnoldi iteration did not separate the eigenvalues, and there is no memory for the Jacobian.
 
     Examples
     --------
@@ -129,16 +139,17 @@ def predict_gda(
     """
     step, rates = resolve_step(method), tuple(check_number(rate, "step sizes") for rate in pair(rates))
     game = _game(problem, saddle, X)
+    neurons = len(game.saddle.y[0]) if isinstance(game, SolvedGame) else None
     if isinstance(game, KernelGame):
         game = linearize(game, saddle)
     if not isinstance(game, LinearGame):
         tangent = Tangent(game, _saddle(game, saddle))
-        if sum(tangent.sizes) > DENSE:
-            return _forecast(_leading(tangent, rates, step), complete=False)
+        if sum(tangent.sizes) > DENSE and (found := _leading(tangent, rates, step)) is not None:
+            return _forecast(found, neurons, complete=False)
         game = tangent.dense()
     if game.xx.ndim > 2:
         raise ValueError("problem is a batch of linear games: `predict` takes batches.")
-    return _forecast(predict(game, rates, step).eigenvalues, complete=True)
+    return _forecast(predict(game, rates, step).eigenvalues, neurons, complete=True)
 
 
 def measure_gda(
@@ -195,14 +206,14 @@ def _saddle(game: Game, saddle: Any) -> Any:
     return found
 
 
-def _forecast(eigenvalues: Any, *, complete: bool) -> Forecast:
+def _forecast(eigenvalues: Any, neurons: int | None, *, complete: bool) -> Forecast:
     ordered = eigenvalues[np.argsort(-np.abs(eigenvalues), kind="stable")]
     found = classify(ordered)
-    return Forecast(found.eigenvalues, found.rate, found.phase, complete)
+    return Forecast(found.eigenvalues, found.rate, found.phase, complete, neurons)
 
 
-def _leading(tangent: Tangent, rates: Any, step: Step) -> NDArray[np.complex128]:
-    """The eigenvalues of one step with the largest moduli, from products."""
+def _leading(tangent: Tangent, rates: Any, step: Step) -> NDArray[np.complex128] | None:
+    """The eigenvalues of one step with the largest moduli, from products; None where these do not separate them."""
     n, m = tangent.sizes
     one = LinearStep(tangent, np.zeros(n), np.zeros(m), rates, step)
     size = one.size
@@ -210,10 +221,12 @@ def _leading(tangent: Tangent, rates: Any, step: Step) -> NDArray[np.complex128]
     operator = LinearOperator((size, size), matvec=lambda vector: one(vector.ravel()), dtype=np.float64)
     options = {"ncv": 12 * LEADING, "maxiter": RESTARTS, "tol": ON_CIRCLE / 100}
     try:
-        found = eigs(operator, k=LEADING, which="LM", v0=start, return_eigenvectors=False, **options)
+        return np.asarray(eigs(operator, k=LEADING, which="LM", v0=start, return_eigenvectors=False, **options))
     except ArpackNoConvergence as error:
+        if COPIES * 8 * size**2 <= physical_memory() // 2:
+            return None
         raise SolverError(
             f"Arnoldi iteration separated {len(error.eigenvalues)} of the {LEADING} leading eigenvalues of {size}: "
-            "they lie too close together. Larger step sizes spread them, or predict a smaller game."
+            "they lie too close together, and there is no memory for all of them. Larger step sizes spread them, or "
+            "predict a smaller game."
         ) from None
-    return np.asarray(found)
