@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import io
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import convexgan as cg
 from convexgan import gaussian
@@ -476,6 +478,39 @@ def test_lists_of_colour_pictures_are_told_the_same() -> None:
         for made in (parts, [torch.tensor(part.copy()) for part in parts]):
             with pytest.raises(ValueError, match=r"moveaxis\(images, 1, -1\)"):
                 call_of(verb)[1](made)
+
+
+TURNED = Image.new("RGB", (8, 8)).getexif()
+TURNED[0x0112] = 6
+MODES = {
+    "P": (lambda picture: picture.convert("P"), r"is an image of mode 'P', .*\.convert\('RGB'\)"),
+    "1": (lambda picture: picture.convert("1"), r"mode '1', .*\.convert\('L'\)"),
+    "LA": (lambda picture: picture.convert("LA"), r"mode 'LA', .*\.convert\('L'\)"),
+    "RGBA": (lambda picture: picture.convert("RGBA"), r"mode 'RGBA', .*\.convert\('RGB'\)"),
+    "CMYK": (lambda picture: picture.convert("CMYK"), r"mode 'CMYK', .*\.convert\('RGB'\)"),
+    "HSV": (lambda picture: picture.convert("HSV"), r"mode 'HSV', .*\.convert\('RGB'\)"),
+    "turned": (lambda picture: opened(picture, exif=TURNED), r"that its EXIF tag turns: .*exif_transpose"),
+}
+
+
+def opened(picture: Image.Image, **options: Any) -> Image.Image:
+    file = io.BytesIO()
+    picture.save(file, "png", **options)
+    return Image.open(file)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_images_of_pillow_are_what_is_seen(mode: str) -> None:
+    pictures, (change, says) = [Image.fromarray(picture) for picture in COLOUR], MODES[mode]
+    for call in (
+        lambda made: cg.ProgressiveConvexGAN(ranks=[2, 3]).fit(made),
+        lambda made: sliced_wasserstein(made, made, resamples=2),
+        lambda made: read_array(made, "X"),
+    ):
+        call([opened(picture) for picture in pictures])
+        call([picture.convert("L") for picture in pictures])
+        with pytest.raises(ValueError, match=says):
+            call([change(picture) for picture in pictures])
 
 
 def test_chunks_are_the_pictures_they_are_cut_from() -> None:

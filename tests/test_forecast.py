@@ -452,6 +452,7 @@ def torch_zeros(dtype="float64"):
 
 
 LINEAR = solved("linear", "linear", {"beta": 0.5})
+NETWORK = cg.solve(X, Z, discriminator="linear", generator="relu", beta=0.5)
 RELU = cg.solve(X[:, :1], discriminator="relu", generator="free", beta=0.3, bias="free")
 INFEASIBLE = cg.solve(X, Z[:, :1], beta=0.001, throw=False)
 
@@ -460,6 +461,7 @@ INFEASIBLE = cg.solve(X, Z[:, :1], beta=0.001, throw=False)
     ("call", "message"),
     [
         (lambda: predict_gda(LINEAR, 0.1), "X is missing"),
+        (lambda: predict_gda(NETWORK, 0.1, X=X), "a ReLU network bends"),
         (lambda: predict_gda(LINEAR, 0.1, X=X[:, :3]), "both must describe the same features"),
         (lambda: predict_gda(LINEAR, 0.1, X=2 * X), "not stationary"),
         (lambda: predict_gda(LINEAR, -0.1, X=X), "step sizes must be finite and >= 0"),

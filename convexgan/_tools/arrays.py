@@ -35,6 +35,8 @@ REPAIRS = {  # of dtypes that are no real numbers, by kind
     "m": "divide by a unit, / numpy.timedelta64(1, 's') say",
     "V": "make columns of its fields, numpy.lib.recfunctions.structured_to_unstructured(...)",
 }
+MODES = ("L", "RGB", "I;16", "I", "F")  # of Pillow, whose numbers are brightness; of others: indices, inks, angles
+ORIENTATION = 0x0112  # the EXIF tag
 
 
 def read_array(values: Any, name: str) -> NDArray[Any]:
@@ -167,6 +169,8 @@ def _refuse_what_is_no_array(values: Any, name: str) -> None:
         raise ValueError(f"{name} is sparse ({kind}): {repair} holds all its entries.")
     if isinstance(values, Mapping) or (hasattr(values, "data_vars") and hasattr(values, "coords")):
         raise ValueError(f"{name} must be an array, got a {kind}: stack what it holds, numpy.column_stack([...]).")
+    if hasattr(values, "getbands") and hasattr(values, "getexif"):
+        _check_picture(values, name)
     if hasattr(values, "collect"):
         raise ValueError(f"{name} is a {kind}, not computed yet: pass {name}.collect().")
     if isinstance(values, Set) or is_stream(values):
@@ -175,6 +179,18 @@ def _refuse_what_is_no_array(values: Any, name: str) -> None:
     if unit is not None and (isinstance(values, np.ndarray) or hasattr(values, "magnitude")):
         repair = ".magnitude" if hasattr(values, "magnitude") else ".value"
         raise ValueError(f"{name} has the unit {unit}, which would be lost: pass {repair} of it, in units of your own.")
+
+
+def _check_picture(picture: Any, name: str) -> None:
+    """Raise for an image of Pillow whose numbers are not what is seen: indices of a palette, inks, or a turned one."""
+    if picture.mode not in MODES:
+        grey = picture.mode in ("1", "LA", "La")
+        raise ValueError(
+            f"{name} is an image of mode {picture.mode!r}, whose numbers are not its brightness: pass it with "
+            f".convert({'L' if grey else 'RGB'!r})."
+        )
+    if picture.getexif().get(ORIENTATION, 1) != 1:
+        raise ValueError(f"{name} is an image that its EXIF tag turns: pass PIL.ImageOps.exif_transpose(...) of it.")
 
 
 def _stacked(values: Any, name: str) -> NDArray[Any]:

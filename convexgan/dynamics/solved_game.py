@@ -147,4 +147,6 @@ def _parameters(generator: Generator, rank: int) -> tuple[Array, Moments]:
         if generator.bias.any() or features.rank() < rank:  # the class had a bias, even where it came out as 0
             return np.vstack([generator.weights, generator.bias]), Linear(bias=True).features(generator.latent)
         return generator.weights, features
+    if generator.form == "network":
+        raise ValueError("a ReLU network bends where its neurons turn on: there is no linearisation in its parameters.")
     raise ValueError("a mixture has no parameters that plain steps can move: its weights stay non-negative.")
