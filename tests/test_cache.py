@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
-import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -88,7 +87,7 @@ def test_only_what_is_missing_or_half_there_is_made_again(photos, monkeypatch):
     (folder / "00001.bin").write_bytes(b"short")
     made = []
     real = module.make_shard
-    monkeypatch.setattr(module, "make_shard", lambda task: made.append(task.number) or real(task))
+    monkeypatch.setattr(module, "make_shard", lambda task, over: made.append(task.number) or real(task, over))
     assert np.array_equal(pixels(build(photos)), whole)
     assert made == [0, 1]
 
@@ -211,61 +210,44 @@ def test_strict_and_hopeless(photos):
         build_cache(datasets.find(photos), photos.parent / "other", 8)
 
 
-SLOW = """
-import time
-from convexgan.datasets import cache
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_full_disk_is_an_error_and_leaves_nothing_half_written(photos, monkeypatch, workers):
+    """The limit on a file's size stands for the disk's: writing beyond it fails in the same call."""
+    import resource
 
-real = cache.attempt
+    listing, cache = datasets.find(photos), photos.parent / "cache"
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that it is an error and no signal
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, old[1]))
+    try:
+        with pytest.raises(OSError, match=r"File too large: .*0000\d\.bin"):
+            build_cache(listing, cache, 8, workers=workers)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert not [path for path in cache.rglob("*") if path.is_file()]
+    assert len(build_cache(listing, cache, 8)) == 11
+
+
+SCRIPT = """
+import sys, time
+from convexgan.datasets import build_cache, cache, find
+
+cache.SHARD_PICTURES, real = 1, cache.attempt
 
 def slow(*arguments):
     time.sleep(0.03)
     return real(*arguments)
 
-cache.attempt, cache.SHARD_PICTURES = slow, 1
-"""
-FULL = """
-import resource, signal
-from convexgan.datasets import cache
-
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that it is an error and no signal
-resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
-cache.SHARD_PICTURES = 6
-"""
-SCRIPT = """
-import sys
-from convexgan.datasets import build_cache, find
-
+cache.attempt = slow
 print(len(build_cache(find(sys.argv[1]), sys.argv[2], 8, workers=2)))
 """
 
 
-def script(photos: Path, slow: str = SLOW) -> tuple[Path, dict[str, str]]:
-    """A script without a guard, and an environment in which every process, those that decode too, is slow."""
+def script(photos: Path) -> tuple[Path, dict[str, str]]:
+    """A script that decodes slowly, and its environment."""
     (photos.parent / "run.py").write_text(SCRIPT)
-    (photos.parent / "sitecustomize.py").write_text(slow)
-    paths = os.pathsep.join([str(photos.parent), str(ROOT)])
-    return photos.parent / "run.py", os.environ | {"PYTHONPATH": paths, "CONVEXGAN_TEST": str(photos)}
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_full_disk_is_an_error_and_leaves_nothing_half_written(photos, workers):
-    """The limit on a file's size stands for the disk's: writing beyond it fails in the same call."""
-    path, environment = script(photos, FULL)
-    path.write_text(SCRIPT.replace("workers=2", f"workers={workers}"))
-    command = [sys.executable, str(path), str(photos), str(photos.parent / "cache")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-    assert re.search(r"OSError: .*File too large: .*0000\d\.bin", done.stderr)
-    assert not [path for path in (photos.parent / "cache").rglob("*") if path.is_file()]
-    assert len(build_cache(datasets.find(photos), photos.parent / "cache", 8)) == 11
-
-
-def processes_with(mark: str) -> int:
-    """How many processes have a mark in their environment."""
-    found = 0
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        with contextlib.suppress(OSError):  # it ended meanwhile
-            found += mark.encode() in path.read_bytes()
-    return found
+    return photos.parent / "run.py", os.environ | {"PYTHONPATH": str(ROOT)}
 
 
 def wait_for(happens: Callable[[], bool]) -> None:
@@ -276,9 +258,8 @@ def wait_for(happens: Callable[[], bool]) -> None:
 
 
 def test_killed_again_and_again_it_goes_on_and_ends_the_same(photos, monkeypatch):
-    """Real kills of a process with two decoding children, which end with it."""
-    path, environment = script(photos)
-    killed, mark = photos.parent / "killed", f"CONVEXGAN_TEST={photos}"
+    """Real kills of a process that decodes in two threads."""
+    (path, environment), killed = script(photos), photos.parent / "killed"
     command = [sys.executable, str(path), str(photos), str(killed)]
     for count in (1, 6):
         process = subprocess.Popen(command, env=environment)
@@ -286,7 +267,6 @@ def test_killed_again_and_again_it_goes_on_and_ends_the_same(photos, monkeypatch
         process.kill()
         process.wait(timeout=20)
         assert len(list(killed.rglob("*.json"))) < 12
-        wait_for(lambda: processes_with(mark) == 0)
     subprocess.run(command, env=environment, check=True, timeout=60)
     monkeypatch.setattr(module, "SHARD_PICTURES", 1)
     whole = build_cache(datasets.find(photos), photos.parent / "whole", 8).folder
@@ -295,17 +275,8 @@ def test_killed_again_and_again_it_goes_on_and_ends_the_same(photos, monkeypatch
     assert {path.name: path.read_bytes() for path in kept} == {p.name: p.read_bytes() for p in whole.iterdir()}
 
 
-def test_a_killed_decoder_is_an_error_that_names_the_repair(photos):
-    path, environment = script(
-        photos, SLOW.replace("time.sleep(0.03)", "os._exit(9)").replace("import time", "import os")
-    )
-    command = [sys.executable, str(path), str(photos), str(photos.parent / "cache")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-    assert "OSError: a process that decodes pictures was killed" in done.stderr
-
-
 @pytest.mark.parametrize("how", ["file", "pipe"])
-def test_scripts_that_ask_for_several_processes_need_no_guard(photos, how):
+def test_scripts_that_ask_for_several_workers_need_no_guard(photos, how):
     path, environment = script(photos)
     options = [str(photos), str(photos.parent / "cache")]
     command = [sys.executable, *(["-"] if how == "pipe" else [str(path)]), *options]
@@ -313,6 +284,21 @@ def test_scripts_that_ask_for_several_processes_need_no_guard(photos, how):
     done = subprocess.run(command, env=environment, input=text, capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("11\n", "")
     assert len(list((photos.parent / "cache").rglob("*.json"))) == 12
+
+
+def test_an_error_in_one_thread_ends_the_others_at_their_next_picture(photos, monkeypatch):
+    seen, real = [], module.attempt
+
+    def slow(keeper, entry, *rest):
+        seen.append(entry.name)
+        time.sleep(0.0 if entry.name == "3.png" else 0.2)
+        return real(keeper, entry, *rest)
+
+    monkeypatch.setattr(module, "attempt", slow)
+    monkeypatch.setattr(module, "SHARD_PICTURES", 3)  # 3.png, which is broken, begins the second shard
+    with pytest.raises(ValueError, match=r"3\.png: not a picture"):
+        build(photos, strict=True, workers=2)
+    assert len(seen) < 12 and not list((photos.parent / "cache").rglob("*.bin"))
 
 
 def test_unfinished_files_are_removed_once_they_are_old(photos):

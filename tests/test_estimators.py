@@ -20,10 +20,13 @@ RNG = np.random.default_rng(0)
 X = RNG.standard_normal((300, 4)) * [4, 3, 2, 1] + [10, -5, 0, 1]
 
 
+NOT_OURS = {"check_sample_weight_equivalence_on_sparse_data": "1.6.0 runs it for estimators that take no sparse data"}
+
+
 def test_scikit_learn_contract():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SkipTestWarning)  # the array API needs an environment variable
-        results = check_estimator(cg.ConvexWGAN(), on_fail=None)
+        results = check_estimator(cg.ConvexWGAN(), on_fail=None, expected_failed_checks=NOT_OURS)
     assert len(results) > 30
     assert [r["check_name"] for r in results if r["status"] == "failed"] == []
 

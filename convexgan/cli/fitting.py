@@ -33,7 +33,7 @@ from convexgan.cli.pictures import (
 from convexgan.datasets import Cache, ImageSet, Listing
 
 PHASES = ("phase", "seconds", "pictures", "pictures/s")
-DECODER = 150 * 2**20  # bytes of a process that decodes
+DECODER = 150 * 2**20  # bytes of a thread that decodes large photographs
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,10 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Means:
-    """Options for the resources of a fit: cache, processes, memory, cluster, device."""
+    """Options for the resources of a fit: cache, threads, memory, cluster, device."""
 
     cache: CacheFolder = None
-    workers: Annotated[int | None, typer.Option(help="Processes that decode pictures; one for each core.")] = None
+    workers: Annotated[int | None, typer.Option(help="Threads that decode pictures; one for each core.")] = None
     memory: Memory = None
     dask: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler whose workers read the cache, or local.")
@@ -101,8 +101,8 @@ class Means:
             raise ValueError(f"--memory must be at least {BASE_BYTES / 1e9:.2g} GB, got {limit / 1e9:.2g} GB.")
         return limit
 
-    def processes(self, limit: int) -> int:
-        """The number of processes that decode pictures within a memory limit."""
+    def threads(self, limit: int) -> int:
+        """The number of threads that decode pictures within a memory limit."""
         fitting = min(os.cpu_count() or 1, max(1, (limit - DECODER) // DECODER))
         return fitting if self.workers is None else self.workers
 
@@ -145,7 +145,7 @@ def fit(
     new = not out.is_dir() or not any(out.iterdir())
     report = prepare(out, about, resume=resume)
     place = out / "cache" if means.cache is None else means.cache
-    pictures = decoded(found, size, chosen.crop, place, phases, strict=strict, workers=means.processes(limit))
+    pictures = decoded(found, size, chosen.crop, place, phases, strict=strict, workers=means.threads(limit))
     if resume and not new:
         check_pictures(out, data, pixels_of(pictures))
     if report is None:

@@ -1,4 +1,4 @@
-"""Decoded pictures on disk: shards of uint8 pixels, made once by several processes and read again in every pass.
+"""Decoded pictures on disk: shards of uint8 pixels, made once by several threads and read again in every pass.
 
 A cache is a folder named after what is in it. ``NNNNN.bin`` holds the pixels of consecutive pictures and
 ``NNNNN.json``, written after it, their number, checksum, the state and the content of the files they came from, what
@@ -14,8 +14,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -171,7 +170,7 @@ def build_cache(
     size, color, crop, strict
         As in `read_folder`.
     workers : int
-        Processes that decode.
+        Threads that decode.
     advance : callable, optional
         Called with the number of files done, shard by shard.
 
@@ -222,7 +221,7 @@ def _opened(
 
 
 class Task(NamedTuple):
-    """All that another process needs to make a shard."""
+    """All that is needed to make a shard."""
 
     keeper: Keeper
     entries: Sequence[Entry]
@@ -250,22 +249,23 @@ class Task(NamedTuple):
         return digest.hexdigest()
 
 
-def make_shard(task: Task) -> Shard:
-    """Decode a shard's pictures and write them, pixels first."""
+def make_shard(task: Task, over: threading.Event) -> Shard:
+    """Decode a shard's pictures and write them, pixels first; nothing is written once it is all over."""
     stamp = task.stamp  # before reading: a file that changes meanwhile is noticed the next time
     stack, tally, content = Stack(len(task.entries), task.size), Tally(), hashlib.sha256()
     skipped = []
-    with pillow_silenced():
-        for entry in task.entries:
-            found = fetch(task.keeper, entry)
-            content.update(_digest(found))
-            result = attempt(task.keeper, entry, task.size, task.grey, task.crop, found)
-            if isinstance(result, Skipped):
-                skipped.append((entry.name, result.reason))
-                check_strict(task.strict, without_own([result]))
-            else:
-                stack.add(result.pixels)
-                tally.add(result)
+    for entry in task.entries:
+        if over.is_set():
+            raise InterruptedError("another picture's error, or Ctrl-C, has ended the decoding.")
+        found = fetch(task.keeper, entry)
+        content.update(_digest(found))
+        result = attempt(task.keeper, entry, task.size, task.grey, task.crop, found)
+        if isinstance(result, Skipped):
+            skipped.append((entry.name, result.reason))
+            check_strict(task.strict, without_own([result]))
+        else:
+            stack.add(result.pixels)
+            tally.add(result)
     pixels = stack.pictures()
     counted = (tally.colored, tally.tinted, tally.grey), tuple(tally.changes.items())
     channels = 3 if pixels.ndim == 4 else 1
@@ -286,37 +286,23 @@ def _digest(found: bytes | Skipped) -> bytes:
 
 
 def _decode(tasks: Sequence[Task], workers: int) -> Iterator[tuple[int, Shard]]:
-    """The shards of the tasks as they are made, in this process or in several."""
-    if workers == 1 or len(tasks) < 2:
-        yield from map(_numbered, tasks)
-        return
-    from joblib import Parallel, delayed  # its processes import no script, which so needs no guard
+    """The shards of the tasks as they are made, by one thread or by several: Pillow decodes without Python's lock."""
+    from PIL import Image
 
-    count, watched = min(workers, len(tasks)), {"initializer": _leave_with_parent, "initargs": (os.getpid(),)}
-    run = Parallel(count, batch_size=1, return_as="generator_unordered", idle_worker_timeout=1, **watched)
-    try:
-        yield from run(delayed(_numbered)(task) for task in tasks)
-    except BrokenProcessPool:
-        raise OSError(
-            "a process that decodes pictures was killed, for want of memory perhaps: run again with fewer workers; "
-            "what is decoded is kept."
-        ) from None
-
-
-def _leave_with_parent(parent: int) -> None:
-    """End this process as soon as the one that started it has ended, however it ended."""
-    import psutil
-
-    def watch() -> None:
-        with suppress(psutil.NoSuchProcess):
-            psutil.Process(parent).wait()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def _numbered(task: Task) -> tuple[int, Shard]:
-    return task.number, make_shard(task)
+    Image.init()  # loads the decoders now: Pillow would do it lazily, from several threads at once
+    over = threading.Event()
+    with pillow_silenced():
+        if workers == 1 or len(tasks) < 2:
+            yield from ((task.number, make_shard(task, over)) for task in tasks)
+            return
+        with ThreadPoolExecutor(min(workers, len(tasks))) as pool:
+            waiting = {pool.submit(make_shard, task, over): task.number for task in tasks}
+            try:
+                for done in as_completed(waiting):
+                    yield waiting.pop(done), done.result()
+            finally:
+                over.set()
+                pool.shutdown(cancel_futures=True)
 
 
 def _key(listing: Listing, size: int, crop: str, grey: bool) -> str:
