@@ -18,7 +18,7 @@ test: .venv/.test
 kernels: .venv/.test
 	$(BIN)/python -m benchmarks.machines --numerical
 
-# The whole suite on every kernel, with one and two threads, on every version: hours, and resumed where it was.
+# The whole suite on every kernel with one and two threads, and on every version: two hours, and resumed where it was.
 machines: .venv/.test
 	$(BIN)/python -m benchmarks.machines
 

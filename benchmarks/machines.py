@@ -1,4 +1,4 @@
-"""The whole suite on every machine this one can be: matrix kernels, threads, versions of Python and the libraries.
+"""The whole suite on every machine this one can be: matrix kernels and threads; versions of Python and the libraries.
 
 OpenBLAS takes its kernel from OPENBLAS_CORETYPE; each is the machine of somebody. Kernels that this processor cannot
 run are left out, names of the same kernel run once. Environments are built under build/machines; results of the code
@@ -113,26 +113,36 @@ def main() -> None:
     except KeyboardInterrupt:
         print("interrupted: the next call goes on from here", file=sys.stderr)
     rows = [
-        [cell.version.name, " = ".join(cell.names), cell.threads, *outcome(cell.results())]
+        [digest(), cell.version.name, " = ".join(cell.names), cell.threads, *outcome(cell.results())]
         for cell in cells
         if cell.results().exists()
     ]
-    columns = ["versions", "OPENBLAS_CORETYPE", "threads", "passed", "skipped", "failed", "minutes", "which failed"]
+    columns = [
+        "code",
+        "versions",
+        "OPENBLAS_CORETYPE",
+        "threads",
+        "passed",
+        "skipped",
+        "failed",
+        "minutes",
+        "which failed",
+    ]
     text = f"The test suite on every matrix kernel that the processor runs: {len(rows)} of {len(cells)} cells.{missing}"
     _report.write("machines", columns, rows, text, quick=False)
-    sys.exit(any(row[5] for row in rows) or len(rows) < len(cells))
+    sys.exit(any(row[6] for row in rows) or len(rows) < len(cells))
 
 
 def matrix(versions: list[Version]) -> list[Cell]:
-    """All cells: those of the first version, then what is most usual on each of the others, then the rest."""
+    """All cells: every kernel with one and two threads on the first version, the default one on the others."""
+    found = {version: kernels(interpreter(version)) for version in versions}
     cells = [
-        Cell(version, kernel, names, threads)
-        for version in versions
-        for kernel, names in kernels(interpreter(version)).items()
+        Cell(versions[0], kernel, names, threads)
+        for kernel, names in found.pop(versions[0]).items()
         for threads in (1, 2)
     ]
-    first = [cell for cell in cells if cell.version is versions[0] or ("default" in cell.names and cell.threads == 1)]
-    return first + [cell for cell in cells if cell not in first]
+    defaults = ((version, *item) for version, known in found.items() for item in known.items())
+    return cells + [Cell(version, kernel, names, 1) for version, kernel, names in defaults if "default" in names]
 
 
 @cache
@@ -257,6 +267,9 @@ def needing_torch() -> list[str]:
     files = [path for path in sorted((ROOT / "tests").glob("test_*.py")) if needing.search(path.read_text())]
     ignored = [f"--ignore={path.relative_to(ROOT)}" for path in files]
     return ignored + [f"--deselect=tests/{name}" for name in NEEDING_TORCH]
+
+
+OUTCOME = ("passed", "skipped", "failed", "minutes", "which failed")
 
 
 def outcome(path: Path) -> list[str | int]:
