@@ -480,8 +480,8 @@ def test_lists_of_colour_pictures_are_told_the_same() -> None:
                 call_of(verb)[1](made)
 
 
-TURNED = Image.new("RGB", (8, 8)).getexif()
-TURNED[0x0112] = 6
+ORIENTED = Image.new("RGB", (8, 8)).getexif()
+ORIENTED[0x0112] = 6
 MODES = {
     "P": (lambda picture: picture.convert("P"), r"is an image of mode 'P', .*\.convert\('RGB'\)"),
     "1": (lambda picture: picture.convert("1"), r"mode '1', .*\.convert\('L'\)"),
@@ -489,7 +489,7 @@ MODES = {
     "RGBA": (lambda picture: picture.convert("RGBA"), r"mode 'RGBA', .*\.convert\('RGB'\)"),
     "CMYK": (lambda picture: picture.convert("CMYK"), r"mode 'CMYK', .*\.convert\('RGB'\)"),
     "HSV": (lambda picture: picture.convert("HSV"), r"mode 'HSV', .*\.convert\('RGB'\)"),
-    "turned": (lambda picture: opened(picture, exif=TURNED), r"that its EXIF tag turns: .*exif_transpose"),
+    "turned": (lambda picture: opened(picture, exif=ORIENTED), r"that its EXIF tag turns: .*exif_transpose"),
 }
 
 

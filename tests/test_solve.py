@@ -313,7 +313,7 @@ def test_public_names_exist_and_are_listed():
 
 def test_every_room_is_there_without_an_import_of_its_own():
     parts = {path.parent.name for path in (ROOT / "convexgan").glob("[!_]*/__init__.py")}
-    parts -= {"cli", "closed_forms", "games", "rigorous"}
+    parts -= {"cli", "closed_forms", "conic", "games", "records", "rigorous", "statistics"}  # the house's own
     assert parts <= set(dir(cg))
     code = f"import convexgan as cg; print(all(getattr(cg, name).__doc__ for name in {sorted(parts)}))"
     assert python(code).strip() == "True"
