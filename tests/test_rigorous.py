@@ -161,7 +161,13 @@ def test_the_referee_of_this_file_sees_what_is_false(monkeypatch):
     """With rounding taken for nothing the same games are refused."""
     monkeypatch.setattr(_rounding, "gamma", lambda n: 0.0)
     response = "discriminators.best_response"
-    for module in ("statistics.moments", "statistics.products", response, "closed_forms.dual", "closed_forms.quadratic"):
+    for module in (
+        "statistics.moments",
+        "statistics.products",
+        response,
+        "closed_forms.dual",
+        "closed_forms.quadratic",
+    ):
         monkeypatch.setattr(f"convexgan.{module}.gamma", lambda n: 0.0)
     monkeypatch.setattr(f"convexgan.{response}.spectral_norm", lambda M: abs(np.linalg.eigvalsh(M)).max())
     assert any(outcome(moment_game(seed)).false for seed in range(60))
