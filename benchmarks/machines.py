@@ -47,6 +47,7 @@ NEEDING_TORCH = (  # besides the files that import it; by the beginning of their
     "test_docs.py::test_examples_run[torch]",
     "test_faults.py::test_passes_of_a_processor_and_of_a_device",
     "test_extras.py::test_sample_and_export_say_in_json",
+    "test_folders.py::test_strict_stops_every_command",
     "test_metric_nets.py::test_a_missing_package_is_named[efficientnet",
     "test_metric_nets.py::test_other_files_are_not_taken",
     "test_metric_nets.py::test_weights_that_would_run_code",
