@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from convexgan._tools.rounding import gamma
 from convexgan.arrangements.squares import Squares, squared_sums
+from convexgan.arrangements.sweep2d import Arcs
 
 Array = NDArray[np.float64]
-BLOCK = 100_000  # weights whose arcs are in memory together
 
 
 def sweep_squares(squares: Squares) -> tuple[Array, float]:
@@ -18,8 +18,8 @@ def sweep_squares(squares: Squares) -> tuple[Array, float]:
     Between two neighbouring boundary angles m is a quadratic form, known from prefix sums: it is largest at an
     eigenvector, if that lies between them, or at an end.
     """
-    arcs = Arcs(squares.rows)
-    angles, values = arcs.extremes(arcs.forms(squares.signs[None, :]) + _parts(squares.form))
+    arcs = Arcs(squares.rows, _waves(squares.rows))
+    angles, values = arcs.extremes(arcs.sums(squares.signs[None, :]) + _parts(squares.form))
     ends = angles[0, [int(values.argmax()), int(values.argmin())]]
     U = np.column_stack([np.cos(ends), np.sin(ends)])
     best = U[int(np.argmax(np.abs(squares.values(U))))]
@@ -41,11 +41,7 @@ def sweep_square_values(rows: Array, weights: Array) -> Array:
     if rows.shape[1] == 1:
         ends = np.maximum(rows * np.array([1.0, -1.0]), 0) ** 2
         return np.asarray(np.abs(weights @ ends).max(axis=1))
-    arcs, found, block = Arcs(rows), np.zeros(len(weights)), max(1, BLOCK // len(rows))
-    for i in range(0, len(weights), block):
-        part = slice(i, i + block)
-        found[part] = np.abs(arcs.extremes(arcs.forms(weights[part]))[1]).max(axis=1)
-    return found
+    return Arcs(rows, _waves(rows)).largest(weights)
 
 
 def on_a_line(squares: Squares) -> tuple[Array, float]:
@@ -63,39 +59,7 @@ def _parts(form: Array) -> Array:
     return np.array([form[0, 0] + form[1, 1], form[0, 0] - form[1, 1], form[0, 1] + form[1, 0]]) / 2
 
 
-class Arcs:
-    """The circle cut at the 2N angles where a row changes sign."""
-
-    def __init__(self, rows: Array) -> None:
-        turns = np.arctan2(rows[:, 1], rows[:, 0])
-        # a row is active on the half circle from its angle - pi/2 to its angle + pi/2
-        angles = np.concatenate([turns - np.pi / 2, turns + np.pi / 2]) % (2 * np.pi)
-        order = np.argsort(angles)
-        self.starts = angles[order] if len(rows) else np.zeros(1)
-        self.lengths = np.diff(self.starts, append=self.starts[0] + 2 * np.pi)
-        x, y = rows.T
-        squares = np.column_stack([(x * x + y * y) / 2, (x - y) * (x + y) / 2, x * y])
-        self._changes = np.concatenate([squares, -squares])[order]
-        self._row = np.concatenate([np.arange(len(rows))] * 2)[order]
-        middle = self.starts[-1] + self.lengths[-1] / 2  # of the arc that closes the circle
-        self._last = squares * (rows @ np.array([np.cos(middle), np.sin(middle)]) > 0)[:, None]
-
-    def forms(self, weights: Array) -> Array:
-        """The quadratic form of every arc as its `_parts`, (B, 2N, 3)."""
-        if not len(self._row):
-            return np.zeros((len(weights), 1, 3))
-        steps = weights[:, self._row, None] * self._changes
-        sums: Array = np.cumsum(steps, axis=1) + (weights @ self._last)[:, None, :]
-        return sums
-
-    def extremes(self, forms: Array) -> tuple[Array, Array]:
-        """For every arc and both signs the best angle and the value there; shapes (B, 4N)."""
-        level, size = forms[..., 0], np.hypot(forms[..., 1], forms[..., 2])
-        offset = (np.arctan2(forms[..., 2], forms[..., 1]) / 2 - self.starts) % np.pi
-        angles, values = [], []
-        for sign in (1.0, -1.0):
-            ahead = offset if sign > 0 else (offset + np.pi / 2) % np.pi
-            best = np.where(ahead > self.lengths, 0.0, ahead)  # the arc's end is the start of the next
-            angles.append(self.starts + best)
-            values.append(level + sign * size * np.cos(2 * (ahead - best)))
-        return np.concatenate(angles, axis=-1), np.concatenate(values, axis=-1)
+def _waves(rows: Array) -> Array:
+    """The `_parts` of each row's square, (N, 3)."""
+    x, y = rows.T
+    return np.column_stack([(x * x + y * y) / 2, (x - y) * (x + y) / 2, x * y])

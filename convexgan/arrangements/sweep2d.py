@@ -17,8 +17,8 @@ def sweep(arrangement: Arrangement) -> Array:
     Between two neighbouring boundary angles m(u) = g . u with g from prefix sums, so the best angle of an arc is
     that of g (or -g), or an end of the arc.
     """
-    arcs = _Arcs(arrangement.rows)
-    angles, values = arcs.extremes(arcs.slopes(arrangement.signs[None, :]) + arrangement.linear)
+    arcs = Arcs(arrangement.rows, arrangement.rows)
+    angles, values = arcs.extremes(arcs.sums(arrangement.signs[None, :]) + arrangement.linear)
     ends = angles[0, [int(values.argmax()), int(values.argmin())]]
     U = np.column_stack([np.cos(ends), np.sin(ends)])
     return np.asarray(U[int(np.argmax(np.abs(arrangement.values(U))))])
@@ -45,44 +45,58 @@ def sweep_values(rows: Array, weights: Array) -> Array:
     if rows.shape[1] == 1:
         ends = np.maximum(rows * np.array([1.0, -1.0]), 0)
         return np.asarray(np.abs(weights @ ends).max(axis=1))
-    arcs, found, block = _Arcs(rows), np.zeros(len(weights)), max(1, BLOCK // len(rows))
-    for i in range(0, len(weights), block):
-        part = slice(i, i + block)
-        found[part] = np.abs(arcs.extremes(arcs.slopes(weights[part]))[1]).max(axis=1)
-    return found
+    return Arcs(rows, rows).largest(weights)
 
 
-class _Arcs:
-    """The circle cut at the 2N angles where a row changes sign."""
+class Arcs:
+    """The circle cut at the 2N angles where a row changes sign; on each arc m is a constant and a wave of the angle.
 
-    def __init__(self, rows: Array) -> None:
+    Parameters
+    ----------
+    rows : (N, 2) array
+    waves : (N, 2) or (N, 3) array
+        What a row adds to m where it is active: the coefficients of cos(t) and sin(t); or a constant, and those of
+        cos(2t) and sin(2t).
+    """
+
+    def __init__(self, rows: Array, waves: Array) -> None:
+        self._order = waves.shape[1] - 1
         turns = np.arctan2(rows[:, 1], rows[:, 0])
         # a row is active on the half circle from its angle - pi/2 to its angle + pi/2
         angles = np.concatenate([turns - np.pi / 2, turns + np.pi / 2]) % (2 * np.pi)
         order = np.argsort(angles)
         self.starts = angles[order] if len(rows) else np.zeros(1)
         self.lengths = np.diff(self.starts, append=self.starts[0] + 2 * np.pi)
-        self._changes = np.concatenate([rows, -rows])[order]
+        self._changes = np.concatenate([waves, -waves])[order]
         self._row = np.concatenate([np.arange(len(rows))] * 2)[order]
         middle = self.starts[-1] + self.lengths[-1] / 2  # of the arc that closes the circle
-        self._last = rows * (rows @ np.array([np.cos(middle), np.sin(middle)]) > 0)[:, None]
+        self._last = waves * (rows @ np.array([np.cos(middle), np.sin(middle)]) > 0)[:, None]
 
-    def slopes(self, weights: Array) -> Array:
-        """The gradient on every arc, (B, 2N, 2)."""
+    def sums(self, weights: Array) -> Array:
+        """The coefficients of m on every arc, (B, 2N, 2 or 3)."""
         if not len(self._row):
-            return np.zeros((len(weights), 1, 2))
+            return np.zeros((len(weights), 1, self._changes.shape[1]))
         steps = weights[:, self._row, None] * self._changes
         sums: Array = np.cumsum(steps, axis=1) + (weights @ self._last)[:, None, :]
         return sums
 
-    def extremes(self, slopes: Array) -> tuple[Array, Array]:
+    def extremes(self, sums: Array) -> tuple[Array, Array]:
         """For every arc and both signs the best angle and the value there; shapes (B, 4N)."""
-        size = np.hypot(slopes[..., 0], slopes[..., 1])
-        offset = (np.arctan2(slopes[..., 1], slopes[..., 0]) - self.starts) % (2 * np.pi)
+        period, level = 2 * np.pi / self._order, sums[..., 0] if self._order == 2 else 0.0
+        cosine, sine = sums[..., -2], sums[..., -1]
+        size, offset = np.hypot(cosine, sine), (np.arctan2(sine, cosine) / self._order - self.starts) % period
         angles, values = [], []
         for sign in (1.0, -1.0):
-            ahead = offset if sign > 0 else (offset + np.pi) % (2 * np.pi)
+            ahead = offset if sign > 0 else (offset + period / 2) % period
             best = np.where(ahead > self.lengths, 0.0, ahead)  # the arc's end is the start of the next
             angles.append(self.starts + best)
-            values.append(sign * size * np.cos(ahead - best))
+            values.append(level + sign * size * np.cos(self._order * (ahead - best)))
         return np.concatenate(angles, axis=-1), np.concatenate(values, axis=-1)
+
+    def largest(self, weights: Array) -> Array:
+        """max |m| over the circle for each of many weightings (B, N) of the rows, (B,)."""
+        found, block = np.zeros(len(weights)), max(1, BLOCK // max(len(self._row) // 2, 1))
+        for i in range(0, len(weights), block):
+            part = slice(i, i + block)
+            found[part] = np.abs(self.extremes(self.sums(weights[part]))[1]).max(axis=1)
+        return found
