@@ -228,7 +228,7 @@ def test_pruned_cones_count_in_the_bound(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_search_ends_where_cones_are_as_narrow_as_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, weights = game(4, 30)
     best = maximize(rows, weights)
-    monkeypatch.setattr(search_module, "FINEST", 0.2)
+    monkeypatch.setattr("convexgan.arrangements.branching.FINEST", 0.2)
     found = maximize(rows, weights)
     assert found.status == "stopped" and found.upper_bound >= best.value > 0.9 * found.value
 

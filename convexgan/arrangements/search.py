@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
-import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -13,92 +11,49 @@ from numpy.typing import NDArray
 from convexgan._tools.deadline import Deadline
 from convexgan._tools.progress import Report
 from convexgan.arrangements.ascents import ascend
+from convexgan.arrangements.branching import CONES_DIM, Branching
 from convexgan.arrangements.cones import Cones, quadratic_bounds
 from convexgan.arrangements.majorant import Quadratic, majorants
 from convexgan.arrangements.reduce import Arrangement
 from convexgan.arrangements.zonotope import maximize_concave
 
 Array = NDArray[np.float64]
-CHUNK = 256  # cones that share one list of undecided rows
 MAJORANT_DIM = 7  # from this dimension on a quadratic majorant precedes the cones
-CONES_DIM = 16  # beyond it cones prune nothing: the majorant's bound is all
 ASCENTS = 50
 STARTS = 20  # random directions from which the value is sought where cones are of no use
-LEAST_GAP = 1e-10
-FINEST = 1e-13  # width of cones that are cut no more
 ROUNDING = 1e-15  # share of the rows' total length that counts as zero
 
 
-class Search:
-    """The maximum of |m| over the unit ball: the best direction so far, and an upper bound.
+class Search(Branching[Cones]):
+    """The maximum of |m| over the unit ball, for m piecewise linear.
 
-    A cone is pruned when its bound is below ``cutoff``. A cone on which every row of positive weight keeps its sign
-    is closed: with these rows' signs fixed m becomes a concave function that nowhere exceeds m, and its maximum over
-    the whole ball is computed exactly.
+    A cone on which every row of positive weight keeps its sign is closed: with these rows' signs fixed m becomes a
+    concave function that nowhere exceeds m, and its maximum over the whole ball is computed exactly.
 
     Parameters
     ----------
     arrangement : Arrangement
-    gap : float
-        Relative gap (upper_bound - value) / upper_bound at which to stop, at least `LEAST_GAP`.
-    progress : callable (value, upper_bound, nodes), optional
+    gap, progress : as in `Branching`
     """
 
     def __init__(self, arrangement: Arrangement, gap: float = 0.0, progress: Report | None = None) -> None:
-        self.sides = {1.0: arrangement, -1.0: arrangement.negated()}
-        self.value, self.sign, self.direction = 0.0, 1.0, np.eye(1, arrangement.dim)[0]
-        self.nodes = 0
-        self._gap, self._progress = max(gap, LEAST_GAP), progress
-        self._caps = {sign: side.bound() for sign, side in self.sides.items()}  # bounds over the whole ball
-        self._cut: set[float] = set()  # the sides that have been cut into cones
-        self._queue: list[tuple[float, int, Cones]] = []
-        self._left = 0.0  # the largest bound among pruned cones
-        self._ticket = itertools.count()
-        self._majorants: dict[float, Quadratic] = {}
-        self._faces: dict[Any, float] = {}  # maxima of the concave functions of closed cones
         linear = float(np.linalg.norm(arrangement.linear))
         self._scale = float(np.linalg.norm(arrangement.rows, axis=1).sum()) + linear
-        self._unsure = max(ROUNDING * self._scale, arrangement.slack / 4)  # bounds are rounded by more, and pay for it
+        # bounds are rounded by more than a quarter of the slack, and pay for it
+        super().__init__(arrangement, gap, max(ROUNDING * self._scale, arrangement.slack / 4), progress)
+        self.sign = 1.0
+        self._majorants: dict[float, Quadratic] = {}
+        self._faces: dict[Any, float] = {}  # maxima of the concave functions of closed cones
 
-    @property
-    def cutoff(self) -> float:
-        """The level below which a cone's bound does not matter."""
-        return max(self.value / (1 - self._gap) if self._gap < 1 else np.inf, self.value + self._unsure)
-
-    @property
-    def upper_bound(self) -> float:
-        """At least the maximum."""
-        top = -self._queue[0][0] if self._queue else 0.0
-        by_cones = max(self._left, top) if len(self._cut) == 2 else np.inf
-        return max(self.value, min(by_cones, max(self._caps.values())))
-
-    def run(self, time_limit: float | None = None, max_nodes: int | None = None) -> str:
-        """Search; "optimal" if the gap was reached, else "stopped", or "interrupted" by Ctrl-C."""
-        deadline = Deadline(time_limit)
-        nodes = np.inf if max_nodes is None else max_nodes
-        try:
-            return self._run(deadline, nodes)
-        except KeyboardInterrupt:
-            return "interrupted"
-
-    def _run(self, deadline: Deadline, max_nodes: float) -> str:
+    def _begin(self, deadline: Deadline, max_nodes: float) -> None:
         p = self.sides[1.0].dim
         for sign, side in self.sides.items():
             if p >= MAJORANT_DIM and not deadline.over:
                 self._relax(sign, deadline)
             if p <= CONES_DIM and not deadline.over and self.nodes < max_nodes:
-                self._push(self._bound(Cones.cover(sign, side, self._caps[sign])))
-                self._cut.add(sign)
+                self._start(sign, Cones.cover(sign, side, self._caps[sign]))
         if p > CONES_DIM:
             self._wander(deadline)
-        while self.upper_bound > self.cutoff:
-            if not self._queue or deadline.over or self.nodes >= max_nodes:
-                return "stopped"
-            self._expand(self._queue[0][2])
-            heapq.heappop(self._queue)
-            if self._progress:
-                self._progress(self.value, self.upper_bound, self.nodes)
-        return "optimal"
 
     def _relax(self, sign: float, deadline: Deadline) -> None:
         side = self.sides[sign]
@@ -119,25 +74,6 @@ class Search:
                 self._offer(sign, ascend(side, u / np.linalg.norm(u))[0])
             if self._progress:
                 self._progress(self.value, self.upper_bound, self.nodes)
-
-    def _expand(self, cones: Cones) -> None:
-        cones = self._prune(cones)
-        if not len(cones.bounds):
-            return
-        for part in cones.parts(CHUNK):
-            self._push(self._bound(part.halved()))
-
-    def _push(self, cones: Cones) -> None:
-        if len(cones.bounds):
-            heapq.heappush(self._queue, (-cones.bound, next(self._ticket), cones))
-
-    def _prune(self, cones: Cones) -> Cones:
-        wide = np.ptp(cones.rays, axis=1).max(axis=1) > FINEST
-        live = (cones.bounds > self.cutoff) & wide
-        if live.all():
-            return cones
-        self._left = max(self._left, float(cones.bounds[~live].max()))
-        return cones.take(live)
 
     def _bound(self, cones: Cones) -> Cones:
         """Bound every cone, look for better directions, keep the cones that can beat them."""

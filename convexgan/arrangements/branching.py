@@ -1,0 +1,132 @@
+"""Branch and bound over cones: what both searches share, the queue, the pruning and the end."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from abc import ABC, abstractmethod
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convexgan._tools.deadline import Deadline
+from convexgan._tools.progress import Report
+
+Array = NDArray[np.float64]
+CHUNK = 256  # cones that share one list of undecided rows
+CONES_DIM = 16  # beyond it cones prune nothing: the bound over the whole ball is all
+LEAST_GAP = 1e-10
+FINEST = 1e-13  # width of cones that are cut no more
+
+
+class ConeFamily(Protocol):
+    """Cones that lie close together, with an upper bound on each."""
+
+    @property
+    def rays(self) -> Array: ...
+
+    @property
+    def bounds(self) -> Array: ...
+
+    @property
+    def bound(self) -> float: ...
+
+    def take(self, chosen: NDArray[np.bool_]) -> Self: ...
+
+    def parts(self, size: int) -> list[Self]: ...
+
+    def halved(self) -> Self: ...
+
+
+C = TypeVar("C", bound=ConeFamily)
+
+
+class Branching(ABC, Generic[C]):
+    """The maximum of |m| over the unit ball: the best direction so far, and an upper bound.
+
+    A cone is pruned when its bound is below ``cutoff``.
+
+    Parameters
+    ----------
+    side : Arrangement or Squares
+        m in normal form.
+    gap : float
+        Relative gap (upper_bound - value) / upper_bound at which to stop, at least `LEAST_GAP`.
+    unsure : float
+        By how much bounds are rounded: below it nothing is cut.
+    progress : callable (value, upper_bound, nodes), optional
+    """
+
+    def __init__(self, side: Any, gap: float, unsure: float, progress: Report | None) -> None:
+        self.sides = {1.0: side, -1.0: side.negated()}
+        self.value, self.direction, self.nodes = 0.0, np.eye(1, side.dim)[0], 0
+        self._gap, self._unsure, self._progress = max(gap, LEAST_GAP), unsure, progress
+        self._caps: dict[float, float] = {
+            sign: one.bound() for sign, one in self.sides.items()
+        }  # bounds over the whole ball
+        self._cut: set[float] = set()  # the sides that have been cut into cones
+        self._queue: list[tuple[float, int, C]] = []
+        self._left = 0.0  # the largest bound among pruned cones
+        self._ticket = itertools.count()
+
+    @abstractmethod
+    def _begin(self, deadline: Deadline, max_nodes: float) -> None:
+        """Find directions, and cover both sides with cones."""
+
+    @abstractmethod
+    def _bound(self, cones: C) -> C:
+        """Bound every cone, look for better directions, keep the cones that can beat them."""
+
+    @property
+    def cutoff(self) -> float:
+        """The level below which a cone's bound does not matter."""
+        return max(self.value / (1 - self._gap) if self._gap < 1 else np.inf, self.value + self._unsure)
+
+    @property
+    def upper_bound(self) -> float:
+        """At least the maximum."""
+        top = -self._queue[0][0] if self._queue else 0.0
+        by_cones = max(self._left, top) if len(self._cut) == len(self.sides) else np.inf
+        return max(self.value, min(by_cones, max(self._caps.values())))
+
+    def run(self, time_limit: float | None = None, max_nodes: int | None = None) -> str:
+        """Search; "optimal" if the gap was reached, else "stopped", or "interrupted" by Ctrl-C."""
+        try:
+            return self._run(Deadline(time_limit), np.inf if max_nodes is None else max_nodes)
+        except KeyboardInterrupt:
+            return "interrupted"
+
+    def _run(self, deadline: Deadline, max_nodes: float) -> str:
+        self._begin(deadline, max_nodes)
+        while self.upper_bound > self.cutoff:
+            if not self._queue or deadline.over or self.nodes >= max_nodes:
+                return "stopped"
+            self._expand(self._queue[0][2])
+            heapq.heappop(self._queue)
+            if self._progress:
+                self._progress(self.value, self.upper_bound, self.nodes)
+        return "optimal"
+
+    def _start(self, sign: float, cones: C) -> None:
+        """Queue the cones that cover a side."""
+        self._push(self._bound(cones))
+        self._cut.add(sign)
+
+    def _expand(self, cones: C) -> None:
+        cones = self._prune(cones)
+        if len(cones.bounds):
+            for part in cones.parts(CHUNK):
+                self._push(self._bound(part.halved()))
+
+    def _push(self, cones: C) -> None:
+        if len(cones.bounds):
+            heapq.heappush(self._queue, (-cones.bound, next(self._ticket), cones))
+
+    def _prune(self, cones: C) -> C:
+        wide = np.ptp(cones.rays, axis=1).max(axis=1) > FINEST
+        live = (cones.bounds > self.cutoff) & wide
+        if live.all():
+            return cones
+        self._left = max(self._left, float(cones.bounds[~live].max()))
+        return cones.take(live)
