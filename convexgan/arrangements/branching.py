@@ -62,9 +62,8 @@ class Branching(ABC, Generic[C]):
         self.sides = {1.0: side, -1.0: side.negated()}
         self.value, self.direction, self.nodes = 0.0, np.eye(1, side.dim)[0], 0
         self._gap, self._unsure, self._progress = max(gap, LEAST_GAP), unsure, progress
-        self._caps: dict[float, float] = {sign: one.bound() for sign, one in self.sides.items()}  # over the whole ball
-            sign: one.bound() for sign, one in self.sides.items()
-        }  # bounds over the whole ball
+        # bounds over the whole ball
+        self._caps: dict[float, float] = {sign: one.bound() for sign, one in self.sides.items()}
         self._cut: set[float] = set()  # the sides that have been cut into cones
         self._queue: list[tuple[float, int, C]] = []
         self._left = 0.0  # the largest bound among pruned cones
