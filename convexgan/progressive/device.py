@@ -1,4 +1,4 @@
-"""Passes with torch, on a GPU: blocks go there as bytes, all else is double precision.
+"""Passes with torch, on a GPU: blocks go there as bytes, all else is double precision or exact.
 
 What `streaming` computes with numpy, and with the same meaning; decompositions stay on the processor.
 """
@@ -15,7 +15,9 @@ from convexgan._tools.files import one_number
 from convexgan._tools.rounding import gamma
 from convexgan.progressive.pyramid import unit
 from convexgan.progressive.sums import FirstPass, Product
+from convexgan.statistics.integers import MIDDLE, add_bytes, int8_is_exact
 from convexgan.statistics.moments import DOUBLE, Moments
+from convexgan.statistics.products import INTEGERS
 
 SUMS = ("sums.count", "sums.pilot", "sums.linear", "sums.gram")  # of a first pass, in its journal
 
@@ -35,7 +37,7 @@ def check_device(name: str) -> str:
 
 
 class DeviceFirstPass(FirstPass):
-    """The first pass with sums on a device."""
+    """The first pass with sums on a device; of bytes they are integers, and the same bits as a processor's."""
 
     def __init__(self, finest: int, base: int | None, channels: int, device: str) -> None:
         super().__init__(finest, base, channels)
@@ -44,31 +46,51 @@ class DeviceFirstPass(FirstPass):
 
     def update(self, block: NDArray[Any]) -> None:
         """Add pictures."""
-        import torch
-
         self.count += len(block)
         if self.base is not None:
-            rows = _averages(block, self.base, self.device)
-            if not self._sums:
-                pilot = rows.mean(0)
-                self._sums = [0, pilot, torch.zeros_like(pilot), torch.zeros_like(torch.outer(pilot, pilot))]
-            rows -= self._sums[1]
-            self._sums[0] += len(block)
-            self._sums[2] += rows.sum(0)
-            self._sums[3] += rows.T @ rows
+            self.unit = unit(block.dtype, (block.shape[1] // self.base) ** 2)
+            self._add(block)
         if self.base != self.finest:
-            self.total += _averages(block, self.finest, self.device).sum(0).cpu().numpy()
+            scale, offset = unit(block.dtype, (block.shape[1] // self.finest) ** 2)
+            total = box_sums_on(block, self.finest, self.device).sum(0).cpu().numpy()
+            self.total += total / scale - offset * len(block)
+
+    def _add(self, block: NDArray[Any]) -> None:
+        """Add the products of pictures at the size of the moments: of bytes as such, or in double precision."""
+        import torch
+
+        size = self.base or 0
+        whole = block.dtype == np.uint8 and block.shape[1] == size
+        bytes_there = torch.from_numpy(np.array(block)).to(self.device).reshape(len(block), -1) if whole else None
+        rows = box_sums_on(block, size, self.device)
+        if not self._sums:
+            pilot = rows.mean(0)
+            if block.dtype == np.uint8:
+                pilot = torch.full_like(pilot, MIDDLE * (block.shape[1] // size) ** 2)
+            self._sums = [0, pilot, torch.zeros_like(pilot), torch.zeros_like(torch.outer(pilot, pilot))]
+        rows -= self._sums[1]
+        self._sums[0] += len(block)
+        self._sums[2] += rows.sum(0)
+        if bytes_there is not None and int8_is_exact(self.device):
+            add_bytes(self._sums[3], bytes_there, True)
+        else:
+            self._sums[3] += rows.T @ rows
 
     def finish(self) -> None:
         """Bring the moments back."""
-        if not self._sums or self.moments is None:
+        if not self._sums:
             return
         count, pilot, linear, gram = self._sums
         arrays = {"pilot": pilot.cpu().numpy(), "linear": linear.cpu().numpy(), "gram": gram.cpu().numpy()}
-        known = {"dim": len(pilot), "count": count, "total": float(count), "eps": DOUBLE, "additions": count}
-        size = float(arrays["gram"].trace()) + count * len(pilot)  # pixels are at most 1 in size
+        known = {"dim": len(pilot), "count": count, "total": float(count), "eps": DOUBLE, "additions": 0}
+        size, scale = float(arrays["gram"].trace()), self.unit[0]
+        if self.unit[1] == 1:  # integers
+            known |= {"centre": float(arrays["pilot"][0])}
+        exact = self.unit[1] == 1 and size < INTEGERS
+        size = 0.0 if exact else size + count * len(pilot) * scale**2  # pixels are at most 1 in size, sums the scale
         known |= {"moved": gamma(count + 64) * size, "shifted": gamma(count + 64) * (count * size) ** 0.5}
-        self.moments, self._sums = self.moments + Moments.from_state(known | arrays), []
+        found = Moments.from_state(known | arrays)
+        self.moments, self._sums = found if self.moments is None else self.moments + found, []
 
     def empty(self) -> FirstPass:
         """Zero sums of the same shape."""
@@ -103,7 +125,8 @@ class DeviceProduct(Product):
         import torch
 
         vectors, size, mean, coarser, channels = self.given
-        rows = _averages(block, size, self.device)
+        scale, offset = unit(block.dtype, (block.shape[1] // size) ** 2)
+        rows = box_sums_on(block, size, self.device) / scale - offset
         if not self._there:
             given = vectors, mean, self.total, np.array(self.squares)
             self._there = [torch.from_numpy(array).to(self.device) for array in given]
@@ -131,12 +154,10 @@ class DeviceProduct(Product):
         return DeviceProduct(*self.given, device=self.device)
 
 
-def _averages(block: NDArray[Any], size: int, device: str) -> Any:
-    """Pictures at a size, in [-1, 1], as a tensor (n, d)."""
+def box_sums_on(block: NDArray[Any], size: int, device: str) -> Any:
+    """Sums over the boxes of pixels that become one at a size, as a tensor (n, d) in double precision on a device."""
     import torch
 
-    pictures = torch.from_numpy(np.array(block)).to(device)
     edge = block.shape[1] // size
-    scale, offset = unit(block.dtype, edge**2)
-    sums = pictures.double().reshape(len(block), size, edge, size, edge, -1).sum(dim=(2, 4)).reshape(len(block), -1)
-    return sums / scale - offset
+    pictures = torch.from_numpy(np.array(block)).to(device).double()
+    return pictures.reshape(len(block), size, edge, size, edge, -1).sum(dim=(2, 4)).reshape(len(block), -1)

@@ -19,10 +19,12 @@ from convexgan._tools.memory import physical_memory
 from convexgan._tools.rounding import gamma, length
 from convexgan.progressive.device import DeviceFirstPass, DeviceProduct, check_device
 from convexgan.progressive.passes import Journal, Phase, Pictures, run_pass, silent
-from convexgan.progressive.pyramid import halvings, interpolate
+from convexgan.progressive.pyramid import box_sums, halvings, interpolate
 from convexgan.progressive.sums import FirstPass, Product, detail, shrink
+from convexgan.statistics.integers import MIDDLE
 from convexgan.statistics.krylov import CLOSELY, PROBES, TOLERANCE, leading_pairs
 from convexgan.statistics.moments import Moments
+from convexgan.statistics.products import INTEGERS
 from convexgan.statistics.spectrum import Spectrum
 from convexgan.statistics.subspace import Subspace
 
@@ -77,6 +79,7 @@ class StageMoments:
         first = sizes[-1], self.complete[-1] if self.complete else None, self.channels
         self._first = FirstPass(*first) if self.device is None else DeviceFirstPass(*first, self.device)
         run_pass(pictures, "moments", self._first, *self.how)
+        self._levels = {} if self._first.moments is None else {self.complete[-1]: self._first.moments}
 
     def at(
         self, size: int, *, rank: int | None = None, beta: float | None = None, guess: Array | None = None
@@ -92,7 +95,7 @@ class StageMoments:
             Rows near the leading eigenvectors; the search for what they lack then draws anew each time.
         """
         guess = np.zeros((0, size * size * self.channels)) if guess is None else guess
-        if self._first.moments is None or size > self.complete[-1]:
+        if not self._levels or size > self.complete[-1]:
             mean = shrink(self._first.mean[None, :], self.sizes[-1], size, self.channels)
             known = self._leading_pairs(size, lambda name: _Passes(self, size, mean, name), rank, beta, guess)
             return self._game(mean, size)[0], Moments.on_subspace(known)
@@ -107,18 +110,21 @@ class StageMoments:
         self, size: int, linear: Callable[[NDArray[Any]], NDArray[Any]] = lambda rows: rows, norm: float = 1.0
     ) -> Moments:
         """The centred moments of a linear map of the pictures, of such a norm, at a size that was accumulated."""
-        finest, scale = self.complete[-1], self._first.unit[0]
-        made = self._base.mapped(
-            lambda rows: linear(shrink(rows / scale, finest, size, self.channels)), norm / scale, ROUNDINGS
-        )
-        return made.centered()
+        scale = self._first.unit[0] * (self.complete[-1] // size) ** 2
+        made = self._sums(size).centered()
+        return made.mapped(lambda rows: linear(rows / scale), norm / scale, ROUNDINGS).centered()
 
-    @cached_property
-    def _base(self) -> Moments:
-        """The centred moments that were accumulated, of sums over boxes."""
-        if self._first.moments is None:
-            raise ValueError("no moments are accumulated.")
-        return self._first.moments.centered()
+    def _sums(self, size: int) -> Moments:
+        """The moments of sums over boxes at a size, from those at twice the size; exact if the pictures are bytes."""
+        if size not in self._levels:
+            finer = self._sums(2 * size)
+            largest = len(self.pictures) * (MIDDLE * (self.pictures.shape[0] // size) ** 2) ** 2  # of any sum of them
+            exact = self._first.unit[1] == 1 and largest < INTEGERS
+            shape = (-1, 2 * size, 2 * size, self.channels)
+            self._levels[size] = finer.mapped(
+                lambda rows: box_sums(rows.reshape(shape), size).reshape(len(rows), -1), 2.0, 0 if exact else ROUNDINGS
+            )
+        return self._levels[size]
 
     @cached_property
     def _mean(self) -> Array:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from convexgan._tools.files import one_number
 from convexgan._tools.rounding import gamma, squares
 from convexgan.progressive.pyramid import box_sums, pool, unit, upsample
+from convexgan.statistics.integers import MIDDLE
 from convexgan.statistics.moments import Moments
 from convexgan.statistics.products import Space
 
@@ -22,13 +23,14 @@ Array = NDArray[np.float64]
 class FirstPass:
     """The mean at the finest size, and moments of sums over boxes at the finest at which they are formed.
 
-    The sums of bytes are integers, so nothing is rounded before it is multiplied; `unit` tells what they stand for.
+    Sums of bytes are integers, and so are their moments around one of them: exact, and the same bits in whatever order
+    blocks are added; `unit` tells what they stand for.
     """
 
     def __init__(self, finest: int, base: int | None, channels: int) -> None:
         self.finest, self.base, self.channels = finest, base, channels
         self.count, self.total = 0, np.zeros(finest * finest * channels)
-        self.moments = None if base is None else Moments(base * base * channels)
+        self.moments: Moments | None = None  # until there are pictures, or where none are wanted
         self.unit = (1.0, 0.0)  # the moments are of rows that stand for rows / unit[0] - unit[1]
 
     @property
@@ -44,8 +46,12 @@ class FirstPass:
     def update(self, block: NDArray[Any]) -> None:
         """Add pictures."""
         self.count += len(block)
-        if self.moments is not None and self.base is not None:
-            self.unit = unit(block.dtype, (block.shape[1] // self.base) ** 2)
+        if self.base is not None:
+            pixels = (block.shape[1] // self.base) ** 2
+            self.unit = unit(block.dtype, pixels)
+            if self.moments is None:
+                middle = MIDDLE * pixels if block.dtype == np.uint8 else None
+                self.moments = Moments(self.base * self.base * self.channels, middle)
             self.moments.update(boxes(block, self.base), name="images")
         if self.base != self.finest:
             scale, offset = unit(block.dtype, (block.shape[1] // self.finest) ** 2)
@@ -62,8 +68,8 @@ class FirstPass:
         """Add what another has seen."""
         self.count, self.total = self.count + other.count, self.total + other.total
         self.unit = other.unit if other.count else self.unit
-        if self.moments is not None and other.moments is not None:
-            self.moments = self.moments + other.moments
+        if other.moments is not None:
+            self.moments = other.moments if self.moments is None else self.moments + other.moments
 
     def state(self) -> dict[str, Any]:
         """Arrays for a journal."""
@@ -72,8 +78,8 @@ class FirstPass:
 
     def restore(self, arrays: Mapping[str, Any]) -> None:
         """Back to a recorded state."""
-        if self.moments is not None:
-            names = (name for name in arrays if name.startswith("moments."))
+        names = [name for name in arrays if name.startswith("moments.")]
+        if names:
             self.moments = Moments.from_state({name.removeprefix("moments."): arrays[name] for name in names})
         self.count, self.total = int(one_number(arrays["count"])), arrays["total"]
         self.unit = float(arrays["unit"][0]), float(arrays["unit"][1])

@@ -21,7 +21,8 @@ from convexgan._tools.checks import check_columns, check_count, check_memory, ch
 from convexgan._tools.files import one_number, open_npz, write_npz
 from convexgan._tools.rounding import entries, gamma, length, squares, up
 from convexgan._tools.tables import Label, check_labels, column_names, read_names
-from convexgan.statistics.products import MIDDLE, Sums, centred_sums, check_products, mirror_lower
+from convexgan.statistics.integers import MIDDLE, multiplies_int8
+from convexgan.statistics.products import Sums, are_integers, centred_sums, check_products, mirror_lower
 from convexgan.statistics.spectrum import Spectrum
 from convexgan.statistics.subspace import Subspace
 
@@ -42,6 +43,9 @@ class Moments:
     ----------
     dim : int
         Number of columns d.
+    pilot : float, optional
+        Around which all columns are multiplied, by default the mean of the first rows. Around a given integer, sums of
+        integers are the same to the last bit in whatever order they come.
 
     Attributes
     ----------
@@ -57,8 +61,8 @@ class Moments:
     (4, [0.75, 0.75], [[0.75, 0.75], [0.75, 0.75]])
     """
 
-    def __init__(self, dim: int) -> None:
-        self.dim = dim
+    def __init__(self, dim: int, pilot: float | None = None) -> None:
+        self.dim, self._centre = dim, pilot
         self.count: int | None = 0
         self.total = 0.0
         self.eps = DOUBLE  # the precision of the rows as they came
@@ -69,7 +73,7 @@ class Moments:
         self._linear: Array = np.zeros(dim)
         self._gram: Array = np.zeros((0, 0))  # its lower triangle; what is above the diagonal is never read
         self._moved = self._shifted = 0.0  # how far rounding may have moved the sums of products, and of rows
-        self._additions = 0
+        self._additions = 0  # of weights to the total, each of which rounds
         self._cache: dict[str, Any] = {}
 
     # -- building ------------------------------------------------------------------------------------------
@@ -181,7 +185,7 @@ class Moments:
             self.eps = SINGLE
         self.count += len(rows)
         self.total += float(len(rows)) if w is None else math.fsum(w)
-        self._additions += 1
+        self._additions += w is not None
         self._cache, self.subspace = {}, None
         return self
 
@@ -207,13 +211,19 @@ class Moments:
             return
         check_memory(self.dim, "X")
         kept, self._rows = self._rows, None
-        self._pilot = _pilot(kept[0][0] if kept else first[:1024])
+        first = kept[0][0] if kept else first[:1024]
+        self._pilot = _pilot(first) if self._centre is None else np.full(self.dim, self._centre)
         self._gram = np.zeros((self.dim, self.dim))
         for rows, w in kept:
             self._accumulate(rows, w, "rows")
 
     def _accumulate(self, rows: NDArray[Any], w: Array | None, name: str) -> None:
         """Add the products of rows around the pilot, chunk by chunk; nothing is added if a chunk is refused."""
+        if rows.dtype == np.uint8 and w is None and (self._pilot == MIDDLE).all():
+            sums = Sums(self._gram, self._linear, self._moved, self._shifted)
+            sums.add_bytes(rows, multiplies_int8(((self.count or 0) + len(rows)) * float(self.dim) ** 2))
+            self._linear, self._moved, self._shifted = sums.linear, sums.moved, sums.shifted
+            return
         pieces = -(-len(rows) // min(max(CHUNK_BYTES // (8 * self.dim), self.dim), LONGEST))
         weights = [None] * pieces if w is None else np.array_split(w, pieces)
         done = Sums(np.zeros((self.dim, self.dim)), np.zeros(self.dim))
@@ -248,7 +258,7 @@ class Moments:
     __add__ = merge
 
     def _copy(self) -> Moments:
-        out = Moments(self.dim)
+        out = Moments(self.dim, self._centre)
         out.count, out.total, out.eps = self.count, self.total, self.eps
         out._rows = None if self._rows is None else list(self._rows)
         out._pilot, out._linear = self._pilot.copy(), self._linear.copy()
@@ -354,7 +364,7 @@ class Moments:
             return self._shifted
         size = math.sqrt(max(self.trace, 0.0))
         if self._rows is not None:
-            own = gamma(self.count + self._additions + 4) * size
+            own = gamma(2 * self.count + self._additions + 4) * size
         else:
             own = gamma(self._additions + 4) * (size + length(self._pilot))
         return own + 1.01 * self._shifted / self.total
@@ -436,7 +446,7 @@ class Moments:
         if self.count is None:
             raise ValueError("map samples, not the exact moments of a law.")
         size = entries(linear(np.eye(self.dim))) if size is None else size
-        rounded, mean = size * gamma(roundings or self.dim + 10), math.sqrt(max(self.trace, 0.0))
+        rounded, mean = size * gamma(self.dim + 10 if roundings is None else roundings), math.sqrt(max(self.trace, 0.0))
         if self._rows is not None:
             parts = [(linear(rows.astype(np.float64)), w) for rows, w in self._rows]
             out = Moments(parts[0][0].shape[1])
@@ -491,6 +501,8 @@ class Moments:
         if self.columns is not None:
             arrays["columns"] = np.array(json.dumps(self.columns))
         arrays |= {"moved": self._moved, "shifted": self._shifted, "additions": self._additions}
+        if self._centre is not None:
+            arrays["centre"] = self._centre
         if self._rows is None:
             return arrays | {"pilot": self._pilot, "linear": self._linear, "gram": self._gram}
         arrays["sizes"] = np.array([len(rows) for rows, _ in self._rows], dtype=np.int64)
@@ -503,7 +515,8 @@ class Moments:
     @classmethod
     def from_state(cls, arrays: Mapping[str, Any]) -> Moments:
         """The moments whose `state` this is; KeyError, TypeError or ValueError if it is damaged."""
-        out = cls(check_count(int(one_number(arrays["dim"])), "dim"))
+        centre = float(one_number(arrays["centre"])) if "centre" in arrays else None
+        out = cls(check_count(int(one_number(arrays["dim"])), "dim"), centre)
         out.count = int(one_number(arrays["count"]))
         out.total, out.eps = (float(one_number(arrays[name])) for name in ("total", "eps"))
         if "columns" in arrays:
@@ -565,6 +578,7 @@ def _pilot(rows: NDArray[Any]) -> Array:
         pilot = rows.mean(axis=0, dtype=np.float64)
         # representable in float32, so that float32 and float64 chunks subtract exactly the same number
         pilot = pilot.astype(np.float32).astype(np.float64)
+        pilot = np.rint(pilot) if are_integers(rows) else pilot
     return np.where(np.isfinite(pilot), pilot, 0.0)
 
 

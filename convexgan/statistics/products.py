@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from convexgan._tools.checks import check_finite
 from convexgan._tools.rounding import gamma, length
+from convexgan.statistics.integers import MIDDLE, add_bytes
 
 Array = NDArray[np.float64]
 LARGEST = 1e150
 SMALLEST = 1e-140  # of the largest entry: eigenvalues of 1e-20 of its square are still normal numbers
-MIDDLE = 128  # around which bytes are integers of seven bits and a sign
-EXACT_ROWS = 1024  # so many products of two such integers stay below 2^24, and every partial sum is exact in float32
 INTEGERS = 2.0**53  # up to which float64 holds all of them
 
 
@@ -60,6 +59,16 @@ class Sums:
         self.gram += other.gram
         self.linear = self.linear + other.linear
         self.moved, self.shifted = self.moved + other.moved, self.shifted + other.shifted
+        self._round()
+
+    def add_bytes(self, rows: NDArray[np.uint8], int8: bool) -> None:
+        """Add rows (n, d) of bytes less `MIDDLE`, exactly as long as all sums are below 2^53."""
+        add_bytes(self.gram, rows, int8)
+        self.linear = self.linear + (rows.sum(axis=0, dtype=np.int64) - MIDDLE * len(rows))
+        self._round()
+
+    def _round(self) -> None:
+        """Count what an addition may have rounded."""
         trace = max(float(self.gram.trace()), 0.0)
         if self.moved > 0 or trace >= INTEGERS:  # else sums of integers, all of them exact
             self.moved += gamma(2) * trace
@@ -78,16 +87,10 @@ class Sums:
 
 
 def centred_sums(rows: NDArray[Any], w: Array | None, pilot: Array, name: str) -> Sums:
-    """The sums over rows (n, d), with weights (n,) or without, of the rows minus the pilot.
+    """The sums over rows (n, d), with weights (n,) or without, of the rows minus the pilot; of integers they are exact.
 
-    Bytes around `MIDDLE` are integers up to 128, and any 1,024 products of them add up exactly in float32.
+    All partial sums of products of integers, in any order, are integers of at most the size of the trace.
     """
-    if rows.dtype == np.uint8 and w is None and (pilot == MIDDLE).all():
-        done = Sums(np.zeros((len(pilot), len(pilot))), np.zeros(len(pilot)))
-        for part in np.array_split(rows, -(-len(rows) // EXACT_ROWS)):
-            centred = np.subtract(part, np.float32(MIDDLE), dtype=np.float32)
-            done.add(Sums(_gram(centred).astype(np.float64), np.add.reduce(centred, axis=0, dtype=np.float64)))
-        return done
     check_products(rows, w, name)
     centred = np.subtract(rows, pilot, dtype=np.float64)
     n = len(rows) + 8
@@ -100,12 +103,17 @@ def centred_sums(rows: NDArray[Any], w: Array | None, pilot: Array, name: str) -
         gram, linear = _gram(centred), root @ centred
         mass = float(w.sum())
     trace = float(gram.trace())
-    return Sums(
-        gram.astype(np.float64, copy=False), linear, gamma(n) * trace, gamma(n) * (1.01 * mass * max(trace, 0.0)) ** 0.5
-    )
+    if w is None and trace < INTEGERS and are_integers(centred):
+        return Sums(gram, linear)
+    return Sums(gram, linear, gamma(n) * trace, gamma(n) * (1.01 * mass * max(trace, 0.0)) ** 0.5)
 
 
-def _gram(rows: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+def are_integers(rows: NDArray[Any]) -> bool:
+    """Whether all entries are; usually the first row tells."""
+    return all(np.array_equal(part, np.rint(part)) for part in (rows[:1], rows))
+
+
+def _gram(rows: Array) -> Array:
     """The lower triangle of ``rows.T @ rows``: numpy would mirror it, element by element."""
     from scipy.linalg import get_blas_funcs
 
