@@ -7,7 +7,7 @@ import pytest
 
 import convexgan as cg
 from benchmarks._pictures import power_law
-from convexgan.progressive import passes, streaming
+from convexgan.progressive import passes, streaming, sums
 from convexgan.progressive.device import DeviceFirstPass
 from convexgan.progressive.passes import ArrayPictures
 from convexgan.progressive.pyramid import box_sums
@@ -103,8 +103,8 @@ def test_every_level_follows_exactly_from_the_finest(monkeypatch, finest, grey):
     stages = StageMoments(ArrayPictures(images), [4, 8, 16])
     for size in (s for s in (1, 2, 4, 8, 16) if s <= finest):
         made = stages._sums(size)
-        sums = box_sums(images, size).reshape(900, -1).astype(np.int64)
-        centred = sums - made._pilot.astype(np.int64)
+        whole = box_sums(images, size).reshape(900, -1).astype(np.int64)
+        centred = whole - made._pilot.astype(np.int64)
         assert made._moved == made._shifted == 0
         np.testing.assert_array_equal(np.tril(made._gram), np.tril(centred.T @ centred))
         np.testing.assert_array_equal(made._linear, centred.sum(axis=0))
@@ -151,3 +151,12 @@ def test_torch_is_loaded_only_where_that_is_worth_it(monkeypatch):
     monkeypatch.delitem(integers.sys.modules, "torch", raising=False)
     assert not integers.multiplies_int8(integers.WORTH * 0.99) and not calls
     assert not integers.multiplies_int8(integers.WORTH) and calls == ["cpu"]
+
+
+def test_a_model_tells_what_multiplied_its_pixels(monkeypatch):
+    model = cg.ProgressiveConvexGAN(ranks=[8, 20, 30])
+    monkeypatch.setattr(sums, "multiplies_int8", lambda products: products == 900 * 768**2)
+    assert model.fit(IMAGES).arithmetic_ == "int8"
+    assert model.fit(IMAGES[:800]).arithmetic_ == "float32"
+    assert model.fit(IMAGES / 127.5 - 1).arithmetic_ == "float64"
+    assert model.fit(IMAGES[:70]).arithmetic_ == "none"

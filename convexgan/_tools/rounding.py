@@ -17,6 +17,7 @@ UNIT = 2.0**-53
 TINY = 1e-290  # beside which underflow is nothing
 BLOCK = 128  # numbers whose squares are added up at once
 TRIES = 60  # margins, each eight times the last
+AT_ONCE, GUESSED = 2, 1e-9  # those tried at a guess, and how far above it a bound may lie, relative
 
 
 def gamma(n: float) -> float:
@@ -77,9 +78,9 @@ def is_positive(matrix: Array) -> bool:
         return False
     error = gamma(d + 1) / (1 - gamma(d + 1))
     shift = (error * 1.01 + 2 * UNIT) * up(float(diagonal.sum()), d) + (d + 1) * TINY
-    shifted = np.array(matrix, order="F")
+    shifted = np.array(matrix, order="C")
     shifted[np.diag_indices(d)] -= shift
-    root, broken = lapack.dpotrf(shifted, lower=1, overwrite_a=1, clean=0)
+    root, broken = lapack.dpotrf(shifted.T, lower=0, overwrite_a=1, clean=0)  # whose upper triangle is its lower one
     return broken == 0 and bool(np.isfinite(root.diagonal()).all())  # a NaN breaks nothing off, and goes on to the end
 
 
@@ -106,21 +107,28 @@ def pairs_error(matrix: Array, values: Array, vectors: Array) -> float:
     return up(skew * size + entries(rest) + gamma(r + 4) * float(np.abs(values).sum()))
 
 
-def spectral_norm(matrix: Array) -> float:
-    """An upper bound, tight to rounding, on the largest absolute eigenvalue of a symmetric matrix (d, d)."""
+def spectral_norm(matrix: Array, guess: float | None = None) -> float:
+    """An upper bound, tight to rounding, on the largest absolute eigenvalue of a symmetric matrix (d, d).
+
+    A guess at it, not above it but for rounding, saves the eigenvalues where it is proved at once.
+    """
+    if guess is not None:
+        levels = [proved_level(sign * matrix, guess, guess, AT_ONCE) for sign in (1.0, -1.0)]
+        if max(levels) <= guess * (1 + GUESSED):
+            return max(levels)
     values = np.linalg.eigvalsh(matrix)
     size = float(np.abs(values).max())
     return max(proved_level(sign * matrix, float(end), size) for sign, end in ((1.0, values[-1]), (-1.0, -values[0])))
 
 
-def proved_level(matrix: Array, guess: float, size: float) -> float:
+def proved_level(matrix: Array, guess: float, size: float, tries: int = TRIES) -> float:
     """A t near the guess for which tI - matrix is proved to be positive semidefinite, of a matrix of this size."""
     d = len(matrix)
     if not matrix.any():
         return 0.0
     share = gamma(d + 1) / (1 - gamma(d + 1))
     margin = 1.1 * share * max(d * guess - float(np.trace(matrix)), 0.0) + gamma(8 + d**0.5) * size + 4 * d * TINY
-    for _ in range(TRIES):
+    for _ in range(tries):
         level = guess + margin
         above = -matrix
         above[np.diag_indices(d)] = level - matrix.diagonal()

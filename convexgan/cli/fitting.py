@@ -205,7 +205,7 @@ def _fitted(
         model, stages = fit_run(out, images, about["settings"], memory=memory, **how)
     save_sheet(model.sample(64, about["settings"]["random_state"]), out / "samples.png")
     content: dict[str, Any] = {"stages": stages, "phases": [clock.record() for clock in phases.clocks]}
-    content |= {"seconds": time.perf_counter() - phases.begun, "memory": peak_memory()}
+    content |= {"arithmetic": model.arithmetic_, "seconds": time.perf_counter() - phases.begun, "memory": peak_memory()}
     report = write_report(out, pictures, about, content, pixels)
     journal.clear()
     return report

@@ -15,7 +15,7 @@ NEGLIGIBLE = 1e-12
 def game_ipm(game: MomentGame, generated: Moments) -> float:
     """The discriminator's best response: at least what it is in exact arithmetic, by no more than rounding."""
     a, b, _ = game.activation.coefficients
-    return separation_bound(game.data, generated, a, b, game.bias)
+    return separation_bound(game.data, generated, a, b, game.bias, game.beta)
 
 
 def ipm_of_nothing(game: MomentGame) -> float:

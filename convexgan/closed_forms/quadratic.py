@@ -65,11 +65,14 @@ def spectral_threshold(game: MomentGame) -> float:
         return max(spectrum.value(covered), smallest)
     beta = (game.beta or 0.0) / slope
     if beta < smallest * (1 - AT_LEVEL):
-        least = smallest * slope * game.rows
+        known = game.data.subspace
+        least = smallest + (0.0 if known is None else known.enclosure.proved_error(min(rank + 1, len(spectrum.values))))
+        least *= slope * game.rows
+        needed = count_above(game, beta)  # of those that are known
         raise InfeasibleError(
             f"latents of rank {rank} cannot match the second moment within beta = {beta * slope * game.rows:.6g}: "
             f"use beta >= {least!r} (eigenvalue {rank + 1} of the data) or latents of rank "
-            f"{count_above(game, beta)}.",
+            f"{needed if needed < len(spectrum.values) or known is None else f'{needed} or more'}.",
             smallest_beta=least,
         )
     return beta

@@ -11,6 +11,7 @@ from convexgan._tools.rounding import TINY, UNIT, entries, gamma, is_positive, l
 from convexgan.statistics.moments import Moments
 
 Array = NDArray[np.float64]
+NEAR = 1e-9  # relative: what rounding and the eigensolver leave of a value that a game says to be at its level
 
 
 @dataclass(frozen=True)
@@ -177,10 +178,13 @@ def separation(X: Moments, Y: Moments, a: float, b: float) -> float:
     return float(abs(a) * np.abs(np.linalg.eigvalsh(difference(X, Y).second)).max())
 
 
-def separation_bound(X: Moments, Y: Moments, a: float, b: float, bias: str = "none") -> float:
+def separation_bound(
+    X: Moments, Y: Moments, a: float, b: float, bias: str = "none", guess: float | None = None
+) -> float:
     """The upper bound of `separate` alone, for quadratic neurons without eigenvectors.
 
-    Where X is known on a subspace, and Y has mean zero like it, the bound takes the rest into account.
+    Where X is known on a subspace, and Y has mean zero like it, the bound takes the rest into account. A guess is
+    proved, instead of eigenvalues computed, where the leading direction of X already shows that the value is no less.
     """
     if a == 0 or b != 0:
         return separate(X, Y, a, b, bias).upper_bound
@@ -189,7 +193,11 @@ def separation_bound(X: Moments, Y: Moments, a: float, b: float, bias: str = "no
         return up(abs(a) * (X.subspace.distance(Y.factor) + own))
     gap = difference(X, Y)
     gap = gap.with_ones() if bias == "penalized" else gap
-    return up(abs(a) * (spectral_norm(gap.second) + gap.second_error))
+    level = guess / abs(a) if guess and gap.basis is None and bias == "none" else None
+    if level is not None:
+        top = X.spectrum.vectors[:, 0]
+        level = level if abs(float(top @ gap.second @ top)) >= level * (1 - NEAR) else None
+    return up(abs(a) * (spectral_norm(gap.second, level) + gap.second_error))
 
 
 def maximize_on_sphere(values: Array, vectors: Array, linear: Array) -> tuple[float, float, Array]:

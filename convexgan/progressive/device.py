@@ -92,6 +92,12 @@ class DeviceFirstPass(FirstPass):
         found = Moments.from_state(known | arrays)
         self.moments, self._sums = found if self.moments is None else self.moments + found, []
 
+    @property
+    def arithmetic(self) -> str:
+        """What multiplied the pixels, and where."""
+        whole = self.unit == unit(np.dtype(np.uint8), 1) and int8_is_exact(self.device)
+        return f"{'int8' if whole else 'float64'} on {self.device}"
+
     def empty(self) -> FirstPass:
         """Zero sums of the same shape."""
         return DeviceFirstPass(self.finest, self.base, self.channels, self.device)

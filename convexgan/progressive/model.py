@@ -66,6 +66,8 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
     ----------
     stages_ : list of Stage
         Coarsest first, each with its certificate.
+    arithmetic_ : str
+        What multiplied the pixels in `fit`: "int8", "float32", "float64", or "none" where the few rows are kept.
 
     Examples
     --------
@@ -139,6 +141,7 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         limit = None if memory is None else check_bytes(memory, "memory")
         how: dict[str, Any] = {"journal": journal, "phase": phase, "client": client}
         moments = StageMoments(pictures, sizes, skip=self.skip, memory=limit, device=device, **how)
+        self.arithmetic_ = moments.arithmetic
         self.stages_: list[Stage] = []
         for size, (rank, beta) in zip(sizes, levels, strict=True):
             mean, data = moments.at(size, rank=rank, beta=beta)

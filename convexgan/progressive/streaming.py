@@ -8,6 +8,7 @@ vectors, starting from the level below. Small ones are decomposed completely; la
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -16,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._tools.memory import physical_memory
-from convexgan._tools.rounding import gamma, length
+from convexgan.exceptions import SolverError
 from convexgan.progressive.device import DeviceFirstPass, DeviceProduct, check_device
 from convexgan.progressive.passes import Journal, Phase, Pictures, run_pass, silent
 from convexgan.progressive.pyramid import box_sums, halvings, interpolate
 from convexgan.progressive.sums import FirstPass, Product, detail, shrink
 from convexgan.statistics.integers import MIDDLE
-from convexgan.statistics.krylov import CLOSELY, PROBES, TOLERANCE, leading_pairs
+from convexgan.statistics.krylov import PROBES, leading_pairs
 from convexgan.statistics.moments import Moments
 from convexgan.statistics.products import INTEGERS
 from convexgan.statistics.spectrum import Spectrum
@@ -79,6 +80,7 @@ class StageMoments:
         first = sizes[-1], self.complete[-1] if self.complete else None, self.channels
         self._first = FirstPass(*first) if self.device is None else DeviceFirstPass(*first, self.device)
         run_pass(pictures, "moments", self._first, *self.how)
+        self.arithmetic = self._first.arithmetic
         self._levels = {} if self._first.moments is None else {self.complete[-1]: self._first.moments}
 
     def at(
@@ -97,13 +99,13 @@ class StageMoments:
         guess = np.zeros((0, size * size * self.channels)) if guess is None else guess
         if not self._levels or size > self.complete[-1]:
             mean = shrink(self._first.mean[None, :], self.sizes[-1], size, self.channels)
-            known = self._leading_pairs(size, lambda name: _Passes(self, size, mean, name), rank, beta, guess)
+            known = self._leading_pairs(size, _InPasses(self, size, mean, guess), rank, beta, guess)
             return self._game(mean, size)[0], Moments.on_subspace(known)
         data = self._mapped(size, lambda rows: self._game(rows, size), DETAIL if self.coarser(size) else 1.0)
-        if self._is_decomposed(size):
-            self._leading = size, data.spectrum
-        else:
-            data = data.restricted(self._leading_pairs(size, lambda _: _Times(data), rank, beta, guess, closely=True))
+        if not self._is_decomposed(size):
+            with suppress(SolverError):  # too many for a search to be worth it: all are computed
+                data = data.restricted(self._leading_pairs(size, _InMemory(data, guess), rank, beta, guess))
+        self._leading = size, data.spectrum
         return self._game(shrink(self._mean[None, :], self.complete[-1], size, self.channels), size)[0], data
 
     def _mapped(
@@ -133,40 +135,20 @@ class StageMoments:
         return np.asarray(0.0 if self._first.moments is None else self._first.moments.mean / scale - offset)
 
     def _leading_pairs(
-        self,
-        size: int,
-        product: Callable[[str], _Product],
-        rank: int | None,
-        beta: float | None,
-        guess: Array,
-        closely: bool = False,
+        self, size: int, search: _Search, rank: int | None, beta: float | None, guess: Array
     ) -> Subspace:
         """Certified leading eigenpairs; all those above beta where no rank is given."""
-        dim, attempt, failure = guess.shape[1], 0, 0.0
-        rng = np.random.default_rng(None if len(guess) else size)  # who made a guess could know the vectors of a seed
+        dim, failure = guess.shape[1], 0.0
         count = 1 + (rank if rank is not None else self._expected_above(size, float(beta or 0.0)))
         start = self._start(size, dim, self._widths(size, dim, count)[0])
         while True:
-            width, columns = self._widths(size, dim, count)
-            name = f"{size} px" if attempt == 0 else f"{size} px, wider {attempt}"
-            times = product(name)
-            known = leading_pairs(
-                times,
-                np.vstack([guess, start[:width]]).T,
-                min(count, dim),
-                width=width,
-                columns=columns,
-                rng=rng,
-                tol=CLOSELY if closely else TOLERANCE,
-                kept=columns if closely or len(guess) else None,
-                stray=times.stray,
-            )
+            known = search(min(count, dim), start, *self._widths(size, dim, count))
             failure += known.failure  # any of the attempts could have been the last
             last = float(known.enclosure.values[min(count, dim) - 1])
             if beta is None or last <= beta or count >= dim:
                 self._leading = size, Moments.on_subspace(known).spectrum
                 return replace(known, failure=failure)
-            start, count, attempt = known.vectors.T, 2 * count, attempt + 1
+            start, count = known.vectors.T, 2 * count
 
     def _start(self, size: int, dim: int, width: int) -> Array:
         """Leading eigenvectors of a coarser level's moment, interpolated, as rows; none with skip connections."""
@@ -230,6 +212,46 @@ class StageMoments:
         return detail(rows, size, self.coarser(size), self.channels)
 
 
+class _InPasses:
+    """Searches for eigenpairs by products with blocks of vectors, one pass over the pictures each."""
+
+    def __init__(self, stages: StageMoments, size: int, mean: Array, guess: Array) -> None:
+        self.stages, self.size, self.mean, self.guess = stages, size, mean, guess
+        # who made a guess could know the vectors of a seed
+        self.rng = np.random.default_rng(None if len(guess) else size)
+        self.attempts = 0
+
+    def __call__(self, count: int, start: Array, width: int, columns: int) -> Subspace:
+        """The leading pairs, from rows that are near them."""
+        name = f"{self.size} px" if self.attempts == 0 else f"{self.size} px, wider {self.attempts}"
+        self.attempts += 1
+        times = _Passes(self.stages, self.size, self.mean, name)
+        return leading_pairs(
+            times,
+            np.vstack([self.guess, start[:width]]).T,
+            count,
+            width=width,
+            columns=columns,
+            rng=self.rng,
+            kept=columns if len(self.guess) else None,
+            stray=times.stray,
+        )
+
+
+class _InMemory:
+    """Searches for eigenpairs of a second moment that is formed."""
+
+    def __init__(self, data: Moments, guess: Array) -> None:
+        self.data, self.guess = data, guess
+
+    def __call__(self, count: int, start: Array, width: int, columns: int) -> Subspace:
+        """The leading pairs, from rows that are near them."""
+        return self.data.leading_pairs(count, np.vstack([self.guess, start[:width]]))
+
+
+_Search = _InPasses | _InMemory
+
+
 class _Passes:
     """Products of a stage's centred second moment with blocks of vectors, one pass over the pictures each."""
 
@@ -250,27 +272,6 @@ class _Passes:
     def stray(self) -> float:
         """What rounding may have changed of S Q, for Q of norm 1."""
         return self.rounded
-
-
-class _Times:
-    """Products of moments that were formed with blocks of vectors."""
-
-    def __init__(self, data: Moments) -> None:
-        self.data = data
-
-    def __call__(self, vectors: Array) -> Array:
-        """S @ vectors."""
-        return self.data.times(vectors)
-
-    def stray(self) -> float:
-        """What rounding may have changed of S Q, for Q of norm 1, S as it was formed."""
-        matrix = self.data.factor
-        if matrix is None:
-            return gamma(self.data.dim + 2) * length(self.data.second)
-        return gamma(self.data.dim + len(matrix) + 4) * length(matrix) ** 2
-
-
-_Product = _Passes | _Times
 
 
 def _interpolated(rows: Array, size: int, target: int, channels: int) -> Array:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from convexgan._tools.files import one_number
 from convexgan._tools.rounding import gamma, squares
 from convexgan.progressive.pyramid import box_sums, pool, unit, upsample
-from convexgan.statistics.integers import MIDDLE
+from convexgan.statistics.integers import MIDDLE, multiplies_int8
 from convexgan.statistics.moments import Moments
 from convexgan.statistics.products import Space
 
@@ -37,6 +37,15 @@ class FirstPass:
     def key(self) -> str:
         """The sizes and channels, and what is summed."""
         return f"{self.finest} {self.base} {self.channels} sums"
+
+    @property
+    def arithmetic(self) -> str:
+        """What multiplied the pixels: the sums are the same bits for int8 and float32, and exact of all integers."""
+        if self.moments is None or not self.moments.formed:
+            return "none"  # the few rows are kept, or products are formed in later passes
+        if self.unit != unit(np.dtype(np.uint8), 1):
+            return "float64"
+        return "int8" if multiplies_int8(self.moments.products) else "float32"
 
     @property
     def mean(self) -> Array:

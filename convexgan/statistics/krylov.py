@@ -84,7 +84,7 @@ def leading_pairs(
     """
     width = min(width, len(start))
     kept = width if kept is None else kept
-    space, attempts, error = _Space(len(start), columns), 0, np.inf
+    space, attempts, error = Space(len(start), columns), 0, np.inf
     search: Complement | None = None
     block = orthonormal(start)
     missing = max(width - block.shape[1], 0)
@@ -213,7 +213,7 @@ def orthonormal(block: Array, *bases: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class _Pairs:
+class Pairs:
     """Ritz values, descending, the turn of the basis to their vectors, and R'R of their residuals R."""
 
     values: Array
@@ -225,7 +225,7 @@ class _Pairs:
         return Enclosure(self.values, self.coupling, rest).first(width)
 
 
-class _Space:
+class Space:
     """An orthonormal basis Q, its image SQ and their small products, grown by blocks."""
 
     def __init__(self, dim: int, columns: int) -> None:
@@ -241,10 +241,14 @@ class _Space:
     def image(self) -> Array:
         return self._image[:, : len(self._inner)]
 
+    def is_full(self, columns: int) -> bool:
+        """Whether so many columns do not fit."""
+        return bool(len(self._inner) + columns > self._basis.shape[1])
+
     def make_room(self, columns: int) -> bool:
         """Give up all but the leading half of the Ritz vectors if so many columns do not fit; whether that was so."""
         room = self._basis.shape[1]
-        if len(self._inner) + columns <= room:
+        if not self.is_full(columns):
             return False
         self._shrink(min(room // 2, room - columns))
         return True
@@ -260,16 +264,16 @@ class _Space:
         self._squares = _bordered(self._squares, squares, squares.T)
 
     @one_thread()
-    def pairs(self) -> _Pairs:
+    def pairs(self) -> Pairs:
         """Rayleigh and Ritz."""
         values, turn = np.linalg.eigh((self._inner + self._inner.T) / 2)
         values, turn = values[::-1], turn[:, ::-1]
         skew = values[:, None] * (turn.T @ self._inner @ turn)
         coupling = turn.T @ self._squares @ turn - skew - skew.T + np.diag(values**2)
-        return _Pairs(values, turn, (coupling + coupling.T) / 2)
+        return Pairs(values, turn, (coupling + coupling.T) / 2)
 
     @one_thread()
-    def proved(self, pairs: _Pairs, rest: float, kept: int, stray: float) -> tuple[Array, Enclosure]:
+    def proved(self, pairs: Pairs, rest: float, kept: int, stray: float) -> tuple[Array, Enclosure]:
         """Leading Ritz vectors, orthonormal to rounding, and what is known with all that rounding may have changed.
 
         The residuals R = S V - V D are computed as such: R'R is then no smaller than what sticks out of the span, also
@@ -293,7 +297,7 @@ class _Space:
         coupling = squares * (1 + 3 * skew) * (1 + 1e-4) + own * np.eye(len(D))
         return V, Enclosure(D, coupling, known.rest, rounding)
 
-    def directions(self, pairs: _Pairs, width: int, limit: float) -> Array:
+    def directions(self, pairs: Pairs, width: int, limit: float) -> Array:
         """The residuals of the leading Ritz vectors that hide more than their share of the limit, orthonormal."""
         values = pairs.values[:width]
         sizes = np.maximum(pairs.coupling.diagonal()[:width], 0.0)

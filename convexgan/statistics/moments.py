@@ -21,7 +21,9 @@ from convexgan._tools.checks import check_columns, check_count, check_memory, ch
 from convexgan._tools.files import one_number, open_npz, write_npz
 from convexgan._tools.rounding import entries, gamma, length, squares, up
 from convexgan._tools.tables import Label, check_labels, column_names, read_names
+from convexgan.exceptions import SolverError
 from convexgan.statistics.integers import MIDDLE, multiplies_int8
+from convexgan.statistics.partial import formed_pairs
 from convexgan.statistics.products import Sums, are_integers, centred_sums, check_products, mirror_lower
 from convexgan.statistics.spectrum import Spectrum
 from convexgan.statistics.subspace import Subspace
@@ -29,6 +31,7 @@ from convexgan.statistics.subspace import Subspace
 Array = NDArray[np.float64]
 SINGLE, DOUBLE = (float(np.finfo(kind).eps) for kind in (np.float32, np.float64))
 CHUNK_BYTES = 32 * 2**20
+PARTIAL, FEW = 2048, 8  # rows or columns from which, and their number a pair from which, few pairs take less than all
 LONGEST = 16_384  # rows whose products are added up at once: what rounding may change grows with them
 
 
@@ -74,7 +77,7 @@ class Moments:
         self._gram: Array = np.zeros((0, 0))  # its lower triangle; what is above the diagonal is never read
         self._moved = self._shifted = 0.0  # how far rounding may have moved the sums of products, and of rows
         self._additions = 0  # of weights to the total, each of which rounds
-        self._cache: dict[str, Any] = {}
+        self._cache: dict[Any, Any] = {}
 
     # -- building ------------------------------------------------------------------------------------------
 
@@ -221,7 +224,7 @@ class Moments:
         """Add the products of rows around the pilot, chunk by chunk; nothing is added if a chunk is refused."""
         if rows.dtype == np.uint8 and w is None and (self._pilot == MIDDLE).all():
             sums = Sums(self._gram, self._linear, self._moved, self._shifted)
-            sums.add_bytes(rows, multiplies_int8(((self.count or 0) + len(rows)) * float(self.dim) ** 2))
+            sums.add_bytes(rows, multiplies_int8(self.products + len(rows) * float(self.dim) ** 2))
             self._linear, self._moved, self._shifted = sums.linear, sums.moved, sums.shifted
             return
         pieces = -(-len(rows) // min(max(CHUNK_BYTES // (8 * self.dim), self.dim), LONGEST))
@@ -311,6 +314,16 @@ class Moments:
                 self._cache["second"] = mirror_lower(second)
         return self._cache["second"]  # type: ignore[no-any-return]
 
+    @property
+    def formed(self) -> bool:
+        """Whether sums of products are kept, and no rows."""
+        return self._rows is None
+
+    @property
+    def products(self) -> float:
+        """How many the rows take that were seen so far."""
+        return float(self.count or 0) * self.dim**2
+
     def times(self, vectors: Array) -> Array:
         """The second moment times the columns of a (d, w) array."""
         matrix = self.factor
@@ -330,6 +343,31 @@ class Moments:
             found = Spectrum.of_second(self.second) if factor is None else Spectrum.of_factor(factor)
             self._cache["spectrum"] = found
         return self._cache["spectrum"]  # type: ignore[no-any-return]
+
+    def leading_pairs(self, count: int, guess: Array | None = None) -> Subspace:
+        """So many of them, certified, without a complete decomposition, see `convexgan.statistics.partial`."""
+        factor = self.factor
+        return formed_pairs(self.second if factor is None else None, factor, count, guess=guess)
+
+    def leading(self, count: int, guess: Array | None = None) -> Moments:
+        """These moments restricted to so many eigenpairs, where that takes less time than to find all of them.
+
+        Parameters
+        ----------
+        count : int
+        guess : (w, d) array, optional
+            Rows near leading eigenvectors, that will lie in the span.
+        """
+        size = self.dim if self.factor is None else len(self.factor)
+        if size < PARTIAL or size < FEW * count or "spectrum" in self._cache or self.count is None:
+            return self
+        if guess is None and ("leading", count) in self._cache:
+            return self._cache["leading", count]  # type: ignore[no-any-return]
+        try:
+            found = self.restricted(self.leading_pairs(count, guess))
+        except SolverError:  # they are not separated
+            return self
+        return self._cache.setdefault(("leading", count), found)  # type: ignore[no-any-return]
 
     @property
     def spectrum_error(self) -> float:

@@ -15,7 +15,7 @@ from convexgan.exceptions import InfeasibleError
 from convexgan.games.game import check_budget
 from convexgan.games.moment.certificate import make_certificate
 from convexgan.games.moment.methods import formula
-from convexgan.games.moment.reading import check_width
+from convexgan.games.moment.reading import check_width, with_leading
 from convexgan.records.certificate import Certificate, Evidence, Kind, reading_evidence, unit_lengths
 from convexgan.records.moment_game import MomentGame, Whitened
 from convexgan.statistics.moments import Moments
@@ -29,10 +29,11 @@ def verify_moments(evidence: Evidence, X: Any, tol: float, _: float | None) -> C
     """The certificate recomputed from the data; ValueError if the evidence does not fit it."""
     data = Moments.from_array(X, name="X")
     with reading_evidence(evidence):
-        players, error = read_players(evidence, data), law_error(evidence)
-        width = known_width(players[0])
+        (game, factor, mean, critic), error = read_players(evidence, data), law_error(evidence)
+        game = with_leading(game, factor)
+        width = known_width(game)
         kind = unproved(evidence)
-    return make_certificate(*players, tol=tol, min_neurons=width, unproved=kind, law_error=error)
+    return make_certificate(game, factor, mean, critic, tol=tol, min_neurons=width, unproved=kind, law_error=error)
 
 
 def unproved(evidence: Evidence) -> Kind:

@@ -19,7 +19,7 @@ from convexgan.games.game import Answer, Call, Family, Method, Options
 from convexgan.games.moment.certificate import critic, make_certificate
 from convexgan.games.moment.laws import built_law, least_weights
 from convexgan.games.moment.methods import FORMULAS, Formula, attained_beta, solve_program, why_program
-from convexgan.games.moment.reading import Setting, read_moments
+from convexgan.games.moment.reading import Setting, read_solved
 from convexgan.generators import Free, Generator
 from convexgan.records.certificate import Certificate
 from convexgan.records.moment_game import MomentGame, Optimum
@@ -95,7 +95,7 @@ METHODS = (
         ("solver", "solver_options"),
     ),
 )
-FAMILY = Family(covers, read_moments, METHODS, lambda setting: ("rng",) if setting.generator.form == "rows" else ())
+FAMILY = Family(covers, read_solved, METHODS, lambda setting: ("rng",) if setting.generator.form == "rows" else ())
 
 
 def answer(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from convexgan._tools.checks import check_choice, check_count
 from convexgan.closed_forms import whiten, whiten_sample, whitening_error
@@ -78,6 +79,24 @@ def read_moments(call: Call) -> Setting:
         value_scale=scale,
     )
     return Setting(game, spec, latent, points)
+
+
+def read_solved(call: Call) -> Setting:
+    """The game with those of the data's eigenpairs alone that its solution depends on."""
+    setting = read_moments(call)
+    return replace(setting, game=with_leading(setting.game))
+
+
+def with_leading(game: MomentGame, guess: NDArray[np.float64] | None = None) -> MomentGame:
+    """The game with data restricted to as many eigenpairs as generators of its latents' rank can match, and the next.
+
+    That is so where discriminators see second moments only, and `Moments.leading` finds it worth it. Laws whose second
+    moment has a factor in the span of the guess, (r, d), are still measured sharply.
+    """
+    a, b, _ = game.activation.coefficients
+    if a == 0 or b != 0 or game.bias != "none" or game.lam is not None:
+        return game
+    return replace(game, data=game.data.leading(game.latent.rank + 1, guess))
 
 
 def _check_regularizer(regularizer: str, spec: MomentGenerator) -> Regularizer:
