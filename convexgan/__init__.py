@@ -17,7 +17,9 @@ from convexgan.certify import certify
 from convexgan.discrepancy import IPM, HeldOut, held_out, ipm
 from convexgan.exceptions import ConvexGANError, InfeasibleError, SolverError, UnboundedError
 from convexgan.records.certificate import Certificate
-from convexgan.records.solution import Solution, Status, load
+from convexgan.records.conditional import ConditionalSolution
+from convexgan.records.files import load
+from convexgan.records.solution import Solution, Status
 from convexgan.solve import path, program, select_method, solve
 from convexgan.statistics.latents import GaussianLatent
 from convexgan.statistics.moments import Moments
@@ -49,6 +51,7 @@ __version__ = "0.1.0"
 __all__ = [
     "IPM",
     "Certificate",
+    "ConditionalSolution",
     "ConvexGANError",
     "ConvexWGAN",
     "GaussianLatent",

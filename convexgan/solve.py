@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import fields
+from dataclasses import fields, replace
 from inspect import signature
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._tools.deadline import Deadline
 from convexgan.discriminators.activation import Activation
+from convexgan.games.conditional import Labelled, solve_classes
 from convexgan.games.game import Call, Options
 from convexgan.games.moment import family as moment_games
 from convexgan.games.moment.family import restricted
@@ -19,6 +20,7 @@ from convexgan.games.moment.methods import not_convex
 from convexgan.games.moment.reading import read_moments
 from convexgan.games.registry import chosen, family_of, judged, solved
 from convexgan.generators import GeneratorClass
+from convexgan.records.conditional import ConditionalSolution
 from convexgan.records.moment_game import MomentGame, Optimum
 from convexgan.records.solution import Solution
 from convexgan.statistics.latents import as_latent
@@ -27,10 +29,19 @@ from convexgan.statistics.moments import Moments
 Array = NDArray[np.float64]
 
 
-def solve(
+@overload
+def solve(X: Any, Z: Any = None, *, labels: None = None, **options: Any) -> Solution: ...
+
+
+@overload
+def solve(X: Any, Z: Any = None, *, labels: Any, **options: Any) -> ConditionalSolution: ...
+
+
+def solve(  # type: ignore[misc]  # whose other options the overloads leave open
     X: Any,
     Z: Any = None,
     *,
+    labels: Any = None,
     discriminator: str | Activation = "quadratic",
     generator: str | GeneratorClass = "linear",
     beta: float | None = None,
@@ -49,7 +60,7 @@ def solve(
     rng: int | np.random.Generator | None = None,
     throw: bool = True,
     progress: bool = False,
-) -> Solution:
+) -> Solution | ConditionalSolution:
     """The globally optimal generator of a Wasserstein GAN with a two-layer discriminator, certified.
 
     min over G, max over D of mean D(X) - mean D(G(Z)) + R_g(G) - beta |v|_1, with D(x) = sum_j v_j s(u_j . x).
@@ -61,6 +72,9 @@ def solve(
         Real samples. They are not centred here.
     Z : (n_f, k) array, Moments or GaussianLatent, optional
         Latents; None for free generators.
+    labels : (n_r,) array of strings or integers, optional
+        Of the rows of X. The game is then the conditional one: D(x, c) and G(z, c), one generator and one group of
+        neurons for each class c under one beta, and one certificate; latents are independent of the class. Needs beta.
     discriminator : "linear", "quadratic", "polynomial", "relu", "absolute", "squared_relu" or an instance
         Of `convexgan.discriminators`.
     generator : "linear", "free", "relu", "polynomial", "mixture" or an instance of `convexgan.generators`
@@ -104,7 +118,7 @@ def solve(
 
     Returns
     -------
-    Solution
+    Solution, or with labels a ConditionalSolution
 
     Raises
     ------
@@ -136,7 +150,23 @@ def solve(
         bias=bias,
     )
     options = Options(method, solver, solver_options, tol, gap, time_limit, max_neurons, rng, progress)
-    return solved(call, options, throw)
+    return solved(call, options, throw) if labels is None else _by_classes(call, options, labels, throw)
+
+
+def _by_classes(call: Call, options: Options, labels: Any, throw: bool) -> ConditionalSolution:
+    """The conditional game, class by class."""
+    for name, given, repair in (
+        ("lam", call.lam is not None, "pass beta, which the classes share by their rows"),
+        ("reduction='sum'", call.summed, "use reduction='mean': classes have different numbers of rows"),
+        ("max_neurons", options.max_neurons is not None, "leave it out: neurons are counted for all classes together"),
+    ):
+        if given:
+            raise ValueError(f"{name} is not available with labels: {repair}.")
+
+    def one(rows: Any, beta: float, seconds: float | None) -> Solution:
+        return solved(replace(call, X=rows, beta=beta), replace(options, time_limit=seconds), throw)
+
+    return solve_classes(Labelled.read(call.X, labels), one, call.beta or 0.0, options.tol, options.time_limit)
 
 
 def path(X: Any, Z: Any = None, betas: Iterable[float] | None = None, **options: Any) -> list[Solution]:

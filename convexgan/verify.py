@@ -13,6 +13,7 @@ from convexgan._tools.arrays import as_rows, ordered
 from convexgan._tools.checks import check_choice, check_finite, check_flag, check_number
 from convexgan._tools.tables import read_names
 from convexgan.games.agreement import agreement
+from convexgan.games.conditional import Labelled, verify_classes
 from convexgan.games.mean.certificate import verify_means
 from convexgan.games.moment import evidence as moment_evidence
 from convexgan.games.moment.evidence import known_width, law_error, unproved, verify_moments
@@ -26,7 +27,13 @@ from convexgan.statistics.moments import Moments
 
 
 def verify(
-    certificate: Certificate, X: Any, *, tol: float = 1e-6, time_limit: float | None = None, rigorous: bool = False
+    certificate: Certificate,
+    X: Any,
+    *,
+    labels: Any = None,
+    tol: float = 1e-6,
+    time_limit: float | None = None,
+    rigorous: bool = False,
 ) -> Certificate:
     """The certificate recomputed from the data; its ``agreement`` says whether the claim is so.
 
@@ -39,6 +46,8 @@ def verify(
         With evidence, as `Certificate.from_json` reads it.
     X : (n_r, d) array or Moments
         The real samples.
+    labels : (n_r,) array, optional
+        Of the rows, for certificates of games on labelled rows.
     tol : float
         The referee's own relative tolerance on gap and violation.
     time_limit : float, optional
@@ -75,12 +84,17 @@ def verify(
     limit = None if time_limit is None else check_number(time_limit, "time_limit")
     with reading_evidence(certificate.evidence):
         columns = read_names(certificate.evidence.settings.get("columns"))
-    X = ordered(X, columns, "X", "the certificate's data")
+    if labels is None:
+        rows = ordered(X, columns, "X", "the certificate's data")
+    elif certificate.evidence.settings.get("game") != "conditional":
+        raise ValueError("labels are for certificates of games on labelled rows, and this is none: leave them out.")
+    else:
+        rows = Labelled.read(X, labels, columns)
     with np.errstate(over="ignore", invalid="ignore"):
         if check_flag(rigorous, "rigorous"):
-            found = _recompute_exactly(certificate.evidence, X, tol)
+            found = _recompute_exactly(certificate.evidence, rows, tol)
             return replace(found, agreement=agreement(certificate, found))
-        found = _referee(certificate.evidence)(certificate.evidence, X, tol, limit)
+        found = _referee(certificate.evidence)(certificate.evidence, rows, tol, limit)
     if any(math.isnan(getattr(found, name)) for name in FLOATS):
         raise ValueError(
             "the certificate's evidence is damaged: its numbers are so large that nothing can be computed."
@@ -99,8 +113,13 @@ def _recompute_exactly(evidence: Evidence, X: Any, tol: float) -> Certificate:
     if isinstance(X, Moments):
         raise ValueError("rigorous=True needs the rows themselves, Moments are rounded: pass the array as X.")
     referee = _referee(evidence)
-    if referee in (verify_gaussian, verify_means):
-        law = "Gaussian laws against ReLU neurons" if referee is verify_gaussian else "networks with weight decay"
+    refused = {
+        verify_gaussian: "Gaussian laws against ReLU neurons",
+        verify_means: "networks with weight decay",
+        _verify_classes: "labelled rows",
+    }
+    if referee in refused:
+        law = refused[referee]
         raise ValueError(f"rigorous=True is for moment games and laws of points, not for {law}: leave it out.")
     rows = as_rows(X, "X")
     check_finite(rows, "X")
@@ -117,9 +136,15 @@ def _recompute_exactly(evidence: Evidence, X: Any, tol: float) -> Certificate:
     return rigorous_certificate(given, evidence, tol, known_width(game), kind)
 
 
+def _verify_classes(evidence: Evidence, X: Any, tol: float, limit: float | None) -> Certificate:
+    """The certificate of labelled rows, each class by its own referee."""
+    return verify_classes(evidence, X, tol, limit, _referee)
+
+
 REFEREES: dict[str, Callable[[Evidence, Any, float, float | None], Certificate]] = {
     "moments": verify_moments,
     "rows": verify_rows,
     "gaussian": verify_gaussian,
     "means": verify_means,
+    "conditional": _verify_classes,
 }

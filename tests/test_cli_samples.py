@@ -14,9 +14,9 @@ import pytest
 from typer.testing import CliRunner
 
 import convexgan as cg
+from convexgan._tools.tables import Table
 from convexgan.cli.app import app
 from convexgan.cli.arrays import read_sample
-from convexgan.cli.tables import Table
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.standard_normal((40, 2)), RNG.standard_normal((30, 2)) + 1

@@ -128,8 +128,8 @@ def write_model(path: PathLike, kind: str, settings: dict[str, Any], arrays: dic
     write_npz(path, {"settings.json": np.frombuffer(text.encode(), dtype=np.uint8), **arrays})
 
 
-def read_model(path: PathLike, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """The settings and arrays written by `write_model`; raises if the file holds another kind."""
+def read_model(path: PathLike, *kinds: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """The settings and arrays written by `write_model`; raises if the file holds none of these kinds."""
     with open_npz(path) as file:
         try:
             settings = json.loads(bytes(file["settings.json"]).decode())
@@ -139,7 +139,7 @@ def read_model(path: PathLike, kind: str) -> tuple[dict[str, Any], dict[str, NDA
     strange = [f"{name} of {array.dtype}" for name, array in arrays.items() if array.dtype.kind not in "biuf"]
     if strange:
         raise ValueError(f"{path} is damaged (it holds {strange[0]}, not numbers).")
-    if not isinstance(settings, dict) or settings.get("kind") != kind or settings.get("version") != 1:
+    if not isinstance(settings, dict) or settings.get("kind") not in kinds or settings.get("version") != 1:
         found = settings.get("kind") if isinstance(settings, dict) else type(settings).__name__
-        raise ValueError(f"{path} holds {found!r}, not {kind!r} (format version 1).")
+        raise ValueError(f"{path} holds {found!r}, not {' or '.join(map(repr, kinds))} (format version 1).")
     return settings, arrays

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 Label = str | int
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Rows whose columns have names, read like a frame."""
+
+    columns: tuple[Label, ...]
+    rows: NDArray[Any]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self.rows, dtype=dtype, copy=copy)
 
 
 def is_table(values: Any) -> bool:

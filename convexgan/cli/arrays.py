@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from convexgan._tools.arrays import read_array
 from convexgan._tools.files import DAMAGE, open_npz, unreadable, write_bytes
+from convexgan._tools.tables import Table
 from convexgan.cli.console import note
-from convexgan.cli.tables import Table, read_csv, read_parquet
+from convexgan.cli.tables import read_csv, read_parquet
 from convexgan.statistics.moments import Moments
 
 PIPE = Path("-")
@@ -36,6 +37,19 @@ def read_rows(path: Path) -> NDArray[Any]:
         reason = unreadable(error)
         raise ValueError(f"{path} is not a readable .npy file ({reason}): save numbers with numpy.save.") from None
     return np.asarray(rows)
+
+
+def read_labels(path: Path) -> NDArray[Any] | list[str]:
+    """The labels in a .npy file, strings or integers, or in lines of text, one a line."""
+    if path.suffix.lower() == ".npy":
+        return read_rows(path)
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not text in UTF-8: write one label a line, or numpy.save them.") from None
+    if "" in lines:
+        raise ValueError(f"{path}, line {lines.index('') + 1} is empty: write one label a line, without a header.")
+    return lines
 
 
 def read_samples(*paths: Path) -> list[NDArray[Any] | Table | Moments]:

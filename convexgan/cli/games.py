@@ -12,7 +12,7 @@ import typer
 
 from convexgan import generators
 from convexgan._tools.files import check_target
-from convexgan.cli.arrays import read_samples, write_text
+from convexgan.cli.arrays import read_labels, read_samples, write_text
 from convexgan.cli.console import Json, Seed, note, number, phase, print_json, result
 from convexgan.cli.options import Discriminator, grouped, one_of
 from convexgan.conic.solvers import BACKENDS
@@ -49,6 +49,12 @@ class Play:
     )
 
 
+Labels = Annotated[
+    Path | None,
+    typer.Option(help="Of the rows of X, one a line or in a .npy: D(x, c) and G(z, c), one certificate for all."),
+]
+
+
 @dataclass(frozen=True)
 class How:
     """Options for the method and its tolerances."""
@@ -76,6 +82,7 @@ def solve(
     gaussian: Annotated[
         int | None, typer.Option(metavar="K", help="Standard Gaussian latents of dimension K, in place of Z.npy.")
     ] = None,
+    labels: Labels = None,
     how: How,
     out: Annotated[Path | None, typer.Option(help="Write the solution here, sol.npz (read by cg.load).")] = None,
     certificate: Annotated[Path | None, typer.Option(help="Write the certificate here, cert.json.")] = None,
@@ -94,6 +101,8 @@ def solve(
     Example: convexgan solve X.npy --discriminator relu --generator mixture --beta 0.1 --time-limit 60
 
     Example: convexgan solve X.npy Z.npy --discriminator relu --generator linear --lam 2 --gap 0.05
+
+    A generator for each class: convexgan solve X.npy --gaussian 5 --labels species.txt --beta 0.1
     """
     import convexgan as cg
 
@@ -109,7 +118,8 @@ def solve(
     progress = needs_rows(as_discriminator(play.discriminator)) and sys.stderr.isatty()
     with nullcontext() if progress else phase("solving"):
         # seed 0 is what solve takes by itself; a method that draws nothing says so of others
-        solution = cg.solve(rows, latent, **game, **asdict(how), rng=seed or None, progress=progress)
+        given = {"labels": None if labels is None else read_labels(labels), "rng": seed or None}
+        solution = cg.solve(rows, latent, **game, **asdict(how), **given, progress=progress)
     proof = solution.certificate
     if proof is None:
         raise ValueError(f"no certificate: the status is {solution.status}.")

@@ -10,9 +10,9 @@ import typer
 
 from convexgan._tools.checks import check_bytes
 from convexgan._tools.files import check_target
-from convexgan.cli.arrays import read_sample, read_samples, write_text
+from convexgan.cli.arrays import read_labels, read_sample, read_samples, write_text
 from convexgan.cli.console import Json, Phases, note, number, print_json, print_table, result
-from convexgan.cli.games import numbers_of
+from convexgan.cli.games import Labels, numbers_of
 from convexgan.cli.options import Discriminator
 from convexgan.cli.pictures import CacheFolder, Memory, Strict
 from convexgan.datasets import ImageSet
@@ -31,6 +31,7 @@ def verify(
     x: Annotated[
         str, typer.Argument(metavar="X.npy", help="The real rows (or Moments) it speaks of; a RUN's pictures.")
     ],
+    labels: Labels = None,
     tol: Annotated[float, typer.Option(help="The referee's relative tolerance on gap and violation.")] = TOLERANCE,
     time_limit: Annotated[
         float | None, typer.Option(help="Seconds, for searches (relu); what is found by then holds.")
@@ -47,17 +48,19 @@ def verify(
 
     In rational arithmetic, for up to 200 columns: convexgan verify cert.json X.npy --rigorous
 
+    Of labelled rows: convexgan verify cert.json X.npy --labels species.txt
+
     One stage of a fitted model: convexgan verify run/certificates/8.json run/stages/8.npz
 
     Every stage, from the pictures it was fitted to: convexgan verify run faces/
     """
     import convexgan as cg
 
-    reports = []
+    reports, given = [], None if labels is None else read_labels(labels)
     limit = None if memory is None else check_bytes(memory, "--memory")
     claims = _run_claims(certificate, x, cache, limit, strict) if certificate.is_dir() else _claims(certificate, x)
     for name, claim, data in claims:
-        found = cg.verify(claim, data, tol=tol, time_limit=time_limit, rigorous=rigorous)
+        found = cg.verify(claim, data, labels=given, tol=tol, time_limit=time_limit, rigorous=rigorous)
         reports.append(_report(name, claim, found) | ({"enclosures": found.enclosures} if rigorous else {}))
     if as_json:
         print_json(reports[0] if certificate.is_file() else reports)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._tools.arrays import read_array
-from convexgan._tools.tables import column_names
+from convexgan._tools.tables import Table, column_names
 
 INDEX = "__index_level_"  # how the nameless index of a frame is called in a Parquet file
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """Rows whose columns have names, read like a frame."""
-
-    columns: tuple[str | int, ...]
-    rows: NDArray[Any]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.array(self.rows, dtype=dtype, copy=copy)
 
 
 def read_csv(content: bytes, name: str) -> NDArray[np.float64] | Table:

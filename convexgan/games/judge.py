@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from convexgan._tools.rounding import down, scaled_down, scaled_up
+from convexgan._tools.rounding import down, gamma, scaled_down, scaled_up, up
 from convexgan.records.certificate import Certificate, Evidence, Kind, relative_gap
 
 Bound = tuple[float, str]
@@ -18,6 +18,7 @@ WEYL = "eigenvalue inequalities (Weyl, von Neumann)"
 JENSEN = "partial means of the data along orthogonal directions (Jensen)"
 DUAL = "the dual of the semi-infinite program"
 RISING = "the generator's best response to the rising neurons"
+WORST: tuple[Kind, ...] = ("infeasible", "stationary", "restricted", "bounded", "minimax")
 TIE = 1e-9  # relative: which of two bounds is better is then rounding
 
 
@@ -118,6 +119,54 @@ def judge(
         proved.noise * proved.value_scale,
         tol,
         evidence,
+    )
+
+
+def combined(
+    parts: Sequence[Certificate], counts: Sequence[int], beta: float, evidence: Evidence, tol: float
+) -> Certificate:
+    """The certificate of a game that is the mean of others, in shares, with the largest of their ipms times its share.
+
+    Parameters
+    ----------
+    parts : sequence of Certificate
+        In the units of their own games, of beta over the share.
+    counts : sequence of int
+        Rows of each.
+    beta : float
+        Of all.
+    evidence : Evidence
+    tol : float
+        As of `judge`.
+    """
+    total, kinds, widths = sum(counts), {part.kind for part in parts}, [part.min_neurons for part in parts]
+
+    def mean(numbers: list[float], side: int) -> float:
+        """At least (1) or at most (-1) the mean of the numbers in shares."""
+        if not all(map(math.isfinite, numbers)):
+            return max(numbers) if side > 0 else min(numbers)
+        sums = [math.fsum(c * f(x) for c, x in zip(counts, numbers, strict=True)) / total for f in (float, abs)]
+        return sums[0] + side * gamma(8) * sums[1]
+
+    ipm = up(max(count * part.ipm for count, part in zip(counts, parts, strict=True)) / total)
+    error = up(max(count * part.eigenvalue_error for count, part in zip(counts, parts, strict=True)) / total)
+    worst = max(part.relative_violation for part in parts)
+    kind: Kind = next((kind for kind in WORST if kind in kinds), "saddle")
+    return Certificate(
+        mean([part.value for part in parts], 1),
+        mean([part.bound for part in parts], -1),
+        ipm,
+        max(ipm - beta, 0.0),
+        worst,
+        "infeasible" if worst > tol else kind,
+        mean([part.max_min for part in parts], -1),
+        None if None in widths else sum(width for width in widths if width is not None),
+        "; ".join(sorted({part.origin for part in parts})),
+        mean([part.rounding for part in parts], 1),
+        tol,
+        evidence,
+        error,
+        sum(part.failure for part in parts),
     )
 
 

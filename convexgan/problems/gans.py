@@ -49,7 +49,8 @@ class GANProblem(Problem):
         limited: dict[str, Any] = (
             {"max_neurons": self.width} if self.options["discriminator"] in ("linear", "quadratic") else {}
         )
-        return solve(self.X, self.Z, **self.options, **limited)
+        found: Solution = solve(self.X, self.Z, **self.options, **limited)
+        return found
 
     @property
     def value(self) -> float:

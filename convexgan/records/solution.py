@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan import generators
-from convexgan._tools.files import DAMAGE, read_model, write_model
+from convexgan._tools.files import write_model
 from convexgan._tools.tables import read_names
 from convexgan.discriminators import TwoLayerDiscriminator, activation_from, parameters
 from convexgan.generators import Generator
@@ -127,15 +127,6 @@ class Solution:
             settings["stats"],
             tuple(settings["warnings"]),
         )
-
-
-def load(path: str | os.PathLike[str]) -> Solution:
-    """The solution written by `Solution.save`."""
-    settings, arrays = read_model(path, "solution")
-    try:
-        return Solution.from_state(settings, arrays)
-    except (KeyError, TypeError, IndexError, ValueError, *DAMAGE) as error:
-        raise ValueError(f"{path} is not a complete solution file ({error}).") from None
 
 
 def unsolved(status: Status, method: str, message: str) -> Solution:
