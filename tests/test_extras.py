@@ -74,6 +74,14 @@ def test_info_names_extras_with_their_brackets() -> None:
 
 
 @pytest.mark.usefixtures("nothing_optional")
+def test_doctor_takes_what_is_optional_and_not_there_for_no_fault() -> None:
+    done = CliRunner().invoke(app, ["doctor", "--json"])
+    found = {finding["what"]: finding for finding in json.loads(done.stdout)}
+    assert found["torch"] == {"what": "torch", "found": "not installed: pip install 'convexgan[torch]'", "repair": ""}
+    assert found["plotting"]["found"] == "not installed: pip install 'convexgan[plot]'"
+
+
+@pytest.mark.usefixtures("nothing_optional")
 @pytest.mark.parametrize(
     ("arguments", "extra"),
     [

@@ -18,7 +18,7 @@ import typer.core
 from convexgan import __version__
 from convexgan._tools.checks import is_exhausted
 from convexgan._tools.extras import install
-from convexgan.cli import demo, evaluation, fitting, games, info, models, referee, testing, training
+from convexgan.cli import demo, doctor, evaluation, fitting, games, info, models, referee, testing, training
 from convexgan.cli.console import note
 from convexgan.cli.studies import studies
 from convexgan.exceptions import ConvexGANError
@@ -127,6 +127,7 @@ for command in (
     referee.verify,
     training.train,
     info.info,
+    doctor.doctor,
 ):
     app.command(no_args_is_help=False)(command)
 app.add_typer(studies, name="study")
