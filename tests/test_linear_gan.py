@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from benchmarks.triple_descent import BETWEEN, moments
 from convexgan.cli import app
+from convexgan.cli.studies.double_descent import TRIPLE
 from convexgan.gaussian import squared_wasserstein
 from convexgan.linear_gan import (
     RandomFeatures,
@@ -439,6 +440,18 @@ def test_amplification_is_the_limit_of_simulated_means(name):
     (small, noise), (large, other) = ((each.mean(), each.std() / np.sqrt(len(each))) for each in ratios)
     assert 1 < large < small  # the relative error falls like 1 / size: so it is gone from
     assert 2 * large - small == pytest.approx(1, abs=0.01 + 3 * np.hypot(2 * other, noise))
+
+
+@pytest.mark.parametrize("name", TRIPLE)
+def test_peaks_are_where_as_many_strong_pairs_as_strong_features_meet(name):
+    """The thresholds that the study marks, found by the formula alone, at every latent dimension up to 50."""
+    given_, marks = TRIPLE[name]
+    features = RandomFeatures() if name == "random features" else None
+    told = predicted(sweep(**given_, dimensions=range(2, 51), features=features, draws=3, jobs=1).setting)
+    peaks = [k for k in range(3, 50) if told[k - 2] == max(told[k - 3 : k])]
+    assert len(peaks) == 2 and all(abs(k - mark) <= 1 for k, mark in zip(peaks, marks.values(), strict=True))
+    exact = {"two weights of pairs": 36, "two scales of latents": 12, "random features": 12}[name]
+    assert np.isinf(told[exact - 2]) and np.isfinite(np.delete(told, exact - 2)).all()  # as many pairs as features
 
 
 @pytest.mark.parametrize(("given_", "says"), [
