@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from convexgan.dynamics import LinearGame, PayoffGame, Tangent, forecast, measure_gda, predict_gda
+import convexgan as cg
+from convexgan.dynamics import LinearGame, PayoffGame, SolvedGame, Tangent, forecast, measure_gda, predict_gda
+from convexgan.linear_gan import AdversarialGame, train_adversarial
 from convexgan.updates import METHODS, Game, State
 from tests.test_forecast import Curved
 
@@ -149,6 +151,30 @@ def test_other_numbers_of_players_are_refused_by_name():
     for payoff in (lambda x, y: x * y, lambda x, y: 1.0, lambda x, y: torch.zeros(())):
         with pytest.raises(ValueError, match="payoff must return a scalar tensor that depends on the players"):
             predict_gda(PayoffGame(payoff, zero, zero), 0.1)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_games_without_second_derivatives_say_so_where_they_are_run(method):
+    """Predicted they are all the same: the Jacobian at the saddle point has them."""
+    X = np.random.default_rng(0).standard_normal((12, 3))
+    Z = np.random.default_rng(1).standard_normal((12, 40))
+    solved = SolvedGame(cg.solve(X + 1, np.eye(3), discriminator="linear", beta=0.5), X + 1)
+    paired = AdversarialGame(X, Z, 0.1, 0.1, 0.1)
+    runs = [
+        lambda: measure_gda(solved, 0.05, method, steps=40),
+        lambda: train_adversarial(
+            paired, 0.1 * Z[0][:, None] * np.ones(3), np.eye(3), (0.05, 0.05), steps=5, method=method
+        ),
+    ]
+    assert np.isfinite(predict_gda(solved, 0.05, method).rate)
+    for run in runs:
+        if method in ("consensus", "unrolled"):
+            with pytest.raises(
+                ValueError, match="Game has no second derivatives, which this method needs: write its vjp"
+            ):
+                run()
+        else:
+            run()
 
 
 # -- schedules ------------------------------------------------------------------------------------------------------
