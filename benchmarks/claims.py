@@ -57,11 +57,6 @@ def holds(condition: bool, text: str) -> Found:
     return (REPRODUCED if condition else REFUTED), text
 
 
-def nothing() -> Found:
-    """No evidence."""
-    return UNTESTED, ""
-
-
 def dynamics(paper: str, *starts: str) -> Callable[[], Found]:
     """The rows of gda_claims whose claims start so."""
 
@@ -254,6 +249,32 @@ def better_points() -> Found:
     return (REPRODUCED if minimax == len(found) > others else PARTLY if minimax else REFUTED), text
 
 
+def measured_by_gap(measures: dict[str, str]) -> Callable[[], Found]:
+    """Rank correlations with and without r1: reproduced if both intervals are above 0, partly if one is."""
+
+    def read() -> Found:
+        text, positive = [], []
+        for data, name in (("digits, r1 = 1", "with r1 = 1"), ("digits", "without")):
+            found = {row["measure"]: row["found"] for row in rows("gap_as_measure") if row["data"] == data}
+            shown = [(label, next(found[key] for key in found if part in key)) for part, label in measures.items()]
+            positive.append(all(float(value.split("(")[1].split(" to ")[0]) > 0 for _, value in shown))
+            text.append(f"{name} " + ", ".join(f"{value} {label}".strip() for label, value in shown))
+        verdict = REPRODUCED if all(positive) else PARTLY if any(positive) else REFUTED
+        return verdict, "rank correlation with the Frechet distance on digits: " + "; ".join(text)
+
+    return read
+
+
+def lost_modes() -> Found:
+    text, falls = [], []
+    for data, name in (("ring, r1 = 1", "with r1 = 1"), ("ring", "without")):
+        found = [row["found"].split()[0] for row in rows("gap_as_measure") if row["data"] == data]
+        falls.append(all(float(after) < float(before) for before, after in pairwise(found)))
+        text.append(f"{name} {', '.join(found)}")
+    verdict = REPRODUCED if all(falls) else PARTLY if any(falls) else REFUTED
+    return verdict, "gap with 1, 2, 4, 6 and 8 of 8 modes: " + "; ".join(text)
+
+
 CLAIMS = [
     Claim(
         "OP",
@@ -318,7 +339,15 @@ CLAIMS = [
     Claim("DG", "GDA lacks guarantees and may end in a cycle", "optimizers", cycles),
     Claim("DG", "descent on the duality gap converges", "gap_claims", converges),
     Claim("DG", "and its limits solve the problem better than known techniques do", "gap_claims", better_points),
-    Claim("DM", "the duality gap ranks models, shows mode collapse, and correlates with FID", "", nothing),
+    Claim(
+        "DM",
+        "the duality gap ranks models, and correlates with FID",
+        "gap_as_measure",
+        measured_by_gap({"checkpoints": "over checkpoints", "models": "over models"}),
+    ),
+    Claim("DM", "it monitors the progress of one", "gap_as_measure", measured_by_gap({"within a run": "within a run"})),
+    Claim("DM", "it captures mode collapse", "gap_as_measure", lost_modes),
+    Claim("DM", "it needs no labels, and agrees with scores for text, sound and cosmology", "", lambda: (UNTESTED, "")),
 ]
 
 INTRODUCTION = """# Claims
