@@ -324,6 +324,22 @@ def test_interrupted_sweep_goes_on_where_it_stopped(tmp_path, monkeypatch):
         function(LAW, 5, [2, 4, 8, 12], draws=4, jobs=1, path=path)
 
 
+def test_a_file_knows_weights_scales_and_features(tmp_path):
+    from convexgan._tools.files import read_model
+
+    path, options = tmp_path / "sweep.npz", {"draws": 2, "jobs": 1, "path": tmp_path / "sweep.npz"}
+    first = sweep(LAW[:3], 4, [2, 3], features=RandomFeatures(), **options)
+    again = sweep(LAW[:3], 4, [2, 3], features=RandomFeatures(3.0, 0.3), **options)
+    np.testing.assert_array_equal(first.errors, again.errors)
+    for other in ({}, {"features": RandomFeatures(gain=0.2)}, {"scales": np.ones(3)}, {"pair_weights": np.ones(4)}):
+        with pytest.raises(ValueError, match="holds a sweep of another setting"):
+            sweep(LAW[:3], 4, [2, 3], **other, **options)
+    path.unlink()
+    sweep(LAW[:3], 4, [2, 3], **options)
+    known = set(read_model(path, "linear GAN sweep")[0]["setting"])  # files of plain sweeps are as they were
+    assert known == {"eigenvalues", "samples", "pairs", "dimensions", "ridges", "weights", "draws", "seed"}
+
+
 def test_two_processes_find_the_same():
     one, two = (sweep(LAW, 6, [2, 6, 9], draws=2, jobs=jobs) for jobs in (1, 2))
     np.testing.assert_array_equal(one.errors, two.errors)
