@@ -17,7 +17,7 @@ import time
 import numpy as np
 
 from benchmarks._report import RESULTS, parse, write
-from convexgan.cli.study import draw
+from convexgan.cli.studies.double_descent import plot
 from convexgan.linear_gan import expected_error, sweep
 
 SPECTRA = {"1/i, d=64": 1 / np.arange(1, 65), "1/i^2, d=30": 1 / np.arange(1, 31) ** 2, "equal, d=20": np.ones(20)}
@@ -62,7 +62,7 @@ def main() -> None:
     write("double_descent_curves", ["learner", *(f"k = {k}" for k in SHOWN)], curves, CURVES, options.quick)
     write("double_descent", columns, rows, __doc__ or "", options.quick)
     if not options.quick:
-        draw(swept, RESULTS / "double_descent.png")
+        plot(swept, RESULTS / "double_descent.png")
 
 
 if __name__ == "__main__":

@@ -66,6 +66,7 @@ def factor_distance(F: Array, G: Array) -> Array:
     ----------
     Gelbrich, On a formula for the L2 Wasserstein metric between measures on Euclidean and Hilbert spaces, 1990.
     """
+    F, G = _without_spare_rows(F), _without_spare_rows(G)
     rows = max(F.shape[-2], G.shape[-2])
     F, G = _with_rows(F, rows), _with_rows(G, rows)
     P, _, Qt = np.linalg.svd(F @ np.swapaxes(G, -1, -2))
@@ -192,6 +193,11 @@ def _mean(mean: Any, d: int, name: str) -> Array:
     if vector.shape != (d,) or not np.isfinite(vector).all():
         raise ValueError(f"{name} must be {d} finite numbers, got shape {vector.shape}.")
     return vector
+
+
+def _without_spare_rows(F: Array) -> Array:
+    """A factor of the same covariance with at most d rows."""
+    return np.asarray(np.linalg.qr(F, mode="r")) if F.shape[-2] > F.shape[-1] else F
 
 
 def _with_rows(F: Array, rows: int) -> Array:

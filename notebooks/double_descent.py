@@ -26,6 +26,7 @@ import numpy as np
 
 from convexgan.gaussian import squared_wasserstein
 from convexgan.linear_gan import (
+    amplification,
     best_dimension,
     expected_error,
     half_step,
@@ -129,3 +130,24 @@ for k in (5, 20, 25, 40):
         print(
             f"k = {k:2}, weight {point.weight:4}: objective {point.value:9.4f}, gap {point.gap:8.1e}, test {test:.3f}"
         )
+
+# %% [markdown]
+# ## Three descents
+#
+# With pairs of two weights the curve has two peaks: where there are as many latents as strong pairs, and as pairs.
+# `amplification` says how much each pair is exaggerated, $W'W\approx\sum_ia_ix_ix_i'$, and where.
+
+# %%
+weights = np.repeat([1.0, 0.003], [12, 24])
+ks = [1, 2, 4, 7, 10, 12, 14, 18, 22, 28, 33, 35, 37, 42, 60, 90]
+descents = sweep(law[:24], 36, ks, pair_weights=weights, draws=20 if QUICK else 80, jobs=1 if QUICK else None)
+print(descents.falls("pseudo-supervised"), [ks[j] for j in descents.turns("pseudo-supervised")])
+strong = [amplification(weights, np.ones(k))[0] for k in ks]
+figure, panel = plt.subplots(figsize=(6, 4), layout="constrained")
+panel.loglog(ks, descents.curve("pseudo-supervised"), label="test error, median")
+panel.loglog(ks, strong, "k--", linewidth=1, label="share a of a strong pair")
+for k in (12, 36):
+    panel.axvline(k, color="gray", linestyle=":")
+panel.set(xlabel="latent dimension k")
+panel.legend()
+plt.show()

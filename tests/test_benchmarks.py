@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 
 import convexgan as cg
-from benchmarks import _records, faces, machines, nonconvex_cells, progressive_gda, smallest_beta
+from benchmarks import _records, claims, faces, machines, nonconvex_cells, progressive_gda, smallest_beta
 from benchmarks.optimizers import PLAIN, RIVALS, Counted, best, merit, run, summary
 from benchmarks.relu_against_scip import ascend
 from benchmarks.relu_ipm import sample
@@ -294,3 +294,26 @@ def smallest_beta_of(play):
     with pytest.raises(cg.InfeasibleError) as error:
         play(0.0)
     return error.value.smallest_beta
+
+
+def test_the_page_of_claims_is_what_its_script_makes():
+    assert claims.PAGE.read_text() == claims.page()
+
+
+def test_verdicts_follow_from_the_figures(monkeypatch):
+    """A result that turns round turns the verdict round."""
+    real = claims.rows
+
+    def turned(name, **where):
+        swaps = {"falls": "2", "test error": "1", "iterations (gap)": "1", "false": "1", "Nash": "yes"}
+        return [row | {key: value for key, value in swaps.items() if key in row} for row in real(name, **where)]
+
+    before = {claim.text: claim.read()[0] for claim in claims.CLAIMS}
+    monkeypatch.setattr(claims, "rows", turned)
+    after = {claim.text: claim.read()[0] for claim in claims.CLAIMS}
+    assert before["in some cases triple descent"] == "reproduced" and after["in some cases triple descent"] == "refuted"
+    changed = {text for text in before if before[text] != after[text]}
+    assert {
+        "for many generators the game is solved exactly by convex optimisation",
+        "and accelerate training",
+    } <= changed

@@ -151,3 +151,10 @@ def test_what_is_no_covariance_is_refused(A, says):
 def test_wrong_means_are_refused():
     with pytest.raises(ValueError, match="mean_b must be 2 finite numbers"):
         squared_wasserstein(np.eye(2), np.eye(2), [0, 0], [0, 0, 0])
+
+
+def test_factors_of_any_number_of_rows_are_their_second_moments():
+    rng = np.random.default_rng(3)
+    F, G = rng.standard_normal((300, 4)), rng.standard_normal((90, 4)) @ np.diag([1.0, 1.0, 0.0, 1e-9])
+    assert float(factor_distance(F, G)) == pytest.approx(squared_wasserstein(F.T @ F, G.T @ G), rel=1e-9)
+    assert float(factor_distance(F, F[::-1])) < 1e-20 * np.sum(F**2)  # no cancellation: 1e-16 of the traces' difference

@@ -9,14 +9,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.integrate import quad
+from scipy.integrate import dblquad, quad
 from scipy.optimize import minimize
 from scipy.stats import chi2
 from typer.testing import CliRunner
 
+from benchmarks.triple_descent import BETWEEN, moments
 from convexgan.cli import app
+from convexgan.cli.studies.double_descent import TRIPLE
 from convexgan.gaussian import squared_wasserstein
 from convexgan.linear_gan import (
+    RandomFeatures,
+    Sweep,
+    amplification,
     best_dimension,
     expected_error,
     fluctuation,
@@ -29,6 +34,7 @@ from convexgan.linear_gan import (
     sweep,
     unsupervised,
 )
+from convexgan.linear_gan.features import tanh_moment
 from convexgan.linear_gan.mixed import compress
 
 LAW = 1 / np.arange(1, 65)
@@ -318,6 +324,22 @@ def test_interrupted_sweep_goes_on_where_it_stopped(tmp_path, monkeypatch):
         function(LAW, 5, [2, 4, 8, 12], draws=4, jobs=1, path=path)
 
 
+def test_a_file_knows_weights_scales_and_features(tmp_path):
+    from convexgan._tools.files import read_model
+
+    path, options = tmp_path / "sweep.npz", {"draws": 2, "jobs": 1, "path": tmp_path / "sweep.npz"}
+    first = sweep(LAW[:3], 4, [2, 3], features=RandomFeatures(), **options)
+    again = sweep(LAW[:3], 4, [2, 3], features=RandomFeatures(3.0, 0.3), **options)
+    np.testing.assert_array_equal(first.errors, again.errors)
+    for other in ({}, {"features": RandomFeatures(gain=0.2)}, {"scales": np.ones(3)}, {"pair_weights": np.ones(4)}):
+        with pytest.raises(ValueError, match="holds a sweep of another setting"):
+            sweep(LAW[:3], 4, [2, 3], **other, **options)
+    path.unlink()
+    sweep(LAW[:3], 4, [2, 3], **options)
+    known = set(read_model(path, "linear GAN sweep")[0]["setting"])  # files of plain sweeps are as they were
+    assert known == {"eigenvalues", "samples", "pairs", "dimensions", "ridges", "weights", "draws", "seed"}
+
+
 def test_two_processes_find_the_same():
     one, two = (sweep(LAW, 6, [2, 6, 9], draws=2, jobs=jobs) for jobs in (1, 2))
     np.testing.assert_array_equal(one.errors, two.errors)
@@ -330,11 +352,147 @@ def test_two_processes_find_the_same():
 
 
 def test_descents_are_counted_beyond_the_noise():
-    from benchmarks.triple_descent import turns
+    noise = np.random.default_rng(0).standard_normal((2, 7, 40)) * 0.01
+    levels = np.array([[3.0, 2, 5, 4, 1, 6, 0], np.zeros(7)])
+    found = sweep([1.0], 2, [4, 1, 2, 3, 5, 6, 7], draws=40, jobs=1)
+    found = Sweep(found.setting, np.exp(levels[..., None] + noise)[:, [3, 0, 1, 2, 4, 5, 6]])
+    assert [found.setting.dimensions[j] for j in found.turns("unsupervised")] == [1, 2, 3, 5, 6, 7]
+    assert found.falls("unsupervised") == 3
+    assert found.turns("pseudo-supervised") == [1] and found.falls("pseudo-supervised") == 0
 
-    noise = np.random.default_rng(0).standard_normal((7, 40)) * 0.01
-    assert turns(np.exp(np.array([3.0, 2, 5, 4, 1, 6, 0])[:, None] + noise)) == [0, 1, 2, 4, 5, 6]
-    assert turns(np.exp(np.zeros(7)[:, None] + noise)) == [0]
+
+# -- weights of pairs, scales of latents, features -------------------------------------------------------------------
+
+
+def test_second_moment_of_tanh_is_an_integral():
+    layer = np.random.default_rng(2).standard_normal((2, 3)) * 0.6
+
+    def product(y, x, i, j):
+        seen = np.tanh(np.array([x, y]) @ layer)
+        return seen[i] * seen[j] * np.exp(-(x * x + y * y) / 2) / (2 * np.pi)
+
+    found = tanh_moment(layer)
+    for i, j in ((0, 0), (0, 1), (1, 2)):
+        assert found[i, j] == pytest.approx(dblquad(product, -9, 9, -9, 9, args=(i, j), epsabs=1e-10)[0], abs=1e-9)
+    assert tanh_moment(np.zeros((2, 3))).tolist() == np.zeros((3, 3)).tolist()
+    with pytest.raises(ValueError, match="gain of RandomFeatures is too large"):
+        tanh_moment(np.array([[40.0]]))
+
+
+LATENTS = {
+    "weights": {"pair_weights": [1.0, 0.2, 3.0, 0.01]},
+    "scales": {"scales": np.geomspace(1, 9, 9)},
+    "features": {"features": RandomFeatures(1.5, 0.5)},
+    "all": {"pair_weights": [1.0, 0.2, 3.0, 0.01], "scales": np.geomspace(1, 3, 9), "features": RandomFeatures(2, 0.3)},
+}
+
+
+@pytest.mark.parametrize("kind", LATENTS)
+@pytest.mark.parametrize("k", [2, 3, 9])
+def test_weights_scales_and_features_agree_with_the_single_learners(kind, k):
+    d, n, m, given_ = 5, 6, 4, LATENTS[kind]
+    found = sweep(LAW[:d], n, [k], pairs=m, ridges=[0.2], weights=[4.0], draws=2, jobs=1, seed=3, **given_)
+    X = np.random.default_rng([3, 1, 0]).standard_normal((n, d)) * np.sqrt(LAW[:d])
+    scales = np.asarray(given_.get("scales", np.ones(9)))[:k]
+    features, C = np.random.default_rng([3, 1, 1]).standard_normal((k, m)).T * scales, np.diag(scales**2)
+    if "features" in given_:
+        layer = given_["features"].weights(k, np.random.default_rng([3, 1, 2]))
+        features, C = np.tanh(features @ layer), tanh_moment(scales[:, None] * layer)
+    root = np.sqrt(given_.get("pair_weights", np.ones(m)))[:, None]
+    paired, seen = root * X[:m], root * features
+    plain = np.linalg.lstsq(seen, paired, rcond=None)[0]
+    ridged = np.linalg.solve(seen.T @ seen + 0.2 * m * np.eye(len(C)), seen.T @ paired)
+    errors = [squared_wasserstein(np.diag(LAW[:d]), (B + B.T) / 2) for B in (W.T @ C @ W for W in (plain, ridged))]
+    np.testing.assert_allclose(found.errors[1:3, 0, 1], errors, rtol=1e-6)
+    white = features @ np.linalg.inv(np.linalg.cholesky(C)).T
+    if "pair_weights" not in given_:  # the single learner knows no others than 1
+        W = mixed_path(X, white, [4.0])[0].W
+        assert found.errors[3, 0, 1] == pytest.approx(squared_wasserstein(np.diag(LAW[:d]), W.T @ W), rel=2e-3)
+
+
+def test_a_pair_of_weight_two_is_a_pair_twice_in_the_mixed_objective():
+    X = np.random.default_rng([0, 0, 0]).standard_normal((4, 3)) * np.sqrt(LAW[:3])
+    Z = np.random.default_rng([0, 0, 1]).standard_normal((6, 2)).T
+    found = sweep(LAW[:3], 4, [6], pairs=2, weights=[2.0], pair_weights=[2.0, 1.0], draws=1, jobs=1)
+    rows, latents_ = X[[0, 0, 1, 1, 2, 2, 3, 3]], Z[[0, 0, 1]]
+    W = mixed_path(rows, latents_, [3.0])[0].W  # the mean is over three pairs, not two
+    assert found.errors[2, 0, 0] == pytest.approx(squared_wasserstein(np.diag(LAW[:3]), W.T @ W), rel=1e-3)
+    alike = sweep(LAW[:3], 4, [6], pairs=2, weights=[2.0], draws=1, jobs=1)
+    assert abs(alike.errors[2, 0, 0] / found.errors[2, 0, 0] - 1) > 3e-3
+
+
+def test_what_weights_and_scales_cannot_change():
+    ks, options = [3, 8, 12, 14, 30], {"pairs": 12, "draws": 3, "jobs": 1}
+    plain = sweep(LAW[:9], 15, ks, weights=[3.0], **options)
+    weighted = sweep(LAW[:9], 15, ks, pair_weights=np.geomspace(1e-2, 1, 12), **options)
+    scaled = sweep(LAW[:9], 15, ks, weights=[3.0], scales=np.geomspace(1, 9, 40), **options)
+    np.testing.assert_allclose(weighted.errors[1, 2:], plain.errors[1, 2:], rtol=1e-6)  # all pairs are met from k = m
+    np.testing.assert_allclose(scaled.errors[1, :3], plain.errors[1, :3], rtol=1e-6)  # as long as none of them is free
+    np.testing.assert_allclose(scaled.errors[[0, 2]], plain.errors[[0, 2]], rtol=1e-6)  # those who know the law
+    for other, where in ((weighted, slice(0, 2)), (scaled, slice(3, 5))):
+        assert np.abs(np.log(other.errors[1, where] / plain.errors[1, where])).min() > 1e-4
+
+
+@pytest.mark.parametrize(("m", "k"), [(6, 20), (20, 6), (5, 6)])
+def test_amplification_of_equal_pairs_is_the_limit_of_shrinkage(m, k):
+    told = amplification(np.full(m, 0.3), np.full(k, 7.0))
+    np.testing.assert_allclose(told, min(m, k) / (m * abs(k - m)), rtol=1e-9)
+    if abs(k - m) > 1:
+        np.testing.assert_allclose(told * abs(k - m) / (abs(k - m) - 1), shrinkage(m, k) / m, rtol=1e-9)
+
+
+def test_amplification_knows_strong_pairs_and_strong_features():
+    weights, scales = np.repeat([1.0, 1e-9], [12, 24]), np.repeat([1e-9, 1.0], [30, 20])
+    told = amplification(weights, np.ones(8))  # weak pairs are as good as none, as long as strong ones take all latents
+    np.testing.assert_allclose(told[:12], amplification(np.ones(12), np.ones(8)), rtol=1e-6)
+    assert told[12:].max() < 1e-9
+    np.testing.assert_allclose(amplification(np.ones(12), scales), amplification(np.ones(12), np.ones(20)), rtol=1e-6)
+    assert np.isinf(amplification(np.ones(3), [1.0, 2.0, 3.0])).all()
+
+
+@pytest.mark.parametrize("name", BETWEEN)
+def test_amplification_is_the_limit_of_simulated_means(name):
+    ratios = [np.divide(*np.array(list(moments(name, size, draws))).T) for size, draws in ((2, 160), (4, 80))]
+    (small, noise), (large, other) = ((each.mean(), each.std() / np.sqrt(len(each))) for each in ratios)
+    assert 1 < large < small  # the relative error falls like 1 / size: so it is gone from
+    assert 2 * large - small == pytest.approx(1, abs=0.01 + 3 * np.hypot(2 * other, noise))
+
+
+@pytest.mark.parametrize("name", TRIPLE)
+def test_peaks_are_where_as_many_strong_pairs_as_strong_features_meet(name):
+    """The thresholds that the study marks, found by the formula alone, at every latent dimension up to 50."""
+    given_, marks = TRIPLE[name]
+    features = RandomFeatures() if name == "random features" else None
+    told = predicted(sweep(**given_, dimensions=range(2, 51), features=features, draws=3, jobs=1).setting)
+    peaks = [k for k in range(3, 50) if told[k - 2] == max(told[k - 3 : k])]
+    assert len(peaks) == 2 and all(abs(k - mark) <= 1 for k, mark in zip(peaks, marks.values(), strict=True))
+    exact = {"two weights of pairs": 36, "two scales of latents": 12, "random features": 12}[name]
+    assert np.isinf(told[exact - 2]) and np.isfinite(np.delete(told, exact - 2)).all()  # as many pairs as features
+
+
+@pytest.mark.parametrize(("given_", "says"), [
+    ({"pair_weights": [1.0, 1.0]}, r"pair_weights .* positive numbers, one for each of 5 pairs; its shape is \(2,\)"),
+    ({"pair_weights": [1.0, 1.0, 0.0, 1.0, 1.0]}, "pair_weights must be positive"),
+    ({"scales": [1.0, 2.0]}, "scales must be positive numbers, one for each of 3 latents, or more"),
+    ({"scales": [1.0, 2.0, np.nan]}, "scales must be positive"),
+    ({"features": np.tanh}, "features must be a RandomFeatures, got ufunc"),
+])  # fmt: skip
+def test_bad_weights_scales_and_features_are_named(given_, says):
+    with pytest.raises(ValueError, match=says):
+        sweep(LAW, 5, [2, 3], **given_)
+    with pytest.raises(ValueError, match="gain must be finite and positive"):
+        RandomFeatures(gain=0.0)
+    with pytest.raises(ValueError, match="weights must be a list of positive numbers"):
+        amplification([1.0, 0.0], [1.0])
+
+
+def test_prediction_of_a_general_setting_is_below_the_curve_and_peaks_with_it():
+    given_ = {"pair_weights": np.repeat([1, 0.003], [12, 24])}
+    found = sweep(LAW[:24], 36, [6, 12, 22, 34, 60], draws=20, jobs=1, **given_)
+    told, seen = predicted(found.setting), found.curve("pseudo-supervised")
+    assert (np.diff(told) > 0).tolist() == (np.diff(seen) > 0).tolist() == [True, False, True, False]
+    assert (told < seen).all() and (told > 0.4 * seen).all()
+    assert predicted(sweep(LAW[:24], 36, [36], draws=2, jobs=1, **given_).setting)[0] == np.inf
 
 
 # -- refused -------------------------------------------------------------------------------------------------------
@@ -397,6 +555,9 @@ def test_study_writes_table_and_figure(tmp_path):
     assert lines[0] == "learner,latent_dimension,draw,test_error"
     assert len(lines) == 1 + 5 * 13 * 10
     assert (out / "double_descent.png").stat().st_size > 10_000
+    assert [row["falls"] for row in json.loads(done.stdout)["triple"]] == [3, 3, 3]
+    assert len((out / "triple_errors.csv").read_text().splitlines()) == 1 + 3 * 14 * 80
+    assert (out / "triple_descent.png").stat().st_size > 10_000
     again = CliRunner().invoke(app, ["study", "double-descent", "--quick", "--out", str(out)])
     assert again.exit_code == 0 and "pseudo-supervised" in again.stdout
     assert (

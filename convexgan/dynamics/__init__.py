@@ -8,6 +8,7 @@ from convexgan.dynamics.kernel_games import Critic, KernelGame, linearize, point
 from convexgan.dynamics.kernel_sweep import CollapseSweep, collapse_sweep
 from convexgan.dynamics.kernels import GaussianKernel, Kernel, KernelSum, RationalQuadratic, curvature
 from convexgan.dynamics.linear_games import LinearGame, update_matrix
+from convexgan.dynamics.noise import NoisyForecast, predict_noise
 from convexgan.dynamics.overparameterized import (
     MeanGame,
     MeanMatching,
@@ -19,6 +20,7 @@ from convexgan.dynamics.overparameterized import (
     simulate,
     step_limit,
 )
+from convexgan.dynamics.payoff_game import PayoffGame
 from convexgan.dynamics.phase_diagram import PhaseDiagram, phase_diagram
 from convexgan.dynamics.point_generators import FreePoints, LinearPoints, NetworkPoints, PointGenerator
 from convexgan.dynamics.solved_game import SolvedGame
@@ -53,6 +55,8 @@ __all__ = [
     "MeanGame",
     "MeanMatching",
     "NetworkPoints",
+    "NoisyForecast",
+    "PayoffGame",
     "PhaseDiagram",
     "PointGenerator",
     "Prediction",
@@ -79,6 +83,7 @@ __all__ = [
     "point_modes",
     "predict",
     "predict_gda",
+    "predict_noise",
     "simulate",
     "simulate_deep",
     "simulate_points",

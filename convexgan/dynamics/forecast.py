@@ -12,11 +12,11 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 from convexgan._tools.checks import as_rng, check_count, check_number
 from convexgan._tools.memory import physical_memory
 from convexgan.dynamics.kernel_games import KernelGame, linearize
-from convexgan.dynamics.linear_games import LinearGame
+from convexgan.dynamics.linear_games import LinearGame, update_matrix
 from convexgan.dynamics.linear_steps import LinearStep
 from convexgan.dynamics.solved_game import SolvedGame
 from convexgan.dynamics.spectrum import ON_CIRCLE, Prediction, classify, predict
-from convexgan.dynamics.tangent import Tangent, flat, like
+from convexgan.dynamics.tangent import Tangent, flat, like, two_players
 from convexgan.exceptions import SolverError
 from convexgan.records.solution import Solution
 from convexgan.updates import Game, State, Step, resolve_step
@@ -37,9 +37,10 @@ class Forecast(Prediction):
     Attributes
     ----------
     eigenvalues : (N,) complex array
-        Of one step of the method, largest modulus first; only the leading ones if not ``complete``.
+        Of one step of the method, or of all steps of a schedule, largest modulus first; only the leading ones if not
+        ``complete``.
     rate : float
-        The spectral radius: the factor per step, in the end.
+        The spectral radius: the factor per step, in the end, or its mean over the schedule.
     phase : str
         As in `Prediction`; "sustained" where an eigenvalue is on the unit circle and none is outside.
     complete : bool
@@ -47,10 +48,13 @@ class Forecast(Prediction):
     neurons : int or None
         Of a `Solution`, how many neurons the discriminator has that this is said of: those that the saddle point uses.
         Further ones have weight 0 there, where the penalty beta |v| has a kink, so no linearisation speaks of them.
+    period : int
+        The steps of the schedule.
     """
 
     complete: bool
     neurons: int | None = None
+    period: int = 1
 
     @property
     def silent(self) -> bool:
@@ -69,7 +73,8 @@ class Forecast(Prediction):
         Where these are the tangents of a family of saddle points, such as rotations of the latents, it is the
         prediction of the distance to the family.
         """
-        return classify(self.eigenvalues[~self._still]) if self.neutral < len(self.eigenvalues) else classify([0.0])
+        others = self.eigenvalues[~self._still] if self.neutral < len(self.eigenvalues) else [0.0]
+        return _per_step(classify(others), self.period)
 
     @property
     def _still(self) -> NDArray[np.bool_]:
@@ -110,11 +115,11 @@ def predict_gda(
     problem : Game or Solution
         `LinearGame`, `KernelGame`, `SolvedGame`, or any game with numpy or torch players; or what `convexgan.solve`
         returned, with a saddle certificate.
-    rates : number or pair
-        Step sizes of the minimiser and of the maximiser.
+    rates : number, pair, or list of these
+        Step sizes of the minimiser and of the maximiser; a list is a schedule of steps that is repeated.
     method : str or step function
-        "simultaneous", "alternating", "extragradient", "optimistic", or a step function that is linear where the
-        gradients are, with any memory; others, such as Adam, are refused.
+        A name of `convexgan.updates.METHODS`, or a step function that is linear where the gradients are, with any
+        memory; others, such as Adam, are refused.
     saddle : State or pair of players, optional
         Where both gradients vanish; points at rest for a `KernelGame`. Games that have a ``saddle`` and linear games
         need none.
@@ -137,19 +142,39 @@ def predict_gda(
     >>> predict_gda(sol, 0.1, "simultaneous", X=X).phase
     'damped oscillation'
     """
-    step, rates = resolve_step(method), tuple(check_number(rate, "step sizes") for rate in pair(rates))
+    step, schedule = resolve_step(method), _schedule(rates)
     game = _game(problem, saddle, X)
     neurons = len(game.saddle.y[0]) if isinstance(game, SolvedGame) else None
     if isinstance(game, KernelGame):
         game = linearize(game, saddle)
     if not isinstance(game, LinearGame):
         tangent = Tangent(game, _saddle(game, saddle))
-        if sum(tangent.sizes) > DENSE and (found := _leading(tangent, rates, step)) is not None:
-            return _forecast(found, neurons, complete=False)
+        tangent.check_still(tangent.gradient)
+        if sum(tangent.sizes) > DENSE and (found := _leading(tangent, schedule, step)) is not None:
+            return _forecast(found, neurons, len(schedule), complete=False)
         game = tangent.dense()
     if game.xx.ndim > 2:
         raise ValueError("problem is a batch of linear games: `predict` takes batches.")
-    return _forecast(predict(game, rates, step).eigenvalues, neurons, complete=True)
+    return _forecast(_all(game, schedule, step), neurons, len(schedule), complete=True)
+
+
+def _schedule(rates: Any) -> list[tuple[float, float]]:
+    """Pairs of step sizes, one for each step until the first again."""
+    each = rates if isinstance(rates, list) else [rates]
+    if not each:
+        raise ValueError("rates is an empty schedule: give at least one step size.")
+    pairs = [pair(rate) for rate in each]
+    return [(check_number(a, "step sizes"), check_number(b, "step sizes")) for a, b in pairs]
+
+
+def _all(game: LinearGame, schedule: list[tuple[float, float]], step: Step) -> Any:
+    """All eigenvalues of the steps of a schedule, one after another."""
+    if len(schedule) == 1:
+        return predict(game, schedule[0], step).eigenvalues
+    if game.unfelt is not None:
+        raise ValueError("rates is a schedule, but of a KernelGame constant step sizes are predicted: give one pair.")
+    matrices = [update_matrix(game, rates, step) for rates in schedule]
+    return np.linalg.eigvals(np.linalg.multi_dot(matrices[::-1]))
 
 
 def measure_gda(
@@ -170,7 +195,7 @@ def measure_gda(
         Draws the first move away from the saddle point.
     """
     step = resolve_step(method)
-    x, y = _saddle(game, saddle)[:2]
+    x, y = two_players(_saddle(game, saddle))
     point, n = np.concatenate([flat(x), flat(y)]), flat(x).size
     move = as_rng(rng).standard_normal(len(point))
     start = point + AWAY * max(1.0, float(np.abs(point).max())) / np.linalg.norm(move) * move
@@ -206,19 +231,34 @@ def _saddle(game: Game, saddle: Any) -> Any:
     return found
 
 
-def _forecast(eigenvalues: Any, neurons: int | None, *, complete: bool) -> Forecast:
-    ordered = eigenvalues[np.argsort(-np.abs(eigenvalues), kind="stable")]
-    found = classify(ordered)
-    return Forecast(found.eigenvalues, found.rate, found.phase, complete, neurons)
+def _per_step(found: Prediction, period: int) -> Prediction:
+    """What is predicted of so many steps together, its rate that of one."""
+    return found if period == 1 else Prediction(found.eigenvalues, found.rate ** (1 / period), found.phase)
 
 
-def _leading(tangent: Tangent, rates: Any, step: Step) -> NDArray[np.complex128] | None:
-    """The eigenvalues of one step with the largest moduli, from products; None where these do not separate them."""
+def _forecast(eigenvalues: Any, neurons: int | None, period: int, *, complete: bool) -> Forecast:
+    found = _per_step(classify(eigenvalues[np.argsort(-np.abs(eigenvalues), kind="stable")]), period)
+    return Forecast(found.eigenvalues, found.rate, found.phase, complete, neurons, period)
+
+
+def _leading(tangent: Tangent, schedule: list[tuple[float, float]], step: Step) -> NDArray[np.complex128] | None:
+    """The eigenvalues of the steps with the largest moduli, from products; None where these do not tell them."""
     n, m = tangent.sizes
-    one = LinearStep(tangent, np.zeros(n), np.zeros(m), rates, step)
+    try:
+        steps = [LinearStep(tangent, np.zeros(n), np.zeros(m), rates, step) for rates in schedule]
+    except NotImplementedError:  # a step with second derivatives, of numpy players
+        return None
+    one = steps[0]
+
+    def product(vector: NDArray[np.float64]) -> NDArray[np.float64]:
+        state = vector.ravel()
+        for each in steps:
+            state = each(state)
+        return state
+
     size = one.size
     start = np.random.default_rng(0).standard_normal(size)
-    operator = LinearOperator((size, size), matvec=lambda vector: one(vector.ravel()), dtype=np.float64)
+    operator = LinearOperator((size, size), matvec=product, dtype=np.float64)
     options = {"ncv": 12 * LEADING, "maxiter": RESTARTS, "tol": ON_CIRCLE / 100}
     try:
         return np.asarray(eigs(operator, k=LEADING, which="LM", v0=start, return_eigenvectors=False, **options))

@@ -36,28 +36,35 @@ class Tangent(Game):
     saddle : State or pair of players
         Where both gradients vanish.
 
+    Attributes
+    ----------
+    gradient : (n + m,) array
+        Both gradients at the point.
+
     Raises
     ------
     ValueError
-        The point is not stationary, the gradients have a kink there, or there is nothing to differentiate.
+        The point is not two players, the gradients have a kink there, or there is nothing to differentiate.
     """
 
     def __init__(self, game: Game, saddle: Any) -> None:
-        x, y = saddle[0], saddle[1]
-        by_torch = hasattr(parts(x)[0], "detach")
+        x, y = two_players(saddle)
         point = np.concatenate([flat(x), flat(y)])
         self.sizes = (flat(x).size, flat(y).size)
-        if by_torch:
-            gradient, self._product = _automatic(game, x, y)
+        field, self._pull = _field(game, x, y), None
+        if hasattr(parts(x)[0], "detach"):
+            self.gradient, self._product, self._pull = _automatic(game, x, y)
         else:
-            field = _field(game, x, y)
-            gradient, self._product = field(point), differences(field, point)
-            _check_smooth(field, point)
-        slope = _typical_slope(self._product, len(point))
-        size = float(np.sqrt(np.mean(gradient**2)))
-        if not np.isfinite([slope, size]).all():
+            self.gradient, self._product = field(point), differences(field, point)
+        _check_smooth(field, point, _named(game, x, y))
+        self._unit, self._slope = _unit(point), _typical_slope(self._product, len(point))
+        if not np.isfinite([self._slope, *self.gradient]).all():
             raise ValueError("saddle: the gradients or their derivatives are not finite there.")
-        if size > STILL * slope * _unit(point):
+
+    def check_still(self, gradient: Array) -> None:
+        """Raise if a gradient at the point is not zero, in units of its slope and of the players."""
+        size = float(np.sqrt(np.mean(gradient**2)))
+        if size > STILL * self._slope * self._unit:
             raise ValueError(
                 f"saddle is not stationary: the players' gradients have size {size:.3g} there. Pass a point where both "
                 "vanish."
@@ -75,6 +82,13 @@ class Tangent(Game):
     def grad_y(self, x: Array, y: Array) -> Array:
         """The change of the second."""
         return self.gradients(x, y)[1]
+
+    def vjp(self, x: Array, y: Array, u: Array, v: Array) -> tuple[Array, Array]:
+        """The transposed Jacobian applied to (u, v), of torch players."""
+        if self._pull is None:
+            raise NotImplementedError("differences have no transposed products: form the Jacobian (dense).")
+        pulled = self._pull(np.concatenate([u, v]))
+        return pulled[: self.sizes[0]], pulled[self.sizes[0] :]
 
     def dense(self) -> LinearGame:
         """The Jacobian as blocks, one product for each parameter."""
@@ -99,6 +113,28 @@ def refine(game: Game, near: State) -> State:
     return State(like(near.x, found[:n]), like(near.y, found[n:]))
 
 
+def two_players(saddle: Any) -> tuple[Player, Player]:
+    """x and y of a state or pair; raises if there are other players beside them."""
+    count = len(saddle) if hasattr(saddle, "__len__") else 1
+    if isinstance(saddle, State) or count == 2:
+        return saddle[0], saddle[1]
+    raise ValueError(
+        f"saddle must be the pair (x, y) of the two players, got {count}: games of three or more are not covered; a "
+        "player of several arrays is a tuple of them."
+    )
+
+
+def _named(game: Game, x: Player, y: Player) -> list[tuple[str, int]]:
+    """What the arrays of both players are called, and their sizes."""
+    arrays = [
+        (f"{name}[{index}]" if isinstance(player, tuple) else name, flat(part).size)
+        for name, player in (("x", x), ("y", y))
+        for index, part in enumerate(parts(player))
+    ]
+    names = getattr(game, "names", None) or [name for name, _ in arrays]
+    return [(name, size) for name, (_, size) in zip(names, arrays, strict=True)]
+
+
 def parts(player: Player) -> tuple[Any, ...]:
     """The arrays of a player."""
     return player if isinstance(player, tuple) else (player,)
@@ -113,11 +149,22 @@ def flat(player: Player) -> Array:
 
 
 def like(player: Player, entries: Array) -> Player:
-    """The entries in the shapes of a numpy player."""
+    """The entries as numpy arrays in the shapes of a player."""
     shapes = [np.shape(part) for part in parts(player)]
     cuts = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
     made = tuple(part.reshape(shape) for part, shape in zip(np.split(entries, cuts), shapes, strict=True))
     return made if isinstance(player, tuple) else made[0]
+
+
+def _placed(player: Player, entries: Array) -> Player:
+    """The entries in the shapes of a player, of torch tensors if it is."""
+    made = like(player, entries)
+    if not hasattr(parts(player)[0], "detach"):
+        return made
+    tensors = tuple(
+        old.detach().new_tensor(new).requires_grad_() for old, new in zip(parts(player), parts(made), strict=True)
+    )
+    return tensors if isinstance(player, tuple) else tensors[0]
 
 
 def _field(game: Game, x: Player, y: Player) -> Function:
@@ -125,7 +172,7 @@ def _field(game: Game, x: Player, y: Player) -> Function:
     n = flat(x).size
 
     def field(entries: Array) -> Array:
-        gradients = game.gradients(like(x, entries[:n]), like(y, entries[n:]))
+        gradients = game.gradients(_placed(x, entries[:n]), _placed(y, entries[n:]))
         return np.concatenate([flat(gradient) for gradient in gradients])
 
     return field
@@ -162,19 +209,31 @@ def _typical_slope(product: Function, count: int) -> float:
     return float(np.mean([np.linalg.norm(product(move)) for move in _moves(count)]))
 
 
-def _check_smooth(field: Function, point: Array) -> None:
+def _check_smooth(field: Function, point: Array, arrays: list[tuple[str, int]]) -> None:
     """Raise if the slopes to both sides of the point differ, along random moves, by something that is no curvature."""
-    here = field(point)
-    for move in _moves(len(point)):
-        step = DISTANCE * _unit(point) * move
-        pairs = [(field(point + k * step) - here, here - field(point - k * step)) for k in (1, 2)]
-        near, far = (float(np.linalg.norm(ahead - behind)) for ahead, behind in pairs)
-        if near > KINK * np.linalg.norm(pairs[0][0] + pairs[0][1]) and far < 3 * near:  # a curvature makes far 4 near
-            raise ValueError("saddle is at a kink of the gradients: there is no linearisation that tells what happens.")
+    here, moves = field(point), _moves(len(point))
+    if not any(_bends(field, here, point, move) for move in moves):
+        return
+    cuts = np.cumsum([0, *(size for _, size in arrays)])
+    kinked = []
+    for (name, _), start, stop in zip(arrays, cuts[:-1], cuts[1:], strict=True):
+        alone = np.where((np.arange(len(point)) >= start) & (np.arange(len(point)) < stop), moves, 0.0)
+        if any(_bends(field, here, point, move) for move in alone):
+            kinked.append(name)
+    where = f", where {' and '.join(kinked)} move" if kinked else ""
+    raise ValueError(f"saddle is at a kink of the gradients{where}: there is no linearisation that tells what happens.")
 
 
-def _automatic(game: Game, x: Player, y: Player) -> tuple[Array, Function]:
-    """The gradients, and Jacobian products, of torch players: J v is the derivative of J'w in w, along v."""
+def _bends(field: Function, here: Array, point: Array, move: Array) -> bool:
+    """Whether the slopes along a move have a jump at the point."""
+    step = DISTANCE * _unit(point) * move
+    pairs = [(field(point + k * step) - here, here - field(point - k * step)) for k in (1, 2)]
+    near, far = (float(np.linalg.norm(ahead - behind)) for ahead, behind in pairs)
+    return bool(near > KINK * np.linalg.norm(pairs[0][0] + pairs[0][1]) and far < 3 * near)  # curved: far is 4 near
+
+
+def _automatic(game: Game, x: Player, y: Player) -> tuple[Array, Function, Function]:
+    """The gradients, J v and J'w of torch players: J v is the derivative of J'w in w, along v."""
     import torch
 
     def fresh(player: Player) -> Player:
@@ -204,4 +263,9 @@ def _automatic(game: Game, x: Player, y: Player) -> tuple[Array, Function]:
         )
         return flat(tuple(change))
 
-    return flat(tuple(outputs)), product
+    def pull(weight: Array) -> Array:
+        pieces = zip(np.split(weight, np.cumsum([part.numel() for part in outputs])[:-1]), outputs, strict=True)
+        chosen = [torch.as_tensor(piece).to(part).view_as(part) for piece, part in pieces if part.requires_grad]
+        return flat(torch.autograd.grad(curved, inputs, chosen, retain_graph=True, materialize_grads=True))
+
+    return flat(tuple(outputs)), product, pull

@@ -8,7 +8,15 @@ from convexgan.linear_gan.adversarial import (
     paired_modes,
     train_adversarial,
 )
-from convexgan.linear_gan.expectations import ExpectedError, best_dimension, expected_error, fluctuation, shrinkage
+from convexgan.linear_gan.expectations import (
+    ExpectedError,
+    amplification,
+    best_dimension,
+    expected_error,
+    fluctuation,
+    shrinkage,
+)
+from convexgan.linear_gan.features import RandomFeatures
 from convexgan.linear_gan.learners import half_step, pseudo_supervised, unsupervised
 from convexgan.linear_gan.mixed import Mixed, mixed, mixed_path
 from convexgan.linear_gan.sweeps import Setting, Sweep, predicted, sweep
@@ -18,9 +26,11 @@ __all__ = [
     "AdversarialRuns",
     "ExpectedError",
     "Mixed",
+    "RandomFeatures",
     "Setting",
     "Sweep",
     "adversarial_modes",
+    "amplification",
     "best_dimension",
     "expected_error",
     "fluctuation",

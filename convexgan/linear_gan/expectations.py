@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import brentq
 
+from convexgan._tools.arrays import as_floats
 from convexgan._tools.checks import check_count
 from convexgan.gaussian import covariance_factor
 
@@ -112,6 +114,57 @@ def expected_error(S: ArrayLike, Sh: ArrayLike, n: int, k: int) -> ExpectedError
     The formula for c is that of Luzi, Dar and Baraniuk, arXiv 2106.04003; bounds and second order are ours.
     """
     return error_of(overlap(S, Sh, n), n, k)
+
+
+def amplification(weights: ArrayLike, spectrum: ArrayLike) -> Array:
+    """a (m,) of E W'CW = sum a_i x_i x_i' for least squares on weighted pairs, in the limit of many pairs and features.
+
+    W (q, d) minimises sum_i w_i |x_i - W'f_i|^2, the smallest one if many do, over independent Gaussian features f_i of
+    second moment C, so the generated law has second moment W'CW. With s = min(m, q), the share of pair i that is met
+    and of feature j that is used are
+
+        e_i = w_i / (w_i + t),    g_j = c_j / (c_j + u),    sum e = sum g = s,
+        a_i = e_i^2 sum g^2 / (s^2 - sum e^2 sum g^2).
+
+    All shares of the fewer are 1. A peak is where all other shares are nearly 0 or 1: where as many strong pairs as
+    strong features meet. Features of another law of the same second moment behave alike if no few of them dominate.
+
+    Parameters
+    ----------
+    weights : (m,) array
+        w > 0 of the pairs.
+    spectrum : (q,) array
+        Eigenvalues c > 0 of C.
+
+    Returns
+    -------
+    a : (m,) array
+        Infinite for q = m. For equal weights and C = I, min(m, q) / (m |q - m|); `shrinkage` is exact there, with
+        |q - m| - 1.
+
+    References
+    ----------
+    Deterministic equivalents of resolvents: Hachem, Loubaton and Najim, Deterministic equivalents for certain
+    functionals of large random matrices, 2007; for features Hu and Lu, arXiv 2009.07669. The application is ours.
+    """
+    w, c = (as_floats(each, name) for each, name in ((weights, "weights"), (spectrum, "spectrum")))
+    for name, each in (("weights", w), ("spectrum", c)):
+        if each.ndim != 1 or not len(each) or not np.isfinite(each).all() or not (each > 0).all():
+            raise ValueError(f"{name} must be a list of positive numbers.")
+    if len(w) == len(c):
+        return np.full(len(w), np.inf)
+    s = min(len(w), len(c))
+    e, g = _shares(w, s), float(np.sum(_shares(c, s) ** 2))
+    return e**2 * g / (s * s - np.sum(e**2) * g)
+
+
+def _shares(sizes: Array, total: int) -> Array:
+    """sizes / (sizes + t) with the t >= 0 at which they sum to the total."""
+    if total == len(sizes):
+        return np.ones(len(sizes))
+    low, high = np.log(sizes.min()) - 40, np.log(sizes.max() * len(sizes))
+    level = brentq(lambda log: float(np.sum(sizes / (sizes + np.exp(log)))) - total, low, high, xtol=1e-14)
+    return np.asarray(sizes / (sizes + np.exp(level)))
 
 
 def best_dimension(S: ArrayLike, Sh: ArrayLike, n: int) -> int:
