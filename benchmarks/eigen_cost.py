@@ -1,10 +1,11 @@
 """`solve` with its certificate beside LAPACK on the same moments, and from rows beside scikit-learn's PCA.
 
-Claim: with few latents (k = 48, or 100 from rows) at most .5 times eigh + eigvalsh, and .5 times
-PCA(svd_solver="covariance_eigh"), which proves nothing, from d = 3072 on; with as many latents as columns at most 1.1
-times eigh + eigvalsh. Predicted: .3 to .45 with few latents, for block Krylov iterations and one factorisation take
-d^2 (7 w + b) + d^3 / 3 multiplications, w and b the vectors of a block and in all; 1.0 with many, for there one
-complete decomposition is needed and the certificate takes two factorisations. At d = 768 all of them are computed.
+Claim: with few latents (d / 64) at most .5 times eigh + eigvalsh from d = 3072 on, and from rows, with 100 latents,
+below PCA(svd_solver="covariance_eigh"), which proves nothing; with as many latents as columns at most 1.5 times eigh +
+eigvalsh. Predicted: .3 to .45 with few latents, for block Krylov iterations and one factorisation take d^2 (7 w + b) +
+d^3 / 3 multiplications, w and b the vectors of a block and in all; .5 from rows, of which half is the second moment,
+the same for both; 1.0 with many, for there one complete decomposition is needed and the certificate takes two
+factorisations. At d = 768 all eigenpairs are computed.
 
 PCA(svd_solver="randomized") is the fastest and misses eigenvalues by the share of the last column.
 

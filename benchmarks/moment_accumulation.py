@@ -1,9 +1,11 @@
 """Moments of float32 chunks, and of bytes, beside plain X.T @ X of the same shape: rate and accuracy.
 
 Claim: float32 rows, multiplied in float64, reach at least 80 % of the rate of a plain float64 product of them; bytes,
-whose sums are exact, at least 80 % of a plain float32 product. Predicted: 85 to 95 %; what is added is a pass for the
-subtraction of the pilot mean, one for the sums and a (d, d) float64 addition per chunk; what is saved, the mirrored
-triangle. Beside a plain float32 product, whose errors nobody knows, float32 rows should reach half the rate.
+whose sums are exact, at least 65 % of a plain float32 product where they are multiplied in float32, and twice its rate
+where there are so many that loading torch is worth it, which multiplies int8. Predicted: 85 to 95 % for both, four to
+six times for int8, less the second that torch takes to load; what is added is a pass for the subtraction of the pilot
+mean, one for the sums and a (d, d) float64 addition per chunk; what is saved, half of the products. Beside a plain
+float32 product, whose errors nobody knows, float32 rows should reach half the rate: they reach a third.
 
 Example: python -m benchmarks.moment_accumulation --quick
 """

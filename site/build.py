@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 SITE, BUILD = ROOT / "site", ROOT / "build" / "site"
 PAGES = BUILD / "pages"
 QUESTIONS = {  # what a reader has, and the pages that begin there
-    "Start": ("index", "overview", "how-to-choose", "glossary", "command-line"),
+    "Start": ("index", "why-convex", "overview", "how-to-choose", "glossary", "command-line"),
     "I have pictures": ("progressive", "faces", "datasets", "metrics", "plotting"),
     "I have a table": ("arrays", "moments", "estimators", "discriminators", "generators", "conditional"),
     "I have a GAN": ("torch", "certificates", "problems", "updates"),
@@ -79,7 +79,7 @@ def place(path: Path) -> str:
     known = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
     if str(inside) in known:
         return known[str(inside)]
-    if inside.parent == Path("docs"):
+    if inside.parent == Path("docs") and path.suffix == ".md":
         return "overview.md" if inside.name == "index.md" else inside.name
     target = "tables" / inside.relative_to("benchmarks/results") if "results" in inside.parts else Path(inside.name)
     if path.suffix != ".md":

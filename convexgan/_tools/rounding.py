@@ -17,7 +17,7 @@ UNIT = 2.0**-53
 TINY = 1e-290  # beside which underflow is nothing
 BLOCK = 128  # numbers whose squares are added up at once
 TRIES = 60  # margins, each eight times the last
-AT_ONCE, GUESSED = 2, 1e-9  # those tried at a guess, and how far above it a bound may lie, relative
+AT_ONCE, GUESSED = 2, 1e-7  # margins tried at a guess, and how far above it a bound may lie: margins grow with d^2
 
 
 def gamma(n: float) -> float:

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._tools.rounding import UNIT, down, gamma, is_positive, largest_eigenvalue, length, up
+from convexgan._tools.rounding import UNIT, down, gamma, is_positive, largest_eigenvalue, length, transposed, up
 from convexgan.closed_forms.generator_response import quadratic_means
 from convexgan.discriminators import TwoLayerDiscriminator
 from convexgan.records.moment_game import MomentGame
@@ -66,13 +66,14 @@ class _Worth:
         m, d = critic.neurons.shape
         whole = np.column_stack([critic.neurons, critic.biases])
         stray = float(np.abs(np.linalg.norm(whole, axis=1) - 1).max()) + gamma(d + 4)
-        self.relative = 2.1 * stray + gamma(m + 2 * d + 8)  # of what a neuron contributes to Q, q and means
-        mass = up(float(np.abs(self.curved).sum()), m)
+        self.lengthened = 2.1 * stray  # by which squares of unscaled neurons are off, relative
+        self.relative = self.lengthened + gamma(m + 2 * d + 8)  # of what a neuron contributes to Q, q and means
+        self.mass = mass = up(float(np.abs(self.curved).sum()), m)
         self.form_error = self.relative * mass
         self.linear_error = self.relative * up(float(np.abs(critic.outer) @ np.abs(self.slopes)), m + 2)
         weighted = game.regularizer == "weights"
-        if weighted:  # the second moment in the latents' coordinates is I to that error only
-            self.form_error += 2.1 * latent.error * mass
+        self.latent_error = 2.1 * latent.error * mass if weighted else 0.0  # K is I to that in the latents' coordinates
+        self.form_error += self.latent_error
         k = latent.values if weighted else np.ones(1)
         mean = np.abs(latent.mean) if weighted else np.array([latent.kappa**0.5])
         moved = (1 + latent.error) * (mean * (1 + gamma(latent.rank + 4)) + latent.error)
@@ -88,10 +89,12 @@ class _Worth:
         if not positive.any():
             return 0.0
         scaled = np.sqrt(self.curved[positive])[:, None] * self.neurons[positive]
-        gram = scaled @ scaled.T if len(scaled) <= scaled.shape[1] else scaled.T @ scaled
+        sides = scaled.T if len(scaled) <= scaled.shape[1] else scaled
+        gram, rounded = transposed(sides, sides)
         circles = up(float(np.abs(gram).sum(axis=1).max()), len(gram))  # Gershgorin: exact for orthogonal neurons
         if positive.all() and circles <= float(gram.diagonal().max()) * (1 + 1e-10):
-            return circles + self.form_error
+            rounded += gamma(8) * self.mass + self.latent_error
+            return up((circles + rounded) * (1 + self.lengthened))  # of terms that are all positive semidefinite
         form = gram if positive.all() else (self.curved * self.neurons.T) @ self.neurons
         return max(largest_eigenvalue(form), 0.0) + self.form_error
 
