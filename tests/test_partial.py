@@ -98,6 +98,21 @@ def test_no_start_hides_an_eigenvector(form):
     check(known, values, count)
 
 
+@given(st.integers(0, 10**6), st.integers(1, 4), st.booleans())
+def test_levels_are_proved_only_where_the_complement_ends_below(seed, b, few):
+    """Also of vectors that are no eigenvectors, where coupling counts."""
+    rng = np.random.default_rng(seed)
+    F = rng.standard_normal((8 if few else 20, 12)) * rng.gamma(0.5, size=12)
+    V = np.linalg.qr(rng.standard_normal((12, b)))[0]
+    S, P = F.T @ F, np.eye(12) - V @ V.T
+    truth, values = float(np.linalg.eigvalsh(P @ S @ P)[-1]), np.einsum("ij,ij->j", V, S @ V)
+    for share in (0.5, 0.9, 1 - 1e-6):
+        assert partial._rest(S, None, V, values, share * truth) is None
+        assert partial._rest(None, F, V, values, share * truth) is None
+    found = partial._rest(None, F, V, values, (1 + 1e-6) * truth)  # of rows it is an equivalence
+    assert found is not None and truth <= found <= truth * (1 + 2e-6)
+
+
 def test_what_cannot_be_separated_is_said():
     values = np.sort(SPECTRA["noise"](400))[::-1]
     with pytest.raises(SolverError, match="compute all"):
