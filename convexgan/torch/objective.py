@@ -13,6 +13,7 @@ from torch.nn.functional import logsigmoid, softplus
 from convexgan._tools.checks import check_choice, check_number
 from convexgan.games.game import check_budget
 from convexgan.torch.exact import ExactDiscriminatorLoss
+from convexgan.torch.measuring import check_ready
 from convexgan.torch.modules import TwoLayerDiscriminator, uncompiled
 from convexgan.updates import DifferentiableGame, State
 
@@ -101,12 +102,13 @@ class Batch(NamedTuple):
 
 
 def check_players(generator: Any, discriminator: Any) -> None:
-    """Raise unless both are modules."""
+    """Raise unless both are modules with all their weights."""
     examples = {"generator": "LinearGenerator(k, d)", "discriminator": "TwoLayerDiscriminator(d, neurons, 'quadratic')"}
     for (name, example), player in zip(examples.items(), (generator, discriminator), strict=True):
         if not isinstance(player, nn.Module):
             kind = repr(player) if isinstance(player, str) else type(player).__name__
             raise ValueError(f"{name} must be a torch module, got {kind}: pass {example}, say.")
+        check_ready(player)
 
 
 class Payoff(nn.Module):
