@@ -7,6 +7,7 @@ try:
     from convexgan.torch.gap import DualityGap, duality_gap
     from convexgan.torch.growing import GrowingStage, grow
     from convexgan.torch.loop import Outcome, Training
+    from convexgan.torch.memory import register_memory
     from convexgan.torch.modules import FreeGenerator, LinearGenerator, TwoLayerDiscriminator, TwoLayerGenerator
     from convexgan.torch.objective import Objective
     from convexgan.torch.pictures import PictureSource
@@ -36,6 +37,7 @@ __all__ = [
     "from_solution",
     "grow",
     "quadratic_discriminator",
+    "register_memory",
     "to_critic",
     "to_generator",
     "train",

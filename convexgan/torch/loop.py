@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 from torch.nn.utils import get_total_norm
 
@@ -24,6 +23,7 @@ from convexgan.torch.audit import Audit, audit
 from convexgan.torch.batches import Batches
 from convexgan.torch.conversion import flat
 from convexgan.torch.measuring import measuring
+from convexgan.torch.memory import moved, pack_tree
 from convexgan.torch.objective import ModuleGame
 from convexgan.torch.pictures import PictureSource
 from convexgan.updates import Average, State, Step, average
@@ -94,7 +94,7 @@ class Loop:
     ) -> None:
         self.game, self.batches, self.step, self.rates = game, batches, step, rates
         self.averaged, self.gap, self.callbacks = averaged, gap, callbacks
-        self.state, self.count = game.players(), 0
+        self.state, self.count, self.first = game.players(), 0, 0
         self.mean: Average | None = None
         self.history: list[dict[str, float]] = []
         self.audit: Audit | None = None
@@ -106,7 +106,7 @@ class Loop:
         """Steps until one of the ends."""
         if path is not None and Path(path).exists():
             self._restore(files.read(path, settings), path)
-        outcome = Outcome.FINISHED
+        outcome, method = Outcome.FINISHED, "" if path is None else identity.described(self.step)
         try:
             if not self.history:
                 self._look()
@@ -115,6 +115,8 @@ class Loop:
                 if not self._advance():
                     outcome = Outcome.DIVERGED
                     break
+                if path is not None and self.count == self.first + 1:
+                    self._check_memory(method)
                 if self.count % every == 0 or self.count == steps:
                     self._record(report)
                     if path is not None:
@@ -142,6 +144,15 @@ class Loop:
             self._average()
         self.count += 1
         return True
+
+    def _check_memory(self, method: str) -> None:
+        """Raise after the first step, not at the first checkpoint, if that cannot hold what the method remembers."""
+        pack_tree(self.state.memory, {})
+        if identity.described(self.step) != method:
+            raise ValueError(
+                "method changes itself from step to step, which no checkpoint can hold: return what it remembers as "
+                "the memory of the state, or leave checkpoint out."
+            )
 
     def _average(self) -> None:
         """Add the players to their mean; under a decay, the generator to a mean of about 1 / (1 - decay) steps."""
@@ -248,21 +259,16 @@ class Loop:
         except ValueError:
             payoff.load_state_dict(before)  # those of the caller, who is told that they are others
             raise
-        self.state = self.game.players()._replace(memory=_moved(content["memory"], device))
-        self.mean = None if content["mean"] is None else Average(*_moved(content["mean"], device))
+        self.state = self.game.players()._replace(memory=moved(content["memory"], device))
+        self.mean = None if content["mean"] is None else Average(*moved(content["mean"], device))
         states = dict(content["random"])
         self.batches.random.set_state(states.pop("batches"))
         files.restore_random_states(states)
         self.count, self.history = content["count"], list(content["history"])
+        self.first = self.count
         self.seconds = self.history[-1]["seconds"]
 
 
 def norm(state: State) -> float:
     """The Euclidean norm of both players."""
     return float(get_total_norm((*state.x, *state.y)))
-
-
-def _moved(tree: Any, device: torch.device) -> Any:
-    if isinstance(tree, tuple):
-        return tuple(_moved(part, device) for part in tree)
-    return tree.to(device) if isinstance(tree, torch.Tensor) else tree

@@ -14,7 +14,7 @@ from convexgan._tools.checks import check_choice, check_count, check_number
 from convexgan.statistics.latents import GaussianLatent
 from convexgan.torch.batches import Batches
 from convexgan.torch.exact import ExactDiscriminatorLoss
-from convexgan.torch.identity import players
+from convexgan.torch.identity import described, players
 from convexgan.torch.loop import Callback, Loop, Training
 from convexgan.torch.objective import ModuleGame, Objective, Payoff, check_players
 from convexgan.torch.progress import shown
@@ -126,7 +126,7 @@ def train(
     _check_devices(generator, discriminator)
     step = transformed_step(method, optimizer, isinstance(discriminator, ExactDiscriminatorLoss))
     if _function(step) in ZERO_SUM and not objective.zero_sum:
-        raise ValueError(f"loss={objective.loss!r} is not a zero-sum game, which method={_described(method)!r} is for.")
+        raise ValueError(f"loss={objective.loss!r} is not a zero-sum game, which method={described(method)!r} is for.")
     game = ModuleGame(Payoff(generator, discriminator, objective), mixed_precision)
     for rate, names in zip(pair(rates), (game.names_x, game.names_y), strict=True):
         if isinstance(rate, tuple) and len(rate) != len(names):
@@ -141,20 +141,22 @@ def train(
         tuple(callbacks),
     )
     check_count(every, "every")
-    settings = {
-        "method": _described(method),
-        "optimizer": _described(optimizer),
-        "rates": _plain(rates),
-        "averaged": averaged,
-        "every": every,
-        "rng": rng,
-        "batch": batch,
-        "latents": _law(loop.batches.latents),
-        **players(generator, discriminator),
-        "mixed_precision": mixed_precision,
-        "objective": asdict(objective),
-        "data": loop.batches.digest() if checkpoint is not None else "",
-    }
+    settings: dict[str, Any] = {}
+    if checkpoint is not None:
+        settings = {
+            "method": described(method),
+            "optimizer": described(optimizer),
+            "rates": _plain(rates),
+            "averaged": averaged,
+            "every": every,
+            "rng": rng,
+            "batch": batch,
+            "latents": _law(loop.batches.latents),
+            **players(generator, discriminator),
+            "mixed_precision": mixed_precision,
+            "objective": asdict(objective),
+            "data": loop.batches.digest(),
+        }
     with shown(progress, steps) as report:
         return loop.run(check_count(steps, "steps", 0), every, checkpoint, settings, report)
 
@@ -212,10 +214,3 @@ def _plain(rates: Any) -> Any:
 def _law(latents: Any) -> str:
     """The law of fresh latents; fixed ones are in the hash of the data."""
     return f"{latents.dim} Gaussian" if isinstance(latents, GaussianLatent) else "fixed"
-
-
-def _described(function: Any) -> str:
-    """A name for a method that is the same in the next process."""
-    if isinstance(function, partial):
-        return f"{_described(function.func)} {sorted((k, _described(v)) for k, v in function.keywords.items())}"
-    return str(getattr(function, "__qualname__", function))
