@@ -225,10 +225,10 @@ class _Copies:
         for _ in range(self.steps):
             self.game.batch = adversary.draw(mixed)
             if player == "x":
-                direction, memory = adam(self.game.grad_x(x, y), memory)
+                direction, memory = adam(self.game.grad_x(x, y), memory, reuse=True)
                 x = descend(x, self.rate, direction)
             else:
-                direction, memory = adam(self.game.grad_y(x, y), memory)
+                direction, memory = adam(self.game.grad_y(x, y), memory, reuse=True)
                 y = self.game.projected(move(y, self.rate, direction))
         values = [float(self.game.value(x, y, evaluation.draw(mixed))) for _ in range(self.batches)]
         return np.array(values)

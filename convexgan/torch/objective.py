@@ -129,7 +129,7 @@ class Payoff(nn.Module):
             )
 
     def forward(self, real: Tensor, latents: Tensor, mix: Tensor | None = None, minimised: bool = False) -> Tensor:
-        """The payoff, a scalar, or what the generator minimises, which is the same in a zero-sum game."""
+        """The payoff, a scalar, or what the generator minimises: in a zero-sum game the terms of it that it changes."""
         fake: Tensor = self.generator(latents).to(real.dtype)  # it may be coarser in mixed precision, as scores may
         if fake.shape[1:] != real.shape[1:]:
             raise ValueError(
@@ -142,6 +142,8 @@ class Payoff(nn.Module):
         if isinstance(self.discriminator, ExactDiscriminatorLoss):
             loss: Tensor = self.discriminator(fake)
             return loss
+        if minimised and self.objective.zero_sum:
+            return self._gain(None, self._scores(fake), minimised)
         objective, smooth = self.objective, mix is not None
         on_real, real_slope = self._scores_and_slope(real, smooth and objective.r1 > 0)
         on_fake, fake_slope = self._scores_and_slope(fake, smooth and objective.r2 > 0)
@@ -154,9 +156,11 @@ class Payoff(nn.Module):
                 gain = gain - objective.gradient_penalty * self._steepness(real, fake.detach(), mix)
         return gain
 
-    def _gain(self, on_real: Tensor, on_fake: Tensor, minimised: bool) -> Tensor:
+    def _gain(self, on_real: Tensor | None, on_fake: Tensor, minimised: bool) -> Tensor:
         if self.objective.loss == "wasserstein":
-            return on_real.mean() - on_fake.mean()
+            return -on_fake.mean() if on_real is None else on_real.mean() - on_fake.mean()
+        if on_real is None:
+            return logsigmoid(-on_fake).mean() / 2
         if self.objective.loss == "classic":
             return (logsigmoid(on_real).mean() + logsigmoid(-on_fake).mean()) / 2
         pairs = min(len(on_real), len(on_fake))
@@ -221,7 +225,7 @@ class ModuleGame(DifferentiableGame):
     batch : Batch
         What the payoff is computed on; set it before every step.
     last : Tensor
-        The payoff, or what the generator minimises, where gradients were last asked for.
+        The payoff, or the generator's part of it, where gradients were last asked for.
     zero_sum : bool
         Whether the generator minimises what the discriminator maximises.
     """
@@ -262,8 +266,8 @@ class ModuleGame(DifferentiableGame):
         return self._call(x, y, tuple(batch or self.batch))
 
     def cost(self, x: tuple[Tensor, ...], y: tuple[Tensor, ...]) -> Tensor:
-        """What the generator minimises, without the penalties on slopes, which it does not see."""
-        return self._call(x, y, (*self.batch[:2], None, True) if not self.zero_sum else self.batch[:2])
+        """What the generator minimises, but for the terms that do not depend on it."""
+        return self._call(x, y, (*self.batch[:2], None, True))
 
     def _call(self, x: tuple[Tensor, ...], y: tuple[Tensor, ...], arguments: tuple[Any, ...]) -> Tensor:
         parameters = dict(zip([*self.names_x, *self.names_y], [*x, *y], strict=True))

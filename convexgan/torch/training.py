@@ -125,7 +125,7 @@ def train(
     check_players(generator, discriminator)
     _check_devices(generator, discriminator)
     step = transformed_step(method, optimizer, isinstance(discriminator, ExactDiscriminatorLoss))
-    if _function(step) in ZERO_SUM and not objective.zero_sum:
+    if function_of(step) in ZERO_SUM and not objective.zero_sum:
         raise ValueError(f"loss={objective.loss!r} is not a zero-sum game, which method={described(method)!r} is for.")
     game = ModuleGame(Payoff(generator, discriminator, objective), mixed_precision)
     for rate, names in zip(pair(rates), (game.names_x, game.names_y), strict=True):
@@ -169,18 +169,20 @@ def transformed_step(method: str | Step, optimizer: str | Transform, exact: bool
         transform = optimizer
     elif check_choice(optimizer, "optimizer", OPTIMIZERS) == "adam":
         transform = adam
-    if exact and _function(step) in SECOND_ORDER:
+    if exact and function_of(step) in SECOND_ORDER:
         raise ValueError("consensus and unrolled differentiate the discriminator, which the exact one does not allow.")
     if transform is None:
         return step
     if method not in TRANSFORMED:
         names = ", ".join(TRANSFORMED)
         raise ValueError(f"optimizer is for the methods {names}; fix it in a step function of your own with partial.")
+    if function_of(transform) is adam:
+        transform = partial(transform, reuse=True)  # nothing looks at the memory of earlier steps
     return partial(step, transform=transform)
 
 
-def _function(step: Step) -> Any:
-    """The step function without what `partial` has fixed."""
+def function_of(step: Any) -> Any:
+    """A function without what `partial` has fixed."""
     return step.func if isinstance(step, partial) else step
 
 
