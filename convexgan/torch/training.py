@@ -164,7 +164,7 @@ def train(
 def transformed_step(method: str | Step, optimizer: str | Transform, exact: bool) -> Step:
     """The step function of a name, with its transform of gradients."""
     step: Callable[..., State] = resolve_step(method)
-    transform: Transform | None = None
+    transform: Any = None
     if callable(optimizer):
         transform = optimizer
     elif check_choice(optimizer, "optimizer", OPTIMIZERS) == "adam":
