@@ -114,6 +114,8 @@ class GANProblem(Problem):
         generator, discriminator = game.payoff.generator, game.payoff.discriminator
         latents = 1 if self.Z is None else self.Z
         found = audit(generator, discriminator, self.X, latents, self.objective).certificate
+        if found is None:
+            raise ValueError(f"{self.name} has no generator penalty.")
         with torch.no_grad():
             rows = generator(game.batch.latents).numpy()
         moment, optimal = rows.T @ rows / len(rows), self._optimal_moment

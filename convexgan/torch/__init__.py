@@ -11,6 +11,7 @@ try:
     from convexgan.torch.modules import FreeGenerator, LinearGenerator, TwoLayerDiscriminator, TwoLayerGenerator
     from convexgan.torch.objective import Objective
     from convexgan.torch.pictures import PictureSource
+    from convexgan.torch.players import Adapted
     from convexgan.torch.progressive import ConvolutionalDiscriminator, ProgressiveGenerator, quadratic_discriminator
     from convexgan.torch.training import train
 except ModuleNotFoundError as error:
@@ -18,6 +19,7 @@ except ModuleNotFoundError as error:
     raise ModuleNotFoundError(message, name=error.name) from None
 
 __all__ = [
+    "Adapted",
     "Audit",
     "ConvolutionalDiscriminator",
     "DualityGap",

@@ -21,11 +21,13 @@ from convexgan.discriminators.activation import needs_rows
 from convexgan.statistics.moments import Moments
 from convexgan.torch.audit import class_of, generated, guaranteed, settings_of
 from convexgan.torch.batches import Batches
-from convexgan.torch.conversion import flat, to_critic
+from convexgan.torch.conversion import as_two_layer, to_critic
 from convexgan.torch.exact import ExactDiscriminatorLoss
 from convexgan.torch.measuring import measuring
-from convexgan.torch.modules import TwoLayerDiscriminator, uncompiled
-from convexgan.torch.objective import Batch, ModuleGame, Objective, Payoff, check_players
+from convexgan.torch.modules import TwoLayerDiscriminator
+from convexgan.torch.objective import Batch, ModuleGame, Objective, Payoff, check_fit, check_players
+from convexgan.torch.players import unwrapped
+from convexgan.torch.samples import collected, flat
 from convexgan.updates import adam
 from convexgan.updates.game import descend, each, move
 
@@ -151,7 +153,7 @@ def duality_gap(
     Parameters
     ----------
     generator, discriminator, latents, objective : as in `train`
-    data : (n, ...) array or tensor, or a pair of them
+    data : (n, ...) array or tensor, what comes in batches, or a pair of them
         Held-out samples, cut into halves here; or (adversary, evaluation).
     exact : bool
         Whether to use exact terms where there are any.
@@ -184,7 +186,7 @@ def duality_gap(
     (True, (True, True))
     """
     check_players(generator, discriminator)
-    generator, discriminator = uncompiled(generator), uncompiled(discriminator)
+    generator, discriminator = unwrapped(generator), unwrapped(discriminator)
     objective = Objective() if objective is None else objective
     check_number(perturbation, "perturbation"), check_number(rate, "rate", positive=True), check_count(rng, "rng", 0)
     if not objective.zero_sum:
@@ -193,6 +195,9 @@ def duality_gap(
         raise ValueError(f"level must lie strictly between 0 and 1, got {level!r}.")
     if isinstance(discriminator, ExactDiscriminatorLoss):
         raise ValueError("the exact discriminator is a best response already: audit(...) tells the generator's gap.")
+    data = tuple(map(collected, data)) if isinstance(data, tuple) else collected(data)
+    if objective.beta is not None or objective.lam is not None:
+        discriminator = as_two_layer(discriminator)  # whose norm these are about
     payoff = Payoff(generator, discriminator, objective)
     copies = _Copies(payoff, check_count(steps, "steps", 0), rate, perturbation, check_count(batches, "batches", 2))
     found = []
@@ -208,6 +213,7 @@ def duality_gap(
         adversary, evaluation = (
             Batches(part, latents, batch, generator, seed + i) for i, part in enumerate((seen, kept))
         )
+        check_fit(payoff, evaluation.watched(2))
         found.append(copies.answers(adversary, evaluation, bests))
     return _combined(found, copies.marks, level)
 

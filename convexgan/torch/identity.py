@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from convexgan._tools.checks import warn_user
 from convexgan.torch.exact import ExactDiscriminatorLoss
 from convexgan.torch.measuring import measuring
-from convexgan.torch.modules import uncompiled
 from convexgan.torch.objective import Batch
+from convexgan.torch.players import unwrapped
 
 SHOWN = 8  # samples and latents that are looked at
 KEPT = 64  # numbers of the outputs that are kept
@@ -43,10 +43,10 @@ def _plain(name: str) -> str:
 
 def players(generator: nn.Module, discriminator: nn.Module) -> dict[str, Any]:
     """What tells these players from others, by name; not their weights, which a run changes."""
-    whole = uncompiled(generator)
+    whole = unwrapped(generator)
     return {
         "generator": f"{type(whole).__name__}({whole.extra_repr()})",
-        "discriminator": f"{type(uncompiled(discriminator)).__name__}({uncompiled(discriminator).extra_repr()})",
+        "discriminator": f"{type(unwrapped(discriminator)).__name__}({unwrapped(discriminator).extra_repr()})",
         "layers of the generator": structure(generator),
         "layers of the discriminator": structure(discriminator),
         "warm start": getattr(whole, "origin", None),
@@ -165,9 +165,9 @@ def outputs(generator: nn.Module, discriminator: nn.Module, batch: Batch) -> dic
 
     Nothing is changed: no random number is drawn of those that follow, and modules and buffers stay what they were.
     """
-    found: dict[str, Tensor | None] = {"generator": _output(uncompiled(generator), batch.latents)}
-    exact = isinstance(uncompiled(discriminator), ExactDiscriminatorLoss)  # its settings say all
-    found["discriminator"] = None if exact else _output(uncompiled(discriminator), batch.real)
+    found: dict[str, Tensor | None] = {"generator": _output(unwrapped(generator), batch.latents)}
+    exact = isinstance(unwrapped(discriminator), ExactDiscriminatorLoss)  # its settings say all
+    found["discriminator"] = None if exact else _output(unwrapped(discriminator), batch.real)
     return found
 
 

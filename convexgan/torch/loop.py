@@ -21,11 +21,11 @@ from convexgan.torch import checkpoint as files
 from convexgan.torch import identity
 from convexgan.torch.audit import Audit, audit
 from convexgan.torch.batches import Batches
-from convexgan.torch.conversion import flat
 from convexgan.torch.measuring import measuring
 from convexgan.torch.memory import moved, pack_tree
-from convexgan.torch.objective import ModuleGame
+from convexgan.torch.objective import ModuleGame, check_fit
 from convexgan.torch.pictures import PictureSource
+from convexgan.torch.samples import flat
 from convexgan.updates import Average, State, Step, average
 
 Callback = Callable[[int, nn.Module, nn.Module], Mapping[str, float] | None]
@@ -109,7 +109,7 @@ class Loop:
         outcome, method = Outcome.FINISHED, "" if path is None else identity.described(self.step)
         try:
             if not self.history:
-                self._look()
+                check_fit(self.game.payoff, self.watched)
                 self._record(report)
             while self.count < steps and not self._reached():
                 if not self._advance():
@@ -161,25 +161,6 @@ class Loop:
             return
         mean = average(self.mean, self.state._replace(y=()))
         self.mean = mean._replace(total=min(mean.total, self.averaged / (1 - self.averaged)))
-
-    def _look(self) -> None:
-        """Raise if the players do not fit the data or each other."""
-        payoff = self.game.payoff
-        try:
-            with measuring(payoff):
-                value = float(payoff(*self.watched))
-        except RuntimeError as error:
-            if is_exhausted(error):
-                raise
-            real, latents = (tuple(part.shape) for part in self.watched[:2])
-            raise ValueError(
-                f"the players do not fit data of shape {real} and latents of shape {latents}: {error}"
-            ) from error
-        if not math.isfinite(value):
-            raise ValueError(
-                f"the loss is {value} before the first step: look for samples, weights or outputs of the players that "
-                "are not finite or overflow."
-            )
 
     def _load(self) -> None:
         """Write the players that are reported into the modules."""

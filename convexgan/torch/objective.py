@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,11 +11,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import logsigmoid, softplus
 
-from convexgan._tools.checks import check_choice, check_number
+from convexgan._tools.checks import check_choice, check_number, is_exhausted
 from convexgan.games.game import check_budget
 from convexgan.torch.exact import ExactDiscriminatorLoss
-from convexgan.torch.measuring import check_ready
-from convexgan.torch.modules import TwoLayerDiscriminator, uncompiled
+from convexgan.torch.measuring import check_ready, measuring
+from convexgan.torch.modules import TwoLayerDiscriminator
+from convexgan.torch.players import called, one_tensor, unwrapped
 from convexgan.updates import DifferentiableGame, State
 
 LOSSES = ("wasserstein", "classic", "relativistic")
@@ -119,7 +121,7 @@ class Payoff(nn.Module):
         self.generator, self.discriminator, self.objective = generator, discriminator, objective
         if isinstance(discriminator, ExactDiscriminatorLoss) and (objective.bounded or objective.loss != "wasserstein"):
             raise ValueError("the exact discriminator has its own lam and beta: leave them out of the objective.")
-        if isinstance(uncompiled(discriminator), TwoLayerDiscriminator) and not objective.bounded:
+        if isinstance(unwrapped(discriminator), TwoLayerDiscriminator) and not objective.bounded:
             raise ValueError("nothing bounds the discriminator: pass Objective(beta=...) or Objective(lam=...).")
         needed = {"penalty": objective.beta, "projected": objective.lam}
         for name in (name for name, given in needed.items() if given is not None and not hasattr(discriminator, name)):
@@ -130,7 +132,8 @@ class Payoff(nn.Module):
 
     def forward(self, real: Tensor, latents: Tensor, mix: Tensor | None = None, minimised: bool = False) -> Tensor:
         """The payoff, a scalar, or what the generator minimises: in a zero-sum game the terms of it that it changes."""
-        fake: Tensor = self.generator(latents).to(real.dtype)  # it may be coarser in mixed precision, as scores may
+        made = one_tensor(self.generator(latents), "generator")
+        fake = made.to(real.dtype)  # it may be coarser in mixed precision, as scores may
         if fake.shape[1:] != real.shape[1:]:
             raise ValueError(
                 f"the generator makes samples of shape {tuple(fake.shape[1:])}, the data has {tuple(real.shape[1:])}: "
@@ -168,7 +171,7 @@ class Payoff(nn.Module):
         return softplus(lead).mean() if minimised else logsigmoid(lead).mean()
 
     def _scores(self, samples: Tensor) -> Tensor:
-        scores: Tensor = self.discriminator(samples)
+        scores = one_tensor(self.discriminator(samples), "discriminator")
         if scores.numel() != len(samples):
             raise ValueError(
                 f"the discriminator makes {tuple(scores.shape)} of {len(samples)} samples: one number each is needed."
@@ -205,6 +208,31 @@ class Payoff(nn.Module):
             return objective.generator_penalty * fake.flatten(1).square().sum(1).mean()
         squares = torch.stack([p.square().sum() for p in self.generator.parameters()])
         return objective.generator_penalty * squares.sum()
+
+
+def check_fit(payoff: Payoff, batch: Batch) -> None:
+    """Raise if the players do not fit the data, the latents or each other, or their payoff is not finite."""
+    with measuring(payoff):
+        called(
+            payoff.discriminator,
+            called(payoff.generator, batch.latents, "generator", "latents"),
+            "discriminator",
+            "generated samples",
+        )
+        try:
+            value = float(payoff(*batch))
+        except (RuntimeError, TypeError) as error:
+            if is_exhausted(error):
+                raise
+            real, latents = (tuple(part.shape) for part in batch[:2])
+            raise ValueError(
+                f"the players do not fit data of shape {real} and latents of shape {latents}: {error}"
+            ) from error
+    if not math.isfinite(value):
+        raise ValueError(
+            f"the loss is {value} before the first step: look for samples, weights or outputs of the players that "
+            "are not finite or overflow."
+        )
 
 
 class _Projection(nn.Module):

@@ -17,6 +17,7 @@ from convexgan.torch.exact import ExactDiscriminatorLoss
 from convexgan.torch.identity import described, players
 from convexgan.torch.loop import Callback, Loop, Training
 from convexgan.torch.objective import ModuleGame, Objective, Payoff, check_players
+from convexgan.torch.players import is_parallel
 from convexgan.torch.progress import shown
 from convexgan.updates import (
     State,
@@ -65,10 +66,11 @@ def train(
         A generator with a method ``at_step(step)`` is told each step before it is taken.
         The discriminator may be an `ExactDiscriminatorLoss`: then only the generator is trained, and every method is
         gradient descent of its kind.
-    data : (n, ...) array or tensor, or PictureSource
-        Real samples.
-    latents : (m, ...) array or tensor, int, GaussianLatent, optional
-        Fixed latents, or the dimension of fresh Gaussian ones; by default the generator's ``latent_dim``.
+    data : (n, ...) array or tensor, PictureSource, data set or loader of torch, or an iterator of batches
+        Real samples. What comes in batches is read once and kept; of pairs (samples, labels) the first part.
+    latents : (m, ...) array or tensor, int, tuple of int, GaussianLatent, optional
+        Fixed latents, or the dimension or shape, (k, 1, 1) say, of fresh Gaussian ones; by default the generator's
+        ``latent_dim``.
     objective : Objective, optional
         What they play for.
     method : str or step function
@@ -123,6 +125,8 @@ def train(
     """
     objective = Objective() if objective is None else objective
     check_players(generator, discriminator)
+    if is_parallel(generator) or is_parallel(discriminator):
+        raise ValueError("train runs in one process, without a player wrapped for several: pass its .module.")
     _check_devices(generator, discriminator)
     step = transformed_step(method, optimizer, isinstance(discriminator, ExactDiscriminatorLoss))
     if function_of(step) in ZERO_SUM and not objective.zero_sum:
@@ -131,6 +135,8 @@ def train(
     for rate, names in zip(pair(rates), (game.names_x, game.names_y), strict=True):
         if isinstance(rate, tuple) and len(rate) != len(names):
             raise ValueError(f"rates has {len(rate)} numbers for the {len(names)} parameters {names}: pass one each.")
+    if gap is not None and objective.generator_penalty == 0:
+        raise ValueError("gap needs generator_penalty > 0: without it nothing is known of the optimum.")
     loop = Loop(
         game,
         Batches(data, latents, batch, generator, rng),
@@ -215,4 +221,5 @@ def _plain(rates: Any) -> Any:
 
 def _law(latents: Any) -> str:
     """The law of fresh latents; fixed ones are in the hash of the data."""
-    return f"{latents.dim} Gaussian" if isinstance(latents, GaussianLatent) else "fixed"
+    shape = getattr(latents, "shape", None)
+    return f"{shape or latents.dim} Gaussian" if isinstance(latents, GaussianLatent) else "fixed"
