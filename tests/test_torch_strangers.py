@@ -130,8 +130,8 @@ def test_ten_strangers_by_every_judge(name, judge, group):
 
 
 REFUSED = {
-    "conditional": (Conditional, LABELLED, r"the generator does not take latents of shape \(\d+, 5\) .*Adapted\(generator, inputs="),
-    "dict": (lambda: Returning(lambda y: {"y": y}), 4, r"returns a dict with the keys 'y', .*lambda made: made\['y'\]\)"),
+    "conditional": (Conditional, LABELLED, r"does not take latents of shape \(\d+, 5\) .*Adapted\(generator, inputs="),
+    "dict": (lambda: Returning(lambda y: {"y": y}), 4, r"returns a dict with the keys 'y', .*: made\['y'\]\)"),
     "tuple": (lambda: Returning(lambda y: (y, None)), 4, r"returns a tuple of 2, .*lambda made: made\[0\]\)"),
     "NCHW latents": (DCGAN, 5, r"does not take latents of shape \(\d+, 5\) .*latents=\(k, 1, 1\)"),
     "labels": (Conditional, (LABELLED, LABELLED), "latents is a tuple, but not the shape of Gaussian ones"),
@@ -210,7 +210,7 @@ def test_pictures_in_bytes_are_scaled_by_a_source_or_refused():
 
 
 def test_nothing_and_dicts_are_refused():
-    with pytest.raises(ValueError, match="chunks is empty|yields nothing"):
+    with pytest.raises(ValueError, match="chunks is empty"):
         audit(mlp(), "quadratic", iter([]), 4, GAME)
     with pytest.raises(
         ValueError, match=r"yields dicts with the keys 'image': pass the samples alone, \(batch\['image'\]"
