@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,7 @@ class Loop:
     ) -> None:
         self.game, self.batches, self.step, self.rates = game, batches, step, rates
         self.averaged, self.gap, self.callbacks = averaged, gap, callbacks
+        game.draw = partial(batches.draw, game.payoff.objective.smooth)
         self.state, self.count, self.first = game.players(), 0, 0
         self.mean: Average | None = None
         self.history: list[dict[str, float]] = []
@@ -135,7 +136,7 @@ class Loop:
         game = self.game
         if hasattr(game.payoff.generator, "at_step"):
             game.payoff.generator.at_step(self.count)  # type: ignore[operator]
-        game.batch = self.batches.draw(game.payoff.objective.smooth)
+        game.renewed()
         new = self.step(game, self.state, self.rates)
         if not (math.isfinite(float(game.last)) and norm(new) <= self.limit):
             return False

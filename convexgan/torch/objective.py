@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -213,20 +214,16 @@ class Payoff(nn.Module):
 def check_fit(payoff: Payoff, batch: Batch) -> None:
     """Raise if the players do not fit the data, the latents or each other, or their payoff is not finite."""
     with measuring(payoff):
-        called(
-            payoff.discriminator,
-            called(payoff.generator, batch.latents, "generator", "latents"),
-            "discriminator",
-            "generated samples",
-        )
+        called(payoff.generator, batch.latents, "generator", "latents")
         try:
             value = float(payoff(*batch))
         except (RuntimeError, TypeError) as error:
             if is_exhausted(error):
                 raise
             real, latents = (tuple(part.shape) for part in batch[:2])
+            hint = "; Adapted(discriminator, inputs=...) makes its arguments" if isinstance(error, TypeError) else ""
             raise ValueError(
-                f"the players do not fit data of shape {real} and latents of shape {latents}: {error}"
+                f"the players do not fit data of shape {real} and latents of shape {latents}: {error}{hint}"
             ) from error
     if not math.isfinite(value):
         raise ValueError(
@@ -256,9 +253,12 @@ class ModuleGame(DifferentiableGame):
         The payoff, or the generator's part of it, where gradients were last asked for.
     zero_sum : bool
         Whether the generator minimises what the discriminator maximises.
+    draw : function or None
+        Where the next batch comes from, in steps that take several.
     """
 
     batch: Batch
+    draw: Callable[[], Batch] | None = None
     last: Tensor
 
     def __init__(self, payoff: Payoff, mixed_precision: bool = False) -> None:
@@ -332,6 +332,11 @@ class ModuleGame(DifferentiableGame):
         total = torch.stack([(a * b).sum() for a, b in zip(first, u + v, strict=True)]).sum()
         found = torch.autograd.grad(total, x + y, materialize_grads=True)
         return found[: len(x)], found[len(x) :]
+
+    def renewed(self) -> None:
+        """Draw the next batch."""
+        if self.draw is not None:
+            self.batch = self.draw()
 
     def projected(self, y: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The discriminator's parameters moved back to where the objective allows them."""

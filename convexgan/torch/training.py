@@ -20,6 +20,7 @@ from convexgan.torch.objective import ModuleGame, Objective, Payoff, check_playe
 from convexgan.torch.players import is_parallel
 from convexgan.torch.progress import shown
 from convexgan.updates import (
+    METHODS,
     State,
     Step,
     Transform,
@@ -76,7 +77,8 @@ def train(
     method : str or step function
         "simultaneous", "alternating", "extragradient", "optimistic", "unrolled" (5 steps ahead), "consensus" (weight
         1), "generative_minimization" (5 inner steps); or a function (game, state, rates) -> state such as
-        ``partial(unrolled, depth=10)``, see `convexgan.updates`.
+        ``partial(unrolled, depth=10)``, or ``partial(alternating, ascents=5)`` for five steps of the discriminator, on
+        a batch each, for one of the generator; see `convexgan.updates`.
     optimizer : "sgd", "adam" or a transform of gradients
         For simultaneous, alternating and generative_minimization.
     rates : float or pair
@@ -179,9 +181,11 @@ def transformed_step(method: str | Step, optimizer: str | Transform, exact: bool
         raise ValueError("consensus and unrolled differentiate the discriminator, which the exact one does not allow.")
     if transform is None:
         return step
-    if method not in TRANSFORMED:
-        names = ", ".join(TRANSFORMED)
-        raise ValueError(f"optimizer is for the methods {names}; fix it in a step function of your own with partial.")
+    names, fixed = TRANSFORMED, step.keywords if isinstance(step, partial) else {}
+    if function_of(step) not in [function_of(METHODS[name]) for name in names] or "transform" in fixed:
+        raise ValueError(
+            f"optimizer is for the methods {', '.join(names)}; fix it in a step function of your own with partial."
+        )
     if function_of(transform) is adam:
         transform = partial(transform, reuse=True)  # nothing looks at the memory of earlier steps
     return partial(step, transform=transform)

@@ -39,6 +39,10 @@ class Game(Protocol):
         """
         return y
 
+    def renewed(self) -> None:
+        """Look at another sample of the same game from now on; nothing unless a subclass draws batches."""
+        return
+
 
 class DifferentiableGame(Game, Protocol):
     """A game whose gradients can be differentiated once more."""
