@@ -18,6 +18,7 @@ from convexgan.solve import solve
 from convexgan.torch import FreeGenerator, LinearGenerator, Objective, TwoLayerDiscriminator, audit, from_solution
 from convexgan.torch.objective import Batch, ModuleGame, Payoff
 from convexgan.updates import State
+from convexgan.verify import verify
 
 Array = NDArray[np.float64]
 
@@ -67,6 +68,11 @@ class GANProblem(Problem):
         if found is None:
             raise ValueError(f"{self.name} was not solved: {self.solution.status}.")
         return found
+
+    def verify(self) -> bool:
+        """Whether `convexgan.verify` finds the certificate again in the data."""
+        agreement = verify(self._certified, self.X).agreement
+        return agreement is not None and agreement.agrees
 
     @property
     def objective(self) -> Objective:
