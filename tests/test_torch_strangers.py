@@ -207,6 +207,12 @@ def test_pictures_in_bytes_are_scaled_by_a_source_or_refused():
     found = audit(G, "quadratic", PictureSource(levels), (5, 1, 1), GAME, samples=100).certificate
     assert (found.value, found.bound) == pytest.approx((scaled.value, scaled.bound), rel=1e-5)
     assert audit(levels[:20], "quadratic", levels, objective=GAME).certificate.value > 1e4  # both are bytes
+    rows = 0.9 * levels.reshape(40, -1) / 127.5 - 0.9
+    by_source, by_rows = (
+        audit(rows, "quadratic", data, objective=GAME).certificate
+        for data in (PictureSource(levels), levels.reshape(40, -1) / 127.5 - 1)
+    )
+    assert (by_source.value, by_source.ipm) == pytest.approx((by_rows.value, by_rows.ipm), rel=1e-5)
 
 
 def test_nothing_and_dicts_are_refused():

@@ -33,7 +33,7 @@ from convexgan.torch.measuring import measuring
 from convexgan.torch.modules import FreeGenerator, LinearGenerator, TwoLayerDiscriminator, TwoLayerGenerator
 from convexgan.torch.objective import Objective
 from convexgan.torch.players import called, unwrapped
-from convexgan.torch.samples import BLOCK, flat, has_bytes, is_loader, moments
+from convexgan.torch.samples import BLOCK, flat, has_bytes, is_batched, moments
 
 Array = NDArray[np.float64]
 SECONDS = 10.0  # for certificates against ReLU neurons, unless a time_limit is given
@@ -166,12 +166,13 @@ def audit(
     relu = needs_rows(activation)
     if not isinstance(generator, nn.Module):
         both = has_bytes(data) and has_bytes(generator)
-        data, generator = (data, generator) if is_loader(data) else paired(data, generator, "data", "generator")
+        if not is_batched(data):
+            data, generator = paired(data, generator, "data", "generator")
     X = data if isinstance(data, Moments) else (flat if relu else moments)(data, bytes_too=both)
     spec, Z = class_of(generator, latents)
     Y = generated(generator, spec, Z, samples, rng, rows_needed=relu, bytes_too=both)
     if objective.generator_penalty == 0:
-        rows = X if is_loader(data) else flat(data, bytes_too=both) if not isinstance(data, Moments) else data
+        rows = X if is_batched(data) or isinstance(data, Moments) else flat(data, bytes_too=both)
         return Audit(None, distance=distance(rows, Y, activation, bias=settings["bias"], time_limit=time_limit))
     name = activation.name
     if relu:

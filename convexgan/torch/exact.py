@@ -18,9 +18,8 @@ from convexgan.discriminators.activation import Activation, is_kinked, needs_row
 from convexgan.statistics.moments import Moments
 from convexgan.torch.ascent import distinct, relu_ascent, relu_search, slopes_at_best
 from convexgan.torch.modules import activate, nearest_in_l1_ball
-from convexgan.torch.pictures import PictureSource
 from convexgan.torch.players import one_tensor
-from convexgan.torch.samples import flat, is_loader, moments
+from convexgan.torch.samples import flat, is_batched, moments
 from convexgan.torch.subspace import dense_extremes, krylov_extremes
 
 DENSE = 128  # columns up to which the difference of moments is formed and decomposed
@@ -119,7 +118,7 @@ class ExactDiscriminatorLoss(nn.Module):
         self.bias = check_choice(bias, "bias", ("none", "penalized"))
         self.smoothing, self.tol = check_number(smoothing, "smoothing"), check_number(tol, "tol", positive=True)
         self.columns = column_names(X, "X")
-        rows = needs_rows(self.activation) or not (is_loader(X) or isinstance(X, PictureSource))
+        rows = needs_rows(self.activation) or not is_batched(X)
         self.data = X if isinstance(X, Moments) else flat(X, "X") if rows else moments(X, "X")
         self._store()
         if isinstance(X, Tensor):

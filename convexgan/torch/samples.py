@@ -23,6 +23,11 @@ def is_loader(samples: Any) -> bool:
     return isinstance(samples, Dataset | DataLoader) or is_stream(samples)
 
 
+def is_batched(samples: Any) -> bool:
+    """Whether they come in batches, those of a `PictureSource` among them."""
+    return is_loader(samples) or isinstance(samples, PictureSource)
+
+
 def batches(samples: Any, name: str = "data") -> Iterator[Any]:
     """The samples batch by batch; of batches that are pairs the first part, as the others are labels."""
     if isinstance(samples, PictureSource):
@@ -91,7 +96,7 @@ def moments(samples: Any, name: str = "data", *, bytes_too: bool = False) -> Mom
     """Their moments, in memory that does not depend on their number."""
     if isinstance(samples, Moments):
         return samples
-    if not is_loader(samples) and not isinstance(samples, PictureSource):
+    if not is_batched(samples):
         return Moments.from_array(flat(samples, name, bytes_too=bytes_too), name=name)
     return Moments.from_chunks(blocks(samples, name, bytes_too=bytes_too))
 
