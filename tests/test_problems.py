@@ -131,6 +131,7 @@ SETTINGS = {
     "polynomial": [{}, {"columns": 2, "latents": 3}],
     "relu-mixture": [{}, {"rows": 20, "side": 5}],
     "bilinear": [{}, {"columns": 2, "curvature": 0.5}],
+    "kernel": [{}, {"columns": 3, "rows": 5, "features": 20, "ridge": 0.5}],
 }
 DRAWN = [(name, setting) for name, settings in SETTINGS.items() for setting in settings]
 
@@ -210,15 +211,29 @@ def daskalakis(game, state, rates):
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-@pytest.mark.parametrize(("family", "options"), [("bilinear", {"curvature": 1.0}), ("linear", {})])
+@pytest.mark.parametrize(("family", "options"), [("bilinear", {"curvature": 1.0}), ("linear", {}), ("kernel", {})])
 @pytest.mark.parametrize(("step", "rate"), [(heavy_ball, 1e-3), (daskalakis, 0.01)])
 def test_optimisers_that_are_not_ours_play_the_families(step, rate, family, options, seed):
     problem = cg.problems.draw(family, seed, **options)
     game, state = problem.game(), problem.start(0)
+    rate = 10 * rate if (family, step) == ("kernel", heavy_ball) else rate  # its features are small
     first = problem.measure(state)
     for _ in range(500):
         state = problem.project(step(game, state, (rate, rate)))
     assert problem.measure(state).error < 0.3 * first.error
+
+
+def test_no_point_and_no_discriminator_gains_at_the_saddle_of_a_kernel_game():
+    problem, random = cg.problems.draw("kernel", 1), torch.Generator().manual_seed(0)
+    at, nothing = problem.X, torch.zeros(50).double()
+    assert float(problem.payoff(at, nothing)) == 0.0
+    for _ in range(20):
+        points, w = torch.randn(20, 2, generator=random).double(), torch.randn(50, generator=random).double()
+        assert float(problem.payoff(at, w)) <= 0.0 <= float(problem.payoff(points, nothing))
+        best = (problem.features(at) - problem.features(points)) / problem.ridge  # where the gradient in w vanishes
+        found = problem.measure(State((points,), (w,)))
+        assert found.value == pytest.approx(float(problem.payoff(points, best))) and found.error > 0
+    assert problem.measure(State((at.flip(0),), (nothing,))).error < 1e-12  # their order does not matter
 
 
 def test_optimistic_adam_is_that_of_its_paper():

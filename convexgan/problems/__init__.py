@@ -4,6 +4,7 @@ try:
     from convexgan.problems.catalogue import list, load
     from convexgan.problems.families import draw, families
     from convexgan.problems.gans import GANProblem
+    from convexgan.problems.kernels import KernelProblem
     from convexgan.problems.mixtures import MixtureProblem
     from convexgan.problems.problem import Measure, Problem
     from convexgan.problems.saddles import SaddleProblem
@@ -14,6 +15,7 @@ except ModuleNotFoundError as error:
 
 __all__ = [
     "GANProblem",
+    "KernelProblem",
     "Measure",
     "MixtureProblem",
     "Problem",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from convexgan._tools.checks import check_choice, check_count, check_number
 from convexgan.problems.catalogue import HIDDEN_CONVEXITY, crossed, rounded
 from convexgan.problems.gans import GANProblem
+from convexgan.problems.kernels import KernelProblem
 from convexgan.problems.mixtures import MixtureProblem
 from convexgan.problems.problem import Problem
 from convexgan.problems.saddles import SaddleProblem
@@ -82,6 +83,17 @@ def bilinear(random: Random, name: str, columns: int = 3, curvature: float = 0.0
     return SaddleProblem(name, text, "Korpelevich, 1976", M=M, curvature=check_number(curvature, "curvature"), at=where)
 
 
+def kernel(
+    random: Random, name: str, columns: int = 2, rows: int = 20, features: int = 50, ridge: float = 0.1
+) -> Problem:
+    X = rounded(random.standard_normal((rows, columns)) * 0.5 + random.choice([-1.5, 1.5], (rows, 1)))
+    frequencies = rounded(random.standard_normal((features, columns)))
+    phases = rounded(random.uniform(0, 2 * np.pi, features))
+    text = f"{rows} points against {features} random features of a Gaussian kernel"
+    parts: dict[str, Any] = {"X": X, "frequencies": frequencies, "phases": phases}
+    return KernelProblem(name, text, "Rahimi, Recht, 2007", **parts, ridge=check_number(ridge, "ridge", positive=True))
+
+
 FAMILIES: dict[str, Callable[..., Problem]] = {
     "linear": linear,
     "quadratic": quadratic,
@@ -89,6 +101,7 @@ FAMILIES: dict[str, Callable[..., Problem]] = {
     "polynomial": polynomial,
     "relu-mixture": relu_mixture,
     "bilinear": bilinear,
+    "kernel": kernel,
 }
 
 
