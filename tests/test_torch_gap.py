@@ -321,6 +321,13 @@ def test_copies_that_still_move_are_reported_and_those_that_arrived_are_not():
     )
 
 
+def test_copies_that_lose_on_the_other_half_have_not_converged():
+    players, objective = (Fixed(), Point(0.5, square=True)), Objective(clip=1.0, generator_penalty=0.0)
+    adversary, evaluation = torch.ones(8, 1).double(), -torch.ones(8, 1).double()
+    found = duality_gap(*players, (adversary, evaluation), torch.zeros(8, 1), objective, rate=0.01, steps=20)
+    assert found.status[0] == "moving" and "it was falling: the copies lose on the half" in str(found)
+
+
 def test_the_curve_starts_at_nothing_and_ends_at_the_value():
     torch.manual_seed(0)
     G, D, data = network(3, 4), network(4, 1), np.random.default_rng(0).standard_normal((200, 4))

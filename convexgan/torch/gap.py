@@ -38,13 +38,16 @@ MOVING = 0.05  # the share of a copy's gain that the second half of its steps ma
 DOUBLINGS, GROWTH = 3, 1.9  # of the steps, and of a gain at each of them, if no bound is in sight
 LARGE = 10.0  # and its size beside the payoff
 RANK = ("exact", "converged", "moving", "unbounded")  # from good to bad
-SENTENCES = {
+LOSING = "the copies lose on the half they are judged on, lower the rate or pass more data."
+SENTENCES: dict[tuple[str, ...], str] = {
     ("upper", "exact"): "exact.",
     ("lower", "exact"): "exact.",
     ("upper", "converged"): "what the copies reached.",
     ("lower", "converged"): "what the copies reached.",
-    ("upper", "moving"): "not converged, it was still rising: take more steps.",
-    ("lower", "moving"): "not converged, it was still falling: take more steps.",
+    ("upper", "moving", "rising"): "not converged, it was still rising: take more steps.",
+    ("lower", "moving", "falling"): "not converged, it was still falling: take more steps.",
+    ("upper", "moving", "falling"): f"not converged, it was falling: {LOSING}",
+    ("lower", "moving", "rising"): f"not converged, it was rising: {LOSING}",
     (
         "upper",
         "unbounded",
@@ -81,8 +84,8 @@ class DualityGap:
     exact : (bool, bool)
         Which of them are exact; the others are what the copies reached.
     status : (str, str)
-        Of each term: "exact"; "converged", where the second half of the steps added at most 5 % to the copies' gain;
-        "moving", where it added more, so that the gap is larger than the value; "unbounded", where nothing in the
+        Of each term: "exact"; "converged", where the second half of the steps changed the copies' gain by at most 5 %;
+        "moving", where it changed more: if it rose, the gap is above the value; "unbounded", where nothing in the
         objective bounds the term, the gain doubled three times as the steps did, and is 10 times what the payoff was:
         no bound is in sight, and the value tells how long the copies went, nothing else.
     curve : tuple of GapPoint
@@ -120,7 +123,10 @@ class DualityGap:
         spread = f", spread {self.spread:.3g} over {len(self.draws)} draws" if len(self.draws) > 1 else ""
         lines = [f"duality gap {self.value:.6g} ({self.low:.6g} to {self.high:.6g}{spread})"]
         for name, number, status in zip(("upper", "lower"), (self.upper, self.lower), self.status, strict=True):
-            lines.append(f"  {name} term {number:.6g}: {SENTENCES[name, status]}")
+            key: tuple[str, ...] = name, status
+            if status == "moving":
+                key += ("rising" if number > getattr(self.curve[-2], name) else "falling",)
+            lines.append(f"  {name} term {number:.6g}: {SENTENCES[key]}")
         return "\n".join(lines)
 
 
@@ -341,7 +347,7 @@ class _Copies:
         last, sizes = gains[-1] - gains[-2], gains.mean(axis=1)
         noise = _student(0.95, len(last)) * float(last.std(ddof=1)) / math.sqrt(len(last))
         rounding = 64 * torch.finfo(self.game.players().x[0].dtype).eps * float(np.abs(values).max())
-        if last.mean() <= max(MOVING * abs(sizes[-1]), noise, rounding):
+        if abs(last.mean()) <= max(MOVING * abs(sizes[-1]), noise, rounding):
             return "converged"
         objective = self.game.payoff.objective
         limited = objective.smooth or not (objective.lam is None and objective.clip is None)
