@@ -126,10 +126,7 @@ def train(
     <Outcome.FINISHED: 'finished'>
     """
     objective = Objective() if objective is None else objective
-    check_players(generator, discriminator)
-    if is_parallel(generator) or is_parallel(discriminator):
-        raise ValueError("train runs in one process, without a player wrapped for several: pass its .module.")
-    _check_devices(generator, discriminator)
+    _check_players(generator, discriminator)
     step = transformed_step(method, optimizer, isinstance(discriminator, ExactDiscriminatorLoss))
     if function_of(step) in ZERO_SUM and not objective.zero_sum:
         raise ValueError(f"loss={objective.loss!r} is not a zero-sum game, which method={described(method)!r} is for.")
@@ -202,7 +199,11 @@ def _check_decay(averaged: float) -> float:
     return averaged
 
 
-def _check_devices(generator: nn.Module, discriminator: nn.Module) -> None:
+def _check_players(generator: nn.Module, discriminator: nn.Module) -> None:
+    """Raise unless both are modules with weights, in one process, on one device and of one precision."""
+    check_players(generator, discriminator)
+    if is_parallel(generator) or is_parallel(discriminator):
+        raise ValueError("train runs in one process, without a player wrapped for several: pass its .module.")
     for name, kind in (("device", "on different devices"), ("dtype", "of different precision")):
         found = {
             str(getattr(tensor, name)): player
