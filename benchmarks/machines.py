@@ -67,6 +67,7 @@ NEEDING_TORCH = (  # besides the files that import it; by the beginning of their
     "test_streaming.py::test_torch_gives_the_same",
     "test_streaming.py::test_devices_that_are_not_there",
     "test_streaming.py::test_a_pass_on_a_device",
+    "test_updates.py::test_moments_that_are_reused",
 )
 BESIDE = {"ruff", "mypy", "import-linter", "jupytext", "nbconvert", "ipykernel"}  # not the suite's: need newer versions
 CORES = os.cpu_count() or 1

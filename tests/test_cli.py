@@ -255,6 +255,23 @@ def test_audit_agrees_with_the_package_and_a_referee(folder: Path) -> None:
     assert "bound" in run("audit", "Y.npy", "X.npy", "--lam", "1").stdout
 
 
+def test_audit_takes_pictures_and_plain_gans_and_says_it_in_words(folder: Path) -> None:
+    X, Y = np.load("X.npy"), 0.9 * np.load("X.npy")
+    np.save("P.npy", X.reshape(len(X), 2, -1)), np.save("Q.npy", Y.reshape(len(Y), 2, -1))
+    np.save("Y.npy", Y)
+    flat, shaped = (run("audit", *names, "--beta", "2") for names in (("Y.npy", "X.npy"), ("Q.npy", "P.npy")))
+    assert flat.stdout == shaped.stdout and "taken as rows" in shaped.stderr
+    assert "tells samples and data apart by at most" in " ".join(flat.stdout.split())
+    plain = run("audit", "Y.npy", "X.npy", "--generator-penalty", "0")
+    assert "no certificate" in plain.stdout and "a perfect one" in plain.stdout
+    printed = json.loads(run("audit", "Y.npy", "X.npy", "--generator-penalty", "0", "--json").stdout)
+    assert printed["ipm"] == cg.ipm(X, Y, "quadratic").value and printed["verdict"]
+    refused = CliRunner().invoke(
+        app, ["audit", "Y.npy", "X.npy", "--generator-penalty", "0", "--certificate", "c.json"]
+    )
+    assert refused.exit_code == 2 and "nothing to certify" in refused.stderr
+
+
 def test_train_writes_a_run_and_continues_it(folder: Path) -> None:
     options = ["--beta", "0.5", "--latent-dim", "4", "--every", "10", "--out"]
     whole = json.loads(run("train", "X.npy", *options, "whole", "--steps", "30", "--json").stdout)

@@ -188,10 +188,17 @@ def test_tables_that_hold_something_else(content: bytes, says: str) -> None:
 
 
 @pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("verb", ["ipm", "test", "solve"])  # audit makes rows of pictures
+def test_pictures_are_to_be_flattened(verb: str) -> None:
+    np.save("odd.npy", np.ones((2, 2, 2)))
+    found = refused(verb, "odd.npy", "Y.npy", *(["--beta", "1"] if verb == "solve" else []))
+    assert "odd.npy" in found and "of shape (2, 2, 2), is no table of samples and features: flatten" in found
+
+
+@pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
     ("array", "says"),
     [
-        (np.ones((2, 2, 2)), "of shape (2, 2, 2), is no table of samples and features: flatten"),
         (np.float64(3), "of shape (), is no table"),
         (np.ones((0, 2)), "is empty"),
         (np.array([["a"]]), "must hold real numbers"),

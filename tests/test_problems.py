@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
 import convexgan as cg
-from convexgan.problems import GANProblem
+from convexgan.problems import GANProblem, MixtureProblem
 from convexgan.problems.catalogue import FINGERPRINTS, PROBLEMS
-from convexgan.updates import State, extragradient, simultaneous
+from convexgan.updates import State, extragradient, optimistic_adam, simultaneous
 
 NAMES = cg.problems.list()
 GANS = [name for name in NAMES if isinstance(PROBLEMS[name](), GANProblem)]
@@ -119,3 +120,129 @@ def test_changed_data_and_unknown_names_are_refused(monkeypatch):
     monkeypatch.setitem(FINGERPRINTS, "bilinear", "0" * 16)
     with pytest.raises(ValueError, match="makes its data differently"):
         cg.problems.load("bilinear")
+
+
+# -- families, and optimisers that are not ours --------------------------------------------------------------------
+
+SETTINGS = {
+    "linear": [{}, {"columns": 3, "latents": 2}],
+    "quadratic": [{}, {"columns": 6, "active": 4, "surplus": -1}, {"surplus": 3}],
+    "quadratic-no-saddle": [{}, {"columns": 4}],
+    "polynomial": [{}, {"columns": 2, "latents": 3}],
+    "relu-mixture": [{}, {"rows": 20, "side": 5}],
+    "bilinear": [{}, {"columns": 2, "curvature": 0.5}],
+    "kernel": [{}, {"columns": 3, "rows": 5, "features": 20, "ridge": 0.5}],
+}
+DRAWN = [(name, setting) for name, settings in SETTINGS.items() for setting in settings]
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+@pytest.mark.parametrize(("family", "setting"), DRAWN, ids=str)
+def test_problems_of_a_family_are_proved_and_told_apart(family, setting, seed):
+    problem, again = (cg.problems.draw(family, seed, **setting) for _ in range(2))
+    assert problem.verify() and problem.fingerprint == again.fingerprint
+    assert problem.fingerprint != cg.problems.draw(family, seed + 1, **setting).fingerprint
+    below = family == "quadratic-no-saddle" or setting.get("surplus", 0) < 0
+    assert problem.kind == ("minimax" if below else "saddle")
+    assert all(f"{name}={value}" in str(problem) for name, value in (setting | {"seed": seed}).items())
+    if isinstance(problem, MixtureProblem) or not isinstance(problem, GANProblem):
+        return
+    other = cg.solve(
+        problem.X, problem.Z, **problem.options, method="program"
+    )  # the closed form's semidefinite program
+    assert problem.value == pytest.approx(other.value, rel=1e-5)
+    if family == "quadratic" and not below:  # the critical width is what was asked for
+        assert problem.solution.certificate.min_neurons == problem.width - setting.get("surplus", 0)
+
+
+def test_a_claim_that_is_wrong_is_not_proved():
+    problem = cg.problems.draw("quadratic", 0)
+    assert problem.verify()
+    problem.X = 1.1 * problem.X  # the certificate is of other data
+    assert not problem.verify()
+    moved = cg.problems.draw("bilinear", 0)
+    moved.payoff = lambda x, y: (x * y).sum()
+    assert not moved.verify()
+
+
+def test_families_name_what_is_wrong():
+    with pytest.raises(ValueError, match="Did you mean 'quadratic'"):
+        cg.problems.draw("quadratics")
+    with pytest.raises(ValueError, match=r"a parameter of quadratic.*Did you mean 'columns'"):
+        cg.problems.draw("quadratic", column=3)
+    with pytest.raises(ValueError, match="active is 6, of 5 columns"):
+        cg.problems.draw("quadratic", active=6)
+    with pytest.raises(ValueError, match=r"active \+ surplus"):
+        cg.problems.draw("quadratic", surplus=-3)
+    with pytest.raises(ValueError, match="columns must be"):
+        cg.problems.draw("linear", columns=0)
+    assert set(cg.problems.families()) == set(SETTINGS) and cg.problems.families()["bilinear"]["curvature"] == 0.0
+
+
+def heavy_ball(game, state, rates):
+    """Stochastic gradient descent with momentum 0.9, both players at once, by torch's own optimiser."""
+    if state.memory is None:
+        x, y = ([torch.nn.Parameter(part.clone()) for part in player] for player in state[:2])
+        down, up = torch.optim.SGD(x, rates[0], momentum=0.9), torch.optim.SGD(y, rates[1], momentum=0.9, maximize=True)
+        state = state._replace(memory=(x, y, down, up))
+    x, y, down, up = state.memory
+    for own, values, gradients in zip((x, y), state[:2], game.gradients(state.x, state.y), strict=True):
+        for part, value, gradient in zip(own, values, gradients, strict=True):
+            part.data, part.grad = value.clone(), gradient
+    down.step(), up.step()
+    return State(*(tuple(part.detach().clone() for part in own) for own in (x, y)), state.memory)
+
+
+def daskalakis(game, state, rates):
+    """Optimistic Adam as its paper's algorithm 1 writes it."""
+    memory = state.memory or [[[0.0, 0.0, 0.0] for _ in player] for player in state[:2]] + [0]
+    *players, count = memory
+    moved = []
+    signs = -rates[0], rates[1]
+    for own, player, gradients, rate in zip(players, state[:2], game.gradients(state.x, state.y), signs, strict=True):
+        parts = []
+        for kept, part, gradient in zip(own, player, gradients, strict=True):
+            kept[0], kept[1] = 0.5 * kept[0] + 0.5 * gradient, 0.9 * kept[1] + 0.1 * gradient**2
+            step = kept[0] / (1 - 0.5 ** (count + 1)) / ((kept[1] / (1 - 0.9 ** (count + 1))) ** 0.5 + 1e-8)
+            parts.append(part + rate * (2 * step - (kept[2] if count else step)))
+            kept[2] = step
+        moved.append(tuple(parts))
+    return State(*moved, [*players, count + 1])
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize(("family", "options"), [("bilinear", {"curvature": 1.0}), ("linear", {}), ("kernel", {})])
+@pytest.mark.parametrize(("step", "rate"), [(heavy_ball, 1e-3), (daskalakis, 0.01)])
+def test_optimisers_that_are_not_ours_play_the_families(step, rate, family, options, seed):
+    problem = cg.problems.draw(family, seed, **options)
+    game, state = problem.game(), problem.start(0)
+    rate = 10 * rate if (family, step) == ("kernel", heavy_ball) else rate  # its features are small
+    first = problem.measure(state)
+    for _ in range(500):
+        state = problem.project(step(game, state, (rate, rate)))
+    assert problem.measure(state).error < 0.3 * first.error
+
+
+def test_no_point_and_no_discriminator_gains_at_the_saddle_of_a_kernel_game():
+    problem, random = cg.problems.draw("kernel", 1), torch.Generator().manual_seed(0)
+    at, nothing = problem.X, torch.zeros(50).double()
+    assert float(problem.payoff(at, nothing)) == 0.0
+    for _ in range(20):
+        points, w = torch.randn(20, 2, generator=random).double(), torch.randn(50, generator=random).double()
+        assert float(problem.payoff(at, w)) <= 0.0 <= float(problem.payoff(points, nothing))
+        best = (problem.features(at) - problem.features(points)) / problem.ridge  # where the gradient in w vanishes
+        found = problem.measure(State((points,), (w,)))
+        assert found.value == pytest.approx(float(problem.payoff(points, best))) and found.error > 0
+    assert problem.measure(State((at.flip(0),), (nothing,))).error < 1e-12  # their order does not matter
+
+
+def test_optimistic_adam_is_that_of_its_paper():
+    ours = partial(simultaneous, transform=partial(optimistic_adam, betas=(0.5, 0.9)))
+    problem = cg.problems.draw("bilinear", 2)
+    runs = []
+    for step in (ours, daskalakis):
+        state = problem.start(0)
+        for _ in range(30):
+            state = step(problem.game(), state, (0.01, 0.02))
+        runs.append(torch.cat([state.x[0], state.y[0]]))
+    assert torch.allclose(*runs, rtol=1e-10)

@@ -286,6 +286,88 @@ def test_modules_are_left_alone_and_a_callback_of_train_sees_the_gap():
     assert all(row["duality_gap_low"] <= row["duality_gap"] <= row["duality_gap_high"] for row in run.history)
 
 
+def network(inputs, outputs, norm=lambda layer: layer):
+    layers = norm(nn.Linear(inputs, 16)), nn.ReLU(), norm(nn.Linear(16, 16)), nn.ReLU(), norm(nn.Linear(16, outputs))
+    return nn.Sequential(*layers)
+
+
+FREE = Objective(generator_penalty=0.0, gradient_penalty=10.0)
+
+
+def test_a_problem_that_nothing_bounds_is_called_so_and_a_bounded_one_is_not():
+    torch.manual_seed(0)
+    G, D, data = network(3, 4), network(4, 1), np.random.default_rng(0).standard_normal((200, 4))
+    found = duality_gap(G, D, data, 3, FREE, steps=200, batch=64)
+    assert found.status[1] == "unbounded" and not found.converged and found.numbers()["duality_gap_converged"] == 0.0
+    assert "lower term" in str(found) and "nothing keeps a generator near the data" in str(found)
+    assert found.status[0] != "unbounded"  # the gradient penalty bounds it
+    kept = duality_gap(G, D, data, 3, Objective(generator_penalty=1.0, gradient_penalty=10.0), steps=200, batch=64)
+    assert kept.status[1] == "converged"
+    free = duality_gap(G, D, data, 3, Objective(generator_penalty=0.0), steps=200, batch=64)
+    assert free.status[0] == "unbounded" and "bound the discriminator" in str(free)
+
+
+def test_copies_that_still_move_are_reported_and_those_that_arrived_are_not():
+    torch.manual_seed(3)
+    G, D = LinearGenerator(5, 5).double(), TwoLayerDiscriminator(5, 8, "quadratic").double()
+    Z, objective, options = rows(np.ones(5), 3), Objective(lam=1.5), {"exact": False, "batch": None, "batches": 2}
+    short = duality_gap(G, D, (X, X), Z, objective, steps=10, **options)
+    assert short.status == ("moving", "moving") and "it was still falling: take more steps" in str(short)
+    long = duality_gap(G, D, (X, X), Z, objective, steps=800, rate=0.05, **options)
+    assert long.status == ("converged", "converged") and long.converged
+    exact = duality_gap(G, D, (X, X), Z, objective)
+    assert (
+        exact.status == ("exact", "exact") and exact.converged and exact.curve == () and str(exact).count("exact.") == 2
+    )
+
+
+def test_copies_that_lose_on_the_other_half_have_not_converged():
+    players, objective = (Fixed(), Point(0.5, square=True)), Objective(clip=1.0, generator_penalty=0.0)
+    adversary, evaluation = torch.ones(8, 1).double(), -torch.ones(8, 1).double()
+    found = duality_gap(*players, (adversary, evaluation), torch.zeros(8, 1), objective, rate=0.01, steps=20)
+    assert found.status[0] == "moving" and "it was falling: the copies lose on the half" in str(found)
+
+
+def test_the_curve_starts_at_nothing_and_ends_at_the_value():
+    torch.manual_seed(0)
+    G, D, data = network(3, 4), network(4, 1), np.random.default_rng(0).standard_normal((200, 4))
+    found = duality_gap(G, D, data, 3, FREE, steps=40, batch=32)
+    assert [point.step for point in found.curve] == [0, 2, 5, 10, 20, 40]
+    assert found.curve[0].value == 0.0 and found.curve[-1][1:] == (found.value, found.upper, found.lower)
+    for point in found.curve[1:3]:  # the same as in a call of its own
+        alone = duality_gap(G, D, data, 3, FREE, steps=point.step, batch=32)
+        assert (alone.value, alone.upper, alone.lower) == pytest.approx(point[1:], rel=1e-6)
+    nothing = duality_gap(G, D, data, 3, FREE, steps=0, batch=32)
+    assert (nothing.value, nothing.low, nothing.high, nothing.spread) == pytest.approx((0, 0, 0, math.nan), nan_ok=True)
+
+
+def test_draws_have_a_spread_and_halves_of_their_own():
+    torch.manual_seed(0)
+    G, D, data = network(3, 4), network(4, 1), np.random.default_rng(0).standard_normal((200, 4))
+    options = {"steps": 10, "batch": 16}
+    found = duality_gap(G, D, data, 3, FREE, draws=3, **options)
+    assert len(set(found.draws)) == 3 and found.spread == pytest.approx(np.std(found.draws, ddof=1))
+    assert found.low < found.value < found.high and found.value == pytest.approx(np.mean(found.draws))
+    assert found.draws[0] == duality_gap(G, D, data, 3, FREE, **options).value
+    assert "over 3 draws" in str(found)
+    with pytest.raises(ValueError, match="draws"):
+        duality_gap(G, D, data, 3, FREE, draws=0)
+
+
+@pytest.mark.parametrize("norm", [nn.utils.parametrizations.spectral_norm, nn.utils.spectral_norm])
+def test_spectral_norms_hold_for_the_copies_too(norm):
+    """A discriminator that is 1-Lipschitz sees at most the distance of the samples; copies must not outgrow that."""
+    torch.manual_seed(0)
+    data, G = np.random.default_rng(0).standard_normal((200, 4)), nn.Linear(3, 4)
+    D = nn.Sequential(norm(nn.Linear(4, 1)))
+    for _ in range(20):
+        D(torch.ones(2, 4))
+    with torch.no_grad():
+        G.weight.zero_(), G.bias.copy_(torch.tensor([3.0, 0.0, 0.0, 0.0]))
+    found = duality_gap(G, D, data, 3, Objective(generator_penalty=0.0), steps=300, rate=0.05)
+    assert found.status[0] == "converged" and found.upper == pytest.approx(3.0, abs=0.3)
+
+
 def test_bad_input_is_named():
     G, D = LinearGenerator(2, 5).double(), TwoLayerDiscriminator(5, 3, "quadratic").double()
     with pytest.raises(ValueError, match="no class whose optimum is known"):

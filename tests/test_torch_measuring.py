@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 import torch
@@ -15,16 +17,34 @@ GAME = Objective(beta=0.1)
 
 
 class Noisy(nn.Module):
-    """Counts its calls in a buffer and draws in every mode."""
+    """Counts its calls in buffers, changes a weight, makes a buffer and draws, in every mode."""
 
     def __init__(self) -> None:
         super().__init__()
         self.layer = nn.Linear(4, 3)
         self.register_buffer("calls", torch.zeros(()))
+        self.register_buffer("replaced", torch.zeros(()))
+        self.register_buffer("late", None)
+        self.scale = nn.Parameter(torch.ones(()), requires_grad=False)
 
     def forward(self, z):
         self.calls += 1
-        return self.layer(z) + 0 * torch.randn(3)
+        self.replaced = self.replaced + 1
+        self.late = torch.ones(2)
+        self.scale.data *= 0.99
+        return self.layer(z) * self.scale + 0 * (torch.randn(3) + np.random.rand() + random.random())
+
+
+class Normed(nn.Module):
+    """Spectral norms of both kinds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.utils.spectral_norm(nn.Linear(4, 8))
+        self.last = nn.utils.parametrizations.spectral_norm(nn.Linear(8, 3))
+
+    def forward(self, z):
+        return self.last(torch.relu(self.first(z)))
 
 
 class Upsampled(nn.Module):
@@ -49,22 +69,48 @@ MEASURES = {
     "audit, relu": lambda G, D: audit(G, "relu", X, 4, GAME, samples=50, time_limit=1.0),
     "duality_gap": lambda G, D: duality_gap(G, D, X, 4, GAME, steps=2, batches=2),
     "duality_gap, estimated": lambda G, D: duality_gap(G, D, X, 4, GAME, exact=False, steps=2, batches=2),
+    "monitoring": lambda G, D: train(
+        G, D, X, 4, GAME, steps=0, gap=0.0, callbacks=[lambda step, G, D: G(torch.ones(2, 4)).sum() and None]
+    ),
 }
 
 
 @pytest.mark.parametrize("name", MEASURES)
-@pytest.mark.parametrize("make", [normalised, Noisy])
+@pytest.mark.parametrize("make", [normalised, Noisy, Normed])
 @pytest.mark.parametrize("mode", [True, False])
-def test_modules_modes_buffers_and_random_numbers_are_as_before(name, make, mode):
+def test_modules_modes_tensors_and_random_numbers_are_as_before(name, make, mode):
     torch.manual_seed(0)
     G, D = make().train(mode), TwoLayerDiscriminator(3, 4, "quadratic")
-    before = {key: value.clone() for key, value in (*G.state_dict().items(), *D.state_dict().items())}
-    drawn = torch.get_rng_state()
+    G(torch.ones(2, 4)).sum().backward()
+    tensors = dict((*G.state_dict(keep_vars=True).items(), *D.state_dict(keep_vars=True).items()))
+    before = {key: tensor.detach().clone() for key, tensor in tensors.items()}
+    slopes = {key: None if tensor.grad is None else tensor.grad.clone() for key, tensor in tensors.items()}
+    asked = {key: tensor.requires_grad for key, tensor in tensors.items()}
+    drawn = torch.get_rng_state(), repr(np.random.get_state()), random.getstate()
     MEASURES[name](G, D)
-    assert torch.equal(torch.get_rng_state(), drawn)
+    assert torch.equal(torch.get_rng_state(), drawn[0])
+    assert (repr(np.random.get_state()), random.getstate()) == drawn[1:]
     assert all(part.training is mode for part in G.modules()) and D.training
-    after = dict((*G.state_dict().items(), *D.state_dict().items()))
-    assert all(torch.equal(after[key], value) for key, value in before.items())
+    after = dict((*G.state_dict(keep_vars=True).items(), *D.state_dict(keep_vars=True).items()))
+    assert after.keys() == before.keys()
+    for key, tensor in after.items():
+        assert tensor is tensors[key] and torch.equal(tensor, before[key]) and tensor.requires_grad is asked[key]
+        assert (tensor.grad is None) is (slopes[key] is None)
+        assert tensor.grad is None or torch.equal(tensor.grad, slopes[key])
+
+
+def test_a_measurement_within_a_step_of_the_callers_leaves_its_graph():
+    G = normalised()
+    payoff = G(torch.ones(5, 4)).square().sum()
+    audit(G, "quadratic", X, 4, GAME)
+    payoff.backward()  # what the graph holds was not touched
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_lazy_modules_are_refused(name):
+    G, D = nn.Sequential(nn.LazyLinear(3)), TwoLayerDiscriminator(3, 4, "quadratic")
+    with pytest.raises(ValueError, match=r"Sequential is lazy, its 0\.weight has no shape yet: call it once"):
+        MEASURES[name](G, D)
 
 
 def test_an_audit_is_of_the_generator_that_will_be_used():

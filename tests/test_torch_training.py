@@ -30,8 +30,10 @@ from convexgan.torch import (
     from_solution,
     train,
 )
+from convexgan.torch.batches import Batches
 from convexgan.torch.objective import Batch, ModuleGame, Payoff
 from convexgan.updates import METHODS, adam, alternating, extragradient
+from convexgan.updates.game import descend, move
 from tests.documents import ROOT
 from tests.generators import EIGENVALUES, rows
 
@@ -517,3 +519,25 @@ def test_the_bar_shows_value_gap_and_violation(capfd):
     train(G, D, draw(9, 3), None, Objective(beta=0.3), steps=20, every=10, gap=0.0, progress=True)
     printed = capfd.readouterr()
     assert printed.out == "" and all(name in printed.err for name in ("payoff", "value", "gap", "violation", "20/20"))
+
+
+def test_several_steps_of_the_discriminator_see_a_batch_each():
+    data, objective, options = draw(40, 3), Objective(clip=0.5, generator_penalty=0.1), {"batch": 4, "rates": 0.01}
+    torch.manual_seed(0)
+    G, D = nn.Linear(2, 3).double(), nn.Linear(3, 1).double()
+    ours = copy.deepcopy(G), copy.deepcopy(D)
+    steps = partial(alternating, ascents=3)
+    train(*ours, data, 2, objective, method=steps, optimizer="adam", steps=4, every=4, **options)
+    batches, game = Batches(data, 2, 4, G, 0), ModuleGame(Payoff(G, D, objective))
+    (x, y, _), memory_x, memory_y = game.players(), None, None
+    for _ in range(4):
+        for _ in range(3):
+            game.batch = batches.draw()
+            step_y, memory_y = adam(game.grad_y(x, y), memory_y)
+            y = game.projected(move(y, 0.01, step_y))
+        step_x, memory_x = adam(game.grad_x(x, y), memory_x)
+        x = descend(x, 0.01, step_x)
+    found = [part for player in ours for part in player.parameters()]
+    assert all(torch.allclose(a, b, rtol=1e-12) for a, b in zip(found, (*x, *y), strict=True))
+    with pytest.raises(ValueError, match="optimizer is for the methods"):
+        train(*ours, data, 2, objective, method=partial(steps, transform=adam), optimizer="adam", steps=1, **options)

@@ -436,10 +436,30 @@ class TorchQuadratic(Game):
 
 @pytest.mark.parametrize(("step", "arguments"), ALL)
 def test_torch_tensors_take_the_same_steps(step, arguments):
-    torch = pytest.importorskip("torch")
+    import torch
+
     game = Quadratic()
     plain = run(step, game, State(game.x, game.y), 3, (0.05, 0.1), *arguments)
     start = State(torch.from_numpy(game.x), torch.from_numpy(game.y))
     tensors = run(step, TorchQuadratic(torch, game), start, 3, (0.05, 0.1), *arguments)
     assert tensors[-1].x.numpy() == pytest.approx(plain[-1].x, abs=1e-13)
     assert tensors[-1].y.numpy() == pytest.approx(plain[-1].y, abs=1e-13)
+
+
+@pytest.mark.parametrize("betas", [(0.9, 0.999), (0.0, 0.99)])
+def test_moments_that_are_reused_are_the_same_numbers(betas):
+    import torch
+
+    memories = kept = reused = None
+    for seed in range(4):
+        gradient = torch.randn(3, 2, generator=torch.Generator().manual_seed(seed)).double(), torch.ones(())
+        memories = kept
+        before = None if kept is None else [part.clone() for part in (*kept[0], *kept[1])]
+        there, kept = adam(gradient, kept, betas)
+        here, reused = adam(gradient, reused, betas, reuse=True)
+        assert all(torch.equal(a, b) for a, b in zip(here, there, strict=True))
+        if before is not None:  # without reuse nothing of the caller's is changed
+            assert all(torch.equal(a, b) for a, b in zip((*memories[0], *memories[1]), before, strict=True))
+        arrays = adam(tuple(part.numpy() for part in gradient), None, betas)[0]
+        alone = adam(gradient, None, betas)[0]
+        assert all(np.allclose(a, b.numpy(), rtol=1e-6) for a, b in zip(arrays, alone, strict=True))

@@ -52,14 +52,17 @@ def read_labels(path: Path) -> NDArray[Any] | list[str]:
     return lines
 
 
-def read_samples(*paths: Path) -> list[NDArray[Any] | Table | Moments]:
-    """What `read_sample` reads from each; the pipe can be one of them."""
+def read_samples(*paths: Path, pictures: bool = False) -> list[NDArray[Any] | Table | Moments]:
+    """What `read_sample` reads from each; the pipe can be one of them. With ``pictures`` samples may have any shape."""
     if paths.count(PIPE) > 1:
         raise ValueError("- stands for standard input, which can be read once: name a file for the other sample.")
-    return [read_sample(path) for path in paths]
+    found = [read_sample(path, pictures) for path in paths]
+    if len({np.asarray(rows).dtype == np.uint8 for rows in found if isinstance(rows, np.ndarray)}) > 1 and pictures:
+        note("one sample is bytes, 0 to 255, and another is not: are both on the same scale?")
+    return found
 
 
-def read_sample(path: Path) -> NDArray[Any] | Table | Moments:
+def read_sample(path: Path, pictures: bool = False) -> NDArray[Any] | Table | Moments:
     """The rows in a .npy, .csv or .parquet file, or piped in as one of the first two; or `Moments` in an .npz file."""
     suffix = path.suffix.lower()
     if suffix == ".npz":
@@ -68,10 +71,10 @@ def read_sample(path: Path) -> NDArray[Any] | Table | Moments:
         if several:
             return Moments.load(path)
     if path == PIPE:
-        return _checked(_piped(), "standard input")
+        return _checked(_piped(), "standard input", pictures)
     if suffix == ".csv":
         return _checked(read_csv(path.read_bytes(), str(path)), str(path))
-    return _checked(read_parquet(path) if suffix == ".parquet" else read_rows(path), str(path))
+    return _checked(read_parquet(path) if suffix == ".parquet" else read_rows(path), str(path), pictures)
 
 
 def _piped() -> NDArray[Any] | Table:
@@ -87,12 +90,15 @@ def _piped() -> NDArray[Any] | Table:
         raise ValueError(f"standard input is not a readable .npy file ({unreadable(error)}).") from None
 
 
-def _checked(found: NDArray[Any] | Table, name: str) -> NDArray[Any] | Table:
+def _checked(found: NDArray[Any] | Table, name: str, pictures: bool = False) -> NDArray[Any] | Table:
     """The sample in two dimensions, all its numbers finite."""
     rows = read_array(found.rows if isinstance(found, Table) else found, name)
     if rows.ndim == 1 and rows.size:
         note(f"{name}: {len(rows)} numbers, taken as samples of one column")
         rows = rows[:, None]
+    if rows.ndim > 2 and rows.size and pictures:
+        note(f"{name}: samples of shape {rows.shape[1:]}, taken as rows")
+        rows = rows.reshape(len(rows), -1)
     if rows.ndim != 2 or not rows.size:
         says = "is empty" if not rows.size else "is no table of samples and features: flatten each sample to a row"
         raise ValueError(f"{name}, of shape {rows.shape}, {says}.")

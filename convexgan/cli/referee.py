@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from convexgan.cli.pictures import CacheFolder, Memory, Strict
 from convexgan.datasets import ImageSet
 from convexgan.discriminators import as_discriminator
 from convexgan.discriminators.activation import needs_rows
+from convexgan.distance import distance, verdict
 from convexgan.games.agreement import COMPARED, TOLERANCE
 from convexgan.records.certificate import Agreement, Certificate
 
@@ -82,7 +84,9 @@ def audit(
         float | None, typer.Option(help="Penalty on the discriminator's norm: the discrepancy (ipm) is at most beta.")
     ] = None,
     lam: Annotated[float | None, typer.Option(help="Instead of beta: a bound on the discriminator's norm.")] = None,
-    generator_penalty: Annotated[float, typer.Option(help="What multiplies E|G|^2.")] = 1.0,
+    generator_penalty: Annotated[
+        float, typer.Option(help="What multiplies E|G|^2; 0, a plain GAN, has no bound: ipm, interval and floor.")
+    ] = 1.0,
     tol: Annotated[float, typer.Option(help="Relative tolerance of the certificate's kind.")] = TOLERANCE,
     time_limit: Annotated[float | None, typer.Option(help="Seconds, for relu: 10 by default.")] = None,
     certificate: Annotated[Path | None, typer.Option(help="Write the certificate here, cert.json.")] = None,
@@ -90,7 +94,7 @@ def audit(
 ) -> None:
     """Print how far anybody's samples are from the optimum of their game, with a proved bound.
 
-    Pass one of --beta and --lam. Generators may be of any kind: the bound holds for all of them.
+    Pass one of --beta and --lam. Generators may be of any kind: the bound holds for all of them. Pictures are rows.
 
     Example: convexgan audit SAMPLES.npy X.npy --discriminator quadratic --beta 0.5
     """
@@ -99,7 +103,10 @@ def audit(
     check_target(certificate)
     if needs_rows(as_discriminator(discriminator)) and time_limit is None:
         time_limit = RELU_SECONDS  # what is proved by then holds
-    rows, generated = read_samples(x, samples)
+    rows, generated = read_samples(x, samples, pictures=True)
+    if generator_penalty == 0:
+        _print_distance(rows, generated, discriminator, time_limit, certificate, as_json)
+        return
     found = cg.certify(
         rows,
         generated,
@@ -114,9 +121,24 @@ def audit(
         write_text(certificate, found.to_json())
         note(f"certificate: {certificate}")
     if as_json:
-        print_json(numbers_of(found))
+        print_json(numbers_of(found) | {"verdict": verdict(found, discriminator)})
     else:
         result(str(found))
+        result(verdict(found, discriminator))
+
+
+def _print_distance(
+    rows: Any, generated: Any, discriminator: str, time_limit: float | None, certificate: Path | None, as_json: bool
+) -> None:
+    """Print how far samples are from data, of which no optimum is known."""
+    if certificate is not None:
+        raise ValueError("--certificate needs --generator-penalty above 0: without it there is nothing to certify.")
+    found = distance(rows, generated, discriminator, time_limit=time_limit)
+    if as_json:
+        print_json(asdict(found) | {"verdict": found.verdict})
+    else:
+        result(str(found))
+        result(found.verdict)
 
 
 def _claims(certificate: Path, x: str) -> Iterator[tuple[str, Certificate, Any]]:

@@ -2,12 +2,27 @@
 
 try:
     from convexgan.problems.catalogue import list, load
+    from convexgan.problems.families import draw, families
     from convexgan.problems.gans import GANProblem
+    from convexgan.problems.kernels import KernelProblem
     from convexgan.problems.mixtures import MixtureProblem
     from convexgan.problems.problem import Measure, Problem
+    from convexgan.problems.saddles import SaddleProblem
     from convexgan.problems.scalars import ScalarProblem
 except ModuleNotFoundError as error:
     message = f"convexgan.problems needs {error.name}: pip install 'convexgan[torch]'."
     raise ModuleNotFoundError(message, name=error.name) from None
 
-__all__ = ["GANProblem", "Measure", "MixtureProblem", "Problem", "ScalarProblem", "list", "load"]
+__all__ = [
+    "GANProblem",
+    "KernelProblem",
+    "Measure",
+    "MixtureProblem",
+    "Problem",
+    "SaddleProblem",
+    "ScalarProblem",
+    "draw",
+    "families",
+    "list",
+    "load",
+]

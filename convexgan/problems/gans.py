@@ -18,6 +18,7 @@ from convexgan.solve import solve
 from convexgan.torch import FreeGenerator, LinearGenerator, Objective, TwoLayerDiscriminator, audit, from_solution
 from convexgan.torch.objective import Batch, ModuleGame, Payoff
 from convexgan.updates import State
+from convexgan.verify import verify
 
 Array = NDArray[np.float64]
 
@@ -69,6 +70,11 @@ class GANProblem(Problem):
             raise ValueError(f"{self.name} was not solved: {self.solution.status}.")
         return found
 
+    def verify(self) -> bool:
+        """Whether `convexgan.verify` finds the certificate again in the data."""
+        agreement = verify(self._certified, self.X).agreement
+        return agreement is not None and agreement.agrees
+
     @property
     def objective(self) -> Objective:
         """The objective of the players."""
@@ -115,6 +121,8 @@ class GANProblem(Problem):
         generator, discriminator = game.payoff.generator, game.payoff.discriminator
         latents = 1 if self.Z is None else self.Z
         found = audit(generator, discriminator, self.X, latents, self.objective).certificate
+        if found is None:
+            raise ValueError(f"{self.name} has no generator penalty.")
         with torch.no_grad():
             rows = generator(game.batch.latents).numpy()
         moment, optimal = rows.T @ rows / len(rows), self._optimal_moment

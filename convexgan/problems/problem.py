@@ -96,6 +96,10 @@ class Problem(ABC):
         """The distance of a state from the optimum."""
 
     @abstractmethod
+    def verify(self) -> bool:
+        """Whether what is claimed of the optimum is proved again, from the data alone."""
+
+    @abstractmethod
     def _content(self) -> tuple[dict[str, Any], list[NDArray[Any]]]:
         """Settings and arrays that define the problem."""
 

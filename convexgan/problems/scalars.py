@@ -105,5 +105,11 @@ class ScalarProblem(Problem):
         value, distance = float(self.f(x, y)), math.hypot(float(x), float(y))
         return Measure(value, value, 0.0, distance, math.inf if self.kind == "none" else distance)
 
+    def verify(self) -> bool:
+        """Whether both players are at rest at the origin, where the payoff is 0."""
+        origin = (torch.zeros(1, dtype=torch.float64),)
+        gradients = self.game().gradients(origin, origin)
+        return float(self.f(*origin, *origin)) == 0.0 and not any(bool(part.any()) for (part,) in gradients)
+
     def _content(self) -> tuple[dict[str, Any], list[NDArray[Any]]]:
         return {"f": self.text}, []

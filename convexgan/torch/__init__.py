@@ -7,9 +7,11 @@ try:
     from convexgan.torch.gap import DualityGap, duality_gap
     from convexgan.torch.growing import GrowingStage, grow
     from convexgan.torch.loop import Outcome, Training
+    from convexgan.torch.memory import register_memory
     from convexgan.torch.modules import FreeGenerator, LinearGenerator, TwoLayerDiscriminator, TwoLayerGenerator
     from convexgan.torch.objective import Objective
     from convexgan.torch.pictures import PictureSource
+    from convexgan.torch.players import Adapted
     from convexgan.torch.progressive import ConvolutionalDiscriminator, ProgressiveGenerator, quadratic_discriminator
     from convexgan.torch.training import train
 except ModuleNotFoundError as error:
@@ -17,6 +19,7 @@ except ModuleNotFoundError as error:
     raise ModuleNotFoundError(message, name=error.name) from None
 
 __all__ = [
+    "Adapted",
     "Audit",
     "ConvolutionalDiscriminator",
     "DualityGap",
@@ -36,6 +39,7 @@ __all__ = [
     "from_solution",
     "grow",
     "quadratic_discriminator",
+    "register_memory",
     "to_critic",
     "to_generator",
     "train",

@@ -14,14 +14,15 @@ from torch import Tensor
 from convexgan._tools.files import DAMAGE, write_bytes
 from convexgan.datasets.own import TRAINING_FORMAT
 from convexgan.torch.identity import compare
+from convexgan.torch.memory import UndeclaredError, pack_tree, unpack_tree
 
 FORMAT = f"{TRAINING_FORMAT} 1"
 
 
 def write(path: str | os.PathLike[str], settings: dict[str, Any], content: Any) -> None:
-    """Write settings (JSON) and a tree of tuples, dicts with string keys, tensors, numbers, strings and None."""
+    """Write settings (JSON) and a tree of what `pack_tree` keeps."""
     tensors: dict[str, Tensor] = {}
-    header = json.dumps({"settings": settings, "content": _pack(content, tensors)})
+    header = json.dumps({"settings": settings, "content": pack_tree(content, tensors)})
     write_bytes(path, safetensors.torch.save(tensors, {"format": FORMAT, "convexgan": header}))
 
 
@@ -34,7 +35,9 @@ def read(path: str | os.PathLike[str], settings: dict[str, Any]) -> Any:
                 raise ValueError(f"its format is {header.get('format')!r}")
             stored = json.loads(header["convexgan"])
             known = dict(stored["settings"])
-            content = _unpack(stored["content"], {name: file.get_tensor(name) for name in names})
+            content = unpack_tree(stored["content"], {name: file.get_tensor(name) for name in names})
+    except UndeclaredError as error:
+        raise ValueError(f"the checkpoint {path} cannot be read, {error}, then call again.") from None
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError, AttributeError, *DAMAGE) as error:
         raise ValueError(f"{path} is not a checkpoint of train or is damaged ({error}): remove it.") from None
     compare(path, known, settings)
@@ -56,24 +59,3 @@ def restore_random_states(states: dict[str, Tensor]) -> None:
             torch.set_rng_state(state)
         else:
             torch.cuda.set_rng_state(state, int(device))
-
-
-def _pack(tree: Any, tensors: dict[str, Tensor]) -> Any:
-    """The tree as JSON, its tensors put aside under numbers."""
-    if isinstance(tree, Tensor):
-        name = str(len(tensors))
-        tensors[name] = tree.detach().cpu().contiguous().clone()
-        return {"tensor": name}
-    if isinstance(tree, dict):
-        return {"dict": {name: _pack(part, tensors) for name, part in tree.items()}}
-    return [_pack(part, tensors) for part in tree] if isinstance(tree, tuple) else tree
-
-
-def _unpack(tree: Any, tensors: dict[str, Tensor]) -> Any:
-    if isinstance(tree, list):
-        return tuple(_unpack(part, tensors) for part in tree)
-    if not isinstance(tree, dict):
-        return tree
-    if "tensor" in tree:
-        return tensors[tree["tensor"]]
-    return {name: _unpack(part, tensors) for name, part in tree["dict"].items()}

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from convexgan import discriminators, generators
-from convexgan._tools.arrays import as_rows, read_array
 from convexgan.discriminators.activation import is_kinked, needs_rows
 from convexgan.generators import Generator
 from convexgan.records.solution import Solution
@@ -45,8 +44,42 @@ def from_solution(
     return generator, critic
 
 
-def to_critic(discriminator: TwoLayerDiscriminator) -> Critic:
-    """The discriminator as a callable on arrays, with unit neurons in float64."""
+def as_two_layer(discriminator: Any) -> Any:
+    """A discriminator Linear, ReLU or LeakyReLU, Linear(.., 1) as a `TwoLayerDiscriminator`, any other as it is.
+
+    Neurons become unit vectors, with their biases if there are any, and outer weights take up their norms. What it adds
+    to all scores alike is left out. Layers in front that only flatten samples are passed over.
+    """
+    if not isinstance(discriminator, nn.Sequential):
+        return discriminator
+    layers: list[Any] = [part for part in discriminator if not isinstance(part, nn.Flatten)]
+    if len(layers) != 3 or not (isinstance(layers[0], nn.Linear) and isinstance(layers[2], nn.Linear)):
+        return discriminator
+    first, kink, last = layers
+    if not isinstance(kink, nn.ReLU | nn.LeakyReLU) or last.out_features != 1:
+        return discriminator
+    slope = kink.negative_slope if isinstance(kink, nn.LeakyReLU) else 0.0
+    bias = "none" if first.bias is None or not first.bias.detach().any() else "penalized"
+    made = TwoLayerDiscriminator(first.in_features, first.out_features, discriminators.ReLU(slope), bias=bias)
+    made.to(first.weight)
+    with torch.no_grad():
+        columns = first.weight if bias == "none" else torch.cat([first.weight, first.bias[:, None]], dim=1)
+        sizes = torch.linalg.vector_norm(columns, dim=1)
+        made.neurons.copy_(torch.where(sizes[:, None] > 0, columns / sizes.clamp_min(1e-30)[:, None], made.neurons))
+        made.outer.copy_(last.weight[0] * sizes)
+    return made
+
+
+def to_critic(discriminator: nn.Module) -> Critic:
+    """The discriminator as a callable on arrays, with unit neurons in float64.
+
+    Parameters
+    ----------
+    discriminator : TwoLayerDiscriminator, or nn.Sequential of Linear, ReLU (or LeakyReLU) and Linear
+    """
+    discriminator = as_two_layer(discriminator)
+    if not isinstance(discriminator, TwoLayerDiscriminator):
+        raise ValueError(f"a {type(discriminator).__name__} has no counterpart in convexgan.discriminators.")
     with torch.no_grad():
         u, b = discriminator.unit()
     biases = np.zeros(0) if b is None else array(b)
@@ -94,12 +127,6 @@ def array(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 def _parameter(values: np.ndarray[Any, Any]) -> nn.Parameter:
     return nn.Parameter(torch.from_numpy(np.array(values, dtype=np.float64, order="C")))
-
-
-def flat(samples: Any, name: str = "data") -> np.ndarray[Any, Any]:
-    """Samples (n, ...) as rows (n, d)."""
-    found = read_array(samples, name)
-    return as_rows(found.reshape(len(found), -1) if found.ndim > 2 else found, name)
 
 
 def _discriminator(critic: Critic) -> TwoLayerDiscriminator:

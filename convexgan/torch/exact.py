@@ -17,8 +17,9 @@ from convexgan.discriminators import as_discriminator
 from convexgan.discriminators.activation import Activation, is_kinked, needs_rows
 from convexgan.statistics.moments import Moments
 from convexgan.torch.ascent import distinct, relu_ascent, relu_search, slopes_at_best
-from convexgan.torch.conversion import flat
 from convexgan.torch.modules import activate, nearest_in_l1_ball
+from convexgan.torch.players import one_tensor
+from convexgan.torch.samples import flat, is_batched, moments
 from convexgan.torch.subspace import dense_extremes, krylov_extremes
 
 DENSE = 128  # columns up to which the difference of moments is formed and decomposed
@@ -57,7 +58,7 @@ class ExactDiscriminatorLoss(nn.Module):
 
     Parameters
     ----------
-    X : (n, ...) array, tensor or Moments
+    X : (n, ...) array, tensor or Moments, PictureSource, data set or loader of torch, or an iterator of batches
         Real samples, once and for all: linear, quadratic and polynomial neurons need only their moments. ReLU neurons
         need the rows.
     discriminator : "linear", "quadratic", "polynomial", "relu", "absolute", "squared_relu" or an instance
@@ -117,7 +118,8 @@ class ExactDiscriminatorLoss(nn.Module):
         self.bias = check_choice(bias, "bias", ("none", "penalized"))
         self.smoothing, self.tol = check_number(smoothing, "smoothing"), check_number(tol, "tol", positive=True)
         self.columns = column_names(X, "X")
-        self.data = X if isinstance(X, Moments) else flat(X, "X")
+        rows = needs_rows(self.activation) or not is_batched(X)
+        self.data = X if isinstance(X, Moments) else flat(X, "X") if rows else moments(X, "X")
         self._store()
         if isinstance(X, Tensor):
             self.to(X.device)
@@ -188,9 +190,12 @@ class ExactDiscriminatorLoss(nn.Module):
         return ipm(self.data, rows, self.activation, bias=self.bias, **search)
 
     def _rows(self, samples: Tensor, what: str) -> Tensor:
-        if not isinstance(samples, Tensor):
+        if hasattr(samples, "__array__") and not isinstance(samples, Tensor):
             raise ValueError(f"{what} must be a tensor, got {type(samples).__name__}: pass torch.as_tensor(...).")
+        one_tensor(samples, "generator")
         rows = samples.flatten(1)
+        if rows.dtype in (torch.float16, torch.bfloat16):
+            rows = rows.to(self.mean.dtype)  # those of mixed precision; the gradient goes back through this
         if rows.shape[1] != self.dim:
             raise ValueError(f"{what} have shape {tuple(samples.shape)}, which is not {self.dim} numbers each as in X.")
         if rows.dtype != self.mean.dtype or rows.device != self.mean.device:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from convexgan._tools.arrays import dense_tensor, paired, read_array
 from convexgan._tools.checks import check_count, check_number
@@ -18,16 +21,51 @@ from convexgan.discriminators.activation import needs_rows
 from convexgan.statistics.moments import Moments
 from convexgan.torch.audit import class_of, generated, guaranteed, settings_of
 from convexgan.torch.batches import Batches
-from convexgan.torch.conversion import flat, to_critic
+from convexgan.torch.conversion import as_two_layer, to_critic
 from convexgan.torch.exact import ExactDiscriminatorLoss
 from convexgan.torch.measuring import measuring
-from convexgan.torch.modules import TwoLayerDiscriminator, uncompiled
-from convexgan.torch.objective import ModuleGame, Objective, Payoff, check_players
+from convexgan.torch.modules import TwoLayerDiscriminator
+from convexgan.torch.objective import Batch, ModuleGame, Objective, Payoff, check_fit, check_players
+from convexgan.torch.players import unwrapped
+from convexgan.torch.samples import collected, flat
 from convexgan.updates import adam
 from convexgan.updates.game import descend, each, move
 
 FEASIBLE = 1e-6  # relative violation up to which a constraint counts as met
 SECONDS = 10.0  # for the search of a ReLU neuron
+HALVINGS = 4  # of the steps, between the points of the curve
+MOVING = 0.05  # the share of a copy's gain that the second half of its steps may add
+DOUBLINGS, GROWTH = 3, 1.9  # of the steps, and of a gain at each of them, if no bound is in sight
+LARGE = 10.0  # and its size beside the payoff
+RANK = ("exact", "converged", "moving", "unbounded")  # from good to bad
+LOSING = "the copies lose on the half they are judged on, lower the rate or pass more data."
+SENTENCES: dict[tuple[str, ...], str] = {
+    ("upper", "exact"): "exact.",
+    ("lower", "exact"): "exact.",
+    ("upper", "converged"): "what the copies reached.",
+    ("lower", "converged"): "what the copies reached.",
+    ("upper", "moving", "rising"): "not converged, it was still rising: take more steps.",
+    ("lower", "moving", "falling"): "not converged, it was still falling: take more steps.",
+    ("upper", "moving", "falling"): f"not converged, it was falling: {LOSING}",
+    ("lower", "moving", "rising"): f"not converged, it was rising: {LOSING}",
+    (
+        "upper",
+        "unbounded",
+    ): "unbounded as far as the copies went: bound the discriminator by beta, lam, clip or a penalty.",
+    ("lower", "unbounded"): (
+        "unbounded as far as the copies went: nothing keeps a generator near the data, give it a generator_penalty or "
+        "bounded outputs."
+    ),
+}
+
+
+class GapPoint(NamedTuple):
+    """The gap and its terms after some steps of the copies."""
+
+    step: int
+    value: float
+    upper: float
+    lower: float
 
 
 @dataclass(frozen=True)
@@ -39,11 +77,21 @@ class DualityGap:
     value : float
         The gap: zero at an equilibrium. Estimated terms can make it negative, within their noise.
     low, high : float
-        A confidence interval over evaluation batches; both are the value if both terms are exact.
+        A confidence interval over evaluation batches, or over draws if there are several; both are the value if both
+        terms are exact.
     upper, lower : float
         The two terms.
     exact : (bool, bool)
         Which of them are exact; the others are what the copies reached.
+    status : (str, str)
+        Of each term: "exact"; "converged", where the second half of the steps changed the copies' gain by at most 5 %;
+        "moving", where it changed more: if it rose, the gap is above the value; "unbounded", where nothing in the
+        objective bounds the term, the gain doubled three times as the steps did, and is 10 times what the payoff was:
+        no bound is in sight, and the value tells how long the copies went, nothing else.
+    curve : tuple of GapPoint
+        The gap against the steps of the copies, from none on; empty if both terms are exact.
+    draws : tuple of float
+        The value of each draw.
     """
 
     value: float
@@ -52,10 +100,34 @@ class DualityGap:
     upper: float
     lower: float
     exact: tuple[bool, bool]
+    status: tuple[str, str]
+    curve: tuple[GapPoint, ...]
+    draws: tuple[float, ...]
+
+    @property
+    def converged(self) -> bool:
+        """Whether no estimated term was still moving."""
+        return not {"moving", "unbounded"} & set(self.status)
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation of the draws; NaN of one draw."""
+        return float(np.std(self.draws, ddof=1)) if len(self.draws) > 1 else math.nan
 
     def numbers(self) -> dict[str, float]:
         """The numbers that a callback of `train` returns."""
-        return {"duality_gap": self.value, "duality_gap_low": self.low, "duality_gap_high": self.high}
+        found = {"duality_gap": self.value, "duality_gap_low": self.low, "duality_gap_high": self.high}
+        return found | {"duality_gap_converged": float(self.converged)}
+
+    def __str__(self) -> str:
+        spread = f", spread {self.spread:.3g} over {len(self.draws)} draws" if len(self.draws) > 1 else ""
+        lines = [f"duality gap {self.value:.6g} ({self.low:.6g} to {self.high:.6g}{spread})"]
+        for name, number, status in zip(("upper", "lower"), (self.upper, self.lower), self.status, strict=True):
+            key: tuple[str, ...] = name, status
+            if status == "moving":
+                key += ("rising" if number > getattr(self.curve[-2], name) else "falling",)
+            lines.append(f"  {name} term {number:.6g}: {SENTENCES[key]}")
+        return "\n".join(lines)
 
 
 def duality_gap(
@@ -71,6 +143,7 @@ def duality_gap(
     perturbation: float = 0.0,
     batch: int | None = 256,
     batches: int = 10,
+    draws: int = 1,
     level: float = 0.95,
     rng: int = 0,
 ) -> DualityGap:
@@ -80,13 +153,13 @@ def duality_gap(
     two-layer polynomial generators against linear, quadratic and polynomial discriminators. Exact terms may be
     infinite: with a penalty beta the discriminator's gain is unbounded as soon as the ipm exceeds beta. Other terms are
     estimated: copies of the players take steps against the other one on one half of the data, and are evaluated on the
-    other half. So rows the players were not trained on make three splits: training, adversary, evaluation. The modules
-    are left as they are.
+    other half, both on the same batches: without steps the gap is 0. So rows the players were not trained on make three
+    splits: training, adversary, evaluation. The modules are left as they are.
 
     Parameters
     ----------
     generator, discriminator, latents, objective : as in `train`
-    data : (n, ...) array or tensor, or a pair of them
+    data : (n, ...) array or tensor, what comes in batches, or a pair of them
         Held-out samples, cut into halves here; or (adversary, evaluation).
     exact : bool
         Whether to use exact terms where there are any.
@@ -97,8 +170,10 @@ def duality_gap(
         a stationary point that is no equilibrium.
     batch, batches : int
         Rows of a step or an evaluation (None takes them all), and evaluations.
+    draws : int
+        How often all is repeated with other halves and batches.
     level : float
-        Of the confidence interval (Student's t over the evaluations).
+        Of the confidence interval (Student's t over the evaluations, or the draws).
     rng : int
         Seed of everything random.
 
@@ -117,7 +192,7 @@ def duality_gap(
     (True, (True, True))
     """
     check_players(generator, discriminator)
-    generator, discriminator = uncompiled(generator), uncompiled(discriminator)
+    generator, discriminator = unwrapped(generator), unwrapped(discriminator)
     objective = Objective() if objective is None else objective
     check_number(perturbation, "perturbation"), check_number(rate, "rate", positive=True), check_count(rng, "rng", 0)
     if not objective.zero_sum:
@@ -126,27 +201,27 @@ def duality_gap(
         raise ValueError(f"level must lie strictly between 0 and 1, got {level!r}.")
     if isinstance(discriminator, ExactDiscriminatorLoss):
         raise ValueError("the exact discriminator is a best response already: audit(...) tells the generator's gap.")
-    seen, kept = data if isinstance(data, tuple) else _halves(data, rng)
-    seen, kept = paired(seen, kept, "data[0]", "data[1]")
-    upper = lower = None
-    if exact and objective.loss == "wasserstein":
-        upper = _best_discriminator(generator, discriminator, kept, latents, objective)
-        lower = _best_generator(generator, discriminator, kept, latents, objective)
-    if upper is not None and lower is not None:
-        gap = upper - lower
-        return DualityGap(gap, gap, gap, upper, lower, (True, True))
+    data = tuple(map(collected, data)) if isinstance(data, tuple) else collected(data)
+    if objective.beta is not None or objective.lam is not None:
+        discriminator = as_two_layer(discriminator)  # whose norm these are about
     payoff = Payoff(generator, discriminator, objective)
     copies = _Copies(payoff, check_count(steps, "steps", 0), rate, perturbation, check_count(batches, "batches", 2))
-    adversary, evaluation = (Batches(part, latents, batch, generator, rng + i) for i, part in enumerate((seen, kept)))
-    with measuring(payoff):
-        uppers = copies.answer("y", adversary, evaluation) if upper is None else np.full(batches, upper)
-        lowers = copies.answer("x", adversary, evaluation) if lower is None else np.full(batches, lower)
-    gaps = uppers - lowers
-    spread = float(gaps.std(ddof=1)) if np.isfinite(gaps).all() else 0.0  # an exact term that is infinite is certain
-    reach = _student(level, batches) * spread / math.sqrt(batches)
-    value = float(gaps.mean())
-    terms = float(uppers.mean()), float(lowers.mean())
-    return DualityGap(value, value - reach, value + reach, *terms, (upper is not None, lower is not None))
+    found = []
+    for seed in range(rng, rng + 2 * check_count(draws, "draws"), 2):
+        seen, kept = data if isinstance(data, tuple) else _halves(data, seed)
+        seen, kept = paired(seen, kept, "data[0]", "data[1]")
+        bests: list[float | None] = [None, None]
+        if exact and objective.loss == "wasserstein":
+            bests = [best(generator, discriminator, kept, latents, objective) for best in EXACT]
+        if None not in bests:
+            found.append([copies.constant(best) for best in bests if best is not None])
+            continue
+        adversary, evaluation = (
+            Batches(part, latents, batch, generator, seed + i) for i, part in enumerate((seen, kept))
+        )
+        check_fit(payoff, evaluation.watched(2))
+        found.append(copies.answers(adversary, evaluation, bests))
+    return _combined(found, copies.marks, level)
 
 
 def _halves(data: Any, rng: int) -> tuple[Any, Any]:
@@ -207,31 +282,79 @@ def _settings(discriminator: nn.Module, objective: Objective) -> dict[str, Any] 
     return settings_of(discriminator, objective)
 
 
+EXACT = (_best_discriminator, _best_generator)
+
+
 # -- copies ------------------------------------------------------------------------------------------------------
+
+
+class _Term(NamedTuple):
+    """The payoff after each number of steps on each evaluation batch, (marks, batches or 1), and what became of it."""
+
+    values: NDArray[np.float64]
+    status: str
 
 
 class _Copies:
     """Copies of the players that answer the other one by steps of Adam."""
 
     def __init__(self, payoff: Payoff, steps: int, rate: float, perturbation: float, batches: int) -> None:
-        self.game, self.steps, self.rate = ModuleGame(payoff), steps, rate
-        self.perturbation, self.batches = perturbation, batches
+        self.game, self.rate, self.perturbation, self.batches = ModuleGame(payoff), rate, perturbation, batches
+        self.marks = sorted({0, *(steps // 2**i for i in range(HALVINGS + 1))})
 
-    def answer(self, player: str, adversary: Batches, evaluation: Batches) -> NDArray[np.float64]:
-        """The payoff on each evaluation batch after player x or y has answered."""
+    def constant(self, value: float) -> _Term:
+        """An exact term, which no step changes."""
+        return _Term(np.full((len(self.marks), 1), value), "exact")
+
+    def answers(self, adversary: Batches, evaluation: Batches, known: Sequence[float | None]) -> list[_Term]:
+        """Both terms, those that are not known from copies of the player, which see the same batches."""
+        mixed, start = self.game.payoff.objective.smooth, adversary.random.get_state()
+        drawn, found = [evaluation.draw(mixed) for _ in range(self.batches)], []
+        for player, value in zip("yx", known, strict=True):
+            adversary.random.set_state(start)
+            with measuring(self.game.payoff):
+                found.append(self._answer(player, adversary, drawn) if value is None else self.constant(value))
+        return found
+
+    def _answer(self, player: str, adversary: Batches, drawn: Sequence[Batch]) -> _Term:
+        """The term in which player x or y answers."""
         x, y, _ = self.game.players()
-        mixed, memory = self.game.payoff.objective.smooth, None
+        mixed, memory, rows = self.game.payoff.objective.smooth, None, []
         x, y = (self._perturbed(x, adversary), y) if player == "x" else (x, self._perturbed(y, adversary))
-        for _ in range(self.steps):
+        for step in range(self.marks[-1] + 1):
+            if step in self.marks:
+                rows.append([float(self.game.value(x, y, batch)) for batch in drawn])
+            if step == self.marks[-1]:
+                break
             self.game.batch = adversary.draw(mixed)
+            with _norms_followed(self.game.payoff):
+                gradient = self.game.grad_x(x, y) if player == "x" else self.game.grad_y(x, y)
+            direction, memory = adam(gradient, memory, reuse=True)
             if player == "x":
-                direction, memory = adam(self.game.grad_x(x, y), memory)
                 x = descend(x, self.rate, direction)
             else:
-                direction, memory = adam(self.game.grad_y(x, y), memory)
                 y = self.game.projected(move(y, self.rate, direction))
-        values = [float(self.game.value(x, y, evaluation.draw(mixed))) for _ in range(self.batches)]
-        return np.array(values)
+        values = np.array(rows)
+        return _Term(values, self._status(values, player))
+
+    def _status(self, values: NDArray[np.float64], player: str) -> str:
+        """Whether the copies had arrived; see `DualityGap`."""
+        if not np.isfinite(values).all():
+            return "unbounded"
+        gains = (values - values[0]) * (1 if player == "y" else -1)
+        if len(gains) < 3:
+            return "converged" if len(gains) == 1 else "moving"
+        last, sizes = gains[-1] - gains[-2], gains.mean(axis=1)
+        noise = _student(0.95, len(last)) * float(last.std(ddof=1)) / math.sqrt(len(last))
+        rounding = 64 * torch.finfo(self.game.players().x[0].dtype).eps * float(np.abs(values).max())
+        if abs(last.mean()) <= max(MOVING * abs(sizes[-1]), noise, rounding):
+            return "converged"
+        objective = self.game.payoff.objective
+        limited = objective.smooth or not (objective.lam is None and objective.clip is None)
+        if player == "y" and (objective.loss == "classic" or limited):  # something bounds it, if far away
+            return "moving"
+        doubled = len(sizes) > DOUBLINGS and bool((sizes[-DOUBLINGS:] > GROWTH * sizes[-DOUBLINGS - 1 : -1]).all())
+        return "unbounded" if doubled and sizes[-1] > LARGE * np.abs(values[0]).mean() else "moving"
 
     def _perturbed(self, copy: tuple[Tensor, ...], source: Batches) -> tuple[Tensor, ...]:
         if self.perturbation == 0:
@@ -240,3 +363,44 @@ class _Copies:
             lambda part: part + self.perturbation * torch.randn(part.shape, generator=source.random).to(part), copy
         )
         return moved
+
+
+@contextmanager
+def _norms_followed(module: nn.Module) -> Iterator[None]:
+    """Spectral norms follow the weights: in evaluation mode they would be those of the weights of before."""
+    own: list[Any] = [part.parametrizations for part in module.modules() if is_parametrized(part)]
+    own += [part for part in module.modules() if hasattr(part, "weight_orig") and hasattr(part, "weight_u")]
+    for part in own:
+        part.train()
+    try:
+        yield
+    finally:
+        for part in own:
+            part.eval()
+
+
+def _combined(found: Sequence[Sequence[_Term]], marks: Sequence[int], level: float) -> DualityGap:
+    """The gap of all draws."""
+    terms = [np.array([draw[i].values for draw in found]) for i in (0, 1)]  # (draws, marks, batches)
+    status = [max((draw[i].status for draw in found), key=RANK.index) for i in (0, 1)]
+    last = terms[0][:, -1] - terms[1][:, -1]
+    values = last.mean(axis=1)
+    gaps = values if len(found) > 1 else last[0]
+    reach = 0.0
+    if len(gaps) > 1 and np.isfinite(gaps).all():  # an exact term that is infinite is certain
+        reach = _student(level, len(gaps)) * float(gaps.std(ddof=1)) / math.sqrt(len(gaps))
+    uppers, lowers = (term.mean(axis=(0, 2)).tolist() for term in terms)
+    value = float(values.mean())
+    exact = status[0] == "exact", status[1] == "exact"
+    curve = [GapPoint(step, a - b, a, b) for step, a, b in zip(marks, uppers, lowers, strict=True)]
+    return DualityGap(
+        value,
+        value - reach,
+        value + reach,
+        uppers[-1],
+        lowers[-1],
+        exact,
+        (status[0], status[1]),
+        () if all(exact) else tuple(curve),
+        tuple(values.tolist()),
+    )

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from convexgan._tools.checks import check_count, check_number
 from convexgan.torch.loop import Outcome, Training
-from convexgan.torch.modules import uncompiled
 from convexgan.torch.objective import Objective
 from convexgan.torch.pictures import PictureSource
+from convexgan.torch.players import unwrapped
 from convexgan.torch.progressive import ConvolutionalDiscriminator, ProgressiveGenerator
 from convexgan.torch.training import train
 from convexgan.updates import adam
@@ -149,7 +149,7 @@ def grow(
     >>> [run.steps for run in grow(G, images, warm=True, steps=3, batch=16)]
     [3, 3]
     """
-    if not isinstance(uncompiled(generator), ProgressiveGenerator):
+    if not isinstance(unwrapped(generator), ProgressiveGenerator):
         raise ValueError(
             f"generator is a {type(generator).__name__}: pass a ProgressiveGenerator; `train` trains other players."
         )

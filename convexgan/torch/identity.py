@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 from collections.abc import Iterator, Mapping
+from functools import partial
+from types import CodeType, FunctionType, MethodType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from convexgan._tools.checks import warn_user
 from convexgan.torch.exact import ExactDiscriminatorLoss
 from convexgan.torch.measuring import measuring
-from convexgan.torch.modules import uncompiled
 from convexgan.torch.objective import Batch
+from convexgan.torch.players import unwrapped
 
 SHOWN = 8  # samples and latents that are looked at
 KEPT = 64  # numbers of the outputs that are kept
@@ -38,14 +43,80 @@ def _plain(name: str) -> str:
 
 def players(generator: nn.Module, discriminator: nn.Module) -> dict[str, Any]:
     """What tells these players from others, by name; not their weights, which a run changes."""
-    whole = uncompiled(generator)
+    whole = unwrapped(generator)
     return {
         "generator": f"{type(whole).__name__}({whole.extra_repr()})",
-        "discriminator": f"{type(uncompiled(discriminator)).__name__}({uncompiled(discriminator).extra_repr()})",
+        "discriminator": f"{type(unwrapped(discriminator)).__name__}({unwrapped(discriminator).extra_repr()})",
         "layers of the generator": structure(generator),
         "layers of the discriminator": structure(discriminator),
         "warm start": getattr(whole, "origin", None),
     }
+
+
+def described(value: Any, above: tuple[int, ...] = ()) -> str:
+    """A text for a method, or what it is made of, that is the same in the next process and another for another content.
+
+    Functions are named; of those that are not the package's the closure and the defaults are told, of a lambda the
+    code too. Objects are told by their class and attributes, arrays and tensors by a hash.
+
+    Parameters
+    ----------
+    value : function, object, number, ...
+    above : tuple of int
+        The objects that hold it, by id, which are not told again.
+    """
+
+    def told(part: Any) -> str:
+        return described(part, (*above, id(value)))
+
+    if id(value) in above:
+        return "itself"
+    if isinstance(value, partial):
+        fixed = f" {told(value.args)}" if value.args else ""
+        return f"{told(value.func)}{fixed} {sorted((k, told(v)) for k, v in value.keywords.items())}"
+    if isinstance(value, MethodType):
+        return f"{value.__qualname__} of {told(value.__self__)}"
+    if isinstance(value, FunctionType):
+        return _of_function(value, told)
+    if isinstance(value, Tensor | np.ndarray):
+        array = value.detach().cpu().double().numpy() if isinstance(value, Tensor) else value
+        return f"{value.dtype} {tuple(value.shape)} {_hash(np.ascontiguousarray(array).tobytes())}"
+    if isinstance(value, tuple | list):
+        return f"({', '.join(map(told, value))})"
+    if isinstance(value, set | frozenset):
+        return f"{{{', '.join(sorted(map(told, value)))}}}"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(sorted(f'{told(name)}: {told(part)}' for name, part in value.items()))}}}"
+    if hasattr(value, "__qualname__"):
+        return str(value.__qualname__)
+    if hasattr(value, "__dict__"):
+        return f"{type(value).__qualname__} {told(vars(value))}"
+    return str(value) if _has_text(value) else type(value).__qualname__
+
+
+def _has_text(value: object) -> bool:
+    """Whether it prints as more than its place in memory."""
+    return type(value).__repr__ != object.__repr__
+
+
+def _of_function(function: FunctionType, told: Any) -> str:
+    """The name of a function, and what else it is made of if it is not the package's."""
+    if function.__module__.split(".")[0] == __name__.split(".")[0]:
+        return function.__qualname__
+    parts: dict[str, Any] = {"defaults": function.__defaults__, "keywords": function.__kwdefaults__}
+    parts["closure"] = inspect.getclosurevars(function).nonlocals
+    if function.__name__ == "<lambda>":
+        parts["code"] = _of_code(function.__code__)
+    return " ".join([function.__qualname__, *(f"{name} {told(part)}" for name, part in parts.items() if part)])
+
+
+def _of_code(code: CodeType) -> str:
+    inner = [_of_code(part) if isinstance(part, CodeType) else repr(part) for part in code.co_consts]
+    return _hash(repr((code.co_code, code.co_names, inner)).encode())
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:12]
 
 
 def compare(path: Any, known: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
@@ -94,9 +165,9 @@ def outputs(generator: nn.Module, discriminator: nn.Module, batch: Batch) -> dic
 
     Nothing is changed: no random number is drawn of those that follow, and modules and buffers stay what they were.
     """
-    found: dict[str, Tensor | None] = {"generator": _output(uncompiled(generator), batch.latents)}
-    exact = isinstance(uncompiled(discriminator), ExactDiscriminatorLoss)  # its settings say all
-    found["discriminator"] = None if exact else _output(uncompiled(discriminator), batch.real)
+    found: dict[str, Tensor | None] = {"generator": _output(unwrapped(generator), batch.latents)}
+    exact = isinstance(unwrapped(discriminator), ExactDiscriminatorLoss)  # its settings say all
+    found["discriminator"] = None if exact else _output(unwrapped(discriminator), batch.real)
     return found
 
 

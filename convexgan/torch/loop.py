@@ -7,11 +7,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 from torch.nn.utils import get_total_norm
 
@@ -22,10 +21,11 @@ from convexgan.torch import checkpoint as files
 from convexgan.torch import identity
 from convexgan.torch.audit import Audit, audit
 from convexgan.torch.batches import Batches
-from convexgan.torch.conversion import flat
 from convexgan.torch.measuring import measuring
-from convexgan.torch.objective import ModuleGame
+from convexgan.torch.memory import moved, pack_tree
+from convexgan.torch.objective import ModuleGame, check_fit
 from convexgan.torch.pictures import PictureSource
+from convexgan.torch.samples import flat
 from convexgan.updates import Average, State, Step, average
 
 Callback = Callable[[int, nn.Module, nn.Module], Mapping[str, float] | None]
@@ -94,7 +94,8 @@ class Loop:
     ) -> None:
         self.game, self.batches, self.step, self.rates = game, batches, step, rates
         self.averaged, self.gap, self.callbacks = averaged, gap, callbacks
-        self.state, self.count = game.players(), 0
+        game.draw = partial(batches.draw, game.payoff.objective.smooth)
+        self.state, self.count, self.first = game.players(), 0, 0
         self.mean: Average | None = None
         self.history: list[dict[str, float]] = []
         self.audit: Audit | None = None
@@ -106,15 +107,17 @@ class Loop:
         """Steps until one of the ends."""
         if path is not None and Path(path).exists():
             self._restore(files.read(path, settings), path)
-        outcome = Outcome.FINISHED
+        outcome, method = Outcome.FINISHED, "" if path is None else identity.described(self.step)
         try:
             if not self.history:
-                self._look()
+                check_fit(self.game.payoff, self.watched)
                 self._record(report)
             while self.count < steps and not self._reached():
                 if not self._advance():
                     outcome = Outcome.DIVERGED
                     break
+                if path is not None and self.count == self.first + 1:
+                    self._check_memory(method)
                 if self.count % every == 0 or self.count == steps:
                     self._record(report)
                     if path is not None:
@@ -133,7 +136,7 @@ class Loop:
         game = self.game
         if hasattr(game.payoff.generator, "at_step"):
             game.payoff.generator.at_step(self.count)  # type: ignore[operator]
-        game.batch = self.batches.draw(game.payoff.objective.smooth)
+        game.renewed()
         new = self.step(game, self.state, self.rates)
         if not (math.isfinite(float(game.last)) and norm(new) <= self.limit):
             return False
@@ -143,6 +146,15 @@ class Loop:
         self.count += 1
         return True
 
+    def _check_memory(self, method: str) -> None:
+        """Raise after the first step, not at the first checkpoint, if that cannot hold what the method remembers."""
+        pack_tree(self.state.memory, {})
+        if identity.described(self.step) != method:
+            raise ValueError(
+                "method changes itself from step to step, which no checkpoint can hold: return what it remembers as "
+                "the memory of the state, or leave checkpoint out."
+            )
+
     def _average(self) -> None:
         """Add the players to their mean; under a decay, the generator to a mean of about 1 / (1 - decay) steps."""
         if self.averaged is True:
@@ -150,25 +162,6 @@ class Loop:
             return
         mean = average(self.mean, self.state._replace(y=()))
         self.mean = mean._replace(total=min(mean.total, self.averaged / (1 - self.averaged)))
-
-    def _look(self) -> None:
-        """Raise if the players do not fit the data or each other."""
-        payoff = self.game.payoff
-        try:
-            with measuring(payoff):
-                value = float(payoff(*self.watched))
-        except RuntimeError as error:
-            if is_exhausted(error):
-                raise
-            real, latents = (tuple(part.shape) for part in self.watched[:2])
-            raise ValueError(
-                f"the players do not fit data of shape {real} and latents of shape {latents}: {error}"
-            ) from error
-        if not math.isfinite(value):
-            raise ValueError(
-                f"the loss is {value} before the first step: look for samples, weights or outputs of the players that "
-                "are not finite or overflow."
-            )
 
     def _load(self) -> None:
         """Write the players that are reported into the modules."""
@@ -248,21 +241,16 @@ class Loop:
         except ValueError:
             payoff.load_state_dict(before)  # those of the caller, who is told that they are others
             raise
-        self.state = self.game.players()._replace(memory=_moved(content["memory"], device))
-        self.mean = None if content["mean"] is None else Average(*_moved(content["mean"], device))
+        self.state = self.game.players()._replace(memory=moved(content["memory"], device))
+        self.mean = None if content["mean"] is None else Average(*moved(content["mean"], device))
         states = dict(content["random"])
         self.batches.random.set_state(states.pop("batches"))
         files.restore_random_states(states)
         self.count, self.history = content["count"], list(content["history"])
+        self.first = self.count
         self.seconds = self.history[-1]["seconds"]
 
 
 def norm(state: State) -> float:
     """The Euclidean norm of both players."""
     return float(get_total_norm((*state.x, *state.y)))
-
-
-def _moved(tree: Any, device: torch.device) -> Any:
-    if isinstance(tree, tuple):
-        return tuple(_moved(part, device) for part in tree)
-    return tree.to(device) if isinstance(tree, torch.Tensor) else tree

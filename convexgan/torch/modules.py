@@ -29,11 +29,6 @@ def slopes_of(activation: RowActivation, t: Tensor) -> Tensor:
     return activation.degree * torch.relu(t) ** (activation.degree - 1)
 
 
-def uncompiled(module: Any) -> Any:
-    """The module that `torch.compile` has wrapped, or what was given."""
-    return getattr(module, "_orig_mod", module)
-
-
 class TwoLayerDiscriminator(nn.Module):
     """D(x) = sum_j outer_j s(u_j . x + b_j), where (u_j, b_j) is neuron j divided by its norm.
 

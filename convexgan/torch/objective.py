@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,10 +12,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import logsigmoid, softplus
 
-from convexgan._tools.checks import check_choice, check_number
+from convexgan._tools.checks import check_choice, check_number, is_exhausted
 from convexgan.games.game import check_budget
 from convexgan.torch.exact import ExactDiscriminatorLoss
-from convexgan.torch.modules import TwoLayerDiscriminator, uncompiled
+from convexgan.torch.measuring import check_ready, measuring
+from convexgan.torch.modules import TwoLayerDiscriminator
+from convexgan.torch.players import called, one_tensor, unwrapped
 from convexgan.updates import DifferentiableGame, State
 
 LOSSES = ("wasserstein", "classic", "relativistic")
@@ -101,12 +105,13 @@ class Batch(NamedTuple):
 
 
 def check_players(generator: Any, discriminator: Any) -> None:
-    """Raise unless both are modules."""
+    """Raise unless both are modules with all their weights."""
     examples = {"generator": "LinearGenerator(k, d)", "discriminator": "TwoLayerDiscriminator(d, neurons, 'quadratic')"}
     for (name, example), player in zip(examples.items(), (generator, discriminator), strict=True):
         if not isinstance(player, nn.Module):
             kind = repr(player) if isinstance(player, str) else type(player).__name__
             raise ValueError(f"{name} must be a torch module, got {kind}: pass {example}, say.")
+        check_ready(player)
 
 
 class Payoff(nn.Module):
@@ -117,7 +122,7 @@ class Payoff(nn.Module):
         self.generator, self.discriminator, self.objective = generator, discriminator, objective
         if isinstance(discriminator, ExactDiscriminatorLoss) and (objective.bounded or objective.loss != "wasserstein"):
             raise ValueError("the exact discriminator has its own lam and beta: leave them out of the objective.")
-        if isinstance(uncompiled(discriminator), TwoLayerDiscriminator) and not objective.bounded:
+        if isinstance(unwrapped(discriminator), TwoLayerDiscriminator) and not objective.bounded:
             raise ValueError("nothing bounds the discriminator: pass Objective(beta=...) or Objective(lam=...).")
         needed = {"penalty": objective.beta, "projected": objective.lam}
         for name in (name for name, given in needed.items() if given is not None and not hasattr(discriminator, name)):
@@ -127,8 +132,9 @@ class Payoff(nn.Module):
             )
 
     def forward(self, real: Tensor, latents: Tensor, mix: Tensor | None = None, minimised: bool = False) -> Tensor:
-        """The payoff, a scalar, or what the generator minimises, which is the same in a zero-sum game."""
-        fake: Tensor = self.generator(latents).to(real.dtype)  # it may be coarser in mixed precision, as scores may
+        """The payoff, a scalar, or what the generator minimises: in a zero-sum game the terms of it that it changes."""
+        made = one_tensor(self.generator(latents), "generator")
+        fake = made.to(real.dtype)  # it may be coarser in mixed precision, as scores may
         if fake.shape[1:] != real.shape[1:]:
             raise ValueError(
                 f"the generator makes samples of shape {tuple(fake.shape[1:])}, the data has {tuple(real.shape[1:])}: "
@@ -140,6 +146,8 @@ class Payoff(nn.Module):
         if isinstance(self.discriminator, ExactDiscriminatorLoss):
             loss: Tensor = self.discriminator(fake)
             return loss
+        if minimised and self.objective.zero_sum:
+            return self._gain(None, self._scores(fake), minimised)
         objective, smooth = self.objective, mix is not None
         on_real, real_slope = self._scores_and_slope(real, smooth and objective.r1 > 0)
         on_fake, fake_slope = self._scores_and_slope(fake, smooth and objective.r2 > 0)
@@ -152,9 +160,11 @@ class Payoff(nn.Module):
                 gain = gain - objective.gradient_penalty * self._steepness(real, fake.detach(), mix)
         return gain
 
-    def _gain(self, on_real: Tensor, on_fake: Tensor, minimised: bool) -> Tensor:
+    def _gain(self, on_real: Tensor | None, on_fake: Tensor, minimised: bool) -> Tensor:
         if self.objective.loss == "wasserstein":
-            return on_real.mean() - on_fake.mean()
+            return -on_fake.mean() if on_real is None else on_real.mean() - on_fake.mean()
+        if on_real is None:
+            return logsigmoid(-on_fake).mean() / 2
         if self.objective.loss == "classic":
             return (logsigmoid(on_real).mean() + logsigmoid(-on_fake).mean()) / 2
         pairs = min(len(on_real), len(on_fake))
@@ -162,7 +172,7 @@ class Payoff(nn.Module):
         return softplus(lead).mean() if minimised else logsigmoid(lead).mean()
 
     def _scores(self, samples: Tensor) -> Tensor:
-        scores: Tensor = self.discriminator(samples)
+        scores = one_tensor(self.discriminator(samples), "discriminator")
         if scores.numel() != len(samples):
             raise ValueError(
                 f"the discriminator makes {tuple(scores.shape)} of {len(samples)} samples: one number each is needed."
@@ -201,6 +211,27 @@ class Payoff(nn.Module):
         return objective.generator_penalty * squares.sum()
 
 
+def check_fit(payoff: Payoff, batch: Batch) -> None:
+    """Raise if the players do not fit the data, the latents or each other, or their payoff is not finite."""
+    with measuring(payoff):
+        called(payoff.generator, batch.latents, "generator", "latents")
+        try:
+            value = float(payoff(*batch))
+        except (RuntimeError, TypeError) as error:
+            if is_exhausted(error):
+                raise
+            real, latents = (tuple(part.shape) for part in batch[:2])
+            hint = "; Adapted(discriminator, inputs=...) makes its arguments" if isinstance(error, TypeError) else ""
+            raise ValueError(
+                f"the players do not fit data of shape {real} and latents of shape {latents}: {error}{hint}"
+            ) from error
+    if not math.isfinite(value):
+        raise ValueError(
+            f"the loss is {value} before the first step: look for samples, weights or outputs of the players that "
+            "are not finite or overflow."
+        )
+
+
 class _Projection(nn.Module):
     def __init__(self, discriminator: nn.Module, lam: float | None) -> None:
         super().__init__()
@@ -219,12 +250,15 @@ class ModuleGame(DifferentiableGame):
     batch : Batch
         What the payoff is computed on; set it before every step.
     last : Tensor
-        The payoff, or what the generator minimises, where gradients were last asked for.
+        The payoff, or the generator's part of it, where gradients were last asked for.
     zero_sum : bool
         Whether the generator minimises what the discriminator maximises.
+    draw : function or None
+        Where the next batch comes from, in steps that take several.
     """
 
     batch: Batch
+    draw: Callable[[], Batch] | None = None
     last: Tensor
 
     def __init__(self, payoff: Payoff, mixed_precision: bool = False) -> None:
@@ -260,8 +294,8 @@ class ModuleGame(DifferentiableGame):
         return self._call(x, y, tuple(batch or self.batch))
 
     def cost(self, x: tuple[Tensor, ...], y: tuple[Tensor, ...]) -> Tensor:
-        """What the generator minimises, without the penalties on slopes, which it does not see."""
-        return self._call(x, y, (*self.batch[:2], None, True) if not self.zero_sum else self.batch[:2])
+        """What the generator minimises, but for the terms that do not depend on it."""
+        return self._call(x, y, (*self.batch[:2], None, True))
 
     def _call(self, x: tuple[Tensor, ...], y: tuple[Tensor, ...], arguments: tuple[Any, ...]) -> Tensor:
         parameters = dict(zip([*self.names_x, *self.names_y], [*x, *y], strict=True))
@@ -298,6 +332,11 @@ class ModuleGame(DifferentiableGame):
         total = torch.stack([(a * b).sum() for a, b in zip(first, u + v, strict=True)]).sum()
         found = torch.autograd.grad(total, x + y, materialize_grads=True)
         return found[: len(x)], found[len(x) :]
+
+    def renewed(self) -> None:
+        """Draw the next batch."""
+        if self.draw is not None:
+            self.batch = self.draw()
 
     def projected(self, y: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The discriminator's parameters moved back to where the objective allows them."""

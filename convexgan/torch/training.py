@@ -14,11 +14,13 @@ from convexgan._tools.checks import check_choice, check_count, check_number
 from convexgan.statistics.latents import GaussianLatent
 from convexgan.torch.batches import Batches
 from convexgan.torch.exact import ExactDiscriminatorLoss
-from convexgan.torch.identity import players
+from convexgan.torch.identity import described, players
 from convexgan.torch.loop import Callback, Loop, Training
 from convexgan.torch.objective import ModuleGame, Objective, Payoff, check_players
+from convexgan.torch.players import is_parallel
 from convexgan.torch.progress import shown
 from convexgan.updates import (
+    METHODS,
     State,
     Step,
     Transform,
@@ -65,16 +67,18 @@ def train(
         A generator with a method ``at_step(step)`` is told each step before it is taken.
         The discriminator may be an `ExactDiscriminatorLoss`: then only the generator is trained, and every method is
         gradient descent of its kind.
-    data : (n, ...) array or tensor, or PictureSource
-        Real samples.
-    latents : (m, ...) array or tensor, int, GaussianLatent, optional
-        Fixed latents, or the dimension of fresh Gaussian ones; by default the generator's ``latent_dim``.
+    data : (n, ...) array or tensor, PictureSource, data set or loader of torch, or an iterator of batches
+        Real samples. What comes in batches is read once and kept; of pairs (samples, labels) the first part.
+    latents : (m, ...) array or tensor, int, tuple of int, GaussianLatent, optional
+        Fixed latents, or the dimension or shape, (k, 1, 1) say, of fresh Gaussian ones; by default the generator's
+        ``latent_dim``.
     objective : Objective, optional
         What they play for.
     method : str or step function
         "simultaneous", "alternating", "extragradient", "optimistic", "unrolled" (5 steps ahead), "consensus" (weight
         1), "generative_minimization" (5 inner steps); or a function (game, state, rates) -> state such as
-        ``partial(unrolled, depth=10)``, see `convexgan.updates`.
+        ``partial(unrolled, depth=10)``, or ``partial(alternating, ascents=5)`` for five steps of the discriminator, on
+        a batch each, for one of the generator; see `convexgan.updates`.
     optimizer : "sgd", "adam" or a transform of gradients
         For simultaneous, alternating and generative_minimization.
     rates : float or pair
@@ -122,15 +126,16 @@ def train(
     <Outcome.FINISHED: 'finished'>
     """
     objective = Objective() if objective is None else objective
-    check_players(generator, discriminator)
-    _check_devices(generator, discriminator)
+    _check_players(generator, discriminator)
     step = transformed_step(method, optimizer, isinstance(discriminator, ExactDiscriminatorLoss))
-    if _function(step) in ZERO_SUM and not objective.zero_sum:
-        raise ValueError(f"loss={objective.loss!r} is not a zero-sum game, which method={_described(method)!r} is for.")
+    if function_of(step) in ZERO_SUM and not objective.zero_sum:
+        raise ValueError(f"loss={objective.loss!r} is not a zero-sum game, which method={described(method)!r} is for.")
     game = ModuleGame(Payoff(generator, discriminator, objective), mixed_precision)
     for rate, names in zip(pair(rates), (game.names_x, game.names_y), strict=True):
         if isinstance(rate, tuple) and len(rate) != len(names):
             raise ValueError(f"rates has {len(rate)} numbers for the {len(names)} parameters {names}: pass one each.")
+    if gap is not None and objective.generator_penalty == 0:
+        raise ValueError("gap needs generator_penalty > 0: without it nothing is known of the optimum.")
     loop = Loop(
         game,
         Batches(data, latents, batch, generator, rng),
@@ -141,20 +146,22 @@ def train(
         tuple(callbacks),
     )
     check_count(every, "every")
-    settings = {
-        "method": _described(method),
-        "optimizer": _described(optimizer),
-        "rates": _plain(rates),
-        "averaged": averaged,
-        "every": every,
-        "rng": rng,
-        "batch": batch,
-        "latents": _law(loop.batches.latents),
-        **players(generator, discriminator),
-        "mixed_precision": mixed_precision,
-        "objective": asdict(objective),
-        "data": loop.batches.digest() if checkpoint is not None else "",
-    }
+    settings: dict[str, Any] = {}
+    if checkpoint is not None:
+        settings = {
+            "method": described(method),
+            "optimizer": described(optimizer),
+            "rates": _plain(rates),
+            "averaged": averaged,
+            "every": every,
+            "rng": rng,
+            "batch": batch,
+            "latents": _law(loop.batches.latents),
+            **players(generator, discriminator),
+            "mixed_precision": mixed_precision,
+            "objective": asdict(objective),
+            "data": loop.batches.digest(),
+        }
     with shown(progress, steps) as report:
         return loop.run(check_count(steps, "steps", 0), every, checkpoint, settings, report)
 
@@ -162,23 +169,27 @@ def train(
 def transformed_step(method: str | Step, optimizer: str | Transform, exact: bool) -> Step:
     """The step function of a name, with its transform of gradients."""
     step: Callable[..., State] = resolve_step(method)
-    transform: Transform | None = None
+    transform: Any = None
     if callable(optimizer):
         transform = optimizer
     elif check_choice(optimizer, "optimizer", OPTIMIZERS) == "adam":
         transform = adam
-    if exact and _function(step) in SECOND_ORDER:
+    if exact and function_of(step) in SECOND_ORDER:
         raise ValueError("consensus and unrolled differentiate the discriminator, which the exact one does not allow.")
     if transform is None:
         return step
-    if method not in TRANSFORMED:
-        names = ", ".join(TRANSFORMED)
-        raise ValueError(f"optimizer is for the methods {names}; fix it in a step function of your own with partial.")
+    names, fixed = TRANSFORMED, step.keywords if isinstance(step, partial) else {}
+    if function_of(step) not in [function_of(METHODS[name]) for name in names] or "transform" in fixed:
+        raise ValueError(
+            f"optimizer is for the methods {', '.join(names)}; fix it in a step function of your own with partial."
+        )
+    if function_of(transform) is adam:
+        transform = partial(transform, reuse=True)  # nothing looks at the memory of earlier steps
     return partial(step, transform=transform)
 
 
-def _function(step: Step) -> Any:
-    """The step function without what `partial` has fixed."""
+def function_of(step: Any) -> Any:
+    """A function without what `partial` has fixed."""
     return step.func if isinstance(step, partial) else step
 
 
@@ -188,7 +199,11 @@ def _check_decay(averaged: float) -> float:
     return averaged
 
 
-def _check_devices(generator: nn.Module, discriminator: nn.Module) -> None:
+def _check_players(generator: nn.Module, discriminator: nn.Module) -> None:
+    """Raise unless both are modules with weights, in one process, on one device and of one precision."""
+    check_players(generator, discriminator)
+    if is_parallel(generator) or is_parallel(discriminator):
+        raise ValueError("train runs in one process, without a player wrapped for several: pass its .module.")
     for name, kind in (("device", "on different devices"), ("dtype", "of different precision")):
         found = {
             str(getattr(tensor, name)): player
@@ -211,11 +226,5 @@ def _plain(rates: Any) -> Any:
 
 def _law(latents: Any) -> str:
     """The law of fresh latents; fixed ones are in the hash of the data."""
-    return f"{latents.dim} Gaussian" if isinstance(latents, GaussianLatent) else "fixed"
-
-
-def _described(function: Any) -> str:
-    """A name for a method that is the same in the next process."""
-    if isinstance(function, partial):
-        return f"{_described(function.func)} {sorted((k, _described(v)) for k, v in function.keywords.items())}"
-    return str(getattr(function, "__qualname__", function))
+    shape = getattr(latents, "shape", None)
+    return f"{shape or latents.dim} Gaussian" if isinstance(latents, GaussianLatent) else "fixed"

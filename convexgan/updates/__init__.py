@@ -8,7 +8,7 @@ from convexgan.updates.extragradient import extragradient
 from convexgan.updates.game import DifferentiableGame, Game, Player, Rates, State, Transform
 from convexgan.updates.generative_minimization import generative_minimization
 from convexgan.updates.methods import METHODS, Step, resolve_step
-from convexgan.updates.optimistic import optimistic
+from convexgan.updates.optimistic import optimistic, optimistic_adam
 from convexgan.updates.simultaneous import simultaneous
 from convexgan.updates.unrolled import unrolled
 
@@ -29,6 +29,7 @@ __all__ = [
     "extragradient",
     "generative_minimization",
     "optimistic",
+    "optimistic_adam",
     "resolve_step",
     "simultaneous",
     "unrolled",

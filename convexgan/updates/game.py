@@ -46,6 +46,10 @@ class Game(Protocol):
             "(convexgan.updates.DifferentiableGame), or take another method."
         )
 
+    def renewed(self) -> None:
+        """Look at another sample of the same game from now on; nothing unless a subclass draws batches."""
+        return
+
 
 class DifferentiableGame(Game, Protocol):
     """A game whose gradients can be differentiated once more."""
@@ -82,15 +86,19 @@ def each(function: Callable[..., Any], *players: Player) -> Player:
 def move(player: Player, rate: Any, direction: Player) -> Player:
     """player + rate * direction."""
     if isinstance(rate, tuple):
-        return each(lambda array, part, own: array + own * part, player, direction, rate)
-    return each(lambda array, part: array + rate * part, player, direction)
+        return each(_moved, player, direction, rate)
+    return each(lambda array, part: _moved(array, part, rate), player, direction)
 
 
 def descend(player: Player, rate: Any, gradient: Player) -> Player:
     """player - rate * gradient."""
-    if isinstance(rate, tuple):
-        return each(lambda array, part, own: array - own * part, player, gradient, rate)
-    return each(lambda array, part: array - rate * part, player, gradient)
+    return move(player, tuple(-own for own in rate) if isinstance(rate, tuple) else -rate, gradient)
+
+
+def _moved(array: Any, part: Any, rate: Any) -> Any:
+    if isinstance(rate, int | float) and hasattr(array, "addcmul"):
+        return array.add(part, alpha=rate)  # a tensor: one pass and one rounding
+    return array + rate * part
 
 
 def plain(gradient: Player, memory: Any) -> tuple[Player, Any]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from convexgan.updates.adam import adam
 from convexgan.updates.game import Game, Player, Rates, State, descend, each, move, pair
 
 
@@ -29,6 +32,29 @@ def optimistic(game: Game, state: State, rates: Rates) -> State:
     last_x, last_y = state.memory or (grad_x, grad_y)
     step_x, step_y = each(_extrapolated, grad_x, last_x), each(_extrapolated, grad_y, last_y)
     return State(descend(state.x, rate_x, step_x), move(state.y, rate_y, step_y), (grad_x, grad_y))
+
+
+def optimistic_adam(
+    gradient: Player, memory: Any, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8
+) -> tuple[Player, Any]:
+    """Adam's direction twice, less the previous one: a transform for `simultaneous` and `alternating`.
+
+    Parameters
+    ----------
+    gradient : array or tuple of arrays
+        The gradient of one player.
+    memory : tuple or None
+        The previous direction and Adam's memory; None at the first step, which is one of Adam.
+    betas, eps : as in `adam`
+
+    References
+    ----------
+    Daskalakis et al., Training GANs with Optimism, 2018, arXiv 1711.00141, algorithm 1.
+    """
+    last, moments = memory or (None, None)
+    direction, moments = adam(gradient, moments, betas, eps)
+    last = direction if last is None else last
+    return each(_extrapolated, direction, last), (direction, moments)
 
 
 def _extrapolated(now: Player, last: Player) -> Player:
