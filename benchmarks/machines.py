@@ -45,6 +45,7 @@ NEEDING_TORCH = (  # besides the files that import it; by the beginning of their
     "test_docs.py::test_examples_run[faces]",
     "test_docs.py::test_examples_run[problems]",
     "test_docs.py::test_examples_run[torch]",
+    "test_docs.py::test_examples_run[why-convex]",
     "test_faults.py::test_passes_of_a_processor_and_of_a_device",
     "test_extras.py::test_sample_and_export_say_in_json",
     "test_folders.py::test_strict_stops_every_command",

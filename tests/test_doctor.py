@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ import convexgan as cg
 from convexgan.cli import doctor
 from convexgan.cli.app import app
 from convexgan.conic.solvers import BACKENDS
+
+OPTIONAL = ("problems", "torch") if find_spec("torch") is None else ("torch",)
 
 
 def findings(code: int = 0) -> dict[str, dict[str, Any]]:
@@ -34,7 +37,7 @@ def test_every_room_has_a_problem() -> None:
     assert set(cg._ROOMS) <= doctor.PROBLEMS.keys()
 
 
-@pytest.mark.parametrize("room", [name for name in doctor.PROBLEMS if name not in ("datasets", "torch", "plotting")])
+@pytest.mark.parametrize("room", [name for name in doctor.PROBLEMS if name not in ("datasets", "plotting", *OPTIONAL)])
 def test_a_wrong_number_in_a_room_is_found(monkeypatch: pytest.MonkeyPatch, room: str) -> None:
     """No problem is one that cannot fail."""
     real = doctor._near

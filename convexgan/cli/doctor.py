@@ -237,6 +237,7 @@ def _plotting() -> None:
 
 
 def _problems() -> None:
+    _needs("torch")
     import convexgan as cg
 
     _near(cg.problems.load("quadratic-critical-width").value, 16.5)
