@@ -26,7 +26,7 @@ from convexgan.arrangements import (
 from convexgan.arrangements import search as search_module
 from convexgan.arrangements.cones import Cones, cone_bounds, halved, quadratic_bounds
 from convexgan.arrangements.majorant import majorants
-from convexgan.arrangements.reduce import positive_sums, reduce_rows
+from convexgan.arrangements.reduce import lexical, positive_sums, reduce_rows
 from convexgan.arrangements.zonotope import maximize_concave
 from tests.generators import rotation, seeds
 
@@ -460,3 +460,13 @@ def test_beyond_the_cones_random_ascents_look_for_the_value():
     found = maximize(rows, weights)
     assert found.value >= local_maxima(rows, weights, starts)[1].max() * (1 - 1e-9)
     assert found.status == "stopped" and found.value < found.upper_bound
+
+
+@given(seed=seeds)
+@few
+def test_the_order_of_rows_is_that_of_all_their_entries(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(-1, 2, (rng.integers(1, 30), rng.integers(1, 4))) * rng.choice([1.0, -0.3], (1, 1))
+    order, fresh = lexical(rows)
+    assert np.array_equal(order, np.lexsort(rows.T[::-1]))
+    assert np.array_equal(rows[order[fresh]], np.unique(rows, axis=0))

@@ -144,16 +144,28 @@ def merge_equal(rows: Array, weights: Array) -> tuple[Array, Array, Array]:
 
     Each sum is rounded once, so that weights that cancel do so exactly.
     """
-    unique, place, counts = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
-    if len(unique) == len(rows):
+    order, fresh = lexical(rows)
+    starts = np.flatnonzero(fresh)
+    if len(starts) == len(rows):
         return rows, weights, np.zeros(len(rows))
-    place = place.ravel()
-    total = np.bincount(place, weights).astype(np.float64)
-    several = np.flatnonzero(counts > 2)
-    if len(several):
-        groups = np.split(weights[np.argsort(place, kind="stable")], np.cumsum(counts)[:-1])
-        total[several] = [math.fsum(groups[i]) for i in several]
-    return unique, total, UNIT * np.abs(total) * (counts > 1)
+    counts, dealt = np.diff(starts, append=len(rows)), weights[order]
+    total = np.add.reduceat(dealt, starts)
+    for i in np.flatnonzero(counts > 2):
+        total[i] = math.fsum(dealt[starts[i] : starts[i] + counts[i]])
+    return rows[order[starts]], total, UNIT * np.abs(total) * (counts > 1)
+
+
+def lexical(rows: Array) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """The stable order (N,) of rows by their first, then their second, ... entries, and which differ from the last."""
+    order = np.argsort(rows[:, 0], kind="stable")
+    first = rows[order, 0]
+    tied = np.concatenate([[False], first[1:] == first[:-1]])
+    tied[:-1] |= tied[1:]
+    fresh = np.ones(len(rows), dtype=bool)
+    some = np.flatnonzero(tied)
+    order[some] = order[some][np.lexsort(rows[order[some]].T[::-1])]
+    fresh[some[1:]] = (rows[order[some[1:]]] != rows[order[some[:-1]]]).any(axis=1)
+    return order, fresh
 
 
 def line_sums(line: NDArray[np.intp], mass: Array, count: int) -> tuple[Array, float]:
@@ -191,8 +203,7 @@ def lines(units: Array) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.
     rounded = np.round(units, DECIMALS)
     turned = rounded[np.arange(len(units)), np.argmax(rounded != 0, axis=1)] < 0
     rounded[turned] *= -1
-    order = np.lexsort(rounded.T)
-    fresh = np.concatenate([[True], (rounded[order][1:] != rounded[order][:-1]).any(axis=1)])
+    order, fresh = lexical(rounded[:, ::-1])
     line = np.empty(len(units), dtype=np.intp)
     line[order] = np.cumsum(fresh) - 1
     return order[fresh], line, turned

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from convexgan._tools.arrays import as_rows, paired
 from convexgan._tools.checks import check_columns, check_finite, check_number, check_weights
-from convexgan._tools.rounding import gamma
+from convexgan._tools.rounding import gamma, prefix_sums
 from convexgan._tools.tables import check_labels
 from convexgan.arrangements import Maximum, maximize
 from convexgan.arrangements.maximum import EXACT
@@ -93,11 +93,11 @@ def separate_relu(
     points, merged, error = different[order, 0], merged[order], error[order]
     centre = float(points[len(points) // 2])
     points = points - centre  # which cancels, and would cost digits
-    value, u, b = _separate_shifts(activation, points, merged)
+    value, u, b, roundings = _separate_shifts(activation, points, merged)
     size, sign = abs(value), 1.0 if value >= 0 else -1.0
-    slope = max(1.0, abs(activation.slope))  # sums of weights, times two points each
-    unsure = gamma(len(points) + 6) * np.abs(merged).sum() + error.sum()
-    bound = size + 2 * slope * float(unsure * np.abs(points).max(initial=0.0))
+    slope = max(1.0, abs(activation.slope))  # sums of weights, times points, each a difference of two
+    unsure = gamma(roundings + 8) * np.abs(merged).sum() + error.sum()
+    bound = size + 4 * slope * float(unsure * np.abs(points).max(initial=0.0))
     bound += 2 * _stray(activation, np.full((len(weights), 1), np.abs(points).max()), weights)
     direction = np.array([u, b - u * centre])
     return Maximum(size, bound, bool(bound - size <= EXACT * size), direction, sign, "optimal", "sweep", {})
@@ -120,7 +120,7 @@ def _stray(activation: KinkedActivation, rows: Array, weights: Array) -> float:
     return max(1.0, abs(activation.slope)) * gamma(4) * float(sizes @ np.linalg.norm(rows, axis=1))
 
 
-def _separate_shifts(activation: KinkedActivation, points: Array, weights: Array) -> tuple[float, float, float]:
+def _separate_shifts(activation: KinkedActivation, points: Array, weights: Array) -> tuple[float, float, float, int]:
     """The maximum over u = +-1 and every b of |sum_i weights_i s(u points_i + b)|, for weights that sum to 0.
 
     The sum is piecewise linear in b, bends where a neuron changes sign at a point and is constant beyond the last of
@@ -129,20 +129,22 @@ def _separate_shifts(activation: KinkedActivation, points: Array, weights: Array
     Parameters
     ----------
     points, weights : (N,) arrays
+        Ascending points.
 
     Returns
     -------
     value, u, b : float
         The value is signed.
+    roundings : int
+        Of each sum.
     """
-    best = (0.0, 1.0, 0.0)
+    best, roundings = (0.0, 1.0, 0.0), 0
     for u in (1.0, -1.0):
-        t = np.sort(u * points)
-        w = weights[np.argsort(u * points)]
-        below, mass = np.cumsum(w * t) - w * t, np.cumsum(w) - w
-        above, rest = np.sum(w * t) - below, np.sum(w) - mass
-        sums = above - t * rest + activation.slope * (below - t * mass)
+        t = u * points[:: int(u)]
+        (below, roundings), (mass, _) = prefix_sums(weights[:: int(u)] * t), prefix_sums(weights[:: int(u)])
+        above, rest = below[-1] - below[:-1], mass[-1] - mass[:-1]
+        sums = above - t * rest + activation.slope * (below[:-1] - t * mass[:-1])
         i = int(np.argmax(np.abs(sums)))
         if abs(sums[i]) > abs(best[0]):
             best = (float(sums[i]), u, -float(t[i]))
-    return best
+    return *best, roundings
