@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from convexgan._tools.deadline import Deadline
 from convexgan.arrangements import (
     Maximum,
     activation_patterns,
@@ -157,7 +158,7 @@ def test_majorants_lie_above_the_function(p: int, positive: int) -> None:
     arrangement = reduce_rows(rows, weights)
     U = np.random.default_rng(0).standard_normal((5000, p))
     U /= np.linalg.norm(U, axis=1)[:, None]
-    for quadratic, bound, _ in itertools.islice(majorants(arrangement), 10):
+    for quadratic, bound, _ in itertools.islice(majorants(arrangement, Deadline()), 10):
         above = quadratic.constant + U @ quadratic.linear - np.einsum("kp,pq,kq->k", U, quadratic.curvature, U)
         assert (above >= arrangement.values(U) - 1e-12).all()
         assert bound >= above.max() - 1e-12

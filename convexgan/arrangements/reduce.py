@@ -15,6 +15,7 @@ DECIMALS = 12  # parallel rows are recognised by their unit vectors, rounded
 CANCELLED = 1e-14  # a sum of weights smaller than this share of their sizes is rounding
 LOST = 1e-150
 CACHE = 32768  # numbers that stay in the processor's second-level cache
+WORK = 2**22  # products of rows and directions that are held at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,12 +108,13 @@ def reduce_rows(rows: Array, weights: Array) -> Arrangement:
         Of any sign.
     """
     rows, weights, error = merge_equal(rows, weights)
-    slack = float(error @ np.linalg.norm(rows, axis=1))
-    mass = weights * np.linalg.norm(rows, axis=1)
+    lengths = np.linalg.norm(rows, axis=1)
+    slack, mass = float(error @ lengths), weights * lengths
     kept = mass != 0
     if not kept.all():  # lengths below 1e-150 of the largest are 0
         slack += LOST * float(np.abs(weights[~kept & rows.any(axis=1)]).sum())
-    units, mass = rows[kept] / np.linalg.norm(rows[kept], axis=1)[:, None], mass[kept]
+        rows, lengths, mass = rows[kept], lengths[kept], mass[kept]
+    units = rows / lengths[:, None]
     basis = row_space(units * np.abs(mass)[:, None], rows.shape[1])
     given, units = units, units @ basis
     first, line, turned = lines(units)
@@ -137,6 +139,15 @@ def reduce_rows(rows: Array, weights: Array) -> Arrangement:
     # what the sums over all rows may be off by, in any order: every bound of theirs is off by no more
     slack += gamma(len(merged) + merged.shape[1] + 16) * float(np.linalg.norm(merged, axis=1).sum())
     return Arrangement(merged[positive], merged[~positive], slope, basis, slack)
+
+
+def unreduced(rows: Array, weights: Array) -> Arrangement:
+    """The same function with all rows as they are given but those of no weight: of use for a bound, and a direction."""
+    scaled, d = rows * np.abs(weights)[:, None], rows.shape[1]
+    seen = scaled.any(axis=1)
+    slack = gamma(len(rows) + d + 16) * float(np.linalg.norm(scaled, axis=1).sum()) + len(rows) * LOST
+    plus, minus = scaled[seen & (weights > 0)], scaled[seen & (weights < 0)]
+    return Arrangement(plus, minus, np.zeros(d), np.eye(d), slack)
 
 
 def merge_equal(rows: Array, weights: Array) -> tuple[Array, Array, Array]:

@@ -9,8 +9,8 @@ from convexgan._tools.arrays import as_floats
 from convexgan._tools.checks import as_rng
 from convexgan._tools.deadline import Deadline
 from convexgan.arrangements.enumeration import cover_bound
-from convexgan.arrangements.reduce import Arrangement
-from convexgan.arrangements.zonotope import maximize_concave
+from convexgan.arrangements.reduce import WORK, Arrangement
+from convexgan.arrangements.zonotope import maximize_concave, positive_rows
 
 Array = NDArray[np.float64]
 DRAWS = 10_000
@@ -33,7 +33,7 @@ def sampled_patterns(rows: Array, draws: int, rng: np.random.Generator | int | N
 
 
 def sampled_maximum(
-    arrangement: Arrangement, rng: np.random.Generator | int | None, time_limit: float | None
+    arrangement: Arrangement, rng: np.random.Generator | int | None, deadline: Deadline
 ) -> tuple[Array, dict[str, float]]:
     """A good direction for |m| from the gradients of random cells, refined by ascents, and what was covered.
 
@@ -43,37 +43,37 @@ def sampled_maximum(
     stats : dict
         ``cells_found`` and ``coverage``, their share of Cover's bound.
     """
-    deadline = Deadline(time_limit)
     rng, tried = as_rng(rng), []
     found: set[bytes] = set()
-    for _ in range(DRAWS // BATCH):
-        U = rng.standard_normal((BATCH, arrangement.dim))
-        active = arrangement.rows @ U.T > 0
-        found.update(row.tobytes() for row in np.packbits(active.T, axis=1))
-        gradients = arrangement.linear + (active.T * arrangement.signs) @ arrangement.rows
-        tried.append(_best(arrangement, np.vstack([U, gradients, -gradients])))
+    step = max(1, min(BATCH, WORK // max(len(arrangement.rows), 1)))
+    for i in range(0, DRAWS, step):
+        U = rng.standard_normal((min(step, DRAWS - i), arrangement.dim))
+        active = U @ arrangement.rows.T > 0
+        found.update(row.tobytes() for row in np.packbits(active, axis=1))
+        gradients = arrangement.linear + (active * arrangement.signs) @ arrangement.rows
+        tried.append(_best(arrangement, np.vstack([U, gradients, -gradients]), 1))
         if deadline.over:
             break
-    starts = np.vstack(tried)
-    refined = [_ascend(arrangement, u) for u in starts[:REFINED]] if not deadline.over else []
-    u = _best(arrangement, np.vstack([starts, *refined]))[0]
+    starts = _best(arrangement, np.vstack(tried), REFINED)
+    refined = [_ascend(arrangement, u, deadline) for u in starts]
+    u = _best(arrangement, np.vstack([starts, *refined]), 1)[0]
     bound = cover_bound(len(arrangement.rows), arrangement.dim)
     return u, {"cells_found": len(found), "coverage": len(found) / bound}
 
 
-def _best(arrangement: Arrangement, directions: Array) -> Array:
-    """The best of the directions, normalised, (1, p)."""
+def _best(arrangement: Arrangement, directions: Array, count: int) -> Array:
+    """The best of the directions, normalised, (count, p)."""
     lengths = np.linalg.norm(directions, axis=1)
     U = directions[lengths > 0] / lengths[lengths > 0, None]
-    return np.asarray(U[[int(np.argmax(np.abs(arrangement.values(U))))]])
+    return np.asarray(U[np.argsort(-np.abs(arrangement.values(U)), kind="stable")[:count]])
 
 
-def _ascend(arrangement: Arrangement, u: Array) -> Array:
+def _ascend(arrangement: Arrangement, u: Array, deadline: Deadline) -> Array:
     """A few convex-concave steps from u, (1, p)."""
     side = arrangement if arrangement.value(u) > 0 else arrangement.negated()
     for _ in range(5):
-        moved = maximize_concave(side.linear + side.plus[side.plus @ u > 0].sum(axis=0), side.minus, u)[1]
-        if not moved.any():
+        moved = maximize_concave(side.linear + positive_rows(side.plus, u), side.minus, u, deadline)[1]
+        if deadline.over or not moved.any():
             break
         u = moved
     return u[None, :]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan.arrangements.reduce import positive_sums
+
 Array = NDArray[np.float64]
 ROOT = float(np.sqrt(2 * np.pi))
 NEWTON = 60
@@ -26,7 +28,7 @@ class Sample:
 
     def values(self, U: Array) -> Array:
         """At each row of U, (k,)."""
-        return np.asarray(np.maximum(U @ self.rows.T, 0).mean(axis=1))
+        return np.asarray(positive_sums(U, self.rows) / len(self.rows))
 
     def gradients(self, U: Array) -> Array:
         """Subgradients, (k, p)."""
