@@ -186,11 +186,11 @@ class Cones:
     def paired(self) -> Cones | None:
         """A function above m on the cones where pairs of like rows are one: max(s, 0) - max(t, 0) <= max(s - t, 0).
 
-        The convex part, in proportion to which bounds lose, is then that of the short differences. None where few
-        rows have partners.
+        The convex part, in proportion to which bounds lose, is then that of the short differences. None where the rows
+        that have partners are less than half of it.
         """
         has = self.partners >= 0
-        if 2 * np.count_nonzero(has) < len(has) or not has.any():
+        if not has.any() or 2 * _mass(self.plus[has]) < _mass(self.plus):
             return None
         taken = self.partners[has]
         plus = np.vstack([self.plus[~has], self.plus[has] - self.minus[taken]])
@@ -267,6 +267,11 @@ def _nearest(rows: Array, others: Array, deadline: Deadline) -> Indices | None:
             return None
         found[i : i + QUERIES] = tree.query(others[i : i + QUERIES])[1]
     return found
+
+
+def _mass(rows: Array) -> float:
+    """The sum of the rows' lengths."""
+    return float(np.linalg.norm(rows, axis=1).sum())
 
 
 def _undecided(rows: Array, rays: Array, linear: Array, sign: float) -> tuple[NDArray[np.bool_], Array]:

@@ -10,16 +10,23 @@ from numpy.typing import NDArray
 
 from convexgan._tools.deadline import Deadline
 from convexgan.arrangements.cones import centres, cone_bounds, fan, halved
+from convexgan.arrangements.reduce import WORK
 
 Array = NDArray[np.float64]
-CHUNK = 512
+CHUNK = 512  # cones cut together; fewer where a step would be long
 STEPS = 20
 MAX_CONES = 200_000
 ACCURACY = 1e-8  # of the maximum, in units of the functions' size
 
 
 class Convex(Protocol):
-    """A convex function with f(t u) = t f(u) for t >= 0, evaluated at rows U (k, p), and the metric of `halved`."""
+    """A convex function with f(t u) = t f(u) for t >= 0, evaluated at rows U (k, p), and the metric of `halved`.
+
+    ``count`` products with a row u are made to evaluate it.
+    """
+
+    @property
+    def count(self) -> int: ...
 
     @property
     def metric(self) -> Array: ...
@@ -62,6 +69,7 @@ def maximize_difference(
     if dim == 0:
         return Peak(0.0, 0.0, np.zeros((0, 0)), np.zeros(0), True)
     deadline = Deadline(time_limit)
+    chunk = max(1, min(CHUNK, 4 * WORK // (dim * (f.count + g.count))))
     rays, metric = fan(dim), f.metric + g.metric
     scale = max(float(np.abs(f.values(rays.reshape(-1, dim))).max()), 1e-300)
     bounds, middles, gains = _bounded(f, g, rays)
@@ -72,7 +80,7 @@ def maximize_difference(
         settled = max(settled, float(bounds[~live].max(initial=0.0)))
         rays, bounds = rays[live], bounds[live]
         order = np.argsort(-bounds)
-        picked, rest = order[:CHUNK], order[CHUNK:]
+        picked, rest = order[:chunk], order[chunk:]
         if not len(picked):
             break
         children = halved(rays[picked], metric)[0]

@@ -22,6 +22,11 @@ class Sample:
     rows: Array
 
     @property
+    def count(self) -> int:
+        """The number of rows."""
+        return len(self.rows)
+
+    @property
     def metric(self) -> Array:
         """The second moment, (p, p)."""
         return self.rows.T @ self.rows / len(self.rows)
@@ -47,6 +52,11 @@ class Gaussian:
 
     factor: Array
     mean: Array
+
+    @property
+    def count(self) -> int:
+        """The number of rows of both."""
+        return len(self.factor) + 1
 
     @property
     def metric(self) -> Array:

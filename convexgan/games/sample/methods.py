@@ -150,7 +150,10 @@ def fixed_patterns(call: SampleSetting, options: Options, deadline: Deadline) ->
     rows = features @ weights
     made: Generator = FreeGenerator(rows)
     if spec.form != "rows" and spec.form != "law" and isinstance(latent, SampleLatent):
-        made = spec.build(weights / unit, latent)
+        if spec.form == "network":
+            made = spec.fit(weights / unit, latent, deadline)[0]
+        else:
+            made = spec.build(weights / unit, latent)
         rows = made(latent.rows)
     even, critic = np.full(len(rows), 1 / len(rows)), critic_of(game, neurons, outer)
     if "stopped" in (stats["status"], more["status"]):

@@ -17,7 +17,7 @@ from convexgan._tools.deadline import Deadline
 from convexgan._tools.progress import Report
 from convexgan.arrangements import maximize_difference, row_space
 from convexgan.arrangements.difference import MAX_CONES, Convex, Peak
-from convexgan.conic.searches import Conic
+from convexgan.conic.searches import Conic, OutOfTimeError
 from convexgan.exceptions import InfeasibleError, SolverError
 from convexgan.games.sample.game import SampleGame
 from convexgan.games.sample.gaussian_law import FAR, ROOT, Gaussian, Sample, variance_at
@@ -239,7 +239,7 @@ class _Program:
                 if worst <= level + TOL or not fresh:
                     return found
                 self.cuts = np.vstack([self.cuts, fresh])
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, OutOfTimeError):
             self.deadline.end()  # what is known is returned
         return None if found is None else replace(found, finished=False)
 
@@ -296,7 +296,7 @@ class _Program:
         variances = np.einsum("ki,kj->kij", V, V).reshape(len(V), -1) @ cp.vec(C, order="C")
         above, below = variances >= low, variances <= high
         problem = cp.Problem(cp.Minimize(cp.trace(C)), [above] if self.one_sided else [above, below])
-        if self.conic.solve(problem) in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
+        if self.conic.solve(problem, self.deadline) in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
             return None
         outer = above.dual_value * _variance_per_level(low, mu)
         if not self.one_sided:
@@ -370,7 +370,7 @@ class _LowRank(_Program):
                 break
             try:
                 factor, total = self._step(factor, aim)
-            except SolverError:
+            except (SolverError, OutOfTimeError):
                 break
             covariance = factor.T @ factor
             fresh, (worst, _) = self._peaks(covariance, aim)
@@ -395,7 +395,7 @@ class _LowRank(_Program):
         below = 2 * cp.sum(cp.multiply(known, U @ F.T), axis=1) - np.sum(known**2, axis=1)
         constraints = [below + missing >= low, cp.norm(U @ F.T, 2, axis=1) <= np.sqrt(high) + missing]
         problem = cp.Problem(cp.Minimize(cp.sum_squares(F) + PRICE * missing), constraints)
-        self.conic.solve(problem)
+        self.conic.solve(problem, self.deadline)
         return np.asarray(F.value), float(problem.value)
 
 
