@@ -471,3 +471,16 @@ def test_the_order_of_rows_is_that_of_all_their_entries(seed: int) -> None:
     order, fresh = lexical(rows)
     assert np.array_equal(order, np.lexsort(rows.T[::-1]))
     assert np.array_equal(rows[order[fresh]], np.unique(rows, axis=0))
+
+
+@pytest.mark.parametrize("p", [3, 4])
+def test_a_search_ends_when_it_knows_the_side_of_a_level(p: int) -> None:
+    rows, weights = game(p, 60)
+    whole = maximize(rows, weights)
+    for share in (0.5, 0.9, 1 - 1e-8, 1.0, 1 + 1e-8, 1.1, 2.0):
+        level = share * whole.value
+        found = maximize(rows, weights, level=level)
+        assert found.value <= whole.value * (1 + 1e-12) and found.upper_bound >= whole.value * (1 - 1e-12)
+        assert found.value >= level * (1 - 1e-12) if share <= 1 else found.upper_bound < level
+        assert found.stats["nodes"] <= whole.stats["nodes"]
+    assert maximize(rows, weights, level=2 * whole.value).stats["nodes"] < whole.stats["nodes"]

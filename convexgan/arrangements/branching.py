@@ -67,7 +67,7 @@ class Branching(ABC, Generic[C]):
         self.sides = {1.0: side, -1.0: side.negated()}
         self.value, self.direction, self.nodes = 0.0, np.eye(1, side.dim)[0], 0
         self._gap, self._unsure, self._progress = max(gap, LEAST_GAP), unsure, progress
-        self.deadline = Deadline()
+        self.deadline, self.level = Deadline(), (np.inf, -np.inf)
         # bounds over the whole ball
         self._caps: dict[float, float] = {sign: one.bound() for sign, one in self.sides.items()}
         self._cut: set[float] = set()  # the sides that have been cut into cones
@@ -85,7 +85,13 @@ class Branching(ABC, Generic[C]):
 
     @property
     def cutoff(self) -> float:
-        """The level below which a cone's bound does not matter."""
+        """The level below which a cone's bound does not matter; infinite where the value has decided."""
+        enough, little = self.level
+        return np.inf if self.value >= enough else max(self._reached, little)
+
+    @property
+    def _reached(self) -> float:
+        """The bound at which the value is good enough."""
         return max(self.value / (1 - self._gap) if self._gap < 1 else np.inf, self.value + self._unsure)
 
     @property
@@ -96,7 +102,10 @@ class Branching(ABC, Generic[C]):
         return max(self.value, min(by_cones, max(self._caps.values())))
 
     def run(self, time_limit: float | None = None, max_nodes: int | None = None) -> str:
-        """Search; "optimal" if the gap was reached, else "stopped", or "interrupted" by Ctrl-C."""
+        """Search; "optimal" if the gap was reached, else "stopped", or "interrupted" by Ctrl-C.
+
+        With ``level`` = (enough, little) it ends as soon as the value is enough, or the bound no more than little.
+        """
         self.deadline = Deadline(time_limit)
         try:
             return self._run(np.inf if max_nodes is None else max_nodes)
@@ -113,7 +122,7 @@ class Branching(ABC, Generic[C]):
                 heapq.heappop(self._queue)
             if self._progress:
                 self._progress(self.value, self.upper_bound, self.nodes)
-        return "optimal"
+        return "optimal" if self.upper_bound <= self._reached else "stopped"
 
     def _start(self, sign: float, cones: C) -> None:
         """Queue the cones that cover a side."""

@@ -72,6 +72,7 @@ def maximize(
     max_nodes: int | None = None,
     rng: np.random.Generator | int | None = None,
     progress: Report | None = None,
+    level: float | None = None,
 ) -> Maximum:
     """The maximum over |u| <= 1 of |sum_i weights_i max(rows_i . u, 0)|.
 
@@ -94,6 +95,8 @@ def maximize(
         For "sampled".
     progress : callable, optional
         Called now and then with value, upper bound and cones so far.
+    level : float, optional
+        "cones" may stop as soon as the value reaches it, or the bound lies below.
     """
     deadline = Deadline(None if time_limit is None else check_number(time_limit, "time_limit"))
     rows, weights = checked_sum(rows, weights)
@@ -113,6 +116,7 @@ def maximize(
         u, bound, status = _on_a_line(arrangement)
     elif method == "cones":
         search = Search(arrangement, gap, in_units(progress, row_scale * weight_scale))
+        search.level = levels(level, row_scale * weight_scale, arrangement.slack)
         status = search.run(deadline.left, max_nodes)
         u, bound, stats["nodes"] = search.direction, search.upper_bound, search.nodes
         if status == "interrupted":
@@ -135,6 +139,13 @@ def maximize(
 def too_late(rows: Array, deadline: Deadline) -> bool:
     """Whether there are so many rows that sorting them would take more than the time that is left."""
     return deadline.left is not None and rows.size > LARGE and rows.size * PACE > deadline.left
+
+
+def levels(level: float | None, unit: float, slack: float) -> tuple[float, float]:
+    """The value that is surely no less than a level, and the bound that is surely less, in a search's units."""
+    if level is None:
+        return np.inf, -np.inf
+    return level / unit * (1 + ROUNDING) + slack, level / unit * (1 - 2 * ROUNDING) - slack
 
 
 def in_units(progress: Report | None, unit: float) -> Report | None:

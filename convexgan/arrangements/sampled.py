@@ -1,6 +1,9 @@
-"""Activation patterns of random directions: a lower bound by name, never exact."""
+"""Random directions and their activation patterns: a lower bound by name, never exact."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +19,9 @@ Array = NDArray[np.float64]
 DRAWS = 10_000
 BATCH = 1_000
 REFINED = 10  # directions from which an ascent starts
+DIRECTIONS = 300  # where the same are used for many weights
+CLIMBS = 20  # steps of an ascent by gradients, each the best of these lengths
+LENGTHS = np.array([0.03, 0.1, 0.3, 1.0, 3.0, 30.0])
 
 
 def sampled_patterns(rows: Array, draws: int, rng: np.random.Generator | int | None = None) -> NDArray[np.bool_]:
@@ -77,3 +83,61 @@ def _ascend(arrangement: Arrangement, u: Array, deadline: Deadline) -> Array:
             break
         u = moved
     return u[None, :]
+
+
+def climb(rows: Array, weights: Array, linear: Array, U: Array) -> float:
+    """The largest |linear . u + sum_i weights_i max(rows_i . u, 0)| that ascents from unit vectors U (k, p) reach.
+
+    All at once, each by the best of some steps along the gradient, as long as one of them rises.
+    """
+    every = np.arange(len(U))
+    values = np.maximum(U @ rows.T, 0) @ weights + U @ linear
+    for _ in range(CLIMBS):
+        slopes = (((U @ rows.T > 0) * weights) @ rows + linear) * np.sign(values)[:, None]
+        slopes /= np.maximum(np.linalg.norm(slopes, axis=1), 1e-300)[:, None]
+        tried = U + LENGTHS[:, None, None] * slopes
+        tried /= np.maximum(np.linalg.norm(tried, axis=2), 1e-300)[:, :, None]
+        heights = np.maximum(tried @ rows.T, 0) @ weights + tried @ linear
+        best = np.abs(heights).argmax(axis=0)
+        reached, U = heights[best, every], np.where(_higher(heights[best, every], values), tried[best, every].T, U.T).T
+        if not _higher(reached, values).any():
+            break
+        values = np.where(_higher(reached, values), reached, values)
+    return float(np.abs(values).max(initial=0.0))
+
+
+def _higher(reached: Array, values: Array) -> NDArray[np.bool_]:
+    return np.abs(reached) > np.abs(values)
+
+
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """What ascents from the best of random directions see of the same rows (N, p) under any weights.
+
+    Which rows a direction sees is found once; the gradients there, and their opposites, are directions too.
+    """
+
+    rows: Array
+    directions: Array
+
+    @classmethod
+    def draw(cls, rows: Array, seed: int) -> Sampled:
+        """With directions of a seed."""
+        U = np.random.default_rng(seed).standard_normal((min(DIRECTIONS, max(1, WORK // len(rows))), rows.shape[1]))
+        return cls(rows, U / np.linalg.norm(U, axis=1)[:, None])
+
+    @cached_property
+    def _seen(self) -> Array:
+        return (self.directions @ self.rows.T > 0).astype(np.float64)
+
+    def value(self, weights: Array, linear: Array) -> float:
+        """The largest |linear . u + sum_i weights_i max(rows_i . u, 0)| found."""
+        U, slope = self.directions, weights @ self.rows
+        slopes = self._seen @ (weights[:, None] * self.rows) + linear
+        lengths = np.linalg.norm(slopes, axis=1)
+        units = slopes / np.where(lengths > 0, lengths, 1.0)[:, None]
+        ahead = np.maximum(units @ self.rows.T, 0) @ weights + units @ linear
+        behind = ahead - units @ (slope + 2 * linear)  # max(-t, 0) = max(t, 0) - t
+        heights = np.concatenate([np.einsum("kp,kp->k", U, slopes), ahead, behind])
+        starts = np.argsort(-np.abs(heights), kind="stable")[:REFINED]
+        return climb(self.rows, weights, linear, np.vstack([U, units, -units])[starts])

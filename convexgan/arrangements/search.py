@@ -128,7 +128,7 @@ class Search(Branching[Cones]):
             before = self.value
             _, u = maximize_concave(side.linear + positive_rows(side.plus, u), side.minus, u, self.deadline)
             self._offer(sign, u)
-            if self.value <= before or self.deadline.over:
+            if self.value <= before or self.value >= self.level[0] or self.deadline.over:
                 return
 
     def _offer(self, sign: float, u: Array) -> None:

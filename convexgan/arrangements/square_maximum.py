@@ -12,7 +12,7 @@ from convexgan._tools.checks import as_rng, check_choice, check_count, check_num
 from convexgan._tools.deadline import Deadline
 from convexgan._tools.progress import Report
 from convexgan._tools.rounding import gamma
-from convexgan.arrangements.maximum import EXACT, ROUNDING, Maximum, checked_sum, in_units, too_late
+from convexgan.arrangements.maximum import EXACT, ROUNDING, Maximum, checked_sum, in_units, levels, too_late
 from convexgan.arrangements.square_ascents import sampled_squares
 from convexgan.arrangements.square_search import SquareSearch
 from convexgan.arrangements.square_sweep import on_a_line, sweep_squares
@@ -32,12 +32,13 @@ def maximize_squares(
     max_nodes: int | None = None,
     rng: np.random.Generator | int | None = None,
     progress: Report | None = None,
+    level: float | None = None,
 ) -> Maximum:
     """The maximum over |u| <= 1 of |sum_i weights_i max(rows_i . u, 0)^2|.
 
     Parameters
     ----------
-    rows, weights, gap, time_limit, max_nodes, rng, progress : as in `maximize`
+    rows, weights, gap, time_limit, max_nodes, rng, progress, level : as in `maximize`
     method : {"auto", "sweep", "cones", "sampled"}
         As there; all cells are enumerated in the tests only.
     """
@@ -62,6 +63,7 @@ def maximize_squares(
         u, bound = on_a_line(squares)
     elif method == "cones":
         search = SquareSearch(squares, gap, in_units(progress, unit))
+        search.level = levels(level, unit, squares.slack)
         status = search.run(deadline.left, max_nodes)
         u, bound, stats["nodes"] = search.direction, search.upper_bound, search.nodes
         if status == "interrupted":
