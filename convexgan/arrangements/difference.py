@@ -58,13 +58,19 @@ class Peak:
 
 
 def maximize_difference(
-    f: Convex, g: Convex, dim: int, *, max_cones: int = MAX_CONES, time_limit: float | None = None
+    f: Convex,
+    g: Convex,
+    dim: int,
+    *,
+    max_cones: int = MAX_CONES,
+    time_limit: float | None = None,
+    level: float = 0.0,
 ) -> Peak:
     """The maximum over |u| <= 1 of f(u) - g(u).
 
     On a cone f is at most its interpolation from the rays, and g at least its linearisation at the centre: what is
     left is linear, with the bound of `cone_bounds`. Where both are smooth the bound is off by the square of the cone's
-    width.
+    width. The bound need not be better than ``level``.
     """
     if dim == 0:
         return Peak(0.0, 0.0, np.zeros((0, 0)), np.zeros(0), True)
@@ -76,7 +82,7 @@ def maximize_difference(
     tried, found, settled, count = [middles], [gains], 0.0, len(rays)
     best = max(float(gains.max()), 0.0)
     while len(rays) and count < max_cones and not deadline.over:
-        live = bounds > best + ACCURACY * scale
+        live = bounds > max(best + ACCURACY * scale, level)
         settled = max(settled, float(bounds[~live].max(initial=0.0)))
         rays, bounds = rays[live], bounds[live]
         order = np.argsort(-bounds)

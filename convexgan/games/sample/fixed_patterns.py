@@ -62,7 +62,7 @@ def solve_fixed_patterns(
         If no start leads to a generator within beta; it names a beta that was reached.
     """
     how = deadline or Deadline(), progress, conic or Conic()
-    search = _Search(game, features, *how)
+    search, status = _Search(game, features, *how), "optimal"
     try:
         for start in starts:
             search.descend(start)
@@ -81,10 +81,12 @@ def solve_fixed_patterns(
                         f"beta >= {least!r}, which was reached, more latents, or lam=."
                     )
                 search.descend(nearest.weights)
-    except (KeyboardInterrupt, OutOfTimeError):
-        search.deadline.end()  # what is known is returned
+    except OutOfTimeError:
+        status = "stopped"  # what is known is returned
+    except KeyboardInterrupt:
+        search.deadline.end()
     weights = search.last if search.weights is None else search.weights
-    status = "stopped" if search.deadline.over else "optimal"
+    status = "stopped" if search.deadline.over else status
     stats = how[2].record | {"programs": search.programs, "status": status}
     return starts[0] if weights is None else weights, stats
 
