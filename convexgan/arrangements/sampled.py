@@ -85,12 +85,14 @@ def _ascend(arrangement: Arrangement, u: Array, deadline: Deadline) -> Array:
     return u[None, :]
 
 
-def climb(rows: Array, weights: Array, linear: Array, U: Array) -> float:
-    """The largest |linear . u + sum_i weights_i max(rows_i . u, 0)| that ascents from unit vectors U (k, p) reach.
+def climb(
+    rows: Array, weights: Array, linear: Array, U: Array, deadline: Deadline | None = None
+) -> tuple[Array, Array]:
+    """Unit vectors (k, p) that ascents of |linear . u + sum_i weights_i max(rows_i . u, 0)| from U reach, and values.
 
-    All at once, each by the best of some steps along the gradient, as long as one of them rises.
+    All at once, each by the best of some steps along the gradient, as long as one of them rises and there is time.
     """
-    every = np.arange(len(U))
+    every, deadline = np.arange(len(U)), deadline or Deadline()
     values = np.maximum(U @ rows.T, 0) @ weights + U @ linear
     for _ in range(CLIMBS):
         slopes = (((U @ rows.T > 0) * weights) @ rows + linear) * np.sign(values)[:, None]
@@ -99,15 +101,11 @@ def climb(rows: Array, weights: Array, linear: Array, U: Array) -> float:
         tried /= np.maximum(np.linalg.norm(tried, axis=2), 1e-300)[:, :, None]
         heights = np.maximum(tried @ rows.T, 0) @ weights + tried @ linear
         best = np.abs(heights).argmax(axis=0)
-        reached, U = heights[best, every], np.where(_higher(heights[best, every], values), tried[best, every].T, U.T).T
-        if not _higher(reached, values).any():
+        higher = np.abs(heights[best, every]) > np.abs(values)
+        U, values = np.where(higher[:, None], tried[best, every], U), np.where(higher, heights[best, every], values)
+        if not higher.any() or deadline.over:
             break
-        values = np.where(_higher(reached, values), reached, values)
-    return float(np.abs(values).max(initial=0.0))
-
-
-def _higher(reached: Array, values: Array) -> NDArray[np.bool_]:
-    return np.abs(reached) > np.abs(values)
+    return U, values
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,4 +138,5 @@ class Sampled:
         behind = ahead - units @ (slope + 2 * linear)  # max(-t, 0) = max(t, 0) - t
         heights = np.concatenate([np.einsum("kp,kp->k", U, slopes), ahead, behind])
         starts = np.argsort(-np.abs(heights), kind="stable")[:REFINED]
-        return climb(self.rows, weights, linear, np.vstack([U, units, -units])[starts])
+        reached = climb(self.rows, weights, linear, np.vstack([U, units, -units])[starts])[1]
+        return float(np.abs(reached).max(initial=0.0))

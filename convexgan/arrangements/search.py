@@ -13,13 +13,15 @@ from convexgan.arrangements.ascents import ascend
 from convexgan.arrangements.branching import CONES_DIM, Branching
 from convexgan.arrangements.cones import Cones, quadratic_bounds
 from convexgan.arrangements.majorant import Quadratic, majorants
-from convexgan.arrangements.reduce import Arrangement
+from convexgan.arrangements.reduce import WORK, Arrangement
+from convexgan.arrangements.sampled import LENGTHS, climb
 from convexgan.arrangements.zonotope import maximize_concave, positive_rows
 
 Array = NDArray[np.float64]
 MAJORANT_DIM = 7  # from this dimension on a quadratic majorant precedes the cones
 ASCENTS = 50
-STARTS = 20  # random directions from which the value is sought before anything else is done there
+STARTS = 40  # random directions from which the value is sought before anything else is done there;
+POLISHED = 3  # of these so many are brought to a local maximum where cones follow
 ROUNDING = 1e-15  # share of the rows' total length that counts as zero
 
 
@@ -57,12 +59,18 @@ class Search(Branching[Cones]):
                 self._start(sign, Cones.cover(sign, side, self._caps[sign], self.deadline))
 
     def _wander(self) -> None:
-        """Ascents from random directions."""
-        for u in np.random.default_rng(0).standard_normal((STARTS, len(self.direction))):
-            for sign, side in self.sides.items():
-                if self.upper_bound <= self.cutoff or self.deadline.over:
-                    return
-                self._offer(sign, ascend(side, u / np.linalg.norm(u), self.deadline)[0])
+        """Ascents from random directions: by gradients from all, from the best of these by convex-concave steps."""
+        whole = self.sides[1.0]
+        count = max(1, min(STARTS, WORK // (len(LENGTHS) * max(len(whole.rows), 1))))
+        U = np.random.default_rng(0).standard_normal((count, whole.dim))
+        U /= np.linalg.norm(U, axis=1)[:, None]
+        U, values = climb(whole.rows, whole.signs, whole.linear, U, self.deadline)
+        for k in np.argsort(-np.abs(values), kind="stable")[: POLISHED if whole.dim <= CONES_DIM else count]:
+            sign = 1.0 if values[k] >= 0 else -1.0
+            self._offer(sign, U[k])
+            if self.upper_bound <= self.cutoff or self.deadline.over:
+                return
+            self._offer(sign, ascend(self.sides[sign], U[k], self.deadline)[0])
             if self._progress:
                 self._progress(self.value, self.upper_bound, self.nodes)
 
