@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from convexgan._tools.deadline import Deadline
 from convexgan._tools.rounding import down, gamma, prefix_sums, up
 from convexgan.arrangements import Maximum, Minimum, minimize_rectified
-from convexgan.discriminators import TwoLayerDiscriminator, at_most, pieces, rising, separate, separate_rows
+from convexgan.discriminators import TwoLayerDiscriminator, at_most, enlarging, pieces, rising, separate, separate_rows
 from convexgan.discriminators.activation import is_kinked, needs_rows
 from convexgan.games.sample.game import SampleGame
 from convexgan.statistics.moments import Moments
@@ -56,7 +56,12 @@ def rising_neurons(
     if not needs_rows(game.activation):
         return np.zeros((0, starts.shape[1])), np.zeros(0)
     rows, signed = signed_law(game, points, weights)
-    U, values = rising(game.activation, game.lift(rows), signed, starts, time_limit)
+    unit = enlarging(rows) if game.bias == "penalized" and is_kinked(game.activation) else 1.0
+    far = np.append(np.ones(starts.shape[1] - 1), unit) if unit > 1 else 1.0
+    U, values = rising(game.activation, game.lift(unit * rows), signed, starts * far, time_limit)
+    if unit > 1:
+        lengths = np.linalg.norm(U / far, axis=1)
+        U, values = U / far / lengths[:, None], values / (unit * lengths)
     if game.bias == "free":  # the ascents charged it: without, |u| = 1; neurons that bend beyond all rows see no more
         lengths = np.linalg.norm(U[:, :-1], axis=1)
         inside = np.abs(U[:, -1]) <= lengths * np.abs(rows).max()
