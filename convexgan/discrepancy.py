@@ -54,7 +54,8 @@ class IPM:
     sign : float
         +1 if real samples score higher.
     status : str
-        "stopped" if a limit ended a search; the bound holds all the same.
+        "stopped" if a limit ended a search; the bound holds all the same. Beside "optimal" what lies between both
+        numbers is the ``gap`` that was asked for, or rounding: of samples equal up to it no digit is exact.
     stats : dict
     critic : TwoLayerDiscriminator
         The signed neuron, of norm 1.

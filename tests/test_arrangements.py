@@ -21,13 +21,15 @@ from convexgan.arrangements import (
     cover_bound,
     local_maxima,
     maximize,
+    maximize_squares,
     sampled_patterns,
     sweep_values,
 )
 from convexgan.arrangements import search as search_module
 from convexgan.arrangements.cones import Cones, cone_bounds, halved, quadratic_bounds
 from convexgan.arrangements.majorant import majorants
-from convexgan.arrangements.reduce import lexical, positive_sums, reduce_rows
+from convexgan.arrangements.reduce import lexical, positive_sums, reduce_rows, unreduced
+from convexgan.arrangements.squares import unreduced_squares
 from convexgan.arrangements.zonotope import maximize_concave
 from tests.generators import rotation, seeds
 
@@ -484,3 +486,35 @@ def test_a_search_ends_when_it_knows_the_side_of_a_level(p: int) -> None:
         assert found.value >= level * (1 - 1e-12) if share <= 1 else found.upper_bound < level
         assert found.stats["nodes"] <= whole.stats["nodes"]
     assert maximize(rows, weights, level=2 * whole.value).stats["nodes"] < whole.stats["nodes"]
+
+
+@given(games(3, 30))
+@few
+def test_rows_as_they_are_have_a_bound_too(case: Game) -> None:
+    rows, weights = case
+    whole, hasty = maximize(rows, weights), unreduced(rows, weights)
+    bounds = [side.bound() if len(side.plus) else np.linalg.norm(side.bound()) for side in (hasty, hasty.negated())]
+    assert max(bounds) + hasty.slack >= whole.value * (1 - 1e-12)
+    square, less = maximize_squares(rows, weights), unreduced_squares(rows, weights)
+    assert max(less.bound(), less.negated().bound()) + less.slack >= square.value * (1 - 1e-12)
+
+
+def test_many_rows_are_not_sorted_when_there_is_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, weights = game(3, 400)
+    whole = maximize(rows, weights)
+    monkeypatch.setattr("convexgan.arrangements.maximum.LARGE", 100)
+    for p in (2, 3):
+        found = maximize(rows[:, :p], weights, time_limit=0)
+        assert found.status == "stopped" and found.stats["rows"] == 400
+        assert 0 < found.value <= whole.value * (1 + 1e-12) or p == 2
+        assert found.upper_bound >= maximize(rows[:, :p], weights).value
+
+
+@pytest.mark.parametrize("p", [3, 4])
+def test_steps_of_few_cones_find_the_same(p: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many rows would have it, in small."""
+    rows, weights = game(p, 40)
+    whole = maximize(rows, weights)
+    monkeypatch.setattr("convexgan.arrangements.branching.WORK", 500)
+    small = maximize(rows, weights)
+    assert small.exact and small.value == pytest.approx(whole.value, rel=1e-9)
