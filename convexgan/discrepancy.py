@@ -13,6 +13,7 @@ from scipy.linalg import eigvalsh_tridiagonal
 
 from convexgan._tools.arrays import as_rows, paired
 from convexgan._tools.checks import as_rng, check_choice, check_columns, check_count, check_finite, check_number
+from convexgan._tools.deadline import Deadline
 from convexgan._tools.progress import Report, shown
 from convexgan._tools.tables import Label, column_names
 from convexgan.arrangements.maximum import EXACT
@@ -53,7 +54,8 @@ class IPM:
     sign : float
         +1 if real samples score higher.
     status : str
-        "stopped" if a limit ended a search; the bound holds all the same.
+        "stopped" if a limit ended a search; the bound holds all the same. Beside "optimal" what lies between both
+        numbers is the ``gap`` that was asked for, or rounding: of samples equal up to it no digit is exact.
     stats : dict
     critic : TwoLayerDiscriminator
         The signed neuron, of norm 1.
@@ -131,13 +133,12 @@ def ipm(
     5.0
     """
     activation, draw = as_discriminator(discriminator), as_rng(rng)
-    if time_limit is not None:
-        check_number(time_limit, "time_limit")
+    deadline = Deadline(None if time_limit is None else check_number(time_limit, "time_limit"))
     X, Y = paired(X, Y)
     columns = column_names(X, "X") or column_names(Y, "Y")
     if needs_rows(activation):
         sample = signed_sample(X, Y, weights_x, weights_y)
-        limits: dict[str, Any] = {"gap": check_number(gap, "gap"), "time_limit": time_limit, "max_nodes": max_nodes}
+        limits: dict[str, Any] = {"gap": check_number(gap, "gap"), "time_limit": deadline.left, "max_nodes": max_nodes}
         with shown(progress, "ipm: at least {:.6g}, at most {:.6g}, {} cones") as report:
             found = _relu_ipm(activation, *sample, bias, method=method, rng=draw, progress=report, **limits)
         return _named(found, columns)

@@ -13,13 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._tools.deadline import Deadline
+from convexgan.arrangements import Maximum, Sampled, net_bounds, net_size
 from convexgan.discrepancy import IPM, ipm
-from convexgan.discriminators import at_most, separate_all
+from convexgan.discriminators import at_most, separate_all, separate_rows
 from convexgan.discriminators.activation import Activation, is_kinked, needs_rows
 
 Array = NDArray[np.float64]
 Split = NDArray[np.bool_]
 BATCH = 2**22  # numbers held at a time
+MOST = 256  # splits for which a net of cones is gone through once
 SEARCHED = 3  # columns up to which each split's ReLU ipm is exact
 
 
@@ -68,31 +70,66 @@ class Statistic:
     def _points(self) -> Array:
         return np.column_stack([self.rows, np.ones((len(self.rows), int(self.bias == "penalized")))])
 
+    @cached_property
+    def _scaled(self) -> tuple[Array, float]:
+        """The points in units of a power of 2, and that."""
+        scale = 2.0 ** int(np.frexp(np.abs(self._points).max(initial=0.0))[1])
+        return self._points / scale, scale
+
+    @cached_property
+    def _draws(self) -> Sampled:
+        return Sampled.draw(self._scaled[0], self.seed)
+
+    @property
+    def sampled(self) -> bool:
+        """Whether it is a lower bound from directions that are drawn."""
+        return needs_rows(self.activation) and self._points.shape[1] > SEARCHED and self.bias != "free"
+
     @property
     def options(self) -> dict[str, Any]:
-        """Of `ipm`, which gives the same statistic for one split."""
-        many = self._points.shape[1] > SEARCHED and self.bias != "free"
-        method = "sampled" if needs_rows(self.activation) and many else "auto"
+        """Of `ipm`, which gives the same statistic for one split, or of drawn directions another one."""
+        method = "sampled" if self.sampled else "auto"
         return {"discriminator": self.activation, "bias": self.bias, "method": method, "rng": self.seed}
 
-    def values(self, splits: Iterator[Split], deadline: Deadline) -> Iterator[Array]:
-        """The statistic of all splits, some at a time, until they or the time are at an end."""
+    def values(self, splits: Iterator[Split], least: float, deadline: Deadline) -> Iterator[Array]:
+        """A number for each split, some at a time, until they or the time are at an end.
+
+        It is at least ``least`` if the statistic is, and less if that is: the statistic itself or a bound that decides.
+        """
+        if is_kinked(self.activation) and self._points.shape[1] == SEARCHED and self.bias != "free":
+            yield from self._decided(splits, least, deadline)
+            return
         together = self._together
         step = 1 if together is None else max(1, BATCH // together[1])
         while not deadline.over and (some := list(islice(splits, step))):
             if together is not None:
                 yield together[0](np.stack([self.shares(split) for split in some]))
-                continue
-            found = self._searched(some[0], deadline)
-            if found is None:
+            elif (found := self._searched(some[0], least, deadline)) is not None:
+                yield np.array([found])
+            else:
                 return
-            yield np.array([found])
 
-    def value(self, split: Split) -> float:
-        """The statistic of one split as `ipm` has it, whatever time it takes."""
+    def _decided(self, splits: Iterator[Split], least: float, deadline: Deadline) -> Iterator[Array]:
+        """The same for ReLU neurons on three columns: what one net of cones for all leaves open is searched."""
+        rows, scale = self._scaled
+        step = max(1, min(MOST, BATCH // max(len(rows), net_size(len(rows)))))
+        while not deadline.over and (some := list(islice(splits, step))):
+            weights, slopes = map(np.stack, zip(*(self._sums(self.shares(split)) for split in some), strict=True))
+            bounds = net_bounds(rows, weights, slopes, deadline)
+            if bounds is None:
+                return
+            for split, low, high in zip(some, *(scale * bound for bound in bounds), strict=True):
+                number = low if low >= least else high if high < least else self._searched(split, least, deadline)
+                if number is None:
+                    return
+                yield np.array([number])
+
+    def value(self, split: Split, deadline: Deadline) -> tuple[float, bool]:
+        """The statistic of one split, or what a search has found of it by then, and whether it is exact."""
         if needs_rows(self.activation) and self._together is not None:
-            return float(self._swept(self.shares(split)[None])[0])
-        return self._ipm(split).value
+            return float(self._together[0](self.shares(split)[None])[0]), not self.sampled
+        found = self._ipm(split, time_limit=deadline.left)
+        return found.value, found.status == "optimal"
 
     def shares(self, split: Split) -> Array:
         """Weights (N,) that sum to 1 over the first sample and to -1 over the second."""
@@ -114,7 +151,9 @@ class Statistic:
         """How many splits are looked at together, and what numbers one of them takes; None if one by one."""
         count, dim = self._points.shape
         if needs_rows(self.activation):
-            return (self._swept, count) if dim <= 2 and self.bias != "free" else None
+            if dim <= 2 and self.bias != "free":
+                return self._swept, count
+            return (self._drawn, BATCH) if self.sampled and is_kinked(self.activation) else None
         a, b, _ = self.activation.coefficients
         if a == 0:
             return self._shifted, count
@@ -125,6 +164,15 @@ class Statistic:
         neuron: Any = self.activation
         return separate_all(neuron, self._points, shares)
 
+    def _drawn(self, shares: Array) -> Array:
+        """ReLU neurons on more columns than are searched: ascents from directions that are drawn once."""
+        return np.array([self._draws.value(*self._sums(share)) * self._scaled[1] for share in shares])
+
+    def _sums(self, share: Array) -> tuple[Array, Array]:
+        """Weights (N,) and a slope (p,) with sum_i share_i s(x_i . u) = slope . u + sum_i weights_i max(x_i . u, 0)."""
+        neuron: Any = self.activation
+        return (1 - neuron.slope) * share, neuron.slope * (share @ self._scaled[0])
+
     def _shifted(self, shares: Array) -> Array:
         """Linear neurons see the length of the difference of means, with any bias."""
         _, b, _ = self.activation.coefficients  # type: ignore[union-attr]
@@ -134,21 +182,24 @@ class Statistic:
     def _spectral(self, shares: Array) -> Array:
         """Quadratic neurons see the spectral norm of the difference of second moments."""
         a, _, _ = self.activation.coefficients  # type: ignore[union-attr]
-        scale = 2.0 ** int(np.frexp(np.abs(self._points).max(initial=0.0))[1])
-        points = self._points / scale
+        points, scale = self._scaled
         if points.shape[1] > len(points):
             points = np.asarray(np.linalg.qr(points.T, mode="r")).T  # in coordinates of their span
         second = np.matmul(points.T * shares[:, None, :], points)
         return np.asarray(abs(a) * np.abs(np.linalg.eigvalsh(second)).max(axis=1) * scale**2)
 
-    def _searched(self, split: Split, deadline: Deadline) -> float | None:
-        """A search of its own; None if it has not ended in time."""
-        sampled = self.options["method"] == "sampled"
-        found = self._ipm(split, None if sampled else deadline.left)
-        return found.value if sampled or found.status == "optimal" else None
+    def _searched(self, split: Split, least: float, deadline: Deadline) -> float | None:
+        """What a search of its own decides by; None if it has not ended in time."""
+        if not is_kinked(self.activation) or self.bias == "free":
+            found: Maximum | IPM = self._ipm(split, time_limit=deadline.left)
+        else:
+            search: dict[str, Any] = {"level": least, "time_limit": deadline.left}
+            found = separate_rows(self.activation, self.rows, self.shares(split), self.bias, **search)
+        if found.value >= least or found.status == "optimal" or self.sampled:
+            return found.value
+        return found.upper_bound if found.upper_bound < least else None
 
-    def _ipm(self, split: Split, time_limit: float | None = None) -> IPM:
-        how: dict[str, Any] = {"time_limit": time_limit}
+    def _ipm(self, split: Split, **how: Any) -> IPM:
         if self.weights.min() < self.weights.max():
             how |= {"weights_x": self.weights[split], "weights_y": self.weights[~split]}
         return ipm(self.rows[split], self.rows[~split], **self.options, **how)

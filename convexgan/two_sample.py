@@ -24,6 +24,7 @@ from convexgan.relabelling import Split, Statistic, all_splits, count_splits, ra
 from convexgan.statistics.products import check_size
 
 Array = NDArray[np.float64]
+WITNESS = 0.1  # share of the time that permutations leave to the witness
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +52,8 @@ class TwoSampleTest:
     held_out, held_out_error : float
         Its difference of means on the other half, and the standard error of that.
     null : (permutations,) array
+        The statistics of the permutations; of ReLU neurons on three columns bounds, where they decide on which side of
+        ``value`` a statistic lies.
     """
 
     value: float
@@ -92,8 +95,8 @@ def two_sample_test(
 
     Where there are no more ways to deal the rows than ``permutations``, each is looked at once and the p-value is
     exact. ReLU neurons on one or two columns (the bias counts as one), linear and quadratic ones take all permutations
-    at once, thousands a second; ReLU neurons on three columns are searched exactly for each, on more the statistic is a
-    sampled lower bound.
+    at once, thousands a second. On three columns each is bounded by one net of cones for all, and searched only where
+    that does not tell whether it reaches the statistic; on more the statistic is a lower bound from ascents.
 
     Parameters
     ----------
@@ -105,7 +108,7 @@ def two_sample_test(
         Positive weights of rows. A row keeps its weight when it changes sample: what is tested is whether pairs (row,
         weight) come from one law, so weights that differ between the samples alone are seen too.
     time_limit : float, optional
-        Seconds after which no further permutation is begun; the statistic itself takes its time.
+        Seconds: half of them at most for the statistic itself, which is then a lower bound, a tenth for the witness.
     rng : seed or Generator
     progress : bool or callable
         Show the p-value so far on stderr, or call this with value, p-value and permutations so far.
@@ -144,12 +147,12 @@ def two_sample_test(
     enumerated = count_splits(len(w), len(v)) <= permutations
     splits = all_splits(first, draw) if enumerated else islice(random_splits(first, draw), permutations)
     wanted = count_splits(len(w), len(v)) - 1 if enumerated else permutations
-    value = statistic.value(first)
+    value, finished = statistic.value(first, deadline.part(1 / 2))
     least = value - statistic.rounding(first)  # what counts as no smaller
     with shown(progress, "two_sample_test: statistic {:.6g}, p-value {:.3g} after {} permutations") as report:
-        null = _null(statistic, value, least, splits, deadline, report)
+        null = _null(statistic, value, least, splits, deadline.part(1 - WITNESS), report)
     beaten = int(np.count_nonzero(null >= least))
-    options = statistic.options
+    options = statistic.options | {"time_limit": deadline.left}
     witness, difference, error = _held_out_witness(*samples, options, draw)
     return TwoSampleTest(
         value,
@@ -157,7 +160,7 @@ def two_sample_test(
         len(null),
         enumerated and len(null) == wanted,
         len(null) < wanted,
-        options["method"] == "auto",
+        finished,
         replace(witness, columns=names),
         difference,
         error,
@@ -189,7 +192,7 @@ def _null(
     """The statistics of the splits, those that were ready when the time was over or Ctrl-C was pressed."""
     found, count, beaten = [np.zeros(0)], 0, 0
     with suppress(KeyboardInterrupt):
-        for values in statistic.values(splits, deadline):
+        for values in statistic.values(splits, least, deadline):
             found.append(values)
             count, beaten = count + len(values), beaten + int(np.count_nonzero(values >= least))
             if report is not None:

@@ -38,8 +38,8 @@ beta = 0.1
 # ## The exact answer
 #
 # Maximising over $v$ and $u$ leaves a constraint: the points may differ from the data by $\beta$ at most, as any neuron
-# of norm 1 sees it. In one dimension with free biases this is a constraint on sums of sorted points, and the game is a
-# quadratic program.
+# of norm 1 sees it. In one dimension with free biases this is a constraint on sums of sorted points, and the best
+# points are the data cut off on both sides.
 
 # %%
 game = {"discriminator": "relu", "generator": "free", "bias": "free"}

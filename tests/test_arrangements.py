@@ -14,19 +14,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from convexgan._tools.deadline import Deadline
 from convexgan.arrangements import (
     Maximum,
     activation_patterns,
     cover_bound,
     local_maxima,
     maximize,
+    maximize_squares,
     sampled_patterns,
     sweep_values,
 )
 from convexgan.arrangements import search as search_module
 from convexgan.arrangements.cones import Cones, cone_bounds, halved, quadratic_bounds
 from convexgan.arrangements.majorant import majorants
-from convexgan.arrangements.reduce import positive_sums, reduce_rows
+from convexgan.arrangements.reduce import lexical, positive_sums, reduce_rows, unreduced
+from convexgan.arrangements.squares import unreduced_squares
 from convexgan.arrangements.zonotope import maximize_concave
 from tests.generators import rotation, seeds
 
@@ -157,7 +160,7 @@ def test_majorants_lie_above_the_function(p: int, positive: int) -> None:
     arrangement = reduce_rows(rows, weights)
     U = np.random.default_rng(0).standard_normal((5000, p))
     U /= np.linalg.norm(U, axis=1)[:, None]
-    for quadratic, bound, _ in itertools.islice(majorants(arrangement), 10):
+    for quadratic, bound, _ in itertools.islice(majorants(arrangement, Deadline()), 10):
         above = quadratic.constant + U @ quadratic.linear - np.einsum("kp,pq,kq->k", U, quadratic.curvature, U)
         assert (above >= arrangement.values(U) - 1e-12).all()
         assert bound >= above.max() - 1e-12
@@ -460,3 +463,58 @@ def test_beyond_the_cones_random_ascents_look_for_the_value():
     found = maximize(rows, weights)
     assert found.value >= local_maxima(rows, weights, starts)[1].max() * (1 - 1e-9)
     assert found.status == "stopped" and found.value < found.upper_bound
+
+
+@given(seed=seeds)
+@few
+def test_the_order_of_rows_is_that_of_all_their_entries(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(-1, 2, (rng.integers(1, 30), rng.integers(1, 4))) * rng.choice([1.0, -0.3], (1, 1))
+    order, fresh = lexical(rows)
+    assert np.array_equal(order, np.lexsort(rows.T[::-1]))
+    assert np.array_equal(rows[order[fresh]], np.unique(rows, axis=0))
+
+
+@pytest.mark.parametrize("p", [3, 4])
+def test_a_search_ends_when_it_knows_the_side_of_a_level(p: int) -> None:
+    rows, weights = game(p, 60)
+    whole = maximize(rows, weights)
+    for share in (0.5, 0.9, 1 - 1e-8, 1.0, 1 + 1e-8, 1.1, 2.0):
+        level = share * whole.value
+        found = maximize(rows, weights, level=level)
+        assert found.value <= whole.value * (1 + 1e-12) and found.upper_bound >= whole.value * (1 - 1e-12)
+        assert found.value >= level * (1 - 1e-12) if share <= 1 else found.upper_bound < level
+        assert found.stats["nodes"] <= whole.stats["nodes"]
+    assert maximize(rows, weights, level=2 * whole.value).stats["nodes"] < whole.stats["nodes"]
+
+
+@given(games(3, 30))
+@few
+def test_rows_as_they_are_have_a_bound_too(case: Game) -> None:
+    rows, weights = case
+    whole, hasty = maximize(rows, weights), unreduced(rows, weights)
+    bounds = [side.bound() if len(side.plus) else np.linalg.norm(side.bound()) for side in (hasty, hasty.negated())]
+    assert max(bounds) + hasty.slack >= whole.value * (1 - 1e-12)
+    square, less = maximize_squares(rows, weights), unreduced_squares(rows, weights)
+    assert max(less.bound(), less.negated().bound()) + less.slack >= square.value * (1 - 1e-12)
+
+
+def test_many_rows_are_not_sorted_when_there_is_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, weights = game(3, 400)
+    whole = maximize(rows, weights)
+    monkeypatch.setattr("convexgan.arrangements.maximum.LARGE", 100)
+    for p in (2, 3):
+        found = maximize(rows[:, :p], weights, time_limit=0)
+        assert found.status == "stopped" and found.stats["rows"] == 400
+        assert 0 < found.value <= whole.value * (1 + 1e-12) or p == 2
+        assert found.upper_bound >= maximize(rows[:, :p], weights).value
+
+
+@pytest.mark.parametrize("p", [3, 4])
+def test_steps_of_few_cones_find_the_same(p: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many rows would have it, in small."""
+    rows, weights = game(p, 40)
+    whole = maximize(rows, weights)
+    monkeypatch.setattr("convexgan.arrangements.branching.WORK", 500)
+    small = maximize(rows, weights)
+    assert small.exact and small.value == pytest.approx(whole.value, rel=1e-9)

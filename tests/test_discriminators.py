@@ -5,13 +5,14 @@ from __future__ import annotations
 import cvxpy as cp
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import convexgan as cg
 from convexgan.discriminators import (
     Polynomial,
+    ReLU,
     TwoLayerDiscriminator,
     as_discriminator,
     difference,
@@ -361,3 +362,17 @@ def test_few_draws_are_no_interval_of_95_percent(resamples, level):
 def test_held_out_arguments(bad):
     with pytest.raises(ValueError, match=next(iter(bad))):
         cg.held_out(*pair(0), **bad)
+
+
+@given(seed=st.integers(0, 2**32 - 1), neurons=st.integers(0, 12))
+@settings(max_examples=40)
+def test_scores_of_one_column_are_the_sums_over_neurons(seed: int, neurons: int) -> None:
+    rng = np.random.default_rng(seed)
+    u, v = rng.standard_normal((neurons, 1)) * rng.integers(0, 2, (neurons, 1)), rng.standard_normal(neurons)
+    b = rng.integers(-2, 3, neurons).astype(float)
+    activation = ReLU(float(rng.choice([0.0, 0.2, -1.0, 2.0])))
+    steep = u[:, 0] != 0
+    x = np.concatenate([rng.standard_normal((5, 1)), -b[steep, None] / u[steep]])  # and where neurons bend
+    expected = activation(x @ u.T + b) @ v
+    found = TwoLayerDiscriminator(u, v, activation, b)(x)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-14 * (1 + np.abs(v).sum()) * (3 + np.abs(x).max()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cvxpy as cp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -73,6 +74,39 @@ def test_scalar_value_by_brute_force_over_neurons(seed, n):
     mixed = cg.solve(X, discriminator="relu", bias="free", generator=Mixture(particles), beta=0.15)
     assert mixed.certificate.kind == "saddle"
     assert mixed.value == pytest.approx(sol.value, rel=1e-6, abs=1e-9)
+
+
+@given(seed=seeds, n=st.integers(1, 25))
+@settings(max_examples=10)
+def test_scalar_value_by_a_program_over_partial_sums(seed, n):
+    """The taut string in the tube around the partial sums of the data, on integers too, whose points coincide."""
+    rng = np.random.default_rng(seed)
+    x = np.sort(rng.standard_normal(n) * 3 + rng.normal() * rng.integers(0, 3))
+    x = np.round(x) if seed % 2 else x
+    options = budget(rng, 1.0)
+    sums = cp.Variable(n)
+    w = cp.hstack([sums[:1], cp.diff(sums)]) if n > 1 else sums
+    head = (np.cumsum(x) - sums) / n
+    tail = head[n - 1] - cp.hstack([0, head[: n - 1]]) if n > 1 else head
+    level = options.get("beta", cp.Variable(nonneg=True))
+    priced = options.get("lam", 0.0) * level
+    problem = cp.Problem(cp.Minimize(cp.sum_squares(w) / n + priced), [cp.abs(head) <= level, cp.abs(tail) <= level])
+    problem.solve(solver="CLARABEL")
+    sol = cg.solve(x[:, None], **options, **SCALAR)
+    assert sol.certificate.kind == "saddle"
+    assert sol.value == pytest.approx(problem.value, rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("draw", ["standard_normal", "standard_cauchy", "integers"])
+@pytest.mark.parametrize("options", [{"beta": 0.05}, {"lam": 1.0}])
+def test_many_points_on_the_line_are_a_saddle(draw, options):
+    rng, n = np.random.default_rng(0), 30_000
+    X = rng.integers(-5, 6, (n, 1)).astype(float) if draw == "integers" else getattr(rng, draw)((n, 1))
+    sol = cg.solve(X, **options, **SCALAR)
+    assert sol.certificate.kind == "saddle" and sol.certificate.gap < 1e-8 and sol.status == "optimal"
+    assert cg.certify(X, sol.generator(), discriminator="relu", bias="free", **options).kind == "saddle"
+    worse = cg.certify(X, np.clip(X, -0.5, 0.5), discriminator="relu", bias="free", **options)
+    assert worse.bound == pytest.approx(sol.certificate.bound, rel=1e-6)
 
 
 # -- mixtures ------------------------------------------------------------------------------------------------------
@@ -325,7 +359,7 @@ def test_time_and_interrupts_stop_every_search(monkeypatch, capsys):
     X = np.random.default_rng(0).standard_normal((12, 5))
     sol = cg.solve(X, discriminator="relu", generator="mixture", beta=0.05, time_limit=0.2, progress=True)
     assert sol.status == "stopped" and sol.certificate.kind in ("bounded", "infeasible")
-    assert cg.solve(X[:, :1], beta=0.05, time_limit=0.0, progress=True, **SCALAR).certificate.kind == "bounded"
+    assert cg.solve(X[:, :1], beta=0.05, time_limit=0.0, **SCALAR).certificate.kind == "saddle"  # a formula
     assert capsys.readouterr().out == ""
     monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
     cg.solve(X[:, :2], discriminator="relu", generator="mixture", beta=0.05, progress=True)

@@ -17,12 +17,11 @@ from convexgan.generators import Mixture
 
 RNG = np.random.default_rng(8)
 X, PARTICLES = RNG.standard_normal((9, 2)) * [2.0, 0.7] + [0.4, -0.2], RNG.standard_normal((12, 2))
-LINE = X[:, :1]
 CALLS: dict[str, Callable[[str | None], cg.Solution]] = {
     "moments": lambda s: cg.solve(X, cg.GaussianLatent(2), discriminator="polynomial", beta=0.8, solver=s),
     "mixture": lambda s: cg.solve(X, discriminator="linear", generator=Mixture(PARTICLES), beta=0.4, solver=s),
     "particles anywhere": lambda s: cg.solve(X, discriminator="relu", generator=ANYWHERE, beta=0.3, solver=s),
-    "rows": lambda s: cg.solve(LINE, discriminator="relu", generator="free", bias="free", beta=0.3, solver=s),
+    "rows": lambda s: cg.solve(X[:4], discriminator="relu", generator="free", beta=0.3, solver=s),
     "program": lambda s: solved(s),
 }
 ANYWHERE = Mixture(support="continuous")

@@ -19,7 +19,7 @@ TABLE = [
     ("polynomial", False, "SDP, saddle"),
 ]
 RELU = [
-    "one column, free bias: QP, saddle; else local, bounded",
+    "one column, free bias: closed form, saddle; else local, bounded",
     "Gaussian latents: cutting planes, saddle; else local, bounded",
     "local, bounded",
     "local, bounded",

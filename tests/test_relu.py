@@ -274,3 +274,55 @@ def test_many_permutations_are_not_kept_in_memory():
 def test_constant_samples_are_one_law(options):
     X = np.full((6, 2), 3.0)
     assert cg.two_sample_test(X, X[:4], permutations=9, **options).p_value == 1
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.3, -1.0])
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_a_charged_bias_on_tiny_rows_is_as_good_as_free(d, slope):
+    X, Y = pair(0, d=d)
+    free = cg.ipm(X, Y, ReLU(slope), bias="free").value if d == 1 else None
+    near = cg.ipm(1e-3 * X, 1e-3 * Y, ReLU(slope), bias="penalized")
+    for size in (1e-6, 1e-9, 1e-12):
+        found = cg.ipm(size * X, size * Y, ReLU(slope), bias="penalized", time_limit=60)
+        assert found.status == "optimal" and found.value <= found.upper_bound <= found.value * (1 + 1e-6)
+        rows = np.column_stack([size * np.vstack([X, Y]), np.ones(len(X) + len(Y))])
+        shares = np.repeat([1 / len(X), -1 / len(Y)], [len(X), len(Y)])
+        assert abs(shares @ ReLU(slope)(rows @ found.direction)) == pytest.approx(found.value, rel=1e-6)
+        assert np.linalg.norm(found.direction) == pytest.approx(1, abs=1e-12)
+        assert found.upper_bound / size >= near.value / 1e-3 * (1 - 1e-9)  # a bias is cheaper for smaller rows
+        assert free is None or found.value / size == pytest.approx(free, rel=1e-6)
+        test = cg.two_sample_test(size * X, size * Y, ReLU(slope), bias="penalized", permutations=19)
+        assert (
+            test.p_value
+            == cg.two_sample_test(1e-4 * X, 1e-4 * Y, ReLU(slope), bias="penalized", permutations=19).p_value
+        )
+
+
+def test_mixtures_on_tiny_rows_are_saddles_with_a_charged_bias():
+    X = np.random.default_rng(1).standard_normal((12, 1))
+    values = []
+    for size in (1e-4, 1e-9):
+        how = {"discriminator": "relu", "generator": "mixture", "bias": "penalized", "beta": 0.03 * size}
+        sol = cg.solve(size * X, **how)
+        assert sol.certificate.kind == "saddle"
+        values.append(sol.value / size**2)
+    assert values[0] == pytest.approx(values[1], rel=1e-6)
+
+
+@pytest.mark.parametrize("noise", [1e-9, 1e-12, 2e-13, 1e-13, 3e-14, 1e-14, 1e-15])
+def test_nearly_equal_samples_have_a_small_bound(noise):
+    """Where rows are equal up to the rounding by which lines are recognised, some of them cancel and others do not."""
+    for p in (3, 4, 5):
+        X, error = np.random.default_rng(p).standard_normal((2, 40, p))
+        found = cg.ipm(X, X + noise * error, time_limit=1)
+        assert found.value <= found.upper_bound <= 10 * (noise + 1e-15)
+
+
+@pytest.mark.parametrize("p", [7, 9])
+def test_both_sides_are_looked_at_from_the_start(p):
+    X, Y = np.random.default_rng(p).standard_normal((2, 60, p))
+    X[:, 0] += 1.5  # the better side, or, exchanged, the other
+    for first, second in ((X, Y), (Y, X)):
+        sampled = cg.ipm(first, second, method="sampled").value
+        found = cg.ipm(first, second, max_nodes=0, time_limit=2)
+        assert found.value >= 0.99 * sampled and found.upper_bound < 2 * sampled

@@ -12,7 +12,9 @@ import pytest
 from scipy.stats import permutation_test
 
 import convexgan as cg
-from convexgan.discriminators import Polynomial, ReLU
+from convexgan._tools.deadline import Deadline
+from convexgan.arrangements import net_bounds
+from convexgan.discriminators import Polynomial, ReLU, separate_rows
 
 
 def pair(n: int, m: int, d: int, seed: int = 0, shift: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
@@ -35,9 +37,62 @@ def test_few_splits_are_enumerated_as_scipy_does(discriminator: str, n: int, m: 
     assert found.enumerated and found.permutations == math.comb(n + m, n) - 1 and not found.stopped
     assert found.pvalue == found.p_value == pytest.approx(other.pvalue, abs=1e-12)
     assert found.statistic == found.value == pytest.approx(other.statistic, rel=1e-9)
+    if discriminator == "relu" and d == 3:  # bounds, where they decide
+        return
     np.testing.assert_allclose(
         np.sort([*found.null, found.value]), np.sort(other.null_distribution), rtol=1e-8, atol=1e-12
     )
+
+
+@pytest.mark.parametrize("bias", ["none", "penalized"])
+@pytest.mark.parametrize("discriminator", ["relu", "absolute", ReLU(0.2), ReLU(1.5)])
+@pytest.mark.parametrize("kind", ["integers", "normal", "equal rows", "one column of three", "weights"])
+def test_p_values_are_those_of_searches_of_every_split(kind: str, discriminator: Any, bias: str) -> None:
+    """On three columns, where bounds decide, with ties: splits whose statistic is the samples' count."""
+    n, m, d = 4, 3, 3 - (bias == "penalized")
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        rows = rng.integers(-1, 2, (n + m, d)).astype(float) if kind == "integers" else rng.standard_normal((n + m, d))
+        if kind == "equal rows":
+            rows[1::2] = rows[0]
+        if kind == "one column of three":
+            rows[:, 1:] = 2 * rows[:, :1]
+        w = rng.integers(1, 3, n + m).astype(float) if kind == "weights" else np.ones(n + m)
+        found = cg.two_sample_test(
+            rows[:n], rows[n:], discriminator, bias=bias, weights_x=w[:n], weights_y=w[n:], permutations=100
+        )
+        values = []
+        for chosen in itertools.combinations(range(n + m), n):
+            first = np.isin(np.arange(n + m), chosen)
+            how = {"weights_x": w[first], "weights_y": w[~first], "bias": bias}
+            values.append(cg.ipm(rows[first], rows[~first], discriminator, **how).value)
+        assert found.enumerated and found.value == pytest.approx(values[0], rel=1e-9)
+        least = values[0] * (1 - 1e-9) - 1e-13
+        assert found.p_value == pytest.approx(np.mean(np.array(values) >= least), abs=1e-12)
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.2, -1.0, 2.0])
+def test_one_net_bounds_every_split(slope: float) -> None:
+    rng = np.random.default_rng(0)
+    for n in (1, 3, 40):
+        rows = rng.standard_normal((2 * n, 3)) * [1.0, 0.1, 3.0]
+        shares = np.stack([rng.permutation(np.repeat([1 / n, -1 / n], n)) for _ in range(20)])
+        low, high = net_bounds(rows, (1 - slope) * shares, slope * shares @ rows, Deadline()) or pytest.fail()
+        for share, least, most in zip(shares, low, high, strict=True):
+            truth = separate_rows(ReLU(slope), rows, share)
+            assert truth.exact and least <= truth.value * (1 + 1e-9) and truth.value <= most * (1 + 1e-12)
+            assert n < 3 or (least > 0.9 * truth.value and most < 1.2 * truth.value)
+    assert net_bounds(rows, shares, shares @ rows, Deadline(0)) is None
+
+
+@pytest.mark.parametrize("discriminator", ["relu", ReLU(0.3), "absolute"])
+def test_drawn_statistics_are_lower_bounds_near_the_maximum(discriminator: Any) -> None:
+    for d in (4, 5):
+        X, Y = pair(20, 15, d, d)
+        found, truth = cg.two_sample_test(X, Y, discriminator, permutations=9), cg.ipm(X, Y, discriminator)
+        assert not found.exact and 0.95 * truth.value <= found.value <= truth.value * (1 + 1e-12)
+        tiny = cg.two_sample_test(1e-100 * X, 1e-100 * Y, discriminator, permutations=9)
+        assert tiny.p_value == found.p_value and tiny.value == pytest.approx(1e-100 * found.value, rel=1e-9)
 
 
 def test_two_and_two_rows_have_six_splits_and_take_no_time() -> None:

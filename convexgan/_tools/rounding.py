@@ -63,6 +63,16 @@ def squares(array: Array) -> float:
     return up(math.fsum(parts), min(flat.size, BLOCK))
 
 
+def prefix_sums(values: Array) -> tuple[Array, int]:
+    """The sums (n + 1,) of the first k values, by blocks, and the roundings of each, at most 2 isqrt(n) + 2."""
+    n, block = len(values), math.isqrt(len(values)) + 1
+    padded = np.zeros(-(-n // block) * block)
+    padded[:n] = values
+    inside = np.cumsum(padded.reshape(-1, block), axis=1)
+    before = np.cumsum(np.append(0.0, inside[:, -1]))[:-1]
+    return np.append(0.0, (inside + before[:, None]).ravel()[:n]), block + len(before)
+
+
 def is_positive(matrix: Array) -> bool:
     """Whether a symmetric matrix (d, d) is proved to be positive semidefinite, exactly as its entries are stored.
 

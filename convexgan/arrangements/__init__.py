@@ -9,8 +9,9 @@ from convexgan.arrangements.difference import Convex, Peak, maximize_difference
 from convexgan.arrangements.enumeration import activation_patterns, cover_bound
 from convexgan.arrangements.interpolation import Interpolation, interpolate
 from convexgan.arrangements.maximum import Maximum, maximize
+from convexgan.arrangements.net import net_bounds, net_size
 from convexgan.arrangements.reduce import row_space
-from convexgan.arrangements.sampled import sampled_patterns
+from convexgan.arrangements.sampled import Sampled, sampled_patterns
 from convexgan.arrangements.square_ascents import local_square_maxima
 from convexgan.arrangements.square_maximum import maximize_squares
 from convexgan.arrangements.square_sweep import sweep_square_values
@@ -22,6 +23,7 @@ __all__ = [
     "Maximum",
     "Minimum",
     "Peak",
+    "Sampled",
     "activation_patterns",
     "cover_bound",
     "interpolate",
@@ -31,6 +33,8 @@ __all__ = [
     "maximize_difference",
     "maximize_squares",
     "minimize_rectified",
+    "net_bounds",
+    "net_size",
     "row_space",
     "sampled_patterns",
     "sweep_square_values",

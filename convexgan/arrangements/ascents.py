@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from convexgan._tools.deadline import Deadline
 from convexgan.arrangements.reduce import Arrangement, reduce_rows
-from convexgan.arrangements.zonotope import maximize_concave
+from convexgan.arrangements.zonotope import maximize_concave, positive_rows
 
 Array = NDArray[np.float64]
 STEPS = 30
@@ -17,13 +17,13 @@ def local_maxima(rows: Array, weights: Array, starts: Array, time_limit: float |
     """Unit vectors (k, d) where |sum_i weights_i max(rows_i . u, 0)| is locally largest, and its values there (k,).
 
     From each start (d,) both signs ascend by convex-concave steps, each of which maximises the sum with the rows of
-    positive weight held in u's cell. After ``time_limit`` seconds no more ascents begin. Source: Yuille and Rangarajan,
+    positive weight held in u's cell. After ``time_limit`` seconds they go on no further. Source: Yuille and Rangarajan,
     The concave-convex procedure, 2003.
     """
-    arrangement = reduce_rows(rows, weights)
     deadline = Deadline(time_limit)
+    arrangement = reduce_rows(rows, weights)
     found = [
-        ascend(side, u / np.linalg.norm(u))
+        ascend(side, u / np.linalg.norm(u), deadline)
         for side in (arrangement, arrangement.negated())
         for u in starts @ arrangement.basis
         if u.any() and not deadline.over
@@ -33,11 +33,13 @@ def local_maxima(rows: Array, weights: Array, starts: Array, time_limit: float |
     return U[values > 0], values[values > 0]
 
 
-def ascend(side: Arrangement, u: Array) -> tuple[Array, float]:
-    """A local maximum of the side's function from the unit vector u, and its value."""
+def ascend(side: Arrangement, u: Array, deadline: Deadline) -> tuple[Array, float]:
+    """A local maximum of the side's function from the unit vector u, or what is reached by then, and its value."""
     value = side.value(u)
     for _ in range(STEPS):
-        _, ahead = maximize_concave(side.linear + side.plus[side.plus @ u > 0].sum(axis=0), side.minus, u)
+        if deadline.over:
+            break
+        _, ahead = maximize_concave(side.linear + positive_rows(side.plus, u), side.minus, u, deadline)
         reached = side.value(ahead)
         if reached <= value * (1 + 1e-12):
             break

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 import numpy as np
@@ -12,16 +13,17 @@ from numpy.typing import NDArray
 
 from convexgan._tools.deadline import Deadline
 from convexgan._tools.progress import Report
+from convexgan.arrangements.reduce import WORK
 
 Array = NDArray[np.float64]
-CHUNK = 256  # cones that share one list of undecided rows
+CHUNK = 256  # cones that share one list of undecided rows; fewer of many rows, so that a step is short
 CONES_DIM = 16  # beyond it cones prune nothing: the bound over the whole ball is all
 LEAST_GAP = 1e-10
 FINEST = 1e-13  # width of cones that are cut no more
 
 
 class ConeFamily(Protocol):
-    """Cones that lie close together, with an upper bound on each."""
+    """Cones that lie close together, with an upper bound on each, and the number of rows that are open on them."""
 
     @property
     def rays(self) -> Array: ...
@@ -32,9 +34,12 @@ class ConeFamily(Protocol):
     @property
     def bound(self) -> float: ...
 
+    @property
+    def rows(self) -> int: ...
+
     def take(self, chosen: NDArray[np.bool_]) -> Self: ...
 
-    def parts(self, size: int) -> list[Self]: ...
+    def parts(self, size: int) -> Iterator[Self]: ...
 
     def halved(self) -> Self: ...
 
@@ -62,6 +67,7 @@ class Branching(ABC, Generic[C]):
         self.sides = {1.0: side, -1.0: side.negated()}
         self.value, self.direction, self.nodes = 0.0, np.eye(1, side.dim)[0], 0
         self._gap, self._unsure, self._progress = max(gap, LEAST_GAP), unsure, progress
+        self.deadline, self.level = Deadline(), (np.inf, -np.inf)
         # bounds over the whole ball
         self._caps: dict[float, float] = {sign: one.bound() for sign, one in self.sides.items()}
         self._cut: set[float] = set()  # the sides that have been cut into cones
@@ -70,7 +76,7 @@ class Branching(ABC, Generic[C]):
         self._ticket = itertools.count()
 
     @abstractmethod
-    def _begin(self, deadline: Deadline, max_nodes: float) -> None:
+    def _begin(self, max_nodes: float) -> None:
         """Find directions, and cover both sides with cones."""
 
     @abstractmethod
@@ -79,7 +85,13 @@ class Branching(ABC, Generic[C]):
 
     @property
     def cutoff(self) -> float:
-        """The level below which a cone's bound does not matter."""
+        """The level below which a cone's bound does not matter; infinite where the value has decided."""
+        enough, little = self.level
+        return np.inf if self.value >= enough else max(self._reached, little)
+
+    @property
+    def _reached(self) -> float:
+        """The bound at which the value is good enough."""
         return max(self.value / (1 - self._gap) if self._gap < 1 else np.inf, self.value + self._unsure)
 
     @property
@@ -90,33 +102,44 @@ class Branching(ABC, Generic[C]):
         return max(self.value, min(by_cones, max(self._caps.values())))
 
     def run(self, time_limit: float | None = None, max_nodes: int | None = None) -> str:
-        """Search; "optimal" if the gap was reached, else "stopped", or "interrupted" by Ctrl-C."""
+        """Search; "optimal" if the gap was reached, else "stopped", or "interrupted" by Ctrl-C.
+
+        With ``level`` = (enough, little) it ends as soon as the value is enough, or the bound no more than little.
+        """
+        self.deadline = Deadline(time_limit)
         try:
-            return self._run(Deadline(time_limit), np.inf if max_nodes is None else max_nodes)
+            return self._run(np.inf if max_nodes is None else max_nodes)
         except KeyboardInterrupt:
             return "interrupted"
 
-    def _run(self, deadline: Deadline, max_nodes: float) -> str:
-        self._begin(deadline, max_nodes)
+    def _run(self, max_nodes: float) -> str:
+        self._begin(max_nodes)
         while self.upper_bound > self.cutoff:
-            if not self._queue or deadline.over or self.nodes >= max_nodes:
+            if not self._queue or self.deadline.over or self.nodes >= max_nodes:
                 return "stopped"
             self._expand(self._queue[0][2])
-            heapq.heappop(self._queue)
+            if not self.deadline.over:  # else some of its parts may have been left out
+                heapq.heappop(self._queue)
             if self._progress:
                 self._progress(self.value, self.upper_bound, self.nodes)
-        return "optimal"
+        return "optimal" if self.upper_bound <= self._reached else "stopped"
 
     def _start(self, sign: float, cones: C) -> None:
         """Queue the cones that cover a side."""
-        self._push(self._bound(cones))
-        self._cut.add(sign)
+        for part in self._parts(cones):
+            self._push(self._bound(part))
+        if not self.deadline.over:
+            self._cut.add(sign)
 
     def _expand(self, cones: C) -> None:
-        cones = self._prune(cones)
+        for part in self._parts(self._prune(cones)):
+            self._push(self._bound(part.halved()))
+
+    def _parts(self, cones: C) -> Iterator[C]:
+        """The cones in parts, until the time is over."""
         if len(cones.bounds):
-            for part in cones.parts(CHUNK):
-                self._push(self._bound(part.halved()))
+            size = max(1, min(CHUNK, WORK // max(cones.rows, 1)))
+            yield from itertools.takewhile(lambda _: not self.deadline.over, cones.parts(size))
 
     def _push(self, cones: C) -> None:
         if len(cones.bounds):

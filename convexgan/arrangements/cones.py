@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._tools.deadline import Deadline
 from convexgan.arrangements.majorant import Quadratic
 from convexgan.arrangements.reduce import Arrangement, positive_sums
 
@@ -16,6 +19,7 @@ Indices = NDArray[np.intp]
 SWEEPS = 3
 FLAT = 1e-12  # share of the metric's trace that every direction has at least
 PAIRINGS = 4  # rounds of mutual nearest neighbours
+QUERIES = 256  # of a tree at once, which take a second among many rows of many columns
 ALIKE = 0.3  # rows are partners if their difference is at most this share of the first;
 ALIKE_IN_SPACE = 0.01  # for p = 3, where plain bounds are good, pairing random rows costs more than it prunes
 ORTHANTS = 8  # up to this dimension the search starts from the 2^p orthants
@@ -141,10 +145,12 @@ class Cones:
     metric: Array
 
     @classmethod
-    def cover(cls, sign: float, side: Arrangement, bound: float) -> Cones:
+    def cover(cls, sign: float, side: Arrangement, bound: float, deadline: Deadline | None = None) -> Cones:
         """A fan of simplicial cones that covers R^p."""
         rays, metric = fan(side.dim), side.rows.T @ side.rows
-        heights, partners = positive_sums(rays, side.plus), pair_up(side.plus, side.minus)
+        different, which = np.unique(rays.reshape(-1, side.dim), axis=0, return_inverse=True)
+        heights = positive_sums(different, side.plus)[which.reshape(rays.shape[:2])]
+        partners = pair_up(side.plus, side.minus, deadline or Deadline())
         return cls(sign, rays, np.full(len(rays), bound), side.plus, side.minus, side.linear, partners, heights, metric)
 
     @property
@@ -152,19 +158,26 @@ class Cones:
         """The largest of the bounds, 0 if there are none."""
         return float(self.bounds.max(initial=0.0))
 
-    def take(self, chosen: NDArray[np.bool_]) -> Cones:
+    @property
+    def rows(self) -> int:
+        """The number of rows that are not decided."""
+        return len(self.plus) + len(self.minus)
+
+    def take(self, chosen: NDArray[Any]) -> Cones:
         """Some of the cones."""
         return replace(self, rays=self.rays[chosen], bounds=self.bounds[chosen], heights=self.heights[chosen])
 
-    def parts(self, size: int) -> list[Cones]:
+    def parts(self, size: int) -> Iterator[Cones]:
         """Parts of at most that many cones, each with its own undecided rows."""
-        cuts = np.array_split(np.arange(len(self.bounds)), -(-len(self.bounds) // size))
-        return [replace(self, rays=self.rays[cut], bounds=self.bounds[cut])._decided() for cut in cuts]
+        for cut in np.array_split(np.arange(len(self.bounds)), -(-len(self.bounds) // size)):
+            yield self.take(cut)._decided()
 
     def _decided(self) -> Cones:
         """The same cones; rows that keep their sign on all of them become part of the linear term."""
         gains, linear = _undecided(self.plus, self.rays, self.linear, 1.0)
         losses, linear = _undecided(self.minus, self.rays, linear, -1.0)
+        if gains.all() and losses.all():
+            return self
         partners = np.append(np.where(losses, np.cumsum(losses) - 1, -1), -1)[self.partners[gains]]
         plus = self.plus[gains]
         heights = positive_sums(self.rays, plus)
@@ -173,16 +186,17 @@ class Cones:
     def paired(self) -> Cones | None:
         """A function above m on the cones where pairs of like rows are one: max(s, 0) - max(t, 0) <= max(s - t, 0).
 
-        The convex part, in proportion to which bounds lose, is then that of the short differences. None where few
-        rows have partners.
+        The convex part, in proportion to which bounds lose, is then that of the short differences. None where the rows
+        that have partners are less than half of it.
         """
         has = self.partners >= 0
-        if 2 * np.count_nonzero(has) < len(has) or not has.any():
+        if not has.any() or 2 * _mass(self.plus[has]) < _mass(self.plus):
             return None
         taken = self.partners[has]
         plus = np.vstack([self.plus[~has], self.plus[has] - self.minus[taken]])
-        alone = np.full(len(plus), -1)
-        return replace(self, plus=plus, minus=np.delete(self.minus, taken, axis=0), partners=alone)._decided()
+        alone, heights = np.full(len(plus), -1), positive_sums(self.rays, plus)
+        minus = np.delete(self.minus, taken, axis=0)
+        return replace(self, plus=plus, minus=minus, partners=alone, heights=heights)._decided()
 
     def halved(self) -> Cones:
         """Two cones for each."""
@@ -220,23 +234,44 @@ class Cones:
         return cone_bounds(self.rays, self.heights + np.einsum("kp,kjp->kj", slopes, self.rays))
 
 
-def pair_up(plus: Array, minus: Array) -> Indices:
-    """For each row of ``plus`` the index of a row of ``minus`` that differs little from it, each used once, or -1."""
-    from scipy.spatial import cKDTree  # here: `import convexgan` stays light
+def pair_up(plus: Array, minus: Array, deadline: Deadline) -> Indices:
+    """For each row of ``plus`` the index of a row of ``minus`` that differs little from it, each used once, or -1.
 
+    Where the time is over before all have been compared, none has a partner.
+    """
     partners, free = np.full(len(plus), -1), np.arange(len(minus))
     single = np.arange(len(plus))
     for _ in range(PAIRINGS):
         if not len(single) or not len(free):
             break
-        there = cKDTree(minus[free]).query(plus[single])[1]
-        back = cKDTree(plus[single]).query(minus[free])[1]
+        there, back = _nearest(minus[free], plus[single], deadline), _nearest(plus[single], minus[free], deadline)
+        if there is None or back is None:
+            return np.full(len(plus), -1)
         mutual = back[there] == np.arange(len(single))
         partners[single[mutual]] = free[there[mutual]]
         single, free = single[~mutual], np.delete(free, there[mutual])
     share = ALIKE if plus.shape[1] > 3 else ALIKE_IN_SPACE
     far = np.linalg.norm(plus - minus[partners], axis=1) > share * np.linalg.norm(plus, axis=1) if len(minus) else True
     return np.where(far, -1, partners)
+
+
+def _nearest(rows: Array, others: Array, deadline: Deadline) -> Indices | None:
+    """The index of the row that is nearest to each of the others; None if the time is over."""
+    from scipy.spatial import cKDTree  # here: `import convexgan` stays light
+
+    if deadline.over:
+        return None
+    tree, found = cKDTree(rows), np.empty(len(others), dtype=np.intp)
+    for i in range(0, len(others), QUERIES):
+        if deadline.over:
+            return None
+        found[i : i + QUERIES] = tree.query(others[i : i + QUERIES])[1]
+    return found
+
+
+def _mass(rows: Array) -> float:
+    """The sum of the rows' lengths."""
+    return float(np.linalg.norm(rows, axis=1).sum())
 
 
 def _undecided(rows: Array, rays: Array, linear: Array, sign: float) -> tuple[NDArray[np.bool_], Array]:

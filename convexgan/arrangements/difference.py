@@ -10,16 +10,23 @@ from numpy.typing import NDArray
 
 from convexgan._tools.deadline import Deadline
 from convexgan.arrangements.cones import centres, cone_bounds, fan, halved
+from convexgan.arrangements.reduce import WORK
 
 Array = NDArray[np.float64]
-CHUNK = 512
+CHUNK = 512  # cones cut together; fewer where a step would be long
 STEPS = 20
 MAX_CONES = 200_000
 ACCURACY = 1e-8  # of the maximum, in units of the functions' size
 
 
 class Convex(Protocol):
-    """A convex function with f(t u) = t f(u) for t >= 0, evaluated at rows U (k, p), and the metric of `halved`."""
+    """A convex function with f(t u) = t f(u) for t >= 0, evaluated at rows U (k, p), and the metric of `halved`.
+
+    ``count`` products with a row u are made to evaluate it.
+    """
+
+    @property
+    def count(self) -> int: ...
 
     @property
     def metric(self) -> Array: ...
@@ -51,28 +58,35 @@ class Peak:
 
 
 def maximize_difference(
-    f: Convex, g: Convex, dim: int, *, max_cones: int = MAX_CONES, time_limit: float | None = None
+    f: Convex,
+    g: Convex,
+    dim: int,
+    *,
+    max_cones: int = MAX_CONES,
+    time_limit: float | None = None,
+    level: float = 0.0,
 ) -> Peak:
     """The maximum over |u| <= 1 of f(u) - g(u).
 
     On a cone f is at most its interpolation from the rays, and g at least its linearisation at the centre: what is
     left is linear, with the bound of `cone_bounds`. Where both are smooth the bound is off by the square of the cone's
-    width.
+    width. The bound need not be better than ``level``.
     """
     if dim == 0:
         return Peak(0.0, 0.0, np.zeros((0, 0)), np.zeros(0), True)
     deadline = Deadline(time_limit)
+    chunk = max(1, min(CHUNK, 4 * WORK // (dim * (f.count + g.count))))
     rays, metric = fan(dim), f.metric + g.metric
     scale = max(float(np.abs(f.values(rays.reshape(-1, dim))).max()), 1e-300)
     bounds, middles, gains = _bounded(f, g, rays)
     tried, found, settled, count = [middles], [gains], 0.0, len(rays)
     best = max(float(gains.max()), 0.0)
     while len(rays) and count < max_cones and not deadline.over:
-        live = bounds > best + ACCURACY * scale
+        live = bounds > max(best + ACCURACY * scale, level)
         settled = max(settled, float(bounds[~live].max(initial=0.0)))
         rays, bounds = rays[live], bounds[live]
         order = np.argsort(-bounds)
-        picked, rest = order[:CHUNK], order[CHUNK:]
+        picked, rest = order[:chunk], order[chunk:]
         if not len(picked):
             break
         children = halved(rays[picked], metric)[0]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from convexgan._tools.arrays import as_floats, as_rows
 from convexgan._tools.checks import as_rng, check_finite
+from convexgan._tools.deadline import Deadline
 from convexgan.arrangements.maximum import maximize
 from convexgan.arrangements.reduce import row_space
 
@@ -48,7 +49,12 @@ class Interpolation:
 
 
 def interpolate(
-    rows: Any, targets: Any, *, gap: float = 1e-3, rng: np.random.Generator | int | None = 0
+    rows: Any,
+    targets: Any,
+    *,
+    gap: float = 1e-3,
+    rng: np.random.Generator | int | None = 0,
+    time_limit: float | None = None,
 ) -> Interpolation:
     """The two-layer ReLU network of least path norm with the given value at each row.
 
@@ -69,7 +75,10 @@ def interpolate(
         Relative, between path norm and bound, at which to stop.
     rng : seed or Generator
         For the first neurons.
+    time_limit : float, optional
+        Seconds after which no further round begins: the first one interpolates.
     """
+    deadline = Deadline(time_limit)
     draw = as_rng(rng)
     Z, y = as_rows(rows, "rows").astype(np.float64), as_floats(targets, "targets")
     check_finite(Z, "rows")
@@ -79,7 +88,7 @@ def interpolate(
     if size == 0:
         return Interpolation(np.zeros((0, Z.shape[1])), np.zeros(0), 0.0, 0.0, 0.0)
     basis = row_space(Z, Z.shape[1])
-    neurons, outer, bound = _generate(Z @ basis / (length or 1.0), y / size, gap, draw)
+    neurons, outer, bound = _generate(Z @ basis / (length or 1.0), y / size, gap, draw, deadline)
     neurons, outer = neurons @ basis.T, outer * (size / (length or 1.0))
     residual = float(np.abs(np.maximum(Z @ neurons.T, 0) @ outer - y).max())
     if residual > 1e-6 * size:
@@ -90,7 +99,9 @@ def interpolate(
     return Interpolation(neurons, outer, float(np.abs(outer).sum()), bound * (size / (length or 1.0)), residual)
 
 
-def _generate(Z: Array, y: Array, gap: float, rng: np.random.Generator) -> tuple[Array, Array, float]:
+def _generate(
+    Z: Array, y: Array, gap: float, rng: np.random.Generator, deadline: Deadline
+) -> tuple[Array, Array, float]:
     """Neurons, outer weights and the bound, by column generation."""
     U, low, proved, best = _first(Z, rng), 0.0, 0.0, np.zeros(len(y))
     last = max(2, int(ROUNDS * min(1.0, (ROWS / len(Z)) ** 2))) - 1
@@ -106,10 +117,11 @@ def _generate(Z: Array, y: Array, gap: float, rng: np.random.Generator) -> tuple
         if float(c @ y) > low * float(sizes.max()):
             best = c / float(sizes.max())
             low = float(best @ y)
-        if norm - low <= gap / 2 * norm or turn == last:  # as far as ascents can see
-            proof = maximize(Z, best, gap=gap / 5, max_nodes=NODES)
+        ends = turn == last or deadline.over
+        if norm - low <= gap / 2 * norm or ends:  # as far as ascents can see
+            proof = maximize(Z, best, gap=gap / 5, max_nodes=NODES, time_limit=deadline.left)
             proved = max(proved, low / max(proof.upper_bound, 1.0))
-            if norm - proved <= gap * norm or proof.value <= 1 + gap / 5 or turn == last:
+            if norm - proved <= gap * norm or proof.value <= 1 + gap / 5 or ends:
                 break
             found, sizes = np.vstack([found, proof.direction]), np.append(sizes, proof.value)
             best, low = best / proof.value, low / proof.value

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._tools.deadline import Deadline
 from convexgan.arrangements.reduce import Arrangement
 
 Array = NDArray[np.float64]
@@ -58,21 +59,26 @@ class Quadratic:
         return float(bounds[best]), u / length if length > 0 else vectors[:, 0]
 
 
-def majorants(arrangement: Arrangement) -> Iterator[tuple[Quadratic, float, Array]]:
+def majorants(arrangement: Arrangement, deadline: Deadline) -> Iterator[tuple[Quadratic, float, Array]]:
     """Majorants of m, its maximum over the sphere from above, and the direction where it is highest.
 
-    Each is fitted where those before were highest: a Frank-Wolfe step on the second moment of the directions.
+    Each is fitted where those before were highest: a Frank-Wolfe step on the second moment of the directions. One that
+    is not ready by the deadline is left out.
     """
     p = arrangement.dim
-    gains, losses = _blocks(arrangement.plus, arrangement.minus)
-    pairings = [np.zeros((len(i), len(j))) for i, j in zip(gains, losses, strict=True)]
+    gains, losses = _blocks(arrangement.plus, arrangement.minus, deadline)
+    pairings: list[Array | None] = [None] * len(gains)
     metric = np.eye(p) / p
     for k in range(ROUNDS):
         root = np.linalg.cholesky(metric + 1e-6 * np.trace(metric) / p * np.eye(p))
         rest, left = arrangement.plus.copy(), np.ones(len(arrangement.minus))
         for b, (i, j) in enumerate(zip(gains, losses, strict=True)):
+            if deadline.over:
+                return
             if len(i) and len(j):
-                pairings[b] = A = absorb(arrangement.plus[i] @ root, arrangement.minus[j] @ root, pairings[b])
+                start = pairings[b]
+                start = np.zeros((len(i), len(j))) if start is None else start
+                pairings[b] = A = absorb(arrangement.plus[i] @ root, arrangement.minus[j] @ root, start)
                 rest[i] -= A @ arrangement.minus[j]
                 left[j] -= np.abs(A).sum(axis=0)
         quadratic = _quadratic(arrangement, rest, left, metric)
@@ -123,13 +129,13 @@ def _into_l1_balls(A: Array) -> Array:
     return np.asarray(np.copysign(np.maximum(size - threshold, 0), A))
 
 
-def _blocks(plus: Array, minus: Array) -> tuple[list[Indices], list[Indices]]:
+def _blocks(plus: Array, minus: Array, deadline: Deadline) -> tuple[list[Indices], list[Indices]]:
     """Both sides cut into parts of like directions (up to sign), by repeated halving."""
     points = np.vstack([plus, minus])
     is_plus = np.arange(len(points)) < len(plus)
     points = points / np.linalg.norm(points, axis=1)[:, None]
     parts = [np.arange(len(points))]
-    while len(parts) < round(len(points) / (2 * BLOCK)):
+    while len(parts) < round(len(points) / (2 * BLOCK)) and not deadline.over:
         parts.sort(key=len)
         parts += _halve(points, parts.pop())
     return [q[is_plus[q]] for q in parts], [q[~is_plus[q]] - len(plus) for q in parts]

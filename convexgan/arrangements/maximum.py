@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from convexgan._tools.arrays import as_floats, as_rows
 from convexgan._tools.checks import as_rng, check_choice, check_count, check_finite, check_number
+from convexgan._tools.deadline import Deadline
 from convexgan._tools.progress import Report
 from convexgan._tools.rounding import gamma
 from convexgan.arrangements.enumeration import enumerated_maximum
-from convexgan.arrangements.reduce import Arrangement, reduce_rows
+from convexgan.arrangements.reduce import Arrangement, reduce_rows, unreduced
 from convexgan.arrangements.sampled import sampled_maximum
 from convexgan.arrangements.search import Search
 from convexgan.arrangements.sweep2d import sweep
@@ -22,6 +23,8 @@ from convexgan.arrangements.sweep2d import sweep
 Array = NDArray[np.float64]
 EXACT = 1e-9  # relative gap below which a value counts as exact
 ROUNDING = 1e-14  # relative error of a maximum that was computed exactly
+LARGE = 2**21  # numbers that are sorted whatever the time
+PACE = 5e-7  # seconds that a number takes where there are more
 METHODS = ("auto", "sweep", "cones", "enumerate", "sampled")
 
 
@@ -69,6 +72,7 @@ def maximize(
     max_nodes: int | None = None,
     rng: np.random.Generator | int | None = None,
     progress: Report | None = None,
+    level: float | None = None,
 ) -> Maximum:
     """The maximum over |u| <= 1 of |sum_i weights_i max(rows_i . u, 0)|.
 
@@ -91,17 +95,20 @@ def maximize(
         For "sampled".
     progress : callable, optional
         Called now and then with value, upper bound and cones so far.
+    level : float, optional
+        "cones" may stop as soon as the value reaches it, or the bound lies below.
     """
+    deadline = Deadline(None if time_limit is None else check_number(time_limit, "time_limit"))
     rows, weights = checked_sum(rows, weights)
     method = check_choice(method, "method", METHODS)
     gap = check_number(gap, "gap")
-    time_limit = None if time_limit is None else check_number(time_limit, "time_limit")
     max_nodes = None if max_nodes is None else check_count(max_nodes, "max_nodes", 0)
     draw, start = as_rng(rng), time.perf_counter()
     row_scale, weight_scale = (2.0 ** int(np.frexp(np.abs(part).max())[1]) for part in (rows, weights))  # exact
-    arrangement = reduce_rows(rows / row_scale, weights / weight_scale)
+    reduce = unreduced if too_late(rows, deadline) else reduce_rows
+    arrangement = reduce(rows / row_scale, weights / weight_scale)
     if method == "auto":
-        method = "sweep" if arrangement.dim <= 2 else "cones"
+        method = "sweep" if arrangement.dim <= 2 and not too_late(rows, deadline) else "cones"
     if method == "sweep" and arrangement.dim > 2:
         raise ValueError(f"method='sweep' needs rows of rank 1 or 2, these have rank {arrangement.dim}: use 'auto'.")
     stats: dict[str, Any] = {"rank": arrangement.dim, "rows": len(arrangement.rows)}
@@ -109,12 +116,13 @@ def maximize(
         u, bound, status = _on_a_line(arrangement)
     elif method == "cones":
         search = Search(arrangement, gap, in_units(progress, row_scale * weight_scale))
-        status = search.run(time_limit, max_nodes)
+        search.level = levels(level, row_scale * weight_scale, arrangement.slack)
+        status = search.run(deadline.left, max_nodes)
         u, bound, stats["nodes"] = search.direction, search.upper_bound, search.nodes
         if status == "interrupted":
             status, stats["interrupted"] = "stopped", True
     elif method == "sampled":
-        u, more = sampled_maximum(arrangement, draw, time_limit)
+        u, more = sampled_maximum(arrangement, draw, deadline)
         bound, status = max(arrangement.bound(), arrangement.negated().bound()), "stopped"
         stats |= more
     else:
@@ -126,6 +134,18 @@ def maximize(
         slack += gamma(4 * len(arrangement.rows) + 16) * float(np.linalg.norm(arrangement.rows, axis=1).sum())
     bound = (bound * (1 + ROUNDING) + slack) * row_scale * weight_scale
     return _maximum(rows, weights, arrangement.basis @ u, bound, status, method, stats)
+
+
+def too_late(rows: Array, deadline: Deadline) -> bool:
+    """Whether there are so many rows that sorting them would take more than the time that is left."""
+    return deadline.left is not None and rows.size > LARGE and rows.size * PACE > deadline.left
+
+
+def levels(level: float | None, unit: float, slack: float) -> tuple[float, float]:
+    """The value that is surely no less than a level, and the bound that is surely less, in a search's units."""
+    if level is None:
+        return np.inf, -np.inf
+    return level / unit * (1 + ROUNDING) + slack, level / unit * (1 - 2 * ROUNDING) - slack
 
 
 def in_units(progress: Report | None, unit: float) -> Report | None:

@@ -15,6 +15,7 @@ DECIMALS = 12  # parallel rows are recognised by their unit vectors, rounded
 CANCELLED = 1e-14  # a sum of weights smaller than this share of their sizes is rounding
 LOST = 1e-150
 CACHE = 32768  # numbers that stay in the processor's second-level cache
+WORK = 2**22  # products of rows and directions that are held at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,12 +108,13 @@ def reduce_rows(rows: Array, weights: Array) -> Arrangement:
         Of any sign.
     """
     rows, weights, error = merge_equal(rows, weights)
-    slack = float(error @ np.linalg.norm(rows, axis=1))
-    mass = weights * np.linalg.norm(rows, axis=1)
+    lengths = np.linalg.norm(rows, axis=1)
+    slack, mass = float(error @ lengths), weights * lengths
     kept = mass != 0
     if not kept.all():  # lengths below 1e-150 of the largest are 0
         slack += LOST * float(np.abs(weights[~kept & rows.any(axis=1)]).sum())
-    units, mass = rows[kept] / np.linalg.norm(rows[kept], axis=1)[:, None], mass[kept]
+        rows, lengths, mass = rows[kept], lengths[kept], mass[kept]
+    units = rows / lengths[:, None]
     basis = row_space(units * np.abs(mass)[:, None], rows.shape[1])
     given, units = units, units @ basis
     first, line, turned = lines(units)
@@ -139,21 +141,42 @@ def reduce_rows(rows: Array, weights: Array) -> Arrangement:
     return Arrangement(merged[positive], merged[~positive], slope, basis, slack)
 
 
+def unreduced(rows: Array, weights: Array) -> Arrangement:
+    """The same function with all rows as they are given but those of no weight: of use for a bound, and a direction."""
+    scaled, d = rows * np.abs(weights)[:, None], rows.shape[1]
+    seen = scaled.any(axis=1)
+    slack = gamma(len(rows) + d + 16) * float(np.linalg.norm(scaled, axis=1).sum()) + len(rows) * LOST
+    plus, minus = scaled[seen & (weights > 0)], scaled[seen & (weights < 0)]
+    return Arrangement(plus, minus, np.zeros(d), np.eye(d), slack)
+
+
 def merge_equal(rows: Array, weights: Array) -> tuple[Array, Array, Array]:
     """The different rows, the sums of their weights, and bounds on what rounding may have changed of each sum.
 
     Each sum is rounded once, so that weights that cancel do so exactly.
     """
-    unique, place, counts = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
-    if len(unique) == len(rows):
+    order, fresh = lexical(rows)
+    starts = np.flatnonzero(fresh)
+    if len(starts) == len(rows):
         return rows, weights, np.zeros(len(rows))
-    place = place.ravel()
-    total = np.bincount(place, weights).astype(np.float64)
-    several = np.flatnonzero(counts > 2)
-    if len(several):
-        groups = np.split(weights[np.argsort(place, kind="stable")], np.cumsum(counts)[:-1])
-        total[several] = [math.fsum(groups[i]) for i in several]
-    return unique, total, UNIT * np.abs(total) * (counts > 1)
+    counts, dealt = np.diff(starts, append=len(rows)), weights[order]
+    total = np.add.reduceat(dealt, starts)
+    for i in np.flatnonzero(counts > 2):
+        total[i] = math.fsum(dealt[starts[i] : starts[i] + counts[i]])
+    return rows[order[starts]], total, UNIT * np.abs(total) * (counts > 1)
+
+
+def lexical(rows: Array) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """The stable order (N,) of rows by their first, then their second, ... entries, and which differ from the last."""
+    order = np.argsort(rows[:, 0], kind="stable")
+    first = rows[order, 0]
+    tied = np.concatenate([[False], first[1:] == first[:-1]])
+    tied[:-1] |= tied[1:]
+    fresh = np.ones(len(rows), dtype=bool)
+    some = np.flatnonzero(tied)
+    order[some] = order[some][np.lexsort(rows[order[some]].T[::-1])]
+    fresh[some[1:]] = (rows[order[some[1:]]] != rows[order[some[:-1]]]).any(axis=1)
+    return order, fresh
 
 
 def line_sums(line: NDArray[np.intp], mass: Array, count: int) -> tuple[Array, float]:
@@ -191,8 +214,7 @@ def lines(units: Array) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.
     rounded = np.round(units, DECIMALS)
     turned = rounded[np.arange(len(units)), np.argmax(rounded != 0, axis=1)] < 0
     rounded[turned] *= -1
-    order = np.lexsort(rounded.T)
-    fresh = np.concatenate([[True], (rounded[order][1:] != rounded[order][:-1]).any(axis=1)])
+    order, fresh = lexical(rounded[:, ::-1])
     line = np.empty(len(units), dtype=np.intp)
     line[order] = np.cumsum(fresh) - 1
     return order[fresh], line, turned

@@ -8,19 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._tools.deadline import Deadline
 from convexgan._tools.progress import Report
 from convexgan.arrangements.ascents import ascend
 from convexgan.arrangements.branching import CONES_DIM, Branching
 from convexgan.arrangements.cones import Cones, quadratic_bounds
 from convexgan.arrangements.majorant import Quadratic, majorants
-from convexgan.arrangements.reduce import Arrangement
-from convexgan.arrangements.zonotope import maximize_concave
+from convexgan.arrangements.reduce import WORK, Arrangement
+from convexgan.arrangements.sampled import LENGTHS, climb
+from convexgan.arrangements.zonotope import maximize_concave, positive_rows
 
 Array = NDArray[np.float64]
 MAJORANT_DIM = 7  # from this dimension on a quadratic majorant precedes the cones
 ASCENTS = 50
-STARTS = 20  # random directions from which the value is sought where cones are of no use
+STARTS = 40  # random directions from which the value is sought before anything else is done there;
+POLISHED = 3  # of these so many are brought to a local maximum where cones follow
 ROUNDING = 1e-15  # share of the rows' total length that counts as zero
 
 
@@ -45,35 +46,49 @@ class Search(Branching[Cones]):
         self._majorants: dict[float, Quadratic] = {}
         self._faces: dict[Any, float] = {}  # maxima of the concave functions of closed cones
 
-    def _begin(self, deadline: Deadline, max_nodes: float) -> None:
-        p = self.sides[1.0].dim
-        for sign, side in self.sides.items():
-            if p >= MAJORANT_DIM and not deadline.over:
-                self._relax(sign, deadline)
-            if p <= CONES_DIM and not deadline.over and self.nodes < max_nodes:
-                self._start(sign, Cones.cover(sign, side, self._caps[sign]))
-        if p > CONES_DIM:
-            self._wander(deadline)
+    def _begin(self, max_nodes: float) -> None:
+        whole = self.sides[1.0]
+        p, steep = whole.dim, whole.linear + (whole.plus.sum(axis=0) - whole.minus.sum(axis=0)) / 2
+        for sign in self.sides:  # something is known at once
+            self._offer(sign, sign * steep)
+        if p >= MAJORANT_DIM:
+            self._wander()
+            self._relax()
+        for sign, side in self.sides.items() if p <= CONES_DIM else ():
+            if not self.deadline.over and self.nodes < max_nodes:
+                self._start(sign, Cones.cover(sign, side, self._caps[sign], self.deadline))
 
-    def _relax(self, sign: float, deadline: Deadline) -> None:
-        side = self.sides[sign]
-        for quadratic, bound, u in majorants(side):
-            if bound <= self._caps[sign] or sign not in self._majorants:
-                self._caps[sign], self._majorants[sign] = min(bound, self._caps[sign]), quadratic
-            self._ascend(sign, u)
-            if bound <= self.cutoff or deadline.over:
+    def _wander(self) -> None:
+        """Ascents from random directions: by gradients from all, from the best of these by convex-concave steps."""
+        whole = self.sides[1.0]
+        count = max(1, min(STARTS, WORK // (len(LENGTHS) * max(len(whole.rows), 1))))
+        U = np.random.default_rng(0).standard_normal((count, whole.dim))
+        U /= np.linalg.norm(U, axis=1)[:, None]
+        U, values = climb(whole.rows, whole.signs, whole.linear, U, self.deadline)
+        for k in np.argsort(-np.abs(values), kind="stable")[: POLISHED if whole.dim <= CONES_DIM else count]:
+            sign = 1.0 if values[k] >= 0 else -1.0
+            self._offer(sign, U[k])
+            if self.upper_bound <= self.cutoff or self.deadline.over:
                 return
+            self._offer(sign, ascend(self.sides[sign], U[k], self.deadline)[0])
             if self._progress:
                 self._progress(self.value, self.upper_bound, self.nodes)
 
-    def _wander(self, deadline: Deadline) -> None:
-        for u in np.random.default_rng(0).standard_normal((STARTS, len(self.direction))):
-            for sign, side in self.sides.items():
-                if self.upper_bound <= self.cutoff or deadline.over:
-                    return
-                self._offer(sign, ascend(side, u / np.linalg.norm(u))[0])
-            if self._progress:
-                self._progress(self.value, self.upper_bound, self.nodes)
+    def _relax(self) -> None:
+        """Majorants of both sides in turn, of each until its bound cannot matter."""
+        left = {sign: majorants(side, self.deadline) for sign, side in self.sides.items()}
+        while left and not self.deadline.over:
+            for sign in tuple(left):
+                found = next(left[sign], None) if self._caps[sign] > self.cutoff else None
+                if found is None:
+                    del left[sign]
+                    continue
+                quadratic, bound, u = found
+                if bound <= self._caps[sign] or sign not in self._majorants:
+                    self._caps[sign], self._majorants[sign] = min(bound, self._caps[sign]), quadratic
+                self._ascend(sign, u)
+                if self._progress:
+                    self._progress(self.value, self.upper_bound, self.nodes)
 
     def _bound(self, cones: Cones) -> Cones:
         """Bound every cone, look for better directions, keep the cones that can beat them."""
@@ -107,7 +122,9 @@ class Search(Branching[Cones]):
         active = side.plus @ middle > 0
         key = (cones.sign, active.tobytes())
         if key not in self._faces:
-            self._faces[key], u = maximize_concave(side.linear + side.plus[active].sum(axis=0), side.minus, middle)
+            self._faces[key], u = maximize_concave(
+                side.linear + active.astype(np.float64) @ side.plus, side.minus, middle, self.deadline
+            )
             self._offer(cones.sign, u)
         return self._faces[key]
 
@@ -117,9 +134,9 @@ class Search(Branching[Cones]):
         self._offer(sign, u)
         for _ in range(ASCENTS):
             before = self.value
-            _, u = maximize_concave(side.linear + side.plus[side.plus @ u > 0].sum(axis=0), side.minus, u)
+            _, u = maximize_concave(side.linear + positive_rows(side.plus, u), side.minus, u, self.deadline)
             self._offer(sign, u)
-            if self.value <= before:
+            if self.value <= before or self.value >= self.level[0] or self.deadline.over:
                 return
 
     def _offer(self, sign: float, u: Array) -> None:

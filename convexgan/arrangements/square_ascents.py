@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from convexgan._tools.checks import as_rng
 from convexgan._tools.deadline import Deadline
+from convexgan.arrangements.reduce import WORK
 from convexgan.arrangements.squares import Squares, reduce_squares
 
 Array = NDArray[np.float64]
@@ -17,8 +18,8 @@ REFINED = 10  # directions from which an ascent starts
 GAIN = 1e-14  # relative, of a step that is no gain but rounding
 
 
-def ascend_squares(side: Squares, u: Array) -> tuple[Array, float]:
-    """A local maximum of the side's m from the unit vector u, and its value.
+def ascend_squares(side: Squares, u: Array, deadline: Deadline) -> tuple[Array, float]:
+    """A local maximum of the side's m from the unit vector u, or what is reached by then, and its value.
 
     On the cell of u, m is a quadratic form; its top eigenvector is the next point if m is larger there, else a step
     along the gradient. A maximiser in the open is the top eigenvector of its own cell, and reached exactly.
@@ -37,6 +38,8 @@ def ascend_squares(side: Squares, u: Array) -> tuple[Array, float]:
         if values[best] <= value * (1 + GAIN):
             break
         u, value = tried[best], float(values[best])
+        if deadline.over:
+            break
     return u, value
 
 
@@ -45,13 +48,13 @@ def local_square_maxima(
 ) -> tuple[Array, Array]:
     """Unit vectors (k, d) where |sum_i weights_i max(rows_i . u, 0)^2| is locally largest, and its values there (k,).
 
-    From each start (d,) both signs ascend. After ``time_limit`` seconds no more ascents begin.
+    From each start (d,) both signs ascend. After ``time_limit`` seconds they go on no further.
     """
+    deadline = Deadline(time_limit)
     row_scale, weight_scale = (2.0 ** int(np.frexp(np.abs(part).max(initial=0.0))[1]) for part in (rows, weights))
     squares = reduce_squares(rows / row_scale, weights / weight_scale)
-    deadline = Deadline(time_limit)
     found = [
-        ascend_squares(side, u / np.linalg.norm(u))
+        ascend_squares(side, u / np.linalg.norm(u), deadline)
         for side in (squares, squares.negated())
         for u in starts @ squares.basis
         if u.any() and not deadline.over
@@ -61,21 +64,22 @@ def local_square_maxima(
     return U[values > 0], values[values > 0]
 
 
-def sampled_squares(squares: Squares, rng: np.random.Generator | int | None, time_limit: float | None) -> Array:
+def sampled_squares(squares: Squares, rng: np.random.Generator | int | None, deadline: Deadline) -> Array:
     """A good direction for |m|, (p,): the best of random ones and of the even part's eigenvectors, after ascents."""
-    deadline, rng = Deadline(time_limit), as_rng(rng)
+    rng = as_rng(rng)
     symmetric = squares.form + (squares.rows.T * squares.signs) @ squares.rows / 2
     vectors = np.linalg.eigh(symmetric)[1].T
     tried = _best(squares, np.vstack([vectors, -vectors]), REFINED)
-    for _ in range(DRAWS // BATCH):
-        U = rng.standard_normal((BATCH, squares.dim))
+    step = max(1, min(BATCH, WORK // max(len(squares.rows), 1)))
+    for i in range(0, DRAWS, step):
+        U = rng.standard_normal((min(step, DRAWS - i), squares.dim))
         U /= np.linalg.norm(U, axis=1)[:, None]
         tried = _best(squares, np.vstack([tried, U]), REFINED)
         if deadline.over:
             break
-    for u in list(tried) if not deadline.over else []:
+    for u in list(tried):
         side = squares if squares.values(u[None, :])[0] > 0 else squares.negated()
-        tried = np.vstack([tried, ascend_squares(side, u)[0]])
+        tried = np.vstack([tried, ascend_squares(side, u, deadline)[0]])
     return np.asarray(_best(squares, tried, 1)[0])
 
 

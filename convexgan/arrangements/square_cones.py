@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._tools.deadline import Deadline
 from convexgan.arrangements.cones import centres, fan, halved, pair_up
 from convexgan.arrangements.squares import Squares
 
 Array = NDArray[np.float64]
+BLOCK = 4096  # rows whose forms are held at a time
 ROUND = 0.1  # of the metric that is the sphere's own: on it a constant form is none
 
 
@@ -43,9 +47,10 @@ class SquareCones:
     metric: Array
 
     @classmethod
-    def cover(cls, sign: float, side: Squares, bound: float) -> SquareCones:
+    def cover(cls, sign: float, side: Squares, bound: float, deadline: Deadline | None = None) -> SquareCones:
         """A fan of simplicial cones that covers R^p."""
-        rays, metric, partners = fan(side.dim), side.rows.T @ side.rows, pair_up(side.plus, side.minus)
+        rays, metric = fan(side.dim), side.rows.T @ side.rows
+        partners = pair_up(side.plus, side.minus, deadline or Deadline())
         metric = metric + ROUND * float(np.trace(metric)) / side.dim * np.eye(side.dim)
         has = partners >= 0
         pairs = np.stack([side.plus[has], side.minus[partners[has]]])
@@ -57,14 +62,19 @@ class SquareCones:
         """The largest of the bounds, 0 if there are none."""
         return float(self.bounds.max(initial=0.0))
 
-    def take(self, chosen: NDArray[np.bool_]) -> SquareCones:
+    @property
+    def rows(self) -> int:
+        """The number of rows that are not decided."""
+        return len(self.plus) + len(self.minus) + self.pairs[..., 0].size
+
+    def take(self, chosen: NDArray[Any]) -> SquareCones:
         """Some of the cones."""
         return replace(self, rays=self.rays[chosen], bounds=self.bounds[chosen])
 
-    def parts(self, size: int) -> list[SquareCones]:
+    def parts(self, size: int) -> Iterator[SquareCones]:
         """Parts of at most that many cones, each with its own undecided rows."""
-        cuts = np.array_split(np.arange(len(self.bounds)), -(-len(self.bounds) // size))
-        return [replace(self, rays=self.rays[cut], bounds=self.bounds[cut])._decided() for cut in cuts]
+        for cut in np.array_split(np.arange(len(self.bounds)), -(-len(self.bounds) // size)):
+            yield self.take(cut)._decided()
 
     def _decided(self) -> SquareCones:
         """The same cones; rows that keep their sign on all of them become part of the form."""
@@ -153,9 +163,12 @@ def _sides(rows: Array, rays: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool
 
 def _counted(which: NDArray[np.bool_], rows: Array) -> Array:
     """The form of some of the rows (n, p) for each cone, (K, p, p)."""
-    n, p = rows.shape
-    squares = (rows[:, :, None] * rows[:, None, :]).reshape(n, p * p)
-    return np.asarray((which.astype(float) @ squares).reshape(len(which), p, p))
+    p = rows.shape[1]
+    total = np.zeros((len(which), p * p))
+    for i in range(0, len(rows), BLOCK):
+        part = rows[i : i + BLOCK]
+        total += which[:, i : i + BLOCK].astype(float) @ (part[:, :, None] * part[:, None, :]).reshape(-1, p * p)
+    return total.reshape(len(which), p, p)
 
 
 def _gram(heights: Array) -> Array:

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._tools.checks import as_rng, check_choice, check_count, check_number
+from convexgan._tools.deadline import Deadline
 from convexgan._tools.progress import Report
 from convexgan._tools.rounding import gamma
-from convexgan.arrangements.maximum import EXACT, ROUNDING, Maximum, checked_sum, in_units
+from convexgan.arrangements.maximum import EXACT, ROUNDING, Maximum, checked_sum, in_units, levels, too_late
 from convexgan.arrangements.square_ascents import sampled_squares
 from convexgan.arrangements.square_search import SquareSearch
 from convexgan.arrangements.square_sweep import on_a_line, sweep_squares
-from convexgan.arrangements.squares import Squares, reduce_squares
+from convexgan.arrangements.squares import Squares, reduce_squares, unreduced_squares
 
 Array = NDArray[np.float64]
 METHODS = ("auto", "sweep", "cones", "sampled")
@@ -31,27 +32,29 @@ def maximize_squares(
     max_nodes: int | None = None,
     rng: np.random.Generator | int | None = None,
     progress: Report | None = None,
+    level: float | None = None,
 ) -> Maximum:
     """The maximum over |u| <= 1 of |sum_i weights_i max(rows_i . u, 0)^2|.
 
     Parameters
     ----------
-    rows, weights, gap, time_limit, max_nodes, rng, progress : as in `maximize`
+    rows, weights, gap, time_limit, max_nodes, rng, progress, level : as in `maximize`
     method : {"auto", "sweep", "cones", "sampled"}
         As there; all cells are enumerated in the tests only.
     """
+    deadline = Deadline(None if time_limit is None else check_number(time_limit, "time_limit"))
     rows, weights = checked_sum(rows, weights)
     method = check_choice(method, "method", METHODS)
     gap = check_number(gap, "gap")
-    time_limit = None if time_limit is None else check_number(time_limit, "time_limit")
     max_nodes = None if max_nodes is None else check_count(max_nodes, "max_nodes", 0)
     draw, start = as_rng(rng), time.perf_counter()
     used = rows[weights != 0]
     row_scale, weight_scale = (2.0 ** int(np.frexp(np.abs(part).max(initial=0.0))[1]) for part in (used, weights))
-    squares = reduce_squares(used / row_scale, weights[weights != 0] / weight_scale)  # scales are powers of 2
+    reduce = unreduced_squares if too_late(rows, deadline) else reduce_squares
+    squares = reduce(used / row_scale, weights[weights != 0] / weight_scale)  # scales are powers of 2
     unit = row_scale * row_scale * weight_scale
     if method == "auto":
-        method = "sweep" if squares.dim <= 2 else "cones"
+        method = "sweep" if squares.dim <= 2 and not too_late(rows, deadline) else "cones"
     if method == "sweep" and squares.dim > 2:
         raise ValueError(f"method='sweep' needs rows of rank 1 or 2, these have rank {squares.dim}: use 'auto'.")
     stats: dict[str, Any] = {"rank": squares.dim, "rows": len(squares.rows)}
@@ -60,12 +63,13 @@ def maximize_squares(
         u, bound = on_a_line(squares)
     elif method == "cones":
         search = SquareSearch(squares, gap, in_units(progress, unit))
-        status = search.run(time_limit, max_nodes)
+        search.level = levels(level, unit, squares.slack)
+        status = search.run(deadline.left, max_nodes)
         u, bound, stats["nodes"] = search.direction, search.upper_bound, search.nodes
         if status == "interrupted":
             status, stats["interrupted"] = "stopped", True
     elif method == "sampled":
-        u, bound, status = sampled_squares(squares, draw, time_limit), _cap(squares), "stopped"
+        u, bound, status = sampled_squares(squares, draw, deadline), _cap(squares), "stopped"
     else:
         u, bound = sweep_squares(squares)
     stats["seconds"] = time.perf_counter() - start

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._tools.deadline import Deadline
 from convexgan._tools.progress import Report
 from convexgan.arrangements.branching import CONES_DIM, Branching
 from convexgan.arrangements.cones import centres
@@ -36,23 +35,26 @@ class SquareSearch(Branching[SquareCones]):
     def __init__(self, squares: Squares, gap: float = 0.0, progress: Report | None = None) -> None:
         super().__init__(squares, gap, ROUNDING * squares.size, progress)
 
-    def _begin(self, deadline: Deadline, max_nodes: float) -> None:
-        self._wander(deadline)
+    def _begin(self, max_nodes: float) -> None:
+        self._wander()
         cap = max(self._caps.values())
         for sign, side in self.sides.items():
-            if side.dim <= CONES_DIM and not deadline.over and self.nodes < max_nodes:
-                self._start(sign, SquareCones.cover(sign, side, cap))
+            if side.dim <= CONES_DIM and not self.deadline.over and self.nodes < max_nodes:
+                self._start(sign, SquareCones.cover(sign, side, cap, self.deadline))
 
-    def _wander(self, deadline: Deadline) -> None:
+    def _wander(self) -> None:
         """Ascents from the outer eigenvectors of the even part of m, and from random directions where no cones are."""
         squares = self.sides[1.0]
         vectors = np.linalg.eigh(squares.form + (squares.rows.T * squares.signs) @ squares.rows / 2)[1].T
+        outer = np.vstack([vectors[[-1, 0]], -vectors[[-1, 0]]])
+        values = squares.values(outer)
+        starts = [(sign, outer[k]) for k in np.argsort(-np.abs(values), kind="stable") for sign in _sides(values[k])]
         count = STARTS if squares.dim > CONES_DIM else 0
-        random = np.random.default_rng(0).standard_normal((count, squares.dim))
-        for u in (*vectors[[-1, 0]], *-vectors[[-1, 0]], *random):
-            for sign in self.sides:
-                self._ascend(sign, u / np.linalg.norm(u))
-            if deadline.over or self.upper_bound <= self.cutoff:
+        for u in np.random.default_rng(0).standard_normal((count, squares.dim)):
+            starts += [(sign, u / np.linalg.norm(u)) for sign in self.sides]
+        for sign, u in starts:  # something is known at once
+            self._ascend(sign, u)
+            if self.deadline.over or self.upper_bound <= self.cutoff:
                 return
 
     def _bound(self, cones: SquareCones) -> SquareCones:
@@ -70,6 +72,11 @@ class SquareSearch(Branching[SquareCones]):
         return self._prune(replace(cones, bounds=np.minimum(bounds, cones.bounds)))
 
     def _ascend(self, sign: float, u: Array) -> None:
-        u, value = ascend_squares(self.sides[sign], u)
+        u, value = ascend_squares(self.sides[sign], u, self.deadline)
         if value > self.value:
             self.value, self.direction = value, u
+
+
+def _sides(value: float) -> tuple[float, float]:
+    """Both signs, first that of the value."""
+    return (1.0, -1.0) if value > 0 else (-1.0, 1.0)

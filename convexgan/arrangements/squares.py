@@ -94,6 +94,14 @@ def squared_sums(U: Array, rows: Array) -> Array:
     return out
 
 
+def unreduced_squares(rows: Array, weights: Array) -> Squares:
+    """The same function with all rows as they are given, zeros among them: of use for a bound, and a direction."""
+    d, scaled = rows.shape[1], rows * np.sqrt(np.abs(weights))[:, None]
+    size = float(np.einsum("nd,nd->", scaled, scaled))
+    slack = gamma(len(rows) + 4 * d + 128) * size + len(rows) * TINY
+    return Squares(scaled[weights > 0], scaled[weights < 0], np.zeros((d, d)), np.eye(d), size, slack)
+
+
 def reduce_squares(rows: Array, weights: Array) -> Squares:
     """The normal form of m(u) = sum_i weights_i max(rows_i . u, 0)^2, for entries of at most 1 or so.
 

@@ -45,7 +45,8 @@ def sweep_values(rows: Array, weights: Array) -> Array:
     if rows.shape[1] == 1:
         ends = np.maximum(rows * np.array([1.0, -1.0]), 0)
         return np.asarray(np.abs(weights @ ends).max(axis=1))
-    return Arcs(rows, rows).largest(weights)
+    scale = 2.0 ** int(np.frexp(np.abs(rows).max(initial=0.0))[1])  # squares neither overflow nor vanish
+    return Arcs(rows / scale, rows / scale).largest(weights) * scale
 
 
 class Arcs:
@@ -97,6 +98,17 @@ class Arcs:
         """max |m| over the circle for each of many weightings (B, N) of the rows, (B,)."""
         found, block = np.zeros(len(weights)), max(1, BLOCK // max(len(self._row) // 2, 1))
         for i in range(0, len(weights), block):
-            part = slice(i, i + block)
-            found[part] = np.abs(self.extremes(self.sums(weights[part]))[1]).max(axis=1)
+            sums = self.sums(weights[i : i + block])
+            several = np.abs(self.extremes(sums)[1]) if self._order == 2 else self._heights(sums)
+            found[i : i + block] = several.max(axis=1)
         return found
+
+    def _heights(self, sums: Array) -> Array:
+        """What |m| is at the start of every arc, and its peak inside where it has one; no arc is longer than pi."""
+        first = np.column_stack([np.cos(self.starts), np.sin(self.starts)])
+        last = np.roll(first, -1, axis=0)
+        x, y = sums[..., 0], sums[..., 1]
+        after, before = first[:, 0] * y - first[:, 1] * x, x * last[:, 1] - y * last[:, 0]
+        inside = after * before > 0  # between both ends, or opposite to that
+        peaks = np.sqrt(np.where(inside, x * x + y * y, 0.0))
+        return np.maximum(np.abs(first[:, 0] * x + first[:, 1] * y), peaks)

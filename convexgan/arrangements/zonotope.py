@@ -5,12 +5,21 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._tools.deadline import Deadline
+
 Array = NDArray[np.float64]
 STEPS = 1000
 ACCURACY = 1e-14
 
 
-def maximize_concave(linear: Array, minus: Array, start: Array | None = None) -> tuple[float, Array]:
+def positive_rows(rows: Array, u: Array) -> Array:
+    """The sum (p,) of the rows that u sees: a product, which takes a tenth of the time of picking them."""
+    return np.asarray((rows @ u > 0).astype(np.float64) @ rows)
+
+
+def maximize_concave(
+    linear: Array, minus: Array, start: Array | None = None, deadline: Deadline | None = None
+) -> tuple[float, Array]:
     """The maximum over |u| <= 1 of linear . u - sum_j max(minus_j . u, 0), and its direction u.
 
     By duality it is the distance from ``linear`` to the zonotope {sum_j t_j minus_j, 0 <= t <= 1}, and
@@ -22,6 +31,8 @@ def maximize_concave(linear: Array, minus: Array, start: Array | None = None) ->
     minus : (m, p) array
     start : (p,) array, optional
         A direction near the maximiser.
+    deadline : Deadline, optional
+        After which the bound is no longer tight.
 
     Returns
     -------
@@ -36,20 +47,22 @@ def maximize_concave(linear: Array, minus: Array, start: Array | None = None) ->
     """
     point = linear.copy()
     if len(minus):
-        point = _wolfe(linear, minus, linear if start is None else start)
+        point = _wolfe(linear, minus, linear if start is None else start, deadline or Deadline())
     length = float(np.linalg.norm(point))
     return length, point / length if length > 0 else point
 
 
-def _wolfe(linear: Array, minus: Array, start: Array) -> Array:
+def _wolfe(linear: Array, minus: Array, start: Array, deadline: Deadline) -> Array:
     """The shortest vector of ``linear`` minus the zonotope."""
     size = float(np.linalg.norm(linear)) + float(np.linalg.norm(np.abs(minus).sum(axis=0)))
-    point = linear - minus[minus @ start > 0].sum(axis=0)
+    point = linear - positive_rows(minus, start)
     corral, weights = point[None, :], np.ones(1)
     for _ in range(STEPS):
+        if deadline.over:
+            break
         if float(np.linalg.norm(point)) <= ACCURACY * size:
             return np.zeros_like(point)
-        vertex = linear - minus[minus @ point > 0].sum(axis=0)
+        vertex = linear - positive_rows(minus, point)
         gain = float(point @ (point - vertex))
         if gain <= ACCURACY * size * float(np.linalg.norm(point)):
             break

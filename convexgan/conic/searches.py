@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from convexgan._tools.deadline import Deadline
 from convexgan.conic.solvers import BACKENDS, choose_backend
 from convexgan.exceptions import SolverError
 
 # Clarabel gives up now and then at its own limit
 TRIES = (("CLARABEL", 1e-12), ("CLARABEL", 1e-10), ("CLARABEL", 1e-7), ("SCS", 1e-7))
 NAMED = (1e-12, 1e-10, 1e-7)  # accuracies that are asked of a solver that was named
+
+
+class OutOfTimeError(Exception):
+    """A program was cut short: what was known before is all there is."""
 
 
 @dataclass(eq=False)
@@ -31,24 +36,30 @@ class Conic:
     solver_options: dict[str, Any] | None = None
     record: dict[str, Any] = field(default_factory=dict, init=False)
 
-    def solve(self, problem: Any, time_limit: float | None = None) -> str:
-        """Solve in place; the status, "user_limit" if the time was up.
+    def solve(self, problem: Any, deadline: Deadline) -> str:
+        """Solve in place; the status.
 
         Raises
         ------
+        OutOfTimeError
+            If a limit ended it.
         SolverError
             If there is no answer at any accuracy.
         """
         from convexgan.conic.backends import run  # here: cvxpy takes seconds
 
-        limit = None if time_limit is None else max(time_limit, 1e-3)
         named = None if self.solver is None else choose_backend(1, True, self.solver)[0]
         for name, accuracy in TRIES if named is None else [(named, accuracy) for accuracy in NAMED]:
+            if deadline.over:
+                raise OutOfTimeError
+            options = BACKENDS[name].options(accuracy, deadline.left) | (self.solver_options or {})
             try:
-                stats = run(problem, name, BACKENDS[name].options(accuracy, limit) | (self.solver_options or {}))
+                stats = run(problem, name, options)
             except SolverError as error:
                 failure = error
                 continue
             self.record = {key: stats[key] for key in ("solver", "solver_version", "solver_options")}
+            if stats["solver_status"] == "user_limit":
+                raise OutOfTimeError
             return str(stats["solver_status"])
         raise failure

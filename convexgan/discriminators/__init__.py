@@ -21,7 +21,7 @@ from convexgan.discriminators.best_response import (
 from convexgan.discriminators.linear import Linear
 from convexgan.discriminators.polynomial import Polynomial
 from convexgan.discriminators.quadratic import Quadratic
-from convexgan.discriminators.relu import ReLU, pieces, separate_relu, signed_sample
+from convexgan.discriminators.relu import ReLU, enlarging, pieces, separate_relu, signed_sample
 from convexgan.discriminators.rows import at_most, check_row_bias, degree_of, rising, separate_all, separate_rows
 from convexgan.discriminators.squared_relu import SquaredReLU
 from convexgan.discriminators.two_layer import TwoLayerDiscriminator
@@ -52,6 +52,7 @@ __all__ = [
     "degree_of",
     "difference",
     "distance",
+    "enlarging",
     "maximize_on_sphere",
     "parameters",
     "pieces",

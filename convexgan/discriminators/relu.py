@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from convexgan._tools.arrays import as_rows, paired
 from convexgan._tools.checks import check_columns, check_finite, check_number, check_weights
-from convexgan._tools.rounding import gamma
+from convexgan._tools.rounding import gamma, prefix_sums, up
 from convexgan._tools.tables import check_labels
 from convexgan.arrangements import Maximum, maximize
 from convexgan.arrangements.maximum import EXACT
@@ -20,6 +20,7 @@ from convexgan.discriminators.activation import KinkedActivation
 from convexgan.statistics.moments import Moments
 
 Array = NDArray[np.float64]
+NEAR = 2.0**-14  # size of rows at which the bias is as good as free, and rounding of what is added to them is small
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,9 @@ def separate_relu(
     **search
         Of `convexgan.arrangements.maximize`.
     """
-    if bias != "free":
-        rows = np.column_stack([rows, np.ones(len(rows))]) if bias == "penalized" else rows
+    if bias == "penalized":
+        return _separate_lifted(activation, rows, weights, **search)
+    if bias == "none":
         return _rounded(maximize(*pieces(activation, rows, weights), **search), activation, rows, weights)
     if rows.shape[1] > 1:
         raise ValueError(
@@ -93,14 +95,45 @@ def separate_relu(
     points, merged, error = different[order, 0], merged[order], error[order]
     centre = float(points[len(points) // 2])
     points = points - centre  # which cancels, and would cost digits
-    value, u, b = _separate_shifts(activation, points, merged)
+    value, u, b, roundings = _separate_shifts(activation, points, merged)
     size, sign = abs(value), 1.0 if value >= 0 else -1.0
-    slope = max(1.0, abs(activation.slope))  # sums of weights, times two points each
-    unsure = gamma(len(points) + 6) * np.abs(merged).sum() + error.sum()
-    bound = size + 2 * slope * float(unsure * np.abs(points).max(initial=0.0))
+    slope = max(1.0, abs(activation.slope))  # sums of weights, times points, each a difference of two
+    unsure = gamma(roundings + 8) * np.abs(merged).sum() + error.sum()
+    bound = size + 4 * slope * float(unsure * np.abs(points).max(initial=0.0))
     bound += 2 * _stray(activation, np.full((len(weights), 1), np.abs(points).max()), weights)
     direction = np.array([u, b - u * centre])
     return Maximum(size, bound, bool(bound - size <= EXACT * size), direction, sign, "optimal", "sweep", {})
+
+
+def enlarging(rows: Array) -> float:
+    """A power of 2, 1 unless the rows are so small that neurons with a charged bias are sought among so much larger."""
+    size = float(np.linalg.norm(rows, axis=1).max())
+    return 1.0 if size > NEAR or size == 0 else 2.0 ** int(np.floor(np.log2(NEAR / size)))
+
+
+def _separate_lifted(activation: KinkedActivation, rows: Array, weights: Array, **search: Any) -> Maximum:
+    """The same for rows with a 1 appended, as those of samples whose weights sum to 1 and to -1.
+
+    Neurons bend among the rows, which seen from far off, from 1, lie on one spot: the search is that of rows k times as
+    large, which none exceeds by size, a small number, so that a bias costs next to nothing there too. With b = k c the
+    neuron (u, c) sees the k-th part, and its length changes by no more than sqrt(1 + size^2) where |c| <= |x| |u|;
+    beyond that constants cancel, and the neuron sees no more.
+    """
+    size, unit = float(np.linalg.norm(rows, axis=1).max()), enlarging(rows)
+    if search.get("level") is not None:
+        search["level"] = search["level"] * unit
+    lifted = np.column_stack([unit * rows, np.ones(len(rows))])
+    found = _rounded(maximize(*pieces(activation, lifted, weights), **search), activation, lifted, weights)
+    if unit == 1:
+        return found
+    bound = up(found.upper_bound * math.hypot(1, 1.01 * unit * size)) / unit
+    direction = found.direction / np.append(np.ones(rows.shape[1]), unit)
+    direction /= np.linalg.norm(direction)
+    seen = weights * activation(rows @ direction[:-1] + direction[-1])
+    m, error = math.fsum(seen), gamma(rows.shape[1] + 8) * float(np.abs(weights) @ np.full(len(rows), 2 * size))
+    value = max(min(abs(m), bound) - error, 0.0)
+    exact = found.status == "optimal" and bound - value <= EXACT * value
+    return replace(found, value=value, upper_bound=bound, direction=direction, exact=bool(exact))
 
 
 def _rounded(found: Maximum, activation: KinkedActivation, rows: Array, weights: Array) -> Maximum:
@@ -120,7 +153,7 @@ def _stray(activation: KinkedActivation, rows: Array, weights: Array) -> float:
     return max(1.0, abs(activation.slope)) * gamma(4) * float(sizes @ np.linalg.norm(rows, axis=1))
 
 
-def _separate_shifts(activation: KinkedActivation, points: Array, weights: Array) -> tuple[float, float, float]:
+def _separate_shifts(activation: KinkedActivation, points: Array, weights: Array) -> tuple[float, float, float, int]:
     """The maximum over u = +-1 and every b of |sum_i weights_i s(u points_i + b)|, for weights that sum to 0.
 
     The sum is piecewise linear in b, bends where a neuron changes sign at a point and is constant beyond the last of
@@ -129,20 +162,22 @@ def _separate_shifts(activation: KinkedActivation, points: Array, weights: Array
     Parameters
     ----------
     points, weights : (N,) arrays
+        Ascending points.
 
     Returns
     -------
     value, u, b : float
         The value is signed.
+    roundings : int
+        Of each sum.
     """
-    best = (0.0, 1.0, 0.0)
+    best, roundings = (0.0, 1.0, 0.0), 0
     for u in (1.0, -1.0):
-        t = np.sort(u * points)
-        w = weights[np.argsort(u * points)]
-        below, mass = np.cumsum(w * t) - w * t, np.cumsum(w) - w
-        above, rest = np.sum(w * t) - below, np.sum(w) - mass
-        sums = above - t * rest + activation.slope * (below - t * mass)
+        t = u * points[:: int(u)]
+        (below, roundings), (mass, _) = prefix_sums(weights[:: int(u)] * t), prefix_sums(weights[:: int(u)])
+        above, rest = below[-1] - below[:-1], mass[-1] - mass[:-1]
+        sums = above - t * rest + activation.slope * (below[:-1] - t * mass[:-1])
         i = int(np.argmax(np.abs(sums)))
         if abs(sums[i]) > abs(best[0]):
             best = (float(sums[i]), u, -float(t[i]))
-    return best
+    return *best, roundings

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from convexgan._tools.arrays import as_rows, ordered
 from convexgan._tools.checks import check_columns, check_finite
+from convexgan._tools.rounding import prefix_sums
 from convexgan._tools.tables import Label
-from convexgan.discriminators.activation import Activation, needs_rows
+from convexgan.discriminators.activation import Activation, is_kinked, needs_rows
 
 Array = NDArray[np.float64]
 
@@ -53,8 +54,25 @@ class TwoLayerDiscriminator:
         rows = as_rows(ordered(X, self.columns, "X", "the discriminator"), "X")
         check_columns(rows, self.neurons.shape[1], "X", "the discriminator")
         check_finite(rows, "X")
+        if is_kinked(self.activation) and rows.shape[1] == 1:
+            return self._on_the_line(self.activation.slope, rows[:, 0].astype(np.float64))
         t = rows @ self.neurons.T + self.biases
         return np.asarray(self.activation(t) @ self.outer, dtype=np.float64)
+
+    def _on_the_line(self, slope: float, x: Array) -> Array:
+        """The scores of one column, linear between the neurons' bends: O((n + m) log m)."""
+        u, b = self.neurons[:, 0], self.biases
+        steps = np.stack([self.outer * u, self.outer * b])
+        with np.errstate(over="ignore"):
+            bends = np.divide(-b, u, out=np.where(b > 0, -np.inf, np.inf), where=u != 0)
+        order, rising = np.argsort(bends), u + (u == 0) > 0
+        behind, ahead = (steps[:, order] * np.where(rising == side, 1.0, slope)[order] for side in (True, False))
+        # to the right of a bend those are active that rise, to the left of it the others
+        passed = np.stack([prefix_sums(part)[0] for part in behind])
+        to_come = np.stack([prefix_sums(part[::-1])[0][::-1] for part in ahead])
+        place = np.searchsorted(bends[order], x)
+        steep, level = (passed + to_come)[:, place]
+        return np.asarray(steep * x + level)
 
     @property
     def coefficients(self) -> tuple[float, float, float]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from convexgan._tools.arrays import as_rows
 from convexgan._tools.checks import as_rng, check_columns, check_count, check_finite, check_flag
+from convexgan._tools.deadline import Deadline
 from convexgan._tools.rounding import gamma
 from convexgan.arrangements import interpolate
 from convexgan.arrangements.reduce import lines
@@ -88,16 +89,20 @@ class TwoLayerReLU:
         """The generator with the given (r, d) weights on the features."""
         return self.fit(weights, latent)[0]
 
-    def fit(self, weights: Array, latent: Latent) -> tuple[ReLUGenerator, dict[str, float]]:
+    def fit(
+        self, weights: Array, latent: Latent, deadline: Deadline | None = None
+    ) -> tuple[ReLUGenerator, dict[str, float]]:
         """The same, and how it was found: its path norm, the least possible one, the largest error.
 
-        Path norms are those of the outputs' principal components, each of which has its own neurons.
+        Path norms are those of the outputs' principal components, each of which has its own neurons. After the deadline
+        they are no longer made smaller.
         """
+        deadline = deadline or Deadline()
         rows = np.zeros((0, latent.dim)) if latent.rows is None else latent.rows
         Z, outputs = self.augmented(rows), np.asarray(self.lift(rows) @ weights)
         left, sizes, axes = np.linalg.svd(outputs, full_matrices=False)
         kept = np.flatnonzero(sizes > RANK * sizes[0])
-        found = [interpolate(Z, left[:, i] * sizes[i], gap=GAP) for i in kept]
+        found = [interpolate(Z, left[:, i] * sizes[i], gap=GAP, time_limit=deadline.left) for i in kept]
         neurons = [np.zeros((0, Z.shape[1])), *(part.neurons for part in found)]
         outer = [axes[:0], *(np.outer(part.outer, axes[i]) for part, i in zip(found, kept, strict=True))]
         record = {

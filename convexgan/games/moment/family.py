@@ -41,9 +41,9 @@ def _by_formula(one: Formula) -> Method[Setting]:
     def applies(setting: Setting, _: Options) -> str:
         return one.reason if one.applies(setting.game) else ""
 
-    def run(setting: Setting, options: Options, _: Deadline) -> Answer:
+    def run(setting: Setting, options: Options, deadline: Deadline) -> Answer:
         game = replace(setting.game, max_neurons=options.max_neurons if one.widths else None)
-        return answer(setting, game, one.solve(game), {}, options, _formula_repair)
+        return answer(setting, game, one.solve(game), {}, options, _formula_repair, deadline)
 
     return Method("closed_form", applies, run, ("max_neurons",) if one.widths else ())
 
@@ -62,7 +62,7 @@ def _by_program(setting: Setting, options: Options, deadline: Deadline) -> Answe
         works = attained_beta(game, least, solver, given, left, options.tol) * game.rows
         return f"{text} of {works:.17g}, which is known to work."
 
-    return answer(setting, game, optimum, stats, options, repair)
+    return answer(setting, game, optimum, stats, options, repair, deadline)
 
 
 def _program_repair(game: MomentGame, optimum: Optimum, certificate: Certificate) -> str:
@@ -105,10 +105,11 @@ def answer(
     stats: dict[str, Any],
     options: Options,
     repair: Callable[[Certificate, Deadline], str],
+    deadline: Deadline,
 ) -> Answer:
     """Both players that a method found, to be judged in a game that may differ from the setting's in its limits."""
     discriminator = critic(game, optimum.neurons, optimum.outer)
-    made, weights, optimum, record = _built(setting, game, optimum, options)
+    made, weights, optimum, record = _built(setting, game, optimum, options, deadline)
     mean = optimum.factor.T @ game.latent.mean
     exact = setting.latent is not None and game.latent.vectors is None  # the factor is the weights
     law = None if exact else built_law(setting, made, weights)
@@ -140,7 +141,8 @@ def restricted(
     stats: dict[str, Any],
 ) -> Answer:
     """The answer of a program with constraints of the user's; ``missed`` tells how far a factor misses them."""
-    made = answer(setting, game, optimum, stats, options, partial(_missing, game, optimum, options.tol, missed))
+    repair = partial(_missing, game, optimum, options.tol, missed)
+    made = answer(setting, game, optimum, stats, options, repair, Deadline(options.time_limit))
 
     def judge(limit: float | None) -> Certificate:
         found = made.judge(limit)
@@ -170,7 +172,7 @@ def _missing(
 
 
 def _built(
-    setting: Setting, game: MomentGame, optimum: Optimum, options: Options
+    setting: Setting, game: MomentGame, optimum: Optimum, options: Options, deadline: Deadline
 ) -> tuple[Generator, Array, Optimum, dict[str, Any]]:
     """The generator, its weights (the rows of free ones), the optimum with the factor that they have, and a record."""
     spec, latent = setting.generator, setting.latent
@@ -179,7 +181,7 @@ def _built(
         return sample, sample.points, optimum, {}
     weights = unwhiten(game.latent, optimum.factor)
     if spec.form == "network":
-        network, record = spec.fit(weights, latent)
+        network, record = spec.fit(weights, latent, deadline)
         weights = least_weights(setting, network(latent.rows))[0]
         return network, weights, replace(optimum, factor=class_factor(game.latent, weights)), record
     if game.latent.root is not None:  # the law of these very weights, not the one that was aimed at

@@ -167,12 +167,11 @@ def best_critic(
     if game.bias == "free":
         if game.relu.slope != 0:
             raise ValueError("bias='free' bounds games with slope 0 only: use bias='penalized' with leaky neurons.")
-        _, neurons, outer, stats = solve_scalar(game, deadline.left)
-    else:
-        rival = float(game.cost(rows) @ weights)
-        if game.lam is not None:
-            rival += game.lam * discriminator_response(game, rows, weights, deadline.part(1 / 2)).upper_bound
-        *_, neurons, outer, stats = solve_continuous(game, gap=gap, rival=rival, deadline=deadline)
+        return *solve_scalar(game)[1:], False
+    rival = float(game.cost(rows) @ weights)
+    if game.lam is not None:
+        rival += game.lam * discriminator_response(game, rows, weights, deadline.part(1 / 2)).upper_bound
+    *_, neurons, outer, stats = solve_continuous(game, gap=gap, rival=rival, deadline=deadline)
     return neurons, outer, stats["status"] == "stopped"
 
 

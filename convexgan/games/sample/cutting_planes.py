@@ -19,6 +19,7 @@ from convexgan.games.sample.responses import apart, discriminator_response, risi
 Array = NDArray[np.float64]
 ROUNDS = 1000
 CUTS = 8  # added in one round
+LIMITED = 1  # scipy's status of a program that was cut short
 RECORD = {"solver": "HIGHS", "solver_version": scipy.__version__, "solver_options": {}}
 
 
@@ -60,7 +61,9 @@ def solve_mixture(
     p, outer, status = cheapest, np.zeros(0), "stopped"
     try:
         for _ in range(ROUNDS):
-            answer = _restricted(game, particles, neurons)
+            answer = _restricted(game, particles, neurons, deadline)
+            if answer is None and deadline.over:
+                break
             if answer is None:
                 p, outer = _nearest(game, particles, deadline), np.zeros(0)
                 break
@@ -77,7 +80,8 @@ def solve_mixture(
             if found.value <= limit + tol * max(scale, limit) or (np.abs(neurons - u).max(axis=1) < 1e-14).any():
                 status = "optimal"
                 break
-            more, values = rising_neurons(game, particles, p, neurons[outer != 0], limit + tol * max(scale, limit))
+            level = limit + tol * max(scale, limit)
+            more, values = rising_neurons(game, particles, p, neurons[outer != 0], level, deadline.left)
             neurons = np.vstack([neurons, *apart([u, *more[np.argsort(-values)]], CUTS)])
     except KeyboardInterrupt:
         pass  # what is known is returned
@@ -94,7 +98,9 @@ def _particles(game: SampleGame) -> Array:
     return game.particles
 
 
-def _restricted(game: SampleGame, particles: Array, neurons: Array) -> tuple[Array, float, Array] | None:
+def _restricted(
+    game: SampleGame, particles: Array, neurons: Array, deadline: Deadline
+) -> tuple[Array, float, Array] | None:
     """The program with some neurons only: weights p, the level t (0 with beta) and the multipliers (K,), or None."""
     from scipy.optimize import linprog  # here: it takes longer to import than all the rest of the package
 
@@ -111,8 +117,9 @@ def _restricted(game: SampleGame, particles: Array, neurons: Array) -> tuple[Arr
     equality = np.append(np.ones(m), 0.0)[None, :]
     for tight in (1e-10, 1e-8, 1e-7):  # HiGHS gives up now and then at its own limit
         limits = {"dual_feasibility_tolerance": tight, "primal_feasibility_tolerance": tight}
+        limits |= {} if deadline.left is None else {"time_limit": deadline.left}
         found = linprog(objective, rows, right, equality, [1.0], method="highs", options=limits)
-        if found.x is not None:
+        if found.x is not None and found.status != LIMITED:
             break
     else:
         return None

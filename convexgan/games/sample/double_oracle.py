@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from convexgan._tools.deadline import Deadline
 from convexgan._tools.progress import Report
-from convexgan.conic.searches import Conic
+from convexgan.conic.searches import Conic, OutOfTimeError
 from convexgan.games.sample.game import SampleGame
 from convexgan.games.sample.responses import (
     cheapest,
@@ -30,10 +30,6 @@ PATIENCE = 3  # rounds for which an unused neuron or point is kept
 SLACK = 1e-7  # relative violation that counts as none
 NEAR = 0.01  # of the distance to a rival
 UNUSED = 1e-8  # weight, or share of the largest multiplier
-
-
-class _OutOfTimeError(Exception):
-    """A program was cut short."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +98,7 @@ def solve_continuous(
             if search.value - search.bound <= max(gap * search.value, far):
                 status = "optimal"
                 break
-    except _OutOfTimeError:
+    except OutOfTimeError:
         pass  # what is known is returned
     except KeyboardInterrupt:
         search.deadline.end()
@@ -135,7 +131,7 @@ class _DoubleOracle:
         """One round: the restricted equilibrium, both best responses, and what they add."""
         game, here = self.game, _Equilibrium(self.points, np.ones(1), np.zeros(0), self.game.beta or 0.0)
         if len(self.neurons):
-            here = _restricted(game, self.points, self.neurons, self.size, self.deadline.left, self.conic)
+            here = _restricted(game, self.points, self.neurons, self.size, self.deadline, self.conic)
         used = np.abs(here.outer) > UNUSED * np.abs(here.outer).max(initial=0.0)
         U, values = self._ascend(here, used)
         # far from the end the global search need not be exact
@@ -197,7 +193,7 @@ class _DoubleOracle:
 
 
 def _restricted(
-    game: SampleGame, points: Array, neurons: Array, size: float, time_limit: float | None, conic: Conic
+    game: SampleGame, points: Array, neurons: Array, size: float, deadline: Deadline, conic: Conic
 ) -> _Equilibrium:
     """The game for laws on the cells in which the points lie, and on the data as a whole, against some neurons.
 
@@ -228,8 +224,7 @@ def _restricted(
     unit = game.penalty * size
     objective = cp.sum(w) + whole + (0.0 if game.lam is None else game.lam / unit * level)
     problem = cp.Problem(cp.Minimize(objective), constraints)
-    if conic.solve(problem, time_limit) == cp.USER_LIMIT:
-        raise _OutOfTimeError
+    conic.solve(problem, deadline)
     outer = unit * (above.dual_value - below.dual_value)
     mass, share = np.maximum(p.value, 0.0), max(float(whole.value), 0.0)
     kept = mass > UNUSED

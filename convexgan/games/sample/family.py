@@ -151,7 +151,6 @@ METHODS = (
         partial_sums,
         _on_the_line,
         "ReLU neurons with a free bias see the partial sums of sorted rows on the line",
-        *("solver", "solver_options"),
     ),
     _method(semi_infinite, _fixed_mean, COVARIANCE, "gap", "solver", "solver_options"),
     _method(semi_infinite, _gaussian, COVARIANCE, "solver", "solver_options"),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from convexgan._tools.deadline import Deadline
 from convexgan._tools.progress import Report
-from convexgan.conic.searches import Conic
+from convexgan.conic.searches import Conic, OutOfTimeError
 from convexgan.exceptions import SolverError
 from convexgan.games.sample.game import SampleGame
 from convexgan.games.sample.responses import discriminator_response, rising_neurons
@@ -62,7 +62,7 @@ def solve_fixed_patterns(
         If no start leads to a generator within beta; it names a beta that was reached.
     """
     how = deadline or Deadline(), progress, conic or Conic()
-    search = _Search(game, features, *how)
+    search, status = _Search(game, features, *how), "optimal"
     try:
         for start in starts:
             search.descend(start)
@@ -81,10 +81,12 @@ def solve_fixed_patterns(
                         f"beta >= {least!r}, which was reached, more latents, or lam=."
                     )
                 search.descend(nearest.weights)
+    except OutOfTimeError:
+        status = "stopped"  # what is known is returned
     except KeyboardInterrupt:
-        search.deadline.end()  # what is known is returned
+        search.deadline.end()
     weights = search.last if search.weights is None else search.weights
-    status = "stopped" if search.deadline.over else "optimal"
+    status = "stopped" if search.deadline.over else status
     stats = how[2].record | {"programs": search.programs, "status": status}
     return starts[0] if weights is None else weights, stats
 
@@ -104,7 +106,8 @@ class _Search:
         self.scale = float(np.sqrt(np.mean(np.sum(game.data**2, axis=1)))) or 1.0
         self.even = np.full(len(features), 1 / len(features))
         self.root = np.linalg.qr(features, mode="r") / np.sqrt(len(features))
-        self.tol = FEASIBLE * discriminator_response(game, np.zeros((1, game.data.shape[1])), np.ones(1)).value
+        nothing = np.zeros((1, game.data.shape[1])), np.ones(1)
+        self.tol = FEASIBLE * discriminator_response(game, *nothing, deadline).value
         self.weights: Array | None = None
         self.last: Array | None = None
         self.value, self.reached, self.programs = np.inf, np.inf, 0
@@ -156,7 +159,7 @@ class _Search:
             if (round_ and found.value <= limit + self.tol) or self.deadline.over:
                 break
             random = np.random.default_rng(self.programs).standard_normal((STARTS, cuts.lower.shape[1]))
-            U, values = rising_neurons(game, points, self.even, random, limit + self.tol)
+            U, values = rising_neurons(game, points, self.even, random, limit + self.tol, self.deadline.left)
             fresh = np.vstack([found.direction, U[np.argsort(-values)][:CUTS]])
             cuts = cuts.with_more(fresh, self._patterns(points, fresh))
             W, slack, used = self._program(cuts, self._patterns(fixed, cuts.lower))
@@ -188,7 +191,7 @@ class _Search:
         enough = seen(cuts.lower, patterns) >= real(cuts.lower) - level
         not_more = seen(cuts.upper, cuts.patterns) <= real(cuts.upper) + level
         problem = cp.Problem(cp.Minimize(cp.sum_squares(self.root @ W) + price * slack), [enough, not_more])
-        self.conic.solve(problem)
+        self.conic.solve(problem, self.deadline)
         self.programs += 1
         return scale * W.value, scale * float(slack.value), cuts.held(enough.dual_value, not_more.dual_value)
 

@@ -19,6 +19,7 @@ from convexgan.games.sample.gaussian_law import ROOT, Gaussian, Sample
 from convexgan.records.certificate import Certificate, Evidence, Kind, reading_evidence
 
 Array = NDArray[np.float64]
+ENOUGH = 1e-9  # share of beta by which an ipm is surely below it
 CENTRED = 1e-12  # relative size of a mean that counts as zero
 
 
@@ -43,7 +44,9 @@ def make_gaussian_certificate(
     sample, law = Sample(game.data @ basis), Gaussian(factor @ basis, mean @ basis)
     pairs = ((sample, law), (law, sample))
     most, little = (None, None) if time_limit is None else (0.4 * time_limit, 0.1 * time_limit)
-    found = max(maximize_difference(f, g, basis.shape[1], time_limit=most).upper_bound for f, g in pairs)
+    enough = 0.0 if time_limit is None else (1 - ENOUGH) * (game.beta or 0.0)  # of use before a bound that is tight
+    how: dict[str, Any] = {"time_limit": most, "level": enough}
+    found = max(maximize_difference(f, g, basis.shape[1], **how).upper_bound for f, g in pairs)
     nothing = discriminator_response(game, np.zeros((1, len(mean))), np.ones(1), time_limit=little).value
     sizes = length(game.data) / len(game.data) ** 0.5 + length(factor) + length(mean)
     found = up(found + gamma(len(game.data) + 4 * factor.size + 64) * sizes)  # of the functions' values

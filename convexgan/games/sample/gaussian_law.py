@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan.arrangements.reduce import positive_sums
+
 Array = NDArray[np.float64]
 ROOT = float(np.sqrt(2 * np.pi))
 NEWTON = 60
@@ -20,13 +22,18 @@ class Sample:
     rows: Array
 
     @property
+    def count(self) -> int:
+        """The number of rows."""
+        return len(self.rows)
+
+    @property
     def metric(self) -> Array:
         """The second moment, (p, p)."""
         return self.rows.T @ self.rows / len(self.rows)
 
     def values(self, U: Array) -> Array:
         """At each row of U, (k,)."""
-        return np.asarray(np.maximum(U @ self.rows.T, 0).mean(axis=1))
+        return np.asarray(positive_sums(U, self.rows) / len(self.rows))
 
     def gradients(self, U: Array) -> Array:
         """Subgradients, (k, p)."""
@@ -45,6 +52,11 @@ class Gaussian:
 
     factor: Array
     mean: Array
+
+    @property
+    def count(self) -> int:
+        """The number of rows of both."""
+        return len(self.factor) + 1
 
     @property
     def metric(self) -> Array:

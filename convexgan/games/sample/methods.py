@@ -93,9 +93,9 @@ def double_oracle(call: SampleSetting, options: Options, deadline: Deadline) -> 
 
 def partial_sums(call: SampleSetting, options: Options, deadline: Deadline) -> Answer:
     """Free points on the line."""
-    points, neurons, outer, stats = solve_scalar(call.game, deadline.left, Conic(**options.backend))
-    even = np.full(len(points), 1 / len(points))
-    return _answer(options, call.game, FreeGenerator(points), points, even, critic_of(call.game, neurons, outer), stats)
+    points, neurons, outer = solve_scalar(call.game)
+    even, critic = np.full(len(points), 1 / len(points)), critic_of(call.game, neurons, outer)
+    return _answer(options, call.game, FreeGenerator(points), points, even, critic, {"status": "optimal"})
 
 
 def semi_infinite(call: SampleSetting, options: Options, deadline: Deadline) -> Answer:
@@ -150,7 +150,10 @@ def fixed_patterns(call: SampleSetting, options: Options, deadline: Deadline) ->
     rows = features @ weights
     made: Generator = FreeGenerator(rows)
     if spec.form != "rows" and spec.form != "law" and isinstance(latent, SampleLatent):
-        made = spec.build(weights / unit, latent)
+        if spec.form == "network":
+            made = spec.fit(weights / unit, latent, deadline)[0]
+        else:
+            made = spec.build(weights / unit, latent)
         rows = made(latent.rows)
     even, critic = np.full(len(rows), 1 / len(rows)), critic_of(game, neurons, outer)
     if "stopped" in (stats["status"], more["status"]):

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._tools.deadline import Deadline
-from convexgan._tools.rounding import down, gamma, up
+from convexgan._tools.rounding import down, gamma, prefix_sums, up
 from convexgan.arrangements import Maximum, Minimum, minimize_rectified
-from convexgan.discriminators import TwoLayerDiscriminator, at_most, pieces, rising, separate, separate_rows
+from convexgan.discriminators import TwoLayerDiscriminator, at_most, enlarging, pieces, rising, separate, separate_rows
 from convexgan.discriminators.activation import is_kinked, needs_rows
 from convexgan.games.sample.game import SampleGame
 from convexgan.statistics.moments import Moments
@@ -56,7 +56,12 @@ def rising_neurons(
     if not needs_rows(game.activation):
         return np.zeros((0, starts.shape[1])), np.zeros(0)
     rows, signed = signed_law(game, points, weights)
-    U, values = rising(game.activation, game.lift(rows), signed, starts, time_limit)
+    unit = enlarging(rows) if game.bias == "penalized" and is_kinked(game.activation) else 1.0
+    far = np.append(np.ones(starts.shape[1] - 1), unit) if unit > 1 else 1.0
+    U, values = rising(game.activation, game.lift(unit * rows), signed, starts * far, time_limit)
+    if unit > 1:
+        lengths = np.linalg.norm(U / far, axis=1)
+        U, values = U / far / lengths[:, None], values / (unit * lengths)
     if game.bias == "free":  # the ascents charged it: without, |u| = 1; neurons that bend beyond all rows see no more
         lengths = np.linalg.norm(U[:, :-1], axis=1)
         inside = np.abs(U[:, -1]) <= lengths * np.abs(rows).max()
@@ -105,10 +110,10 @@ def generator_response(game: SampleGame, critic: TwoLayerDiscriminator, time_lim
             rounding(game, critic, reach[None, :])[0] + gamma(len(reach) + 8) * game.cost(reach[None, :])[0]
         )
         return _below(game, critic, real, charge, lowest)
-    points = game.particles if game.particles is not None else _candidates(game, critic)
+    points, missed = (game.particles, 0.0) if game.particles is not None else _candidates(game, critic)
     cost = game.cost(points)
     scores = cost - critic(points) - rounding(game, critic, points) - gamma(points.shape[1] + 4) * cost
-    return _below(game, critic, real, charge, float(scores.min()))
+    return _below(game, critic, real, charge, float(scores.min()) - missed)
 
 
 def _against_any_law(
@@ -152,27 +157,34 @@ def rounding(game: SampleGame, critic: TwoLayerDiscriminator, rows: Array) -> Ar
 
     That of neurons whose length is 1 up to rounding is among it.
     """
+    width, dim = critic.neurons.shape
+    share = gamma(2 * (width + dim) + 24)
+    if is_kinked(game.activation):  # at most so steep: no matrix of sizes is needed
+        share = gamma(2 * math.isqrt(width) + 24) if dim == 1 else share  # of `prefix_sums`
+        steep, level = np.abs(critic.outer) @ np.abs(critic.neurons), np.abs(critic.outer) @ np.abs(critic.biases)
+        return np.asarray(share * at_most(game.activation, np.abs(rows) @ steep + level))
     sizes = np.abs(rows) @ np.abs(critic.neurons).T + np.abs(critic.biases)
     if needs_rows(game.activation):
         sizes = at_most(game.activation, sizes)
     else:
         a, b, c = np.abs(game.activation.coefficients)
         sizes = (2 * a * sizes + b) * sizes + c
-    return np.asarray(gamma(2 * sum(critic.neurons.shape) + 24) * (sizes @ np.abs(critic.outer)))
+    return np.asarray(share * (sizes @ np.abs(critic.outer)))
 
 
-def _candidates(game: SampleGame, critic: TwoLayerDiscriminator) -> Array:
-    """The points of one column among which R - D is least."""
-    slopes = critic.neurons[:, 0]
-    bends = np.unique(-critic.biases[slopes != 0] / slopes[slopes != 0])
+def _candidates(game: SampleGame, critic: TwoLayerDiscriminator) -> tuple[Array, float]:
+    """The points of one column among which R - D is least, and by how much rounding may have missed that."""
+    slopes, slope = critic.neurons[:, 0], game.relu.slope
+    steps = critic.outer * slopes
+    with np.errstate(over="ignore"):
+        bends = np.divide(-critic.biases, slopes, out=np.zeros_like(slopes), where=slopes != 0)
+    order = np.argsort(bends)
+    bends, steps, rising = bends[order], steps[order], slopes[order] > 0
+    (passed, roundings), (to_come, _) = (
+        prefix_sums(steps * np.where(rising, 1.0, slope)),
+        prefix_sums((steps * np.where(rising, slope, 1.0))[::-1]),
+    )
     ends = np.concatenate([[-np.inf], bends, [np.inf]])
-    if len(bends):
-        beyond = bends[[0, -1]] + [-1, 1] * (1 + np.abs(bends[[0, -1]]))
-        inside = np.concatenate([beyond[:1], (bends[1:] + bends[:-1]) / 2, beyond[1:]])
-    else:
-        inside = np.zeros(1)
-    active = np.outer(inside, slopes) + critic.biases > 0
-    slope = game.relu.slope
-    steep = np.where(active, 1.0, slope) @ (critic.outer * slopes)
-    vertices = np.clip(steep / (2 * game.penalty), ends[:-1], ends[1:])
-    return np.concatenate([vertices, bends])[:, None]
+    vertices = np.clip((passed + to_come[::-1]) / (2 * game.penalty), ends[:-1], ends[1:])
+    stray = gamma(roundings + 8) * max(1.0, abs(slope)) * float(np.abs(steps).sum())
+    return np.concatenate([vertices, bends])[:, None], stray * stray / (4 * game.penalty)

@@ -17,7 +17,7 @@ from convexgan._tools.deadline import Deadline
 from convexgan._tools.progress import Report
 from convexgan.arrangements import maximize_difference, row_space
 from convexgan.arrangements.difference import MAX_CONES, Convex, Peak
-from convexgan.conic.searches import Conic
+from convexgan.conic.searches import Conic, OutOfTimeError
 from convexgan.exceptions import InfeasibleError, SolverError
 from convexgan.games.sample.game import SampleGame
 from convexgan.games.sample.gaussian_law import FAR, ROOT, Gaussian, Sample, variance_at
@@ -33,6 +33,8 @@ CONES = 20_000  # of each search for cuts
 RANK = 1e-6  # relative eigenvalue of S that may be zero
 PROVED = 1e-8  # the same of what is proved
 TIGHTENINGS = 4
+PROGRAMS = 0.6  # share of the time for programs and their cuts; the rest is for a law within the level
+ASIDE = (0.4, 0.15, 0.05, 0.02)  # shares of the way from what violates to the data's covariance that are tried there
 SAFETY = 1.1  # share of the excess by which the level is lowered
 UNUSED = 1e-10  # share of the largest multiplier
 PRICE = 1e3  # of what is missing of a level; data have size 1
@@ -93,7 +95,8 @@ def solve_gaussian(
     basis = row_space(game.data, game.data.shape[1])
     size = float(np.sqrt(np.mean(np.sum(game.data**2, axis=1)))) or 1.0
     unit = game.penalty * size
-    how = deadline or Deadline(), progress, conic or Conic()
+    whole = deadline or Deadline()
+    how = whole.part(PROGRAMS), progress, conic or Conic()
     rows = game.data @ basis / size
     budget = None if game.beta is None else game.beta / size, None if game.lam is None else game.lam / unit
     p = basis.shape[1]
@@ -112,11 +115,14 @@ def solve_gaussian(
     if rank < p:
         search, found = _of_rank(search, found, narrow, rank, budget, size)
     if budget[0] is not None:
-        found = search.within(found, budget[0])
+        best, found = found, search.within(found, budget[0])
+        if not found.finished and rank >= p:
+            search.deadline = whole
+            found = search.moved(best, budget[0])
     values, vectors = np.linalg.eigh(found.covariance)
     root = np.sqrt(np.maximum(values, 0))[::-1][:rank]
     factor = size * root[:, None] * (basis @ vectors[:, ::-1][:, :rank]).T
-    status = "optimal" if found.finished and not how[0].over else "stopped"
+    status = "optimal" if found.finished and not whole.over else "stopped"
     neurons, outer, spreads = proof
     stats = how[2].record | {"cuts": len(search.cuts), "status": status}
     return GaussianAnswer(factor, neurons @ basis.T, unit * outer, size * spreads, stats)
@@ -239,8 +245,10 @@ class _Program:
                 if worst <= level + TOL or not fresh:
                     return found
                 self.cuts = np.vstack([self.cuts, fresh])
+        except OutOfTimeError:
+            pass  # what is known is returned
         except KeyboardInterrupt:
-            self.deadline.end()  # what is known is returned
+            self.deadline.end()
         return None if found is None else replace(found, finished=False)
 
     def within(self, found: _Optimum, level: float) -> _Optimum:
@@ -255,6 +263,31 @@ class _Program:
             found = tighter
         return replace(found, finished=False)
 
+    def moved(self, found: _Optimum, level: float) -> _Optimum:
+        """A law that is proved to be within the level: the nearest that is on the way to the data's covariance.
+
+        What a neuron sees of the law is concave in the covariance: whatever it sees too little of falls in proportion.
+        If none is proved, the data's covariance is the answer, if nothing is known against that.
+        """
+        whole, goal = self.deadline, np.atleast_2d(np.cov(self.sample.rows.T, bias=True))
+        self.deadline = whole.part(1 / (len(ASIDE) + 2))
+        if self._within(goal, level)[0] > level:
+            return replace(found, finished=False)
+        self.deadline = whole.part(1 / (len(ASIDE) + 1))
+        excess, best = max(self._within(found.covariance, level)[0] / level - 1, 0.0), goal
+        for k, share in enumerate(ASIDE):
+            self.deadline = whole.part(1 / (len(ASIDE) - k))
+            law = found.covariance + min(share + excess, 1.0) * (goal - found.covariance)
+            if not self._within(law, level)[1]:
+                break
+            best = law
+        return replace(found, covariance=best, finished=False)
+
+    def _within(self, covariance: Array, level: float) -> tuple[float, bool]:
+        """What is found of a law's ipm, and whether it is proved to be within the level."""
+        worst, bound = self._peaks(covariance, max_cones=MAX_CONES, enough=level)[1]
+        return worst, bound <= level
+
     def _highest(self) -> float:
         """The level at which no generator is needed."""
         return self._peaks(self.nothing.covariance)[1][1]
@@ -264,23 +297,27 @@ class _Program:
         return self._peaks(found.covariance, max_cones=MAX_CONES)[1][1]
 
     def _peaks(
-        self, covariance: Array, level: float = np.inf, max_cones: int = CONES
+        self, covariance: Array, level: float = np.inf, max_cones: int = CONES, enough: float = 0.0
     ) -> tuple[list[Array], tuple[float, float]]:
-        """New cuts where the laws differ by more than the level; the largest difference found, and a bound on it."""
+        """New cuts where the laws differ by more than the level; the largest difference found, and a bound on it.
+
+        The bound need not be better than ``enough``.
+        """
         values, vectors = np.linalg.eigh(covariance)
         law = Gaussian(np.sqrt(np.maximum(values, 0))[:, None] * vectors.T, self.mean)
         cuts: list[Array] = []
         worst, bound = 0.0, 0.0
         for f, g in ((self.sample, law), (law, self.sample))[: 1 if self.one_sided else 2]:
-            peak = self._peak(f, g, max_cones)
+            peak = self._peak(f, g, max_cones, enough)
             worst, bound = max(worst, peak.value), max(bound, peak.upper_bound)
             cuts += apart(peak.directions[peak.values > level + TOL / 2], CUTS)
         return cuts, (worst, bound)
 
-    def _peak(self, f: Convex, g: Convex, max_cones: int) -> Peak:
+    def _peak(self, f: Convex, g: Convex, max_cones: int, enough: float) -> Peak:
         """The maximum of f - g."""
+        how: dict[str, Any] = {"max_cones": max_cones, "time_limit": self.deadline.half, "level": enough}
         try:
-            return maximize_difference(f, g, len(self.mean), max_cones=max_cones, time_limit=self.deadline.half)
+            return maximize_difference(f, g, len(self.mean), **how)
         except KeyboardInterrupt:
             self.deadline.end()
             return maximize_difference(f, g, len(self.mean), time_limit=0)
@@ -296,7 +333,7 @@ class _Program:
         variances = np.einsum("ki,kj->kij", V, V).reshape(len(V), -1) @ cp.vec(C, order="C")
         above, below = variances >= low, variances <= high
         problem = cp.Problem(cp.Minimize(cp.trace(C)), [above] if self.one_sided else [above, below])
-        if self.conic.solve(problem) in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
+        if self.conic.solve(problem, self.deadline) in (cp.INFEASIBLE, cp.INFEASIBLE_INACCURATE):
             return None
         outer = above.dual_value * _variance_per_level(low, mu)
         if not self.one_sided:
@@ -310,21 +347,28 @@ class _Program:
 
         tried = [replace(self.nothing, level=highest)]
 
+        known = {highest: -lam}  # a search that is cut short finds another price the next time
+
         def excess(level: float) -> float:
-            if level == highest:
-                return -lam
-            try:
-                found = self.at(level)
-            except SolverError:  # at the edge of feasibility
-                found = None
-            if found is None:
-                return 9 * lam
-            tried.append(found)
-            return min(found.price, 10 * lam) - lam
+            if level not in known:
+                known[level] = self._excess(level, lam, tried)
+            return known[level]
 
         if excess(0.0) > 0:
             brentq(excess, 0.0, highest, xtol=1e-12 * highest, rtol=1e-13)
         return min(tried, key=lambda found: float(np.trace(found.covariance)) + lam * found.level)
+
+    def _excess(self, level: float, lam: float, tried: list[_Optimum]) -> float:
+        """By how much the price at a level exceeds lam; the answer is added to those that were tried."""
+        try:
+            found = self.at(level)
+        except SolverError:  # at the edge of feasibility
+            found = None
+        if found is None:
+            return 9 * lam
+        if found.finished or found.covariance.any():
+            tried.append(found)
+        return min(found.price, 10 * lam) - lam
 
     def least(self) -> float:
         """A level with an answer that is proved, little above the smallest."""
@@ -370,7 +414,7 @@ class _LowRank(_Program):
                 break
             try:
                 factor, total = self._step(factor, aim)
-            except SolverError:
+            except (SolverError, OutOfTimeError):
                 break
             covariance = factor.T @ factor
             fresh, (worst, _) = self._peaks(covariance, aim)
@@ -395,7 +439,7 @@ class _LowRank(_Program):
         below = 2 * cp.sum(cp.multiply(known, U @ F.T), axis=1) - np.sum(known**2, axis=1)
         constraints = [below + missing >= low, cp.norm(U @ F.T, 2, axis=1) <= np.sqrt(high) + missing]
         problem = cp.Problem(cp.Minimize(cp.sum_squares(F) + PRICE * missing), constraints)
-        self.conic.solve(problem)
+        self.conic.solve(problem, self.deadline)
         return np.asarray(F.value), float(problem.value)
 
 
