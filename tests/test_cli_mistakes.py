@@ -279,7 +279,7 @@ def test_an_interrupted_training_ends_with_130_and_goes_on(good: Path, monkeypat
             patched.setattr(Loop, "_advance", interrupted)
             assert "interrupted: the same call goes on" in run(*call, "t", code=130).stderr
     with monkeypatch.context() as patched:
-        patched.setattr(Loop, "_look", lambda _: signal.raise_signal(signal.SIGINT))
+        patched.setattr("convexgan.torch.loop.check_fit", lambda *_: signal.raise_signal(signal.SIGINT))
         assert "interrupted: the same call goes on" in run(*call, "early", code=130).stderr
     for folder in ("t", "early"):
         run(*call, folder)

@@ -61,5 +61,6 @@ def test_certificates_of_every_kind_are_read_and_recomputed():
         found = cg.verify(claim, SAMPLES[line["X"]], tol=claim.tol)
         assert found.kind == claim.kind
         scale = max(abs(x) for x in (claim.value, claim.ipm, found.ipm) if math.isfinite(x))
-        assert found.value == pytest.approx(claim.value, rel=LOOSE, abs=LOOSE * scale)
-        assert found.ipm == pytest.approx(claim.ipm, rel=LOOSE, abs=LOOSE * scale)
+        near = LOOSE * scale + found.rounding  # below which numbers are noise of the data's moments
+        assert found.value == pytest.approx(claim.value, rel=LOOSE, abs=near)
+        assert found.ipm == pytest.approx(claim.ipm, rel=LOOSE, abs=near)

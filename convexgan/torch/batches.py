@@ -123,7 +123,7 @@ def read_latents(latents: Any, generator: nn.Module) -> Any:
                 "latents is missing: pass an array, a dimension k or a shape (k, 1, 1) of Gaussian ones, or "
                 "cg.GaussianLatent(k)."
             )
-    if isinstance(latents, tuple):
+    if isinstance(latents, tuple) and not all(isinstance(row, tuple | list) and row for row in latents):
         if not latents or not all(isinstance(edge, int) and edge > 0 for edge in latents):
             raise ValueError(
                 "latents is a tuple, but not the shape of Gaussian ones, (k, 1, 1) say: pass one array with what the "

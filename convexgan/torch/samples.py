@@ -44,7 +44,13 @@ def batches(samples: Any, name: str = "data") -> Iterator[Any]:
                 f"{name} yields dicts with the keys {', '.join(map(repr, batch))}: pass the samples alone, "
                 f"(batch[{next(iter(batch), 'image')!r}] for batch in ...)."
             )
-        yield batch[0] if isinstance(batch, tuple | list) and len(batch) and np.ndim(batch[0]) > 1 else batch
+        first = batch[0] if isinstance(batch, tuple | list) and len(batch) and np.ndim(batch[0]) > 1 else batch
+        if np.ndim(first) < 2:
+            raise ValueError(
+                f"{name} yields one sample after another, of shape {np.shape(first)}: pass list({name}), or yield "
+                "batches (n, ...)."
+            )
+        yield first
 
 
 def blocks(samples: Any, name: str = "data", *, bytes_too: bool = False) -> Iterator[NDArray[Any]]:
