@@ -156,10 +156,10 @@ def test_certify_needs_no_solver_for_what_it_can_do_without(bias, monkeypatch):
 
 
 def test_searches_turn_to_another_solver_too(monkeypatch):
-    X = np.random.default_rng(0).standard_normal((12, 1)) + 1
-    known = cg.solve(X, None, discriminator="relu", generator="free", bias="free", beta=0.1)
+    X = np.random.default_rng(0).standard_normal((12, 2)) + 1
+    known = cg.solve(X, cg.GaussianLatent(2), discriminator="relu", beta=0.9)
     failing(monkeypatch, ["CLARABEL"])
-    sol = cg.solve(X, None, discriminator="relu", generator="free", bias="free", beta=0.1)
+    sol = cg.solve(X, cg.GaussianLatent(2), discriminator="relu", beta=0.9)
     assert sol.value == pytest.approx(known.value, rel=1e-5) and sol.stats["solver"] == "SCS"
 
 

@@ -47,7 +47,7 @@ USES = {
     "mixture of moments": CONIC,
     "mixture": set(),
     "mixture anywhere": CONIC | {"gap"},
-    "line": CONIC,
+    "line": set(),
     "Gaussian": CONIC,
     "Gaussian with bias": CONIC | {"gap"},
     "local optimum": CONIC | {"gap", "rng"},
