@@ -169,7 +169,9 @@ def _by_classes(call: Call, options: Options, labels: Any, throw: bool) -> Condi
     return solve_classes(Labelled.read(call.X, labels), one, call.beta or 0.0, options.tol, options.time_limit)
 
 
-def path(X: Any, Z: Any = None, betas: Iterable[float] | None = None, **options: Any) -> list[Solution]:
+def path(
+    X: Any, Z: Any = None, betas: Iterable[float] | None = None, **options: Any
+) -> list[Solution] | list[ConditionalSolution]:
     """The solutions for many betas, from one pass over the data and one eigendecomposition.
 
     Parameters
@@ -181,11 +183,13 @@ def path(X: Any, Z: Any = None, betas: Iterable[float] | None = None, **options:
 
     Returns
     -------
-    list of Solution
+    list of Solution, or with labels of ConditionalSolution
         In the order of ``betas``; infeasible ones have status "infeasible" if ``throw=False``.
     """
     if not isinstance(betas, Iterable):
         raise ValueError(f"betas must be a list of numbers, got {betas!r}: solve is for a single one.")
+    if options.get("labels") is not None:
+        return [solve(X, Z, beta=beta, **options) for beta in betas]
     call, _ = _read(X, Z, options | {"beta": 0.0, "lam": None})
     of_moments = family_of(call) is moment_games.FAMILY
     data, latent = Moments.from_array(X, name="X") if of_moments else X, None if Z is None else as_latent(Z)

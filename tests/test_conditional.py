@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -202,7 +203,13 @@ def test_frames_keep_their_names():
         ([["a"]] * 90, {}, r"shape \(90, 1\)"),
         (["a"] * 89 + [None], {}, "missing entries: drop such rows"),
         ([1.0] * 89 + [float("nan")], {}, "missing entries"),
-        ([0.5] * 90, {}, "cut numbers into classes"),
+        ([pd.NA] * 90, {}, "missing entries"),
+        (np.array(["NaT"] * 90, dtype="M8[D]"), {}, "missing entries"),
+        ([0.5] * 90, {}, "cut into classes if they are numbers"),
+        ([b"a"] * 90, {}, "an entry b'a': pass strings or integers"),
+        ("a" * 90, {}, "labels is a str: pass a list"),
+        ({"a", "b"}, {}, "labels is a set: pass a list"),
+        (iter("ab"), {}, "iterator: pass a list"),
         (["a"] * 89 + [3], {}, "strings and integers"),
         (["a", "b"] * 45, {"beta": None, "lam": 1.0}, "lam is not available with labels: pass beta"),
         (["a", "b"] * 45, {"reduction": "sum"}, "use reduction='mean'"),
@@ -230,6 +237,27 @@ def test_more_mistakes_are_named():
         sol["A"]
     with pytest.raises(ValueError, match=r"Did you mean 'male'\?"):
         cg.solve(X, cg.GaussianLatent(3), labels=["male", "female"] * 45, beta=0.2).sample(3, label="mele")
+
+
+@pytest.mark.parametrize(
+    "form",
+    [list, tuple, np.array, pd.Series, pd.Categorical, lambda labels: np.array(labels, dtype=object), pl.Series],
+)
+def test_labels_of_every_form_are_read(form):
+    X, labels = sample()
+    found = cg.solve(X, cg.GaussianLatent(3), labels=form(list(map(str, labels))), beta=0.2)
+    assert found.classes == ("a", "b", "c")
+    numbers = pytest.importorskip("torch").tensor([ord(label) for label in labels])
+    numbered = cg.solve(X, cg.GaussianLatent(3), labels=numbers, beta=0.2)
+    assert numbered.classes == (97, 98, 99) and numbered.value == found.value
+
+
+def test_a_path_takes_labels():
+    X, labels = sample()
+    found = cg.path(X, cg.GaussianLatent(3), betas=[0.2, 0.5], labels=labels)
+    assert [sol.value for sol in found] == [
+        cg.solve(X, cg.GaussianLatent(3), labels=labels, beta=beta).value for beta in (0.2, 0.5)
+    ]
 
 
 def test_a_limit_is_for_all_classes_together(monkeypatch):

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Label = str | int
+MISSING = ("NAType", "NaTType")  # of pandas and numpy, told by name: neither is imported for this
 
 
 def as_labels(labels: Any, rows: int, other: str) -> list[Label]:
     """The labels of so many rows, each a str or an int; raises unless there is one for each, and none is missing."""
+    if isinstance(labels, str | bytes | Set | Mapping) or not hasattr(labels, "__len__"):
+        raise ValueError(
+            f"labels is a {type(labels).__name__}: pass a list or an array, one label for each row of {other}."
+        )
     found = np.asarray(labels, dtype=object)
     if found.shape != (rows,):
         raise ValueError(
@@ -26,13 +31,14 @@ def _label(value: Any) -> Label:
     """One of them, as Python has it."""
     if isinstance(value, str):
         return str(value)
-    if isinstance(value, bool | np.bool_ | int | np.integer) or (
-        isinstance(value, float | np.floating) and float(value).is_integer()
-    ):
+    if isinstance(value, bool | np.bool_ | int | np.integer):
         return int(value)
-    missing = value is None or value != value
-    repair = "drop such rows, or give them a class of their own" if missing else "cut numbers into classes beforehand"
-    raise ValueError(f"labels has {'missing entries' if missing else f'an entry {value!r}'}: {repair}.")
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return int(value)
+    if value is None or type(value).__name__ in MISSING or (isinstance(value, float | np.floating) and value != value):
+        raise ValueError("labels has missing entries: drop such rows, or give them a class of their own.")
+    cut = ", cut into classes if they are numbers" if isinstance(value, float | np.floating) else ""
+    raise ValueError(f"labels has an entry {value!r}: pass strings or integers{cut}.")
 
 
 def grouped(labels: Sequence[Label]) -> tuple[tuple[Label, ...], NDArray[np.int64]]:
