@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 import convexgan as cg
 from convexgan.cli.app import app
+from convexgan.gaussian import squared_wasserstein
 from convexgan.records.certificate import Certificate
 
 
@@ -156,6 +157,33 @@ def expected(solution):
     """The discriminator's mean over the generator's law, in closed form: outer |W u|^2."""
     critic, W = solution.discriminator, solution.generator.weights
     return float(critic.outer @ np.sum((critic.neurons @ W.T) ** 2, axis=1))
+
+
+@pytest.mark.parametrize("discriminator", ["quadratic", "polynomial"])
+def test_rows_are_moved_from_class_to_class_along_the_shortest_path(discriminator):
+    X, labels = sample(8)
+    X = X + 2 * (labels == "b")[:, None]
+    sol = cg.solve(X, cg.GaussianLatent(3), labels=labels, beta=0.1, discriminator=discriminator, generator=LINEAR)
+    (a, A), (b, B) = (moments_of(sol[label]) for label in "ab")
+    whole = squared_wasserstein(A, B, a, b)
+    for share in (0.0, 0.25, 1.0):
+        eye = sol.transport(np.vstack([a, a + np.eye(3)]), "a", "b", share)  # an affine map, read off its corners
+        mean, turned = eye[0], eye[1:] - eye[0]
+        moved = squared_wasserstein(A, turned.T @ A @ turned, a, mean)
+        assert moved == pytest.approx(share**2 * whole, rel=1e-6, abs=1e-9)
+        left = squared_wasserstein(turned.T @ A @ turned, B, mean, b)
+        assert left == pytest.approx((1 - share) ** 2 * whole, rel=1e-6, abs=1e-9)
+    relu = cg.solve(X[:, :1], labels=labels, beta=0.5, discriminator="relu", generator="mixture")
+    with pytest.raises(ValueError, match="class 'a' has no moments"):
+        relu.transport(X[:, :1], "a", "b")
+    with pytest.raises(ValueError, match="'z' is none of the classes"):
+        sol.transport(X, "a", "z")
+
+
+def moments_of(solution):
+    """Mean and covariance of a linear generator of standard Gaussian latents."""
+    W, bias = solution.generator.weights, solution.generator(np.zeros((1, 3)))[0]
+    return bias, W.T @ W
 
 
 def test_files_come_back(tmp_path):

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._tools.arrays import as_rows
-from convexgan._tools.checks import as_rng, check_count
+from convexgan._tools.checks import as_rng, check_count, check_number
 from convexgan._tools.classes import Label, as_labels, check_known
 from convexgan._tools.files import write_model
+from convexgan.gaussian import transport_map
 from convexgan.records.certificate import Certificate
 from convexgan.records.solution import Solution, Status
 
@@ -106,6 +107,31 @@ class ConditionalSolution:
         for i, part in parts.items():
             rows[places == i] = part
         return rows, np.array(self.classes)[places]
+
+    def transport(self, rows: Any, source: Label, target: Label, share: float = 1.0) -> Array:
+        """Rows (n, d) of one class moved a share of the way to another, by the optimal map between their Gaussians.
+
+        Those have the mean and covariance that the generator makes in each class; what lies between is the shortest
+        path of laws from one to the other. Source: R. J. McCann, A convexity principle for interacting gases, 1997.
+
+        Raises
+        ------
+        ValueError
+            A class is unknown, or its game is none of moments; the first class lacks directions that the second has.
+        """
+        part = check_number(share, "share")
+        (mean, A), (there, B) = (self._moments(label) for label in (source, target))
+        turned = (1 - part) * np.eye(len(mean)) + part * transport_map(A, B)
+        return np.asarray((1 - part) * mean + part * there + (as_rows(rows, "rows") - mean) @ turned)
+
+    def _moments(self, label: Label) -> tuple[Array, Array]:
+        """The mean (d,) and covariance (d, d) that the generator makes in a class."""
+        proof = self[label].certificate
+        found = {} if proof is None or proof.evidence is None else proof.evidence.arrays
+        if "factor" not in found:
+            raise ValueError(f"class {label!r} has no moments: its game is none against linear to polynomial neurons.")
+        mean, factor = found["mean"], found["factor"]
+        return mean, factor.T @ factor - np.outer(mean, mean)
 
     def _player(self, i: int, which: str) -> Any:
         """The generator or the discriminator of a class; ValueError where it has none."""
