@@ -95,10 +95,16 @@ def check_choice(value: Any, name: str, choices: Iterable[str]) -> str:
     options = list(choices)
     if isinstance(value, str) and value in options:
         return value
-    folded = {option.lower(): option for option in options}
+    raise ValueError(
+        f"unknown {name} {value!r}: choose one of {', '.join(map(repr, options))}.{nearest_of(value, options)}"
+    )
+
+
+def nearest_of(value: Any, options: Iterable[Any]) -> str:
+    """A sentence that suggests the nearest of some options, nothing if none is near."""
+    folded = {str(option).lower(): option for option in options}
     near = difflib.get_close_matches(str(value).lower(), folded, n=1, cutoff=0.4)
-    hint = f" Did you mean {folded[near[0]]!r}?" if near else ""
-    raise ValueError(f"unknown {name} {value!r}: choose one of {', '.join(map(repr, options))}.{hint}")
+    return f" Did you mean {folded[near[0]]!r}?" if near else ""
 
 
 def resolve(value: Any, name: str, classes: Mapping[str, type[T]]) -> T:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Label = str | int
+from convexgan._tools.checks import nearest_of
+from convexgan._tools.tables import Label
+
 MISSING = ("NAType", "NaTType")  # of pandas and numpy, told by name: neither is imported for this
 
 
@@ -54,8 +55,6 @@ def check_known(labels: Sequence[Label], classes: Sequence[Label], name: str) ->
     places = {label: i for i, label in enumerate(classes)}
     for label in labels:
         if label not in places:
-            near = difflib.get_close_matches(str(label), [str(known) for known in classes], n=1, cutoff=0.4)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
             known = ", ".join(map(repr, classes[:10])) + (", ..." if len(classes) > 10 else "")
-            raise ValueError(f"{name}: {label!r} is none of the classes {known}.{hint}")
+            raise ValueError(f"{name}: {label!r} is none of the classes {known}.{nearest_of(label, classes)}")
     return np.array([places[label] for label in labels], dtype=np.int64)

@@ -19,6 +19,7 @@ import typer
 
 from convexgan._tools.extras import install
 from convexgan.cli.console import Json, phase, print_json, print_table, result
+from convexgan.cli.info import version_of
 from convexgan.exceptions import ConvexGANError
 
 TESTED = ((3, 11), (3, 12), (3, 13))
@@ -100,9 +101,8 @@ def _packages() -> Iterator[Finding]:
     asked = {line.strip(): "extra" in marker for line, _, marker in lines if DEVELOPING not in marker}
     for requirement, optional in asked.items():
         name, least = NAMED.match(requirement).groups()  # type: ignore[union-attr]
-        try:
-            version = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
+        version = version_of(name)
+        if version is None:
             if not optional:
                 yield Finding(name, "not installed", f"pip install '{requirement}'")
             continue

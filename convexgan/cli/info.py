@@ -48,11 +48,12 @@ def versions() -> dict[str, str | None]:
     """Version by package, None where it is not installed."""
     from convexgan import __version__
 
-    packages = {name: _version(name) for name in (*REQUIRED, *OPTIONAL)}
+    packages = {name: version_of(name) for name in (*REQUIRED, *OPTIONAL)}
     return {"convexgan": __version__, "python": platform.python_version(), **packages}
 
 
-def _version(package: str) -> str | None:
+def version_of(package: str) -> str | None:
+    """The version of a package, None where it is not installed."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -71,7 +72,7 @@ def solvers() -> dict[str, str]:
 
     states = {}
     for name, backend in (BACKENDS | INTEGER).items():
-        version = _version(backend.package)
+        version = version_of(backend.package)
         states[name] = f"version {version}" if version else _missing(backend.package)
     licensed, reason = mosek_licence()
     states["MOSEK"] = f"{states['MOSEK']}, a licence was found" if licensed else f"not used: {reason}"

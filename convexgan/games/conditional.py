@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._tools.arrays import as_rows, ordered
-from convexgan._tools.classes import Label, as_labels, check_known, grouped
+from convexgan._tools.classes import as_labels, check_known, grouped
 from convexgan._tools.deadline import Deadline
 from convexgan._tools.rounding import up
-from convexgan._tools.tables import Table, check_labels, column_names
+from convexgan._tools.tables import Label, Table, check_labels, column_names
 from convexgan.exceptions import InfeasibleError
 from convexgan.games.judge import combined
 from convexgan.records.certificate import Certificate, Evidence, reading_evidence
@@ -89,7 +89,7 @@ def solve_classes(
     whole, counts, found = Deadline(time_limit), data.counts, []
     smallest, why = 0.0, ""
     for i, count in enumerate(counts):
-        left = None if time_limit is None else max(whole.left or 0.0, 0.0) / (len(counts) - i)
+        left = whole.part(1 / (len(counts) - i)).left
         try:
             found.append(one(data.part(i), class_beta(beta, count, sum(counts)), left))
         except InfeasibleError as error:
@@ -142,6 +142,6 @@ def verify_classes(
                 raise ValueError(f"the beta of class {classes[i]!r} is not that of all over its share of the rows")
             if own.settings["game"] == "conditional":
                 raise ValueError("its classes have classes")
-        left = None if limit is None else max(whole.left or 0.0, 0.0) / (len(counts) - i)
+        left = whole.part(1 / (len(counts) - i)).left
         found.append(referee(own)(own, X.part(i), tol, left))
     return combined(found, counts, beta, evidence, tol)

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from convexgan._tools.checks import check_count
-from convexgan.problems.problem import LOST, Measure, Problem, is_lost
+from convexgan.problems.problem import LOST, Measure, ZeroSaddle, is_lost
 from convexgan.problems.scalars import ScalarGame
 from convexgan.updates import State
 
 
-class KernelProblem(Problem):
+class KernelProblem(ZeroSaddle):
     """min over points Y, max over w of <w, mean phi(X) - mean phi(Y)> - c |w|^2 / 2, phi(x) = sqrt(2/m) cos(Fx + b).
 
     (X, 0) is a saddle point and 0 the value: at w = 0 the payoff is 0 whatever Y is, and at Y = X it is -c |w|^2 / 2.
@@ -49,16 +49,6 @@ class KernelProblem(Problem):
         super().__init__(name, 1, description, source)
         self.X, self.frequencies, self.phases = (torch.from_numpy(part) for part in (X, frequencies, phases))
         self.ridge = ridge
-
-    @property
-    def value(self) -> float:
-        """0, the payoff at the saddle point."""
-        return 0.0
-
-    @property
-    def kind(self) -> str:
-        """A saddle point."""
-        return "saddle"
 
     def features(self, points: Tensor) -> Tensor:
         """mean phi of points (n, d), (m,)."""

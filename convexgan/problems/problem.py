@@ -118,3 +118,17 @@ class Problem(ABC):
 
     def __str__(self) -> str:
         return f"{self.name} (version {self.version}, {self.fingerprint}): {self.description}"
+
+
+class ZeroSaddle(Problem):
+    """A problem with a saddle point at which the payoff is 0."""
+
+    @property
+    def value(self) -> float:
+        """0, the payoff at the saddle point."""
+        return 0.0
+
+    @property
+    def kind(self) -> str:
+        """A saddle point."""
+        return "saddle"

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from convexgan._tools.checks import check_count
-from convexgan.problems.problem import LOST, Measure, Problem, is_lost
+from convexgan.problems.problem import LOST, Measure, ZeroSaddle, is_lost
 from convexgan.problems.scalars import ScalarGame
 from convexgan.updates import State
 
 
-class SaddleProblem(Problem):
+class SaddleProblem(ZeroSaddle):
     """min over x, max over y of c |x - a|^2 / 2 + (x - a)' M (y - b) - c |y - b|^2 / 2.
 
     Parameters
@@ -33,16 +33,6 @@ class SaddleProblem(Problem):
         name, description, source = described
         super().__init__(name, 1, description, source)
         self.M, self.curvature, self.at = torch.from_numpy(M), curvature, at
-
-    @property
-    def value(self) -> float:
-        """0, the payoff at the saddle point."""
-        return 0.0
-
-    @property
-    def kind(self) -> str:
-        """A saddle point, as the payoff is convex in x and concave in y."""
-        return "saddle"
 
     def payoff(self, x: Tensor, y: Tensor) -> Tensor:
         """The payoff, a scalar."""

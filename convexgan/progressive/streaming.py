@@ -99,8 +99,9 @@ class StageMoments:
         guess = np.zeros((0, size * size * self.channels)) if guess is None else guess
         if not self._levels or size > self.complete[-1]:
             mean = shrink(self._first.mean[None, :], self.sizes[-1], size, self.channels)
-            known = self._leading_pairs(size, _InPasses(self, size, mean, guess), rank, beta, guess)
-            return self._game(mean, size)[0], Moments.on_subspace(known)
+            data = Moments.on_subspace(self._leading_pairs(size, _InPasses(self, size, mean, guess), rank, beta, guess))
+            self._leading = size, data.spectrum
+            return self._game(mean, size)[0], data
         data = self._mapped(size, lambda rows: self._game(rows, size), DETAIL if self.coarser(size) else 1.0)
         if not self._is_decomposed(size):
             with suppress(SolverError):  # too many for a search to be worth it: all are computed
@@ -146,7 +147,6 @@ class StageMoments:
             failure += known.failure  # any of the attempts could have been the last
             last = float(known.enclosure.values[min(count, dim) - 1])
             if beta is None or last <= beta or count >= dim:
-                self._leading = size, Moments.on_subspace(known).spectrum
                 return replace(known, failure=failure)
             start, count = known.vectors.T, 2 * count
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from convexgan._tools.arrays import as_rows
 from convexgan._tools.checks import as_rng, check_count, check_number
-from convexgan._tools.classes import Label, as_labels, check_known
+from convexgan._tools.classes import as_labels, check_known
 from convexgan._tools.files import write_model
+from convexgan._tools.tables import Label
 from convexgan.gaussian import transport_map
 from convexgan.records.certificate import Certificate
 from convexgan.records.solution import Solution, Status

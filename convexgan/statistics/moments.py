@@ -324,11 +324,6 @@ class Moments:
         """How many the rows take that were seen so far."""
         return float(self.count or 0) * self.dim**2
 
-    def times(self, vectors: Array) -> Array:
-        """The second moment times the columns of a (d, w) array."""
-        matrix = self.factor
-        return self.second @ vectors if matrix is None else matrix.T @ (matrix @ vectors)
-
     @property
     def trace(self) -> float:
         """The trace of the second moment, mean |x|^2."""

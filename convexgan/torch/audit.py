@@ -22,7 +22,7 @@ from convexgan.discriminators.activation import Activation, needs_rows
 from convexgan.distance import Distance, distance, verdict
 from convexgan.games.game import Call
 from convexgan.games.moment.reading import any_law, check_same_columns, read_moments
-from convexgan.generators import Free, GeneratorClass, Linear, TwoLayerPolynomial
+from convexgan.generators import Free, GeneratorClass
 from convexgan.records.certificate import Certificate, relative_gap
 from convexgan.statistics.latents import GaussianLatent
 from convexgan.statistics.moments import Moments
@@ -30,7 +30,7 @@ from convexgan.torch.batches import read_latents
 from convexgan.torch.conversion import array, as_two_layer, to_critic
 from convexgan.torch.exact import ExactDiscriminatorLoss
 from convexgan.torch.measuring import measuring
-from convexgan.torch.modules import FreeGenerator, LinearGenerator, TwoLayerDiscriminator, TwoLayerGenerator
+from convexgan.torch.modules import TwoLayerDiscriminator
 from convexgan.torch.objective import Objective
 from convexgan.torch.players import called, unwrapped
 from convexgan.torch.samples import BLOCK, flat, has_bytes, is_batched, moments
@@ -212,14 +212,10 @@ def class_of(generator: Any, latents: Any) -> tuple[GeneratorClass | None, Any]:
     """The generator's class where `certify` knows it, and its latents: rows, or of any shape for other generators."""
     if not isinstance(generator, nn.Module):
         return None, None
-    if isinstance(generator, FreeGenerator):
-        return Free(len(generator.points)), None
+    spec: GeneratorClass | None = getattr(generator, "generator_class", None)  # modules of this package know theirs
+    if spec is not None and spec.form == "rows":
+        return spec, None
     Z = read_latents(latents, generator)
-    spec: GeneratorClass | None = None
-    if isinstance(generator, LinearGenerator):
-        spec = Linear(bias=generator.bias is not None)
-    elif isinstance(generator, TwoLayerGenerator) and not needs_rows(generator.activation):
-        spec = TwoLayerPolynomial(*generator.activation.coefficients)
     if isinstance(Z, GaussianLatent):
         return spec, Z
     return spec, read_array(Z, "latents") if spec is None else flat(Z, "latents").astype(np.float64)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from convexgan._tools.checks import check_choice, check_count, check_number
 from convexgan.discriminators import as_discriminator
 from convexgan.discriminators.activation import Activation, RowActivation, is_kinked, needs_rows
+from convexgan.generators import Free, Linear, TwoLayerPolynomial
 
 
 def activate(activation: Activation, t: Tensor) -> Tensor:
@@ -155,6 +156,11 @@ class LinearGenerator(nn.Module):
         self.weights = nn.Parameter(torch.randn(latent_dim, dim, dtype=dtype, device=device) / latent_dim**0.5)
         self.bias = nn.Parameter(torch.zeros(dim, dtype=dtype, device=device)) if bias else None
 
+    @property
+    def generator_class(self) -> Linear:
+        """Whose optimum is known."""
+        return Linear(bias=self.bias is not None)
+
     def forward(self, Z: Tensor) -> Tensor:
         """The generated rows, (n, d), for latents (n, k)."""
         return Z @ self.weights if self.bias is None else Z @ self.weights + self.bias
@@ -192,6 +198,11 @@ class TwoLayerGenerator(nn.Module):
         self.hidden = nn.Parameter(torch.randn(width, latent_dim, dtype=dtype, device=device) / latent_dim**0.5)
         self.outer = nn.Parameter(torch.randn(width, dim, dtype=dtype, device=device) / width**0.5)
 
+    @property
+    def generator_class(self) -> TwoLayerPolynomial | None:
+        """Whose optimum is known; None for neurons that are no polynomials."""
+        return None if needs_rows(self.activation) else TwoLayerPolynomial(*self.activation.coefficients)
+
     def forward(self, Z: Tensor) -> Tensor:
         """The generated rows, (n, d), for latents (n, k)."""
         return activate(self.activation, Z @ self.hidden.T) @ self.outer
@@ -210,6 +221,11 @@ class FreeGenerator(nn.Module):
     def __init__(self, points: Tensor) -> None:
         super().__init__()
         self.points = nn.Parameter(points.detach().clone())
+
+    @property
+    def generator_class(self) -> Free:
+        """Whose optimum is known."""
+        return Free(len(self.points))
 
     def forward(self, Z: Tensor | None = None) -> Tensor:
         """The rows, (n, d)."""
