@@ -33,8 +33,8 @@ from benchmarks._celeba import write_celeba
 from benchmarks._report import parse, write
 from convexgan.datasets import Cache, build_cache, find
 from convexgan.progressive import ProgressiveConvexGAN
-from convexgan.progressive.model import PUBLISHED_RANKS
 from convexgan.progressive.pyramid import box_pyramid
+from convexgan.progressive.ranks import PUBLISHED
 
 LATENTS, RANDOMISED = 48, 64
 
@@ -57,8 +57,8 @@ def recursion(cache: Cache) -> list[Stage]:
     torch.manual_seed(0)
     wall, cpu, found = time.perf_counter(), time.process_time(), []
     latent = torch.randn(len(cache), LATENTS)
-    for size in (size for size in PUBLISHED_RANKS if size <= cache.shape[0]):
-        rank = PUBLISHED_RANKS[size]
+    for size in (size for size in PUBLISHED if size <= cache.shape[0]):
+        rank = PUBLISHED[size]
         blocks = [box_pyramid(block, [size])[size].reshape(len(block), -1) for block in cache.blocks()]
         pictures = torch.from_numpy(np.concatenate(blocks))
         del blocks
@@ -89,7 +89,7 @@ def certified(cache: Cache) -> list[Stage]:
     def record(stage: Any, data: Any) -> None:
         found.append(Stage(stage.size, stage.beta, time.perf_counter() - wall, time.process_time() - cpu))
 
-    ProgressiveConvexGAN().fit(cache, memory="2GB", progress=record)
+    ProgressiveConvexGAN(ranks="published").fit(cache, memory="2GB", progress=record)
     return found
 
 

@@ -56,8 +56,8 @@ from benchmarks._faces import faces
 from benchmarks._records import forget, recall
 from benchmarks._report import write
 from convexgan.datasets import orl
-from convexgan.progressive.model import PUBLISHED_RANKS
 from convexgan.progressive.pyramid import box_pyramid, upsample
+from convexgan.progressive.ranks import PUBLISHED as PUBLISHED_RANKS
 from convexgan.torch import ExactDiscriminatorLoss, LinearGenerator, Objective, Outcome, TwoLayerDiscriminator, train
 from convexgan.updates import adam
 

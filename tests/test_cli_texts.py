@@ -140,7 +140,9 @@ def test_an_interval_that_reaches_0_is_explained_beside_its_level(capsys: pytest
 
 def test_a_fit_of_few_pictures_says_that_nothing_is_left_to_beta(tmp_path: Path) -> None:
     np.save(tmp_path / "few.npy", np.random.default_rng(0).integers(0, 256, (30, 8, 8), dtype=np.uint8))
-    done = CliRunner().invoke(app, ["fit", str(tmp_path / "few.npy"), "--out", str(tmp_path / "run")])
+    done = CliRunner().invoke(
+        app, ["fit", str(tmp_path / "few.npy"), "--out", str(tmp_path / "run"), "--ranks", "published"]
+    )
     assert done.exit_code == 0, done.exception
     assert "warning: 30 pictures have 29 directions of variation" in done.stderr
     done = CliRunner().invoke(app, ["fit", str(tmp_path / "few.npy"), "--out", str(tmp_path / "run"), "--ranks", "5,9"])

@@ -229,8 +229,8 @@ def test_histogram_matching_gives_the_real_quantiles():
     levels = np.linspace(0.01, 0.99, 9)
     for c in range(2):
         assert np.allclose(np.quantile(moved[..., c], levels), np.quantile(real[..., c], levels), atol=0.01)
-    model = cg.ProgressiveConvexGAN(histogram=True, random_state=0).fit(DIGITS)
-    plain = cg.ProgressiveConvexGAN(random_state=0).fit(DIGITS)
+    model = cg.ProgressiveConvexGAN(ranks="published", histogram=True, random_state=0).fit(DIGITS)
+    plain = cg.ProgressiveConvexGAN(ranks="published", random_state=0).fit(DIGITS)
     ink = [abs(m.sample(500, random_state=1).mean() - DIGITS.mean()) for m in (model, plain)]
     assert ink[0] < 3 and ink[0] < ink[1]
 
@@ -356,14 +356,14 @@ def test_unfitted_and_other_pictures():
         model.sample(0)
 
 
-def test_a_default_rank_that_leaves_nothing_to_beta_is_warned_of():
+def test_a_published_rank_that_leaves_nothing_to_beta_is_warned_of():
     images = np.random.default_rng(0).integers(0, 256, (30, 8, 8), dtype=np.uint8)
     with pytest.warns(UserWarning, match="30 pictures have 29 directions .* at size 8, .* ranks below 29") as caught:
-        model = cg.ProgressiveConvexGAN().fit(images)
+        model = cg.ProgressiveConvexGAN(ranks="published").fit(images)
     assert [warning.filename for warning in caught] == [__file__]
     law = model.stages_[-1].factor
     rows = images.reshape(30, -1) / 127.5 - 1  # the model is their covariance
     np.testing.assert_allclose(law.T @ law, np.cov(rows.T, bias=True), atol=1e-9)
     asked = cg.ProgressiveConvexGAN(ranks=[9, 29]).fit(images)  # asked for: no word
     assert asked.stages_[-1].beta < 1e-9
-    cg.ProgressiveConvexGAN().fit(np.repeat(images, 3, axis=0)[:, :4, :4])  # more pictures than pixels
+    cg.ProgressiveConvexGAN(ranks="published").fit(np.repeat(images, 3, axis=0)[:, :4, :4])  # more than pixels

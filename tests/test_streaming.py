@@ -18,6 +18,7 @@ from convexgan.progressive.device import DeviceFirstPass, DeviceProduct
 from convexgan.progressive.histogram import Quantiles
 from convexgan.progressive.passes import ArrayPictures, Journal, run_pass
 from convexgan.progressive.pyramid import box_pyramid, box_sums, interpolate, pool, upsample
+from convexgan.progressive.ranks import Level
 from convexgan.progressive.streaming import StageMoments
 from convexgan.progressive.sums import Product
 from convexgan.statistics import krylov, partial
@@ -139,7 +140,7 @@ def test_coarse_moments_are_those_of_coarse_pictures(monkeypatch, skip, decompos
     moments = StageMoments(pictures, [4, 8, 16], skip=skip)
     assert moments.complete[-1] == 16
     for size, rows in zip([4, 8, 16], games(IMAGES, [4, 8, 16], skip), strict=True):
-        mean, data = moments.at(size, rank=5)
+        mean, data, *_ = moments.at(size, Level(5))
         assert data.count == len(IMAGES)
         scale = np.linalg.norm(rows, 2) ** 2 / len(rows)
         np.testing.assert_allclose(data.second, rows.T @ rows / len(rows), rtol=0, atol=1e-7 * scale)
@@ -158,7 +159,7 @@ def test_every_attempt_draws_anew_and_has_passes_of_its_own(iterating, monkeypat
         return krylov.leading_pairs(*args, **options)
 
     monkeypatch.setattr(streaming, "leading_pairs", spied)
-    monkeypatch.setattr(StageMoments, "_expected_above", lambda self, size, beta: 0)
+    monkeypatch.setattr(StageMoments, "_expected", lambda self, size, level: 0)
     model = cg.ProgressiveConvexGAN(sizes=[16], betas=[0.2])
     whole = saved(model.fit(IMAGES), tmp_path / "whole.npz")
     assert len(set(states)) == len(states) >= 4
@@ -177,7 +178,7 @@ def test_no_guess_hides_an_eigenvector_behind_vectors_that_its_author_foresaw(mo
     truth, vectors = np.linalg.eigh(rows.T @ rows / len(rows))
     foreseen = np.random.default_rng(16).standard_normal((768, krylov.PROBES))
     guess = np.hstack([vectors[:, -60:-1], foreseen]).T  # all but the largest
-    _, data = StageMoments(ArrayPictures(images), [16]).at(16, rank=20, guess=guess)
+    data = StageMoments(ArrayPictures(images), [16]).at(16, Level(20), guess).moments
     np.testing.assert_allclose(data.spectrum.values[:21], truth[:-22:-1], rtol=0, atol=2e-7 * truth[-1])
 
 

@@ -41,9 +41,9 @@ from convexgan.metrics.blocks import Bootstrap
 from convexgan.metrics.extractors import as_extractor
 from convexgan.metrics.frechet import frechet
 from convexgan.progressive import ProgressiveConvexGAN
-from convexgan.progressive.model import default_ranks
 from convexgan.progressive.passes import as_pictures
 from convexgan.progressive.pyramid import default_sizes
+from convexgan.progressive.ranks import published_ranks
 from convexgan.torch import (
     ConvolutionalDiscriminator,
     GrowingStage,
@@ -274,6 +274,6 @@ def _generator(model: Any, pictures: ImageSet | Cache, width: int) -> Progressiv
         made = ProgressiveGenerator.from_model(model, width=width)
     else:
         sizes, channels = default_sizes(pictures.shape[0]), 3 if len(pictures.shape) == 3 else 1
-        ranks = default_ranks(sizes, channels, len(pictures))
+        ranks = published_ranks(sizes, channels, len(pictures))
         made = ProgressiveGenerator(sizes, channels, ranks, ranks, width=width)
     return made.to("cuda" if torch.cuda.is_available() else "cpu")

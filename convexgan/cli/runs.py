@@ -24,6 +24,7 @@ from convexgan.datasets import Cache, ImageSet
 from convexgan.datasets.own import RUN_FORMAT
 from convexgan.progressive import ProgressiveConvexGAN, Stage
 from convexgan.progressive.passes import Journal, as_pictures
+from convexgan.progressive.ranks import Level
 from convexgan.progressive.streaming import StageMoments
 from convexgan.statistics.moments import Moments
 
@@ -36,7 +37,7 @@ PARTS = ("certificates", "stages")  # folders of a closed form
 CHECKPOINT, HISTORY = "checkpoint.safetensors", "history.json"  # of `convexgan train` without --progressive
 SHEETS = ("samples.png", "real.png", "generated.png", "stages.png", "spectrum.png")
 RESULTS = ("model.npz", "certificates.txt", *SHEETS, "history.csv", "generator.safetensors")
-COLUMNS = ("size", "rank", "beta", "value", "bound", "gap", "violation", "kind", "seconds")
+COLUMNS = ("size", "rank", "beta", "cut", "shrunk", "value", "bound", "gap", "violation", "kind", "seconds")
 
 
 def prepare(
@@ -274,7 +275,7 @@ def stage_moments(
     sizes = [stage.size for stage in model.stages_]
     moments = StageMoments(as_pictures(images), sizes, skip=model.skip, memory=memory, phase=phases or Phases())
     for stage in model.stages_:
-        yield stage, moments.at(stage.size, rank=stage.rank, guess=stage.detail)[1]
+        yield stage, moments.at(stage.size, Level(stage.rank), stage.detail).moments
 
 
 def peak_memory() -> dict[str, int]:
@@ -296,11 +297,18 @@ def stored_bytes(moments: Moments) -> int:
 
 def describe(stage: Stage, seconds: float) -> dict[str, Any]:
     """A stage's size, rank and beta, with its certificate's numbers."""
+    cut, shrunk = stage.lost
     facts = {"size": stage.size, "rank": stage.rank, "beta": stage.beta, "seconds": seconds}
-    return {**facts, **numbers_of(stage.certificate)}
+    return {**facts, "cut": cut, "shrunk": shrunk, **numbers_of(stage.certificate)}
 
 
 def stage_rows(stages: list[dict[str, Any]]) -> list[list[str]]:
     """The cells of the stage table."""
     digits = {"value": 8, "bound": 8, "gap": 2, "violation": 2, "beta": 5, "seconds": 2}
-    return [[number(s[name], digits[name]) if name in digits else str(s[name]) for name in COLUMNS] for s in stages]
+    shares = ("cut", "shrunk")  # which version 0.1 did not write
+    rows = []
+    for stage in stages:
+        cells = {name: f"{100 * stage[name]:.1f} %" if name in stage else "" for name in shares}
+        cells |= {name: number(stage[name], digits[name]) for name in digits}
+        rows.append([cells[name] if name in cells else str(stage[name]) for name in COLUMNS])
+    return rows

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, cast
 
@@ -19,15 +20,14 @@ from convexgan.discrepancy import HeldOut, held_out_chunks, ipm
 from convexgan.progressive.histogram import Quantiles, apply_map, check_map, learn_map
 from convexgan.progressive.passes import Journal, Phase, Pictures, as_pictures, run_pass, silent
 from convexgan.progressive.pyramid import box_pyramid, check_sizes, default_sizes, to_uint8
+from convexgan.progressive.ranks import Level, Variance, most, most_chosen, published_ranks
 from convexgan.progressive.stages import Coupling, Latents, Stage, solve_stage
-from convexgan.progressive.streaming import StageMoments
+from convexgan.progressive.streaming import StageData, StageMoments
 from convexgan.progressive.sums import detail, enlarge
 from convexgan.records.certificate import Certificate, Evidence
 from convexgan.statistics.moments import Moments
 
 Array = NDArray[np.float64]
-PUBLISHED_RANKS = {4: 20, 8: 30, 16: 40, 32: 100, 64: 175}
-FINEST_RANK = 300  # above 64 pixels, where nothing is published
 NOTHING = 1e-9  # share of the largest eigenvalue that is rounding
 STAGE_ARRAYS = ("mean", "factor", "carry", "fresh", "eigenvalues", "detail", "detail_mean")
 
@@ -44,9 +44,10 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
     ----------
     sizes : sequence of int, optional
         Resolutions, by default 4, 8, 16, ... up to the pictures' own.
-    ranks : sequence of int, optional
-        Rank of each stage, by default the published ones (20, 30, 40, 100, 175 at 4..64 pixels), at most d and
-        n - 1. A rank k sets beta to the (k + 1)-th eigenvalue.
+    ranks : sequence of int or "published", optional
+        Rank of each stage; a rank k sets beta to the (k + 1)-th eigenvalue. By default the smallest ranks that cut off
+        at most 2 % of the pictures' variance, below n - 1 (see docs/progressive.md); "published" are 20, 30, 40, 100,
+        175 at 4..64 pixels, at most d and n - 1.
     betas : sequence of float, optional
         Instead of ranks.
     latents : "fresh" or "single"
@@ -82,7 +83,7 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         self,
         *,
         sizes: Sequence[int] | None = None,
-        ranks: Sequence[int] | None = None,
+        ranks: Sequence[int] | str | None = None,
         betas: Sequence[float] | None = None,
         latents: str = "fresh",
         coupling: str = "transport",
@@ -143,12 +144,12 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         moments = StageMoments(pictures, sizes, skip=self.skip, memory=limit, device=device, **how)
         self.arithmetic_ = moments.arithmetic
         self.stages_: list[Stage] = []
-        for size, (rank, beta) in zip(sizes, levels, strict=True):
-            mean, data = moments.at(size, rank=rank, beta=beta)
-            self.stages_.append(self._solve(mean, data, size, rank, beta))
+        for size, level in zip(sizes, levels, strict=True):
+            data = moments.at(size, self._within(level))
+            self.stages_.append(self._solve(data, size))
             if progress is not None:
-                progress(self.stages_[-1], data)
-        if self.ranks is None and self.betas is None:
+                progress(self.stages_[-1], data.moments)
+        if self.betas is None and (self.ranks is None or isinstance(self.ranks, str)):
             _warn_of_no_shrinkage(self.stages_, len(pictures))
         self.histogram_: Array | None = None
         if self.histogram:
@@ -158,17 +159,23 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
             self.histogram_ = learn_map(drawn, real.at_knots())
         return self
 
-    def _solve(self, mean: Array, data: Moments, size: int, rank: int | None, beta: float | None) -> Stage:
+    def _within(self, level: Level) -> Level:
+        """The level, with a chosen rank within that of the stage before where there is no other noise."""
+        if self.latents != "single" or level.most is None:
+            return level
+        return replace(level, most=min(level.most, self.stages_[-1].rank if self.stages_ else self.latent_dim))
+
+    def _solve(self, data: StageData, size: int) -> Stage:
         """The stage at one size, on the pictures or on their detail."""
-        options: dict[str, Any] = {"rank": rank, "beta": beta, "latent_dim": self.latent_dim}
+        options: dict[str, Any] = {"latent_dim": self.latent_dim}
         options |= {"latents": cast(Latents, self.latents), "coupling": cast(Coupling, self.coupling)}
         if not self.stages_:
-            return solve_stage(mean, data, size, self.channels_, None, **options)
+            return solve_stage(data, size, self.channels_, None, **options)
         last = self.stages_[-1]
         previous = self._enlarge(last.factor, last.size, size)
         if not self.skip:
-            return solve_stage(mean, data, size, self.channels_, previous, **options)
-        stage = solve_stage(mean, data, size, self.channels_, None, **options)
+            return solve_stage(data, size, self.channels_, previous, **options)
+        stage = solve_stage(data, size, self.channels_, None, **options)
         q, k = len(previous), len(stage.factor)
         return replace(
             stage,
@@ -193,8 +200,8 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         if self.skip and self.latents == "single":
             raise ValueError("skip=True adds detail with noise of its own: use latents='fresh'.")
 
-    def plan(self, n: int, shape: tuple[int, ...]) -> tuple[list[int], list[tuple[int | None, float | None]]]:
-        """The sizes of the stages, and (rank, None) or (None, beta) of each; raises where `fit` would.
+    def plan(self, n: int, shape: tuple[int, ...]) -> tuple[list[int], list[Level]]:
+        """The sizes of the stages, and where the eigenvalues of each are cut; raises where `fit` would.
 
         Parameters
         ----------
@@ -207,8 +214,12 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         self._check_options(n)
         return sizes, self._levels(sizes, 3 if len(shape) == 3 else 1, n)
 
-    def _levels(self, sizes: list[int], channels: int, n: int) -> list[tuple[int | None, float | None]]:
-        """(rank, None) or (None, beta) for each stage."""
+    def _levels(self, sizes: list[int], channels: int, n: int) -> list[Level]:
+        """Where the eigenvalues of each stage are cut."""
+        if isinstance(self.ranks, str):
+            if self.ranks != "published":
+                raise ValueError(f"ranks must be a list, one entry for each stage, or 'published', got {self.ranks!r}.")
+            return [Level(rank) for rank in published_ranks(sizes, channels, n)]
         given = self.ranks if self.betas is None else self.betas
         name = "ranks" if self.betas is None else "betas"
         if given is not None and not hasattr(given, "__len__"):
@@ -216,14 +227,14 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         if given is not None and len(given) != len(sizes):
             raise ValueError(f"{name} has {len(given)} entries for the {len(sizes)} sizes {sizes}: pass one each.")
         if self.betas is not None:
-            return [(None, check_number(beta, "betas")) for beta in self.betas]
+            return [Level(beta=check_number(beta, "betas")) for beta in self.betas]
         if self.ranks is None:
-            return [(rank, None) for rank in default_ranks(sizes, channels, n)]
+            return [Level(most=most_chosen(size, channels, n)) for size in sizes]
         for rank, size in zip(self.ranks, sizes, strict=True):
-            limit = _most(size, channels, n)
+            limit = most(size, channels, n)
             if check_count(rank, "ranks") > limit:
                 raise ValueError(f"rank {rank} at size {size} exceeds {limit}, the most {n} such pictures have.")
-        return [(rank, None) for rank in self.ranks]
+        return [Level(rank) for rank in self.ranks]
 
     # -- pictures ------------------------------------------------------------------------------------------------
 
@@ -332,6 +343,7 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         for i, stage in enumerate(stages):
             evidence, bare = stage.certificate.evidence, replace(stage.certificate, evidence=None)
             facts = {"size": stage.size, "channels": stage.channels, "beta": stage.beta, "certificate": bare.to_json()}
+            facts["variance"] = asdict(stage.variance)
             if evidence is not None:  # as arrays: in JSON they would be several times as large
                 facts["evidence"] = evidence.settings
                 arrays |= {f"{i}.evidence.{name}": array for name, array in evidence.arrays.items()}
@@ -359,12 +371,6 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         return model
 
 
-def default_ranks(sizes: Sequence[int], channels: int, n: int) -> list[int]:
-    """The ranks of stages on n pictures unless others are asked for."""
-    wanted = [PUBLISHED_RANKS.get(size, 20 if size < 4 else FINEST_RANK) for size in sizes]
-    return [min(rank, _most(size, channels, n)) for rank, size in zip(wanted, sizes, strict=True)]
-
-
 def _warn_of_no_shrinkage(stages: Sequence[Stage], n: int) -> None:
     """Warn where the pictures are so few that all their directions are kept: nothing is left for beta."""
     few = [s for s in stages if n <= s.mean.size and s.eigenvalues.max(initial=0.0) > 0]
@@ -382,11 +388,6 @@ def _stage_rows(pictures: Pictures, stage: Stage, coarser: Stage | None) -> Iter
     for block in pictures.blocks():
         rows = box_pyramid(block, [stage.size])[stage.size].reshape(len(block), -1).astype(np.float64)
         yield detail(rows, stage.size, None if coarser is None else coarser.size, stage.channels) - stage.detail_mean
-
-
-def _most(size: int, channels: int, n: int) -> int:
-    """The largest rank that n centred pictures can have."""
-    return min(size * size * channels, n - 1)
 
 
 def _plain(value: Any) -> Any:
@@ -409,4 +410,7 @@ def _read_stage(settings: dict[str, Any], arrays: dict[str, Any], i: int, channe
         prefix = f"{i}.evidence."
         kept = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
         certificate = replace(certificate, evidence=Evidence(dict(settings["evidence"]), kept))
-    return Stage(size, channels, check_number(settings["beta"], "beta"), certificate=certificate, **found)
+    known = settings.get("variance", {"game": math.nan, "pictures": math.nan})  # models of version 0.1 do not say
+    variance = Variance(float(known["game"]), float(known["pictures"]))
+    beta = check_number(settings["beta"], "beta")
+    return Stage(size, channels, beta, variance=variance, certificate=certificate, **found)

@@ -13,6 +13,8 @@ from convexgan.games.game import Call
 from convexgan.games.moment.certificate import critic, make_certificate
 from convexgan.games.moment.reading import read_moments
 from convexgan.progressive.coupling import in_order, transport
+from convexgan.progressive.ranks import Variance
+from convexgan.progressive.streaming import StageData
 from convexgan.records.certificate import Certificate
 from convexgan.statistics.latents import GaussianLatent, MomentLatent
 from convexgan.statistics.moments import Moments
@@ -40,6 +42,8 @@ class Stage:
         code = previous code @ carry + noise @ fresh.
     eigenvalues : (r,) array
         Of the second moment the stage matches, descending.
+    variance : Variance
+        Of what the stage matches, and of the pictures.
     certificate : Certificate
     detail : (j, d) array
         Factor of what the game was played on: ``factor`` itself, or with skip connections the detail's.
@@ -55,6 +59,7 @@ class Stage:
     carry: Array
     fresh: Array
     eigenvalues: Array
+    variance: Variance
     certificate: Certificate
     detail: Array
     detail_mean: Array
@@ -63,6 +68,11 @@ class Stage:
     def rank(self) -> int:
         """The rank of what the stage adds, or of its pictures without skip connections."""
         return len(self.detail)
+
+    @property
+    def lost(self) -> tuple[float, float]:
+        """The shares of the pictures' variance that the rank cuts off, and that beta takes off what is within it."""
+        return self.variance.lost(self.eigenvalues[: self.rank], np.sum(self.detail**2, axis=1))
 
     @property
     def law(self) -> Moments:
@@ -79,14 +89,11 @@ class Stage:
 
 
 def solve_stage(
-    mean: Array,
-    data: Moments,
+    given: StageData,
     size: int,
     channels: int,
     previous: Array | None,
     *,
-    rank: int | None,
-    beta: float | None,
     latents: Latents,
     coupling: Coupling,
     latent_dim: int,
@@ -96,15 +103,11 @@ def solve_stage(
 
     Parameters
     ----------
-    mean : (d,) array
-        Of the flattened pictures at this resolution.
-    data : Moments
-        Of the pictures minus their mean.
+    given : StageData
+        Mean and moments of the flattened pictures at this resolution, with rank and beta.
     size, channels : int
     previous : (q, d) array or None
         Factor of the upsampled output of the stage before.
-    rank, beta : int and float, of which one is None
-        A rank k means the (k + 1)-th eigenvalue for beta.
     latents : "fresh" or "single"
         Whether k dimensions of noise are appended to the input.
     coupling : "transport" or "sorted"
@@ -118,15 +121,14 @@ def solve_stage(
     InfeasibleError
         If the input's rank is too small for the level; ``smallest_beta`` is the repair.
     """
-    level = data.spectrum.value(rank) if rank is not None else float(beta or 0.0)
-    wanted = rank if rank is not None else int(np.count_nonzero(data.spectrum.values > level))
+    mean, data, variance, rank, beta = given
     if previous is None:
-        noise, law = (latent_dim if latents == "single" else max(wanted, 1)), None
+        noise, law = (latent_dim if latents == "single" else max(rank, 1)), None
     else:
-        noise = max(wanted, 1) if latents == "fresh" else 0
+        noise = max(rank, 1) if latents == "fresh" else 0
         law = _input_law(previous, noise)
     latent = GaussianLatent(noise) if law is None else MomentLatent(law)
-    game = read_moments(Call.read(data, latent, discriminator="quadratic", generator="linear", beta=level)).game
+    game = read_moments(Call.read(data, latent, discriminator="quadratic", generator="linear", beta=beta)).game
     optimum = solve_quadratic(game)
     factor = optimum.factor[np.any(optimum.factor != 0, axis=1)]
     if previous is None:
@@ -143,7 +145,8 @@ def solve_stage(
         tol=tol,
         min_neurons=optimum.min_neurons,
     )
-    return Stage(size, channels, level, mean, factor, carry, fresh, data.spectrum.values, certificate, factor, mean)
+    known = data.spectrum.values
+    return Stage(size, channels, beta, mean, factor, carry, fresh, known, variance, certificate, factor, mean)
 
 
 def _input_law(previous: Array, noise: int) -> Moments:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from convexgan.exceptions import SolverError
 from convexgan.progressive.device import DeviceFirstPass, DeviceProduct, check_device
 from convexgan.progressive.passes import Journal, Phase, Pictures, run_pass, silent
 from convexgan.progressive.pyramid import box_sums, halvings, interpolate
+from convexgan.progressive.ranks import Level, Variance
 from convexgan.progressive.sums import FirstPass, Product, detail, shrink
 from convexgan.statistics.integers import MIDDLE
 from convexgan.statistics.krylov import PROBES, leading_pairs
@@ -35,6 +36,17 @@ DECOMPOSED = 1024  # and up to which it is decomposed completely; what is larger
 ROUNDINGS = 128  # of an entry that is halved in size up to ten times, scaled, and compared with what is coarser
 DETAIL = 2.0  # the norm of what a picture lacks over boxes, with the sizes of all its terms
 BASE_BYTES = 400 * 2**20  # the interpreter, its libraries, and one block of pictures in several forms
+GROWTH = 1.4  # of a chosen rank from one size to twice that, in most sets of pictures at most
+
+
+class StageData(NamedTuple):
+    """The mean (d,) and the centred moments at a size, their variance, and rank and beta of the stage."""
+
+    mean: Array
+    moments: Moments
+    variance: Variance
+    rank: int
+    beta: float
 
 
 class StageMoments:
@@ -76,6 +88,8 @@ class StageMoments:
         self.memory = physical_memory() // 2 if memory is None else memory
         self.complete = [size for size in halvings(sizes[-1]) if self._is_complete(size)]
         self._leading: tuple[int, Spectrum] | None = None  # the size whose eigenpairs were found last, and those
+        self._rank: int | None = None  # the stage solved last has
+        self._variances: dict[int, float] = {}  # of the pictures at sizes
         self.device = None if device is None else check_device(device)
         first = sizes[-1], self.complete[-1] if self.complete else None, self.channels
         self._first = FirstPass(*first) if self.device is None else DeviceFirstPass(*first, self.device)
@@ -83,15 +97,13 @@ class StageMoments:
         self.arithmetic = self._first.arithmetic
         self._levels = {} if self._first.moments is None else {self.complete[-1]: self._first.moments}
 
-    def at(
-        self, size: int, *, rank: int | None = None, beta: float | None = None, guess: Array | None = None
-    ) -> tuple[Array, Moments]:
-        """The mean (d,) and the centred moments at one of the sizes.
+    def at(self, size: int, level: Level, guess: Array | None = None) -> StageData:
+        """What the stage at one of the sizes plays on; with skip connections sizes are asked for in order.
 
         Parameters
         ----------
         size : int
-        rank, beta : int and float, of which one is None
+        level : Level
             Which eigenvalues are needed where not all are computed: the first rank + 1, or all down to beta.
         guess : (w, d) array, optional
             Rows near the leading eigenvectors; the search for what they lack then draws anew each time.
@@ -99,15 +111,27 @@ class StageMoments:
         guess = np.zeros((0, size * size * self.channels)) if guess is None else guess
         if not self._levels or size > self.complete[-1]:
             mean = shrink(self._first.mean[None, :], self.sizes[-1], size, self.channels)
-            data = Moments.on_subspace(self._leading_pairs(size, _InPasses(self, size, mean, guess), rank, beta, guess))
-            self._leading = size, data.spectrum
-            return self._game(mean, size)[0], data
+            passes = _InPasses(self, size, mean, guess)
+            data = Moments.on_subspace(self._leading_pairs(size, passes, level, guess))
+            return self._stage(size, level, self._game(mean, size)[0], data, passes.trace)
         data = self._mapped(size, lambda rows: self._game(rows, size), DETAIL if self.coarser(size) else 1.0)
         if not self._is_decomposed(size):
             with suppress(SolverError):  # too many for a search to be worth it: all are computed
-                data = data.restricted(self._leading_pairs(size, _InMemory(data, guess), rank, beta, guess))
-        self._leading = size, data.spectrum
-        return self._game(shrink(self._mean[None, :], self.complete[-1], size, self.channels), size)[0], data
+                data = data.restricted(self._leading_pairs(size, _InMemory(data, guess), level, guess))
+        mean = shrink(self._mean[None, :], self.complete[-1], size, self.channels)
+        return self._stage(size, level, self._game(mean, size)[0], data, data.trace)
+
+    def _stage(self, size: int, level: Level, mean: Array, data: Moments, trace: float) -> StageData:
+        """What a stage plays on, kept in mind for the next one."""
+        variance = self._variance(size, trace)
+        self._leading, self._variances[size] = (size, data.spectrum), variance.pictures
+        self._rank, beta = level.of(data.spectrum.values, variance)
+        return StageData(mean, data, variance, self._rank, beta)
+
+    def _variance(self, size: int, trace: float) -> Variance:
+        """Of the game at a size, and of the pictures: what upsampling lacks is orthogonal to what it gives."""
+        coarser = self.coarser(size)
+        return Variance(trace, trace if coarser is None else trace + (size / coarser) ** 2 * self._variances[coarser])
 
     def _mapped(
         self, size: int, linear: Callable[[NDArray[Any]], NDArray[Any]] = lambda rows: rows, norm: float = 1.0
@@ -135,18 +159,16 @@ class StageMoments:
         scale, offset = self._first.unit
         return np.asarray(0.0 if self._first.moments is None else self._first.moments.mean / scale - offset)
 
-    def _leading_pairs(
-        self, size: int, search: _Search, rank: int | None, beta: float | None, guess: Array
-    ) -> Subspace:
-        """Certified leading eigenpairs; all those above beta where no rank is given."""
+    def _leading_pairs(self, size: int, search: _Search, level: Level, guess: Array) -> Subspace:
+        """Certified leading eigenpairs, as many as the level takes."""
         dim, failure = guess.shape[1], 0.0
-        count = 1 + (rank if rank is not None else self._expected_above(size, float(beta or 0.0)))
+        count = 1 + (self._expected(size, level) if level.rank is None else level.rank)
         start = self._start(size, dim, self._widths(size, dim, count)[0])
         while True:
             known = search(min(count, dim), start, *self._widths(size, dim, count))
             failure += known.failure  # any of the attempts could have been the last
-            last = float(known.enclosure.values[min(count, dim) - 1])
-            if beta is None or last <= beta or count >= dim:
+            found = known.enclosure.values[:count]
+            if level.is_reached(found, self._variance(size, search.trace)) or count >= dim:
                 return replace(known, failure=failure)
             start, count = known.vectors.T, 2 * count
 
@@ -168,13 +190,16 @@ class StageMoments:
         sizes = [size for size in self.complete if self._is_decomposed(size)]
         return (sizes[-1], self._mapped(sizes[-1]).spectrum) if sizes else None
 
-    def _expected_above(self, size: int, beta: float) -> int:
-        """A guess at how many eigenvalues exceed beta, from a coarser level: sums over more pixels are larger."""
-        known = self._coarse
-        if known is None:
+    def _expected(self, size: int, level: Level) -> int:
+        """A guess at the rank, from a coarser level: sums over more pixels are larger, and there are more of them."""
+        if level.beta is None and self._rank is not None:
+            wanted = 8 + int(GROWTH * self._rank)
+            return wanted if level.most is None else min(wanted, level.most)
+        if self._coarse is None:
             return 8
-        coarse, spectrum = known
-        return 8 + int(np.count_nonzero(spectrum.values * (size / coarse) ** 2 > beta))
+        coarse, spectrum = self._coarse
+        values = spectrum.values * (size / coarse) ** 2
+        return 8 + level.of(values, Variance(*2 * (float(np.sum(values)),)))[0]
 
     def _widths(self, size: int, dim: int, count: int) -> tuple[int, int]:
         """How many vectors are sought for so many wanted, and how many fit in memory with as many images."""
@@ -219,14 +244,14 @@ class _InPasses:
         self.stages, self.size, self.mean, self.guess = stages, size, mean, guess
         # who made a guess could know the vectors of a seed
         self.rng = np.random.default_rng(None if len(guess) else size)
-        self.attempts = 0
+        self.attempts, self.trace = 0, 0.0
 
     def __call__(self, count: int, start: Array, width: int, columns: int) -> Subspace:
         """The leading pairs, from rows that are near them."""
         name = f"{self.size} px" if self.attempts == 0 else f"{self.size} px, wider {self.attempts}"
         self.attempts += 1
         times = _Passes(self.stages, self.size, self.mean, name)
-        return leading_pairs(
+        found = leading_pairs(
             times,
             np.vstack([self.guess, start[:width]]).T,
             count,
@@ -236,13 +261,15 @@ class _InPasses:
             kept=columns if len(self.guess) else None,
             stray=times.stray,
         )
+        self.trace = times.trace
+        return found
 
 
 class _InMemory:
     """Searches for eigenpairs of a second moment that is formed."""
 
     def __init__(self, data: Moments, guess: Array) -> None:
-        self.data, self.guess = data, guess
+        self.data, self.guess, self.trace = data, guess, data.trace
 
     def __call__(self, count: int, start: Array, width: int, columns: int) -> Subspace:
         """The leading pairs, from rows that are near them."""
@@ -257,7 +284,7 @@ class _Passes:
 
     def __init__(self, stages: StageMoments, size: int, mean: Array, name: str) -> None:
         self.stages, self.size, self.mean, self.name, self.done = stages, size, mean, name, 0
-        self.rounded = 0.0
+        self.rounded = self.trace = 0.0
 
     def __call__(self, vectors: Array) -> Array:
         """S @ vectors."""
@@ -267,6 +294,7 @@ class _Passes:
         total = Product(*given) if stages.device is None else DeviceProduct(*given, device=stages.device)
         run_pass(stages.pictures, f"{self.name}, pass {self.done}", total, *stages.how)
         self.rounded = max(self.rounded, total.rounded / len(stages.pictures))
+        self.trace = total.squares / len(stages.pictures)
         return total.total / len(stages.pictures)
 
     def stray(self) -> float:
