@@ -70,7 +70,7 @@ def dynamics(paper: str, *starts: str) -> Callable[[], Found]:
 def wider_pictures() -> Found:
     found = rows("width_sweep_images", critic="as wide")
     medians = [float(row["final distance"].split()[0]) for row in found]
-    text = "digits, not CIFAR-10 or CelebA: distances " + ", ".join(
+    text = "digits; not tested on CIFAR-10 and CelebA, which `--data PATH` takes: distances " + ", ".join(
         f"{row['final distance']} (k = {row['k']})" for row in found
     )
     return (PARTLY if medians == sorted(medians, reverse=True) else REFUTED), text

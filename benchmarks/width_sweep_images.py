@@ -19,8 +19,10 @@ Every width is trained at every learning rate with three seeds, and shown at the
 least. "Final" is the geometric mean over the last three looks. The threshold is 1.5 times the least median final
 distance of any width with the same pictures and critic; steps are counted to the first look at or below it.
 
---full trains the colour faces, on a GPU where there is one, and needs build/tools (`make build/tools`). A finished run
-is a line of build/width_sweep_images/runs.jsonl and is not repeated; the one under way goes on from its checkpoint.
+--full trains the colour faces, on a GPU where there is one, and needs build/tools (`make build/tools`). So does --data
+PATH, on anybody's pictures at 32 x 32, 20,000 at most, seen by efficientnet-lite0: the folder of CIFAR-10 or CelebA,
+the paper's own sets, which were not at hand. A finished run is a line of build/width_sweep_images/runs.jsonl and is not
+repeated; the one under way goes on from its checkpoint.
 
 Example: python -m benchmarks.width_sweep_images --quick
 """
@@ -42,8 +44,9 @@ from torch import nn
 
 from benchmarks._report import write
 from benchmarks.pseudo_supervised_gans import digits_task
+from convexgan.datasets import load
 from convexgan.metrics import Extractor, Result, frechet_distance
-from convexgan.metrics.extractors import age256
+from convexgan.metrics.extractors import age256, efficientnet_lite0
 from convexgan.torch import ExactDiscriminatorLoss, Objective, train
 from convexgan.updates import adam, alternating
 
@@ -106,6 +109,12 @@ def pictures(data: str) -> Pictures:
         use_tools()
         images = faces(32, 10_000)
         return Pictures(images[::2] / 127.5 - 1, images[1::2] / 127.5 - 1, age256())
+    if data != "digits":
+        from benchmarks._faces import use_tools
+
+        use_tools()
+        images = load(data, 32, limit=20_000).images
+        return Pictures(images[::2] / 127.5 - 1, images[1::2] / 127.5 - 1, efficientnet_lite0())
     task = digits_task()
     return Pictures(task.train, task.held, Extractor("digits-perceptron32", task.features))
 
@@ -302,9 +311,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", default=bool(os.environ.get("QUICK")), help="only that it runs")
     parser.add_argument("--full", action="store_true", help="colour faces, for a GPU")
+    parser.add_argument(
+        "--data", help="pictures to train on instead of the faces of --full: a folder of CIFAR-10, CelebA"
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
-    grid = QUICK if options.quick else FULL if options.full else SMALL
+    grid = QUICK if options.quick else FULL if options.full or options.data else SMALL
+    if options.data:
+        grid = dict(zip([options.data], grid.values(), strict=True))
     path = BUILD / ("quick.jsonl" if options.quick else "runs.jsonl")
     if options.quick:
         path.unlink(missing_ok=True)
@@ -314,7 +328,7 @@ def main() -> None:
         f"{found['floor']:.3g} of {found['floor_sizes'][0]} against {found['floor_sizes'][1]}"
         for data, found in floors(done, grid).items()
     )
-    name = "width_sweep_images" + ("_full" if options.full else "")
+    name = "width_sweep_images" + ("_data" if options.data else "_full" if options.full else "")
     about = f"{__doc__}\n{text}. torch {torch.__version__}, {options.device}."
     write(name, COLUMNS, table(done, grid), about, options.quick, figure(done, grid))
 

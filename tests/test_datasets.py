@@ -385,3 +385,25 @@ def test_importing_the_room_loads_no_decoder():
     script = "import convexgan.datasets, sys; print({'PIL', 'sklearn', 'rich'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
+
+
+def test_cifar_in_its_binary_version_is_the_pictures_that_were_written(tmp_path):
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (7, 32, 32, 3), dtype=np.uint8)
+    home = tmp_path / "cifar" / "cifar-10-batches-bin"
+    home.mkdir(parents=True)
+    for name, part in (("data_batch_1.bin", pictures[:4]), ("test_batch.bin", pictures[4:])):
+        records = np.hstack(
+            [np.arange(len(part), dtype=np.uint8)[:, None], part.transpose(0, 3, 1, 2).reshape(len(part), -1)]
+        )
+        (home / name).write_bytes(records.tobytes())
+    for path in (home, home.parent):
+        np.testing.assert_array_equal(datasets.load(path).images, pictures)
+    assert datasets.load(home, 8, limit=5).images.shape == (5, 8, 8, 3)
+    batch = home / "test_batch.bin"
+    batch.write_bytes(batch.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=r"not a multiple of 3,073: unpack cifar-10-binary\.tar\.gz again"):
+        datasets.load(home)
+    batch.write_bytes(b"\xff" * 3073)
+    with pytest.raises(ValueError, match="classes beyond 9"):
+        datasets.load(home)

@@ -82,7 +82,9 @@ def test_few_pictures_leave_a_direction_to_beta(n: int) -> None:
     (stage,) = fit(images).stages_
     rows = images.reshape(n, -1) / 127.5 - 1
     rows -= rows.mean(axis=0)
-    assert stage.rank == min(n - 2, smallest_rank(rows, np.sum(rows**2) / n)) and stage.beta > 1e-3 * stage.eigenvalues[0]
+    assert (
+        stage.rank == min(n - 2, smallest_rank(rows, np.sum(rows**2) / n)) and stage.beta > 1e-3 * stage.eigenvalues[0]
+    )
     with pytest.warns(UserWarning, match="beta is 0 up to rounding"):  # the fewer are repeated, the less is left
         fit(np.repeat(images[:2], 5, axis=0))
 

@@ -16,6 +16,7 @@ from convexgan._tools.pictures import check_picture_shape
 from convexgan.datasets.archive import is_archive, list_archive
 from convexgan.datasets.bundled import digits, orl
 from convexgan.datasets.celeba import has_lists, home, is_celeba, list_celeba
+from convexgan.datasets.cifar import cifar_home, read_cifar
 from convexgan.datasets.folder import list_folder
 from convexgan.datasets.listing import Listing, read
 from convexgan.datasets.pictures import CROPS, MAX_PIXELS, ImageSet, fit_square
@@ -27,9 +28,13 @@ NEARLY = 0.01  # outside of a range of floats: what rounding, filters and compre
 
 
 def is_decoded(source: str | os.PathLike[str]) -> bool:
-    """Whether the source is a bundled set or an array file: pixels already, nothing to decode."""
+    """Whether the source is a bundled set, CIFAR-10 or an array file: pixels already, nothing to decode."""
     path = Path(source)
-    return source in BUNDLED or (path.suffix.lower() in ARRAY_SUFFIXES and not path.is_dir())
+    return source in BUNDLED or cifar_home(path) is not None or _is_array_file(path)
+
+
+def _is_array_file(path: Path) -> bool:
+    return path.suffix.lower() in ARRAY_SUFFIXES and not path.is_dir()
 
 
 def find(
@@ -82,12 +87,12 @@ def load(
     Parameters
     ----------
     source : str or path
-        ``"orl"``, ``"digits"``, what `find` finds (``./orl`` for a folder of that name), or a .npy or .npz file of
-        pictures (n, h, w[, 1 or 3]): uint8, or floats in [-1, 1], or in [0, 1] if none is below -0.01.
-        A .npz file holds one array, or several of which one is called ``images``.
+        ``"orl"``, ``"digits"``, what `find` finds (``./orl`` for a folder of that name), a folder with the binary
+        version of CIFAR-10, or a .npy or .npz file of pictures (n, h, w[, 1 or 3]): uint8, or floats in [-1, 1], or in
+        [0, 1] if none is below -0.01. A .npz file holds one array, or several of which one is called ``images``.
     size : int, optional
         Pixels along each edge, needed for files that must be decoded. By default 64 for the ORL faces, 8 for the
-        digits, the shorter edge for an array file.
+        digits, 32 for CIFAR-10, the shorter edge for an array file.
     color, strict, progress
         For pictures that must be decoded, see `read_folder`.
     crop : str
@@ -123,10 +128,11 @@ def _check_source(source: Any) -> None:
 
 
 def read_array(path: Path, size: int | None = None, *, crop: str = "center", limit: int | None = None) -> ImageSet:
-    """The pictures in a .npy or .npz file, see `load`; uint8 of the right size in .npy files is mapped, not read."""
+    """The pictures in CIFAR-10's folder or an array file, see `load`; uint8 of the right size in .npy is mapped."""
     from PIL import Image
 
-    rows = _as_pictures(_open_array(path), path)[:limit]
+    home = cifar_home(path)
+    rows = _as_pictures(_open_array(path) if home is None else read_cifar(home), path)[:limit]
     check_choice(crop, "crop", CROPS)
     edge = min(rows.shape[1:3]) if size is None else check_count(size, "size")
     warn_of_two_levels(rows, str(path))
