@@ -42,7 +42,9 @@ class Stages:
 
     ranks: Annotated[
         str | None,
-        typer.Option(help="Rank of each stage, 20,30,40 say, or published; by default 2 % of the variance is cut off."),
+        typer.Option(
+            help="Rank of each stage, 20,30,40 say, or published; by default about 2 % of the variance is cut off."
+        ),
     ] = None
     betas: Annotated[
         str | None, typer.Option(help="Instead of ranks: beta of each stage, the discrepancy it may keep.")

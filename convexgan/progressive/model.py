@@ -46,8 +46,8 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         Resolutions, by default 4, 8, 16, ... up to the pictures' own.
     ranks : sequence of int or "published", optional
         Rank of each stage; a rank k sets beta to the (k + 1)-th eigenvalue. By default the smallest ranks that cut off
-        at most 2 % of the pictures' variance, below n - 1 (see docs/progressive.md); "published" are 20, 30, 40, 100,
-        175 at 4..64 pixels, at most d and n - 1.
+        at most 2 % / (1 - k / n)^2 of the variance of n pictures (see docs/progressive.md); "published" are 20, 30, 40,
+        100, 175 at 4..64 pixels, at most d and n - 1.
     betas : sequence of float, optional
         Instead of ranks.
     latents : "fresh" or "single"
@@ -229,7 +229,7 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         if self.betas is not None:
             return [Level(beta=check_number(beta, "betas")) for beta in self.betas]
         if self.ranks is None:
-            return [Level(most=most_chosen(size, channels, n)) for size in sizes]
+            return [Level(pictures=n, most=most_chosen(size, channels, n)) for size in sizes]
         for rank, size in zip(self.ranks, sizes, strict=True):
             limit = most(size, channels, n)
             if check_count(rank, "ranks") > limit:

@@ -1,4 +1,7 @@
-"""How many directions a stage generates: as published, or so many that little of the pictures' variance is cut."""
+"""How many directions a stage generates: as published, or so many that little of the pictures' variance is cut.
+
+The rule is empirical, measured in benchmarks/ranks.py; no second moment tells where more directions look worse.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 PUBLISHED = {4: 20, 8: 30, 16: 40, 32: 100, 64: 175}
 FINEST = 300  # above 64 pixels, where nothing is published
-CUT = 0.02  # share of the pictures' variance that lies beyond a chosen rank, at most
+CUT = 0.02  # share of the pictures' variance beyond a chosen rank, at most, where pictures are many
 
 
 @dataclass(frozen=True)
@@ -23,13 +26,17 @@ class Level:
     rank : int, optional
         Of the stage; beta is the next eigenvalue.
     beta : float, optional
-        Instead of a rank. Of neither, the rank is the smallest beyond which `CUT` of the pictures' variance lies.
+        Instead of a rank. Of neither, the rank is the smallest k with cut (1 - k / n)^2 <= `CUT`, cut the share of the
+        variance beyond k.
+    pictures : int, optional
+        Their number n, without which they are many.
     most : int, optional
         A limit on the rank that is chosen.
     """
 
     rank: int | None = None
     beta: float | None = None
+    pictures: int | None = None
     most: int | None = None
 
     def is_reached(self, values: Array, variance: Variance) -> bool:
@@ -47,6 +54,8 @@ class Level:
             return int(np.count_nonzero(values > self.beta)), float(self.beta)
         if rank is None:
             left = variance.game - np.cumsum(values)
+            if self.pictures is not None:
+                left = left * (1 - np.arange(1, len(values) + 1) / self.pictures) ** 2
             rank = 1 + int(np.count_nonzero(left > CUT * variance.pictures))
             rank = rank if self.most is None else min(rank, self.most)
         return rank, float(values[rank]) if rank < len(values) else 0.0
