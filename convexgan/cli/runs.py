@@ -23,6 +23,7 @@ from convexgan.cli.pictures import Selection
 from convexgan.datasets import Cache, ImageSet
 from convexgan.datasets.own import RUN_FORMAT
 from convexgan.progressive import ProgressiveConvexGAN, Stage
+from convexgan.progressive.conditional import JointStage
 from convexgan.progressive.passes import Journal, as_pictures
 from convexgan.progressive.ranks import Level
 from convexgan.progressive.streaming import StageMoments
@@ -217,10 +218,10 @@ def fit_run(
     rows: list[dict[str, Any]] = []
     last = time.perf_counter()
 
-    def record(stage: Stage, data: Moments) -> None:
+    def record(stage: Stage | JointStage, data: Moments | None) -> None:
         nonlocal last
         write_text(folder / "certificates" / f"{stage.size}.json", stage.certificate.to_json())
-        if data.count is not None and stored_bytes(data) <= LARGEST:
+        if data is not None and data.count is not None and stored_bytes(data) <= LARGEST:
             data.save(folder / "stages" / f"{stage.size}.npz")
         else:
             note(f"  stage {stage.size}: its moments are not kept; `convexgan verify RUN DATA` needs none")
@@ -295,7 +296,7 @@ def stored_bytes(moments: Moments) -> int:
     return 8 * moments.dim * min(moments.dim, moments.count or moments.dim)
 
 
-def describe(stage: Stage, seconds: float) -> dict[str, Any]:
+def describe(stage: Stage | JointStage, seconds: float) -> dict[str, Any]:
     """A stage's size, rank and beta, with its certificate's numbers."""
     cut, shrunk = stage.lost
     facts = {"size": stage.size, "rank": stage.rank, "beta": stage.beta, "seconds": seconds}

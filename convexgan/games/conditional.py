@@ -8,7 +8,7 @@ there is a saddle where every class has one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -101,12 +101,14 @@ def solve_classes(
     if any(solution.certificate is None for solution in found):
         return ConditionalSolution(data.classes, counts, tuple(found), None)
     proofs = [solution.certificate for solution in found if solution.certificate is not None]
-    made = combined(proofs, counts, beta, _evidence(data, proofs, beta), tol)
+    made = joint_certificate(proofs, data.classes, counts, beta, tol)
     return ConditionalSolution(data.classes, counts, tuple(found), made)
 
 
-def _evidence(data: Labelled, proofs: list[Certificate], beta: float) -> Evidence:
-    """The evidence of all classes."""
+def joint_certificate(
+    proofs: Sequence[Certificate], classes: Sequence[Label], counts: Sequence[int], beta: float, tol: float
+) -> Certificate:
+    """The certificate of the game of all classes, from those of each, whose beta is `class_beta`."""
     parts = [proof.evidence for proof in proofs if proof.evidence is not None]
     settings: dict[str, Any] = {
         name: parts[0].settings[name] for name in ("activation", "columns") if name in parts[0].settings
@@ -114,10 +116,11 @@ def _evidence(data: Labelled, proofs: list[Certificate], beta: float) -> Evidenc
     settings |= {
         "game": "conditional",
         "beta": beta,
-        "classes": list(data.classes),
+        "classes": list(classes),
         "parts": [part.settings for part in parts],
     }
-    return Evidence(settings, {PART.format(i) + n: a for i, part in enumerate(parts) for n, a in part.arrays.items()})
+    arrays = {PART.format(i) + n: a for i, part in enumerate(parts) for n, a in part.arrays.items()}
+    return combined(proofs, counts, beta, Evidence(settings, arrays), tol)
 
 
 def verify_classes(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -15,21 +14,24 @@ from sklearn.base import BaseEstimator
 
 from convexgan._tools.arrays import as_floats, as_rows
 from convexgan._tools.checks import as_rng, check_bytes, check_choice, check_count, check_number, warn_user
+from convexgan._tools.classes import check_known
 from convexgan._tools.files import DAMAGE, read_model, write_model
+from convexgan._tools.tables import Label
 from convexgan.discrepancy import HeldOut, held_out_chunks, ipm
-from convexgan.progressive.histogram import Quantiles, apply_map, check_map, learn_map
+from convexgan.progressive.conditional import ClassMoments, JointStage, Members, members, with_levels
+from convexgan.progressive.coupling import transport
+from convexgan.progressive.files import restore, state
+from convexgan.progressive.histogram import Quantiles, apply_map, learn_map
 from convexgan.progressive.passes import Journal, Phase, Pictures, as_pictures, run_pass, silent
 from convexgan.progressive.pyramid import box_pyramid, check_sizes, default_sizes, to_uint8
-from convexgan.progressive.ranks import Level, Variance, most, most_chosen, published_ranks
+from convexgan.progressive.ranks import Level, most, most_chosen, published_ranks
 from convexgan.progressive.stages import Coupling, Latents, Stage, solve_stage
 from convexgan.progressive.streaming import StageData, StageMoments
 from convexgan.progressive.sums import detail, enlarge
-from convexgan.records.certificate import Certificate, Evidence
 from convexgan.statistics.moments import Moments
 
 Array = NDArray[np.float64]
 NOTHING = 1e-9  # share of the largest eigenvalue that is rounding
-STAGE_ARRAYS = ("mean", "factor", "carry", "fresh", "eigenvalues", "detail", "detail_mean")
 
 
 class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
@@ -105,11 +107,11 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
     def fit(
         self,
         images: Any,
-        y: None = None,
+        y: Any = None,
         *,
         memory: int | str | None = None,
         journal: Journal | None = None,
-        progress: Callable[[Stage, Moments], object] | None = None,
+        progress: Callable[[Stage | JointStage, Moments | None], object] | None = None,
         phase: Phase = silent,
         client: Any = None,
         device: str | None = None,
@@ -120,13 +122,15 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         ----------
         images : (n, h, h) or (n, h, h, 3) array, ImageSet or Cache
             uint8, or floats in [-1, 1]; or what `convexgan.datasets.load` or `convexgan.datasets.build_cache` returns.
-        y : ignored
+        y : (n,) array of str or int, optional
+            Labels of the pictures: then each class has a generator of its own, under one beta for all at each size, and
+            a rank counts the directions of all classes. See docs/conditional.md.
         memory : int or str, optional
             How much the whole process may use, ``"2GB"`` say; by default half of the machine's memory.
         journal : Journal, optional
             Where passes over the pictures are recorded, so that an interrupted fit goes on when called again.
         progress : callable, optional
-            Called with each stage as it is solved, and the centred moments it was solved from.
+            Called with each stage as it is solved, and the centred moments it was solved from (None with labels).
         phase : callable, optional
             Called with the name of each pass and the number of pictures; returns a context manager whose value is
             called with the number of pictures done.
@@ -134,23 +138,32 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
             Whose workers do the passes over the pictures, see `convexgan.progressive.cluster`.
         device : str, optional
             On which torch does them, ``"cuda"`` say.
+
+        Raises
+        ------
+        ValueError
+            For an option, pictures or labels that do not fit, with the repair; too little memory.
         """
         pictures = as_pictures(images)
         sizes, levels = self.plan(len(pictures), pictures.shape)
+        if y is not None and self.latents == "single":
+            raise ValueError("classes have noise of their own: use latents='fresh' with labels.")
+        parts = None if y is None else members(pictures, y)
         self.color_ = len(pictures.shape) == 3
         self.channels_ = 3 if self.color_ else 1
         limit = None if memory is None else check_bytes(memory, "memory")
         how: dict[str, Any] = {"journal": journal, "phase": phase, "client": client}
-        moments = StageMoments(pictures, sizes, skip=self.skip, memory=limit, device=device, **how)
-        self.arithmetic_ = moments.arithmetic
-        self.stages_: list[Stage] = []
-        for size, level in zip(sizes, levels, strict=True):
-            data = moments.at(size, self._within(level))
-            self.stages_.append(self._solve(data, size))
-            if progress is not None:
-                progress(self.stages_[-1], data.moments)
+        given: dict[str, Any] = {"skip": self.skip, "memory": limit, "device": device, **how}
+        self.stages_: list[Any] = []  # Stage, or with labels JointStage
+        self.classes_: tuple[Label, ...] | None = None
+        self.counts_: tuple[int, ...] | None = None
+        if parts is None:
+            self._fit_one(StageMoments(pictures, sizes, **given), sizes, levels, progress)
+        else:
+            self._fit_classes(parts, ClassMoments(parts, sizes, **given), sizes, levels, progress)
         if self.betas is None and (self.ranks is None or isinstance(self.ranks, str)):
-            _warn_of_no_shrinkage(self.stages_, len(pictures))
+            for i, n in enumerate(self.counts_ or [len(pictures)]):
+                _warn_of_no_shrinkage(self._chain(i), n)
         self.histogram_: Array | None = None
         if self.histogram:
             drawn = self._draw(1000, np.random.default_rng(self.random_state))[-1]
@@ -159,19 +172,45 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
             self.histogram_ = learn_map(drawn, real.at_knots())
         return self
 
+    def _fit_one(self, moments: StageMoments, sizes: list[int], levels: list[Level], progress: Any) -> None:
+        """The stages of pictures without classes."""
+        self.arithmetic_ = moments.arithmetic
+        for size, level in zip(sizes, levels, strict=True):
+            data = moments.at(size, self._within(level))
+            self.stages_.append(self._solve(data, size, self.stages_))
+            if progress is not None:
+                progress(self.stages_[-1], data.moments)
+
+    def _fit_classes(
+        self, parts: list[Members], moments: ClassMoments, sizes: list[int], levels: list[Level], progress: Any
+    ) -> None:
+        """The stages of all classes, size by size."""
+        self.arithmetic_, self.counts_ = moments.arithmetic, moments.counts
+        self.classes_ = tuple(part.label for part in parts)
+        for size, level in zip(sizes, with_levels(levels, self.counts_, sizes, self.channels_), strict=True):
+            data, beta = moments.at(size, level)
+            found = tuple(self._solve(own, size, self._chain(i)) for i, own in enumerate(data))
+            self.stages_.append(JointStage(found, self.counts_, self.classes_, beta))
+            if progress is not None:
+                progress(self.stages_[-1], None)
+
+    def _chain(self, i: int) -> list[Stage]:
+        """The stages of a class, by its place; of all pictures where there are no classes."""
+        return [stage.parts[i] if isinstance(stage, JointStage) else stage for stage in self.stages_]
+
     def _within(self, level: Level) -> Level:
         """The level, with a chosen rank within that of the stage before where there is no other noise."""
         if self.latents != "single" or level.most is None:
             return level
         return replace(level, most=min(level.most, self.stages_[-1].rank if self.stages_ else self.latent_dim))
 
-    def _solve(self, data: StageData, size: int) -> Stage:
+    def _solve(self, data: StageData, size: int, before: list[Stage]) -> Stage:
         """The stage at one size, on the pictures or on their detail."""
         options: dict[str, Any] = {"latent_dim": self.latent_dim}
         options |= {"latents": cast(Latents, self.latents), "coupling": cast(Coupling, self.coupling)}
-        if not self.stages_:
+        if not before:
             return solve_stage(data, size, self.channels_, None, **options)
-        last = self.stages_[-1]
+        last = before[-1]
         previous = self._enlarge(last.factor, last.size, size)
         if not self.skip:
             return solve_stage(data, size, self.channels_, previous, **options)
@@ -238,43 +277,96 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
 
     # -- pictures ------------------------------------------------------------------------------------------------
 
-    def sample(self, n: int = 1, random_state: int | np.random.Generator | None = None) -> NDArray[np.uint8]:
-        """n new pictures, (n, h, h) or (n, h, h, 3) uint8."""
-        return self.sample_stages(n, random_state)[-1]
+    def sample(
+        self, n: int = 1, random_state: int | np.random.Generator | None = None, *, label: Label | None = None
+    ) -> NDArray[np.uint8]:
+        """n new pictures, (n, h, h) or (n, h, h, 3) uint8; of one class, or of all by their shares."""
+        return self.sample_stages(n, random_state, label=label)[-1]
 
     def sample_stages(
-        self, n: int = 1, random_state: int | np.random.Generator | None = None
+        self, n: int = 1, random_state: int | np.random.Generator | None = None, *, label: Label | None = None
     ) -> list[NDArray[np.uint8]]:
         """The same n new pictures at every resolution, coarsest first."""
         seed = self.random_state if random_state is None else random_state
-        drawn = self._draw(check_count(n, "n"), as_rng(seed, "random_state"))
+        drawn = self._draw(check_count(n, "n"), as_rng(seed, "random_state"), label)
         return [*(self._finish(images, False) for images in drawn[:-1]), self._finish(drawn[-1], True)]
 
-    def _draw(self, n: int, rng: np.random.Generator) -> list[Array]:
-        code, drawn = np.zeros((n, 0)), []
-        for stage in self._fitted():
-            code = stage.code(code, rng)
-            drawn.append(stage.pictures(code))
+    def _draw(self, n: int, rng: np.random.Generator, label: Label | None = None) -> list[Array]:
+        self._fitted()
+        if self.counts_ is None:
+            if label is not None:
+                raise ValueError("label is for a model with classes, and this one has none: leave it out.")
+            return _drawn(self._chain(0), n, rng)
+        if label is None:
+            places = rng.choice(len(self.counts_), n, p=np.array(self.counts_) / sum(self.counts_))
+        else:
+            places = np.full(n, self._place(label))
+        drawn = [np.empty((n, s.size, s.size, self.channels_)) for s in self.stages_]
+        for i in np.unique(places):
+            for whole, part in zip(drawn, _drawn(self._chain(i), int(np.sum(places == i)), rng), strict=True):
+                whole[places == i] = part
         return drawn
+
+    def _place(self, label: Label) -> int:
+        return int(check_known([label], self.classes_ or (), "label")[0])
+
+    def of(self, label: Label) -> ProgressiveConvexGAN:
+        """The model of one class, with stages and certificates of its own.
+
+        Raises
+        ------
+        ValueError
+            The model has no classes, or none of this label.
+        """
+        self._fitted()
+        if self.classes_ is None:
+            raise ValueError("this model has no classes: fit(images, labels) makes one that has.")
+        own = type(self)(**self.get_params())
+        own.color_, own.channels_, own.histogram_ = self.color_, self.channels_, self.histogram_
+        own.classes_, own.counts_, own.stages_ = None, None, self._chain(self._place(label))
+        return own
+
+    def between(
+        self, source: Label, target: Label, steps: int = 8, random_state: int | np.random.Generator | None = None
+    ) -> NDArray[np.uint8]:
+        """``steps`` pictures on the way of a new one from one class to another, by the optimal coupling of their laws.
+
+        All pictures of the first class moved a share of the way have the law that lies there on the shortest path from
+        one to the other. Source: R. J. McCann, A convexity principle for interacting gases, 1997; Gelbrich 1990.
+        """
+        (a, b), rng = (self.of(label).stages_[-1] for label in (source, target)), as_rng(random_state, "random_state")
+        code, noise = rng.standard_normal((1, len(a.factor))), rng.standard_normal((1, len(b.factor)))
+        carry, fresh = transport(a.factor, b.factor, len(b.factor))
+        start, end = a.pictures(code), b.pictures(code @ carry + noise @ fresh)
+        shares = np.linspace(0, 1, check_count(steps, "steps", 2))[:, None, None, None]
+        return self._finish((1 - shares) * start + shares * end, True)
 
     def _finish(self, images: Array, finest: bool) -> NDArray[np.uint8]:
         if finest and self.histogram_ is not None:
             images = apply_map(images, self.histogram_)
         return to_uint8(images if self.color_ else images[..., 0])
 
-    def _fitted(self) -> list[Stage]:
+    def _fitted(self) -> list[Any]:
         if not hasattr(self, "stages_"):
             raise ValueError("this model is not fitted: call fit(images) first.")
         return self.stages_
 
+    def _alone(self) -> list[Stage]:
+        """The stages of a model without classes."""
+        stages = self._fitted()
+        if self.classes_ is not None:
+            known = ", ".join(map(repr, self.classes_[:10]))
+            raise ValueError(f"this model has the classes {known}: take that of one, model.of({self.classes_[0]!r}).")
+        return stages
+
     def encode(self, images: Any) -> Array:
         """The codes of pictures at the finest size, (n, k): least squares in the generator's range."""
-        stage = self._fitted()[-1]
+        stage = self._alone()[-1]
         return np.asarray((self._rows(images)[stage.size] - stage.mean) @ np.linalg.pinv(stage.factor))
 
     def decode(self, codes: Any) -> NDArray[np.uint8]:
         """The pictures of codes (n, k)."""
-        stage = self._fitted()[-1]
+        stage = self._alone()[-1]
         rows = as_rows(codes, "codes")
         if rows.shape[1] != len(stage.factor):
             raise ValueError(f"codes has shape {rows.shape}: this model's codes have {len(stage.factor)} entries.")
@@ -290,7 +382,7 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
 
     def score(self, images: Any, y: None = None) -> float:
         """Minus the quadratic ipm between pictures and the finest stage's exact law; higher is better."""
-        stage = self._fitted()[-1]
+        stage = self._alone()[-1]
         rows = self._rows(images)[stage.size] - stage.mean
         return -ipm(rows, Moments.of_law(np.zeros(rows.shape[1]), stage.factor), "quadratic").value
 
@@ -307,7 +399,7 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         resamples, level, rng
             As in `convexgan.held_out`.
         """
-        pictures, stages = as_pictures(images), self._fitted()
+        pictures, stages = as_pictures(images), self._alone()
         self._check_shape((len(pictures), *pictures.shape))
         how: dict[str, Any] = {"resamples": resamples, "level": level, "rng": rng}
         before = [None, *stages[:-1]] if self.skip else [None] * len(stages)
@@ -320,11 +412,11 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         """Flattened float64 pictures at every size."""
         pictures = as_pictures(images)
         self._check_shape((len(pictures), *pictures.shape))
-        pyramid = box_pyramid(pictures.take(np.arange(len(pictures))), [stage.size for stage in self._fitted()])
+        pyramid = box_pyramid(pictures.take(np.arange(len(pictures))), [stage.size for stage in self._alone()])
         return {size: level.reshape(len(level), -1).astype(np.float64) for size, level in pyramid.items()}
 
     def _check_shape(self, shape: tuple[int, ...]) -> None:
-        finest = self._fitted()[-1].size
+        finest = self._alone()[-1].size
         if shape[1:] != ((finest, finest, self.channels_) if self.color_ else (finest, finest)):
             raise ValueError(
                 f"images has shape {shape}: this model was fitted on {finest} x {finest} pixels"
@@ -335,21 +427,8 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to one .npz file, atomically and without pickles."""
-        stages = self._fitted()
-        arrays = {f"{i}.{name}": getattr(stage, name) for i, stage in enumerate(stages) for name in STAGE_ARRAYS}
-        if self.histogram_ is not None:
-            arrays["histogram"] = self.histogram_
-        described = []
-        for i, stage in enumerate(stages):
-            evidence, bare = stage.certificate.evidence, replace(stage.certificate, evidence=None)
-            facts = {"size": stage.size, "channels": stage.channels, "beta": stage.beta, "certificate": bare.to_json()}
-            facts["variance"] = asdict(stage.variance)
-            if evidence is not None:  # as arrays: in JSON they would be several times as large
-                facts["evidence"] = evidence.settings
-                arrays |= {f"{i}.evidence.{name}": array for name, array in evidence.arrays.items()}
-            described.append(facts)
-        params = {name: _plain(value) for name, value in self.get_params().items()}
-        write_model(path, "progressive", {"params": params, "stages": described, "color": self.color_}, arrays)
+        self._fitted()
+        write_model(path, "progressive", *state(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ProgressiveConvexGAN:
@@ -357,18 +436,19 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         settings, arrays = read_model(path, "progressive")
         try:
             model = cls(**settings["params"])
-            model.color_ = bool(settings["color"])
-            model.channels_ = 3 if model.color_ else 1
-            model.stages_ = [_read_stage(s, arrays, i, model.channels_) for i, s in enumerate(settings["stages"])]
-            model.histogram_ = arrays.get("histogram")
-            if model.histogram_ is not None:
-                check_map(model.histogram_, model.channels_)
-            widths = [len(stage.factor) for stage in model.stages_]
-            if not widths or [len(s.carry) for s in model.stages_] != [0, *widths[:-1]]:
-                raise ValueError("its stages do not fit together")
+            restore(model, settings, arrays)
         except (KeyError, TypeError, ValueError, AttributeError, *DAMAGE) as error:
             raise ValueError(f"{path} is not a complete model file ({error}).") from None
         return model
+
+
+def _drawn(stages: list[Stage], n: int, rng: np.random.Generator) -> list[Array]:
+    """n pictures at every size."""
+    code, drawn = np.zeros((n, 0)), []
+    for stage in stages:
+        code = stage.code(code, rng)
+        drawn.append(stage.pictures(code))
+    return drawn
 
 
 def _warn_of_no_shrinkage(stages: Sequence[Stage], n: int) -> None:
@@ -388,29 +468,3 @@ def _stage_rows(pictures: Pictures, stage: Stage, coarser: Stage | None) -> Iter
     for block in pictures.blocks():
         rows = box_pyramid(block, [stage.size])[stage.size].reshape(len(block), -1).astype(np.float64)
         yield detail(rows, stage.size, None if coarser is None else coarser.size, stage.channels) - stage.detail_mean
-
-
-def _plain(value: Any) -> Any:
-    """A JSON value for a parameter."""
-    if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str):
-        return [_plain(entry) for entry in value]
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _read_stage(settings: dict[str, Any], arrays: dict[str, Any], i: int, channels: int) -> Stage:
-    size, d = check_count(settings["size"], "size"), settings["size"] ** 2 * channels
-    found = {name: np.asarray(arrays[f"{i}.{name}"], dtype=np.float64) for name in STAGE_ARRAYS}
-    k = len(found["factor"])
-    fits = found["factor"].shape == (k, d) and found["mean"].shape == found["detail_mean"].shape == (d,)
-    fits = fits and found["carry"].shape[1:] == found["fresh"].shape[1:] == (k,) and found["detail"].shape[1:] == (d,)
-    if not fits or not all(np.isfinite(array).all() for array in found.values()):
-        raise ValueError(f"the arrays of stage {i} have wrong shapes or entries that are not finite")
-    certificate = Certificate.from_json(settings["certificate"])
-    if "evidence" in settings:
-        prefix = f"{i}.evidence."
-        kept = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-        certificate = replace(certificate, evidence=Evidence(dict(settings["evidence"]), kept))
-    known = settings.get("variance", {"game": math.nan, "pictures": math.nan})  # models of version 0.1 do not say
-    variance = Variance(float(known["game"]), float(known["pictures"]))
-    beta = check_number(settings["beta"], "beta")
-    return Stage(size, channels, beta, variance=variance, certificate=certificate, **found)

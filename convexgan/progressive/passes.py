@@ -156,10 +156,16 @@ class Journal:
         """Record the state of a pass after so many blocks."""
         write_npz(self._path(name), accumulator.state() | {"key": np.array(self._key(accumulator)), "blocks": blocks})
 
+    def within(self, name: str) -> Journal:
+        """One of its own in a subfolder, for passes that have the same names."""
+        return Journal(self.folder / name, self.key, self.seconds)
+
     def clear(self) -> None:
         """Remove everything that was recorded, and the folder if nothing else is in it."""
-        for path in self.folder.glob("pass-*.npz"):
+        for path in self.folder.rglob("pass-*.npz"):
             path.unlink()
+        for folder in self.folder.glob("class-*/"):
+            folder.rmdir()
         if not any(self.folder.iterdir()):
             self.folder.rmdir()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,8 +62,7 @@ class Level:
         return rank, float(values[rank]) if rank < len(values) else 0.0
 
 
-@dataclass(frozen=True)
-class Variance:
+class Variance(NamedTuple):
     """Of what a stage's game is played on, and of the pictures at its size, in squared pixels in [-1, 1].
 
     They differ with skip connections, where the game is played on what upsampling coarser pictures lacks.

@@ -23,6 +23,7 @@ from convexgan.statistics.spectrum import Spectrum
 Array = NDArray[np.float64]
 Latents = Literal["fresh", "single"]
 Coupling = Literal["transport", "sorted"]
+TOLERANCE = 1e-6  # of certificates
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +98,7 @@ def solve_stage(
     latents: Latents,
     coupling: Coupling,
     latent_dim: int,
-    tol: float = 1e-6,
+    tol: float = TOLERANCE,
 ) -> Stage:
     """The stage whose generator is the global optimum of the quadratic game on the centred pictures.
 
