@@ -13,7 +13,7 @@ from convexgan._tools.arrays import as_rows, ordered
 from convexgan._tools.checks import check_choice, check_finite, check_flag, check_number
 from convexgan._tools.tables import read_names
 from convexgan.games.agreement import agreement
-from convexgan.games.conditional import Labelled, verify_classes
+from convexgan.games.conditional import Labelled, LabelledMoments, verify_classes
 from convexgan.games.mean.certificate import verify_means
 from convexgan.games.moment import evidence as moment_evidence
 from convexgan.games.moment.evidence import known_width, law_error, unproved, verify_moments
@@ -84,7 +84,9 @@ def verify(
     limit = None if time_limit is None else check_number(time_limit, "time_limit")
     with reading_evidence(certificate.evidence):
         columns = read_names(certificate.evidence.settings.get("columns"))
-    if labels is None:
+    if isinstance(X, LabelledMoments):
+        rows: Any = X
+    elif labels is None:
         rows = ordered(X, columns, "X", "the certificate's data")
     elif certificate.evidence.settings.get("game") != "conditional":
         raise ValueError("labels are for certificates of games on labelled rows, and this is none: leave them out.")

@@ -14,7 +14,7 @@ import typer
 from numpy.typing import NDArray
 
 from convexgan.cli.console import Json, Phases, Seed, number, phase, print_json, print_table, result
-from convexgan.cli.models import Run
+from convexgan.cli.models import Class, Run, of_class
 from convexgan.cli.pictures import CacheFolder, Data, Selection, Strict, decoded, locate, writable
 from convexgan.datasets import Cache
 from convexgan.discrepancy import HeldOut
@@ -42,6 +42,7 @@ def evaluate(
         ),
     ] = "pixels",
     resamples: Annotated[int, typer.Option(help="Bootstrap draws for the intervals.")] = 100,
+    label: Class = None,
     cache: CacheFolder = None,
     strict: Strict = False,
     seed: Seed = 0,
@@ -56,12 +57,14 @@ def evaluate(
     Pictures are read block by block from the cache, which also keeps what the extractor makes of them: another call, or
     another run with the same --cache, neither decodes nor looks at them again.
 
+    Of a class, on pictures of it: convexgan evaluate run smiling/ --class Smiling
+
     Example: convexgan evaluate run new_faces/ --metrics frechet,kernel --extractor pixels=16
     """
     from convexgan.cli.runs import load_model, load_trained, selection_of
 
     trained = load_trained(run)
-    model: Any = trained or load_model(run)
+    model: Any = of_class(trained or load_model(run), label, run)
     size, color = (model.sizes[-1], model.channels == 3) if trained else (model.stages_[-1].size, model.color_)
     crop, place = selection_of(run).crop, (run if run.is_dir() else run.parent) / "cache" if cache is None else cache
     pictures = _real(data, size, color, crop, place, strict)

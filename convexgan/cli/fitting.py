@@ -15,6 +15,7 @@ import typer
 from convexgan import __version__
 from convexgan._tools.checks import check_bytes, check_count
 from convexgan._tools.memory import physical_memory
+from convexgan.cli.classes import Classes
 from convexgan.cli.console import Json, Phases, Seed, number, print_json, print_table, result, to_json
 from convexgan.cli.models import draw_more, save_sheet
 from convexgan.cli.options import grouped
@@ -117,6 +118,7 @@ def fit(
     size: Size = None,
     stages: Stages,
     chosen: Chosen,
+    classes: Classes,
     means: Means,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     strict: Strict = False,
@@ -128,6 +130,8 @@ def fit(
     Example: convexgan fit faces/ --size 64 --out run
 
     Example: convexgan fit celeba/ --with Smiling --without Eyeglasses --crop face128 --memory 2GB --out run
+
+    A generator for each class: convexgan fit celeba/ --condition Smiling --condition Male --out run
 
     Stages can be checked later: convexgan verify run faces/
     """
@@ -143,7 +147,9 @@ def fit(
     selection, limit = chosen.selection(), means.limit()
     about = {"data": data, "size": size, "selection": asdict(selection), "settings": settings}
     about["memory"] = None if means.memory is None else limit
+    about["classes"] = classes.settings()
     found = locate(data, check_size(size), selection)
+    early = classes.before(data, found)
     _check_plan(found, size, settings)
     new = not out.is_dir() or not any(out.iterdir())
     report = prepare(out, about, resume=resume)
@@ -151,8 +157,9 @@ def fit(
     pictures = decoded(found, size, chosen.crop, place, phases, strict=strict, workers=means.threads(limit))
     if resume and not new:
         check_pictures(out, data, pixels_of(pictures))
+    labels = classes.after(early, found, pictures, seed)
     if report is None:
-        report = _fitted(out, pictures, about, phases, limit, resume and not new, means.dask, means.device)
+        report = _fitted(out, pictures, about, phases, limit, resume and not new, means.dask, means.device, labels)
     if as_json:
         print_json(report)
     else:
@@ -187,6 +194,7 @@ def _fitted(
     resume: bool,
     dask: str | None,
     device: str | None,
+    labels: list[str] | None,
 ) -> dict[str, Any]:
     """Fit, or go on where the folder's journal ends; the complete report."""
     from convexgan.cli.runs import begin, fit_run, peak_memory, write_report
@@ -197,7 +205,7 @@ def _fitted(
     images = pictures.images if isinstance(pictures, ImageSet) else pictures
     how_added = [dask is not None, device]  # sums in another order end with other bits: none are mixed
     pixels, chosen = pixels_of(pictures), {name: part for name, part in about.items() if name != "data"}
-    started = [__version__, chosen, memory, pixels, how_added]
+    started = [__version__, chosen, memory, pixels, how_added, labels]
     key = hashlib.sha256(to_json(started).encode()).hexdigest()
     ProgressiveConvexGAN(**about["settings"]).plan(len(pictures), pictures.shape)
     with nullcontext() if dask is None else connect(dask) as client:
@@ -205,6 +213,7 @@ def _fitted(
             begin(out, about, pixels=pixels)  # here, where nothing is left that could be refused
         journal = Journal(out / "journal", key)
         how: dict[str, Any] = {"journal": journal, "phases": phases, "client": client, "device": device}
+        how["labels"] = labels
         model, stages = fit_run(out, images, about["settings"], memory=memory, **how)
     save_sheet(model.sample(64, about["settings"]["random_state"]), out / "samples.png")
     content: dict[str, Any] = {"stages": stages, "phases": [clock.record() for clock in phases.clocks]}

@@ -233,7 +233,7 @@ def _objective(use: dict[str, Any]) -> Objective:
 def _digest(model: ProgressiveConvexGAN) -> str:
     """A hash of a closed form: what it is, wherever it lies."""
     found = hashlib.sha256()
-    for stage in model.stages_:
+    for stage in model.chain():
         for part in (stage.mean, stage.factor, stage.carry, stage.fresh):
             found.update(np.ascontiguousarray(part).tobytes())
     return found.hexdigest()[:16]

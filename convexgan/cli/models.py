@@ -20,6 +20,9 @@ Run = Annotated[
 ]
 
 
+Class = Annotated[str | None, typer.Option("--class", help="One of the classes, where there are any.")]
+
+
 def draw_more(out: Path) -> str:
     """The next command to call, quoted for a shell."""
     return f"`convexgan sample {quote(str(out))} -n 16 --out new.png` draws more"
@@ -52,6 +55,8 @@ def sample(
     interpolate: Annotated[
         int | None, typer.Option(help="So many steps from each to another: rows, or a .gif.")
     ] = None,
+    label: Class = None,
+    to: Annotated[str | None, typer.Option(help="With --class and --interpolate: to pictures of this class.")] = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -60,6 +65,8 @@ def sample(
     Example: convexgan sample run -n 64 --out faces.png
 
     Example: convexgan sample run -n 9 --interpolate 16 --out faces.gif
+
+    Example: convexgan sample run --class "not Smiling" --to Smiling --interpolate 8 --out smiles.png
     """
     from convexgan.cli.runs import load_model, load_trained
 
@@ -67,16 +74,38 @@ def sample(
     check_target(out)
     _check_suffix(out, stages, interpolate is not None)
     model = load_trained(run) or load_model(run)
+    if to is not None and (label is None or interpolate is None):
+        raise ValueError("--to goes with --class, from which, and --interpolate, in how many steps: pass both.")
+    if label is not None or (interpolate is not None and to is None):
+        of_class(model, label, run)
     if interpolate is not None:
         if stages:
             raise ValueError("--stages and --interpolate exclude each other: leave one out.")
-        _save_strips(np.stack([_strip(model, interpolate, seed + i) for i in range(n)]), out)
+        _save_strips(np.stack([_strip(model, interpolate, seed + i, label, to) for i in range(n)]), out)
     else:
-        _save_drawn(model.sample_stages(n, seed), out, stages)
+        _save_drawn(_drawn(model, n, seed, label), out, stages)
     if as_json:
         print_json({"out": out, "count": n, "stages": stages, "interpolate": interpolate, "seed": seed})
     else:
         result(str(out))
+
+
+def _drawn(model: Any, n: int, seed: int, label: str | None) -> list[NDArray[np.uint8]]:
+    """New pictures at every resolution, of one class if there are classes."""
+    return list(model.sample_stages(n, seed) if label is None else model.sample_stages(n, seed, label=label))
+
+
+def of_class(model: Any, label: str | None, run: Path) -> Any:
+    """The model of one class, where there are classes; ValueError where none is named, or needlessly one."""
+    classes = getattr(model, "classes_", None)
+    if classes is None:
+        if label is not None:
+            raise ValueError(f"--class: {run} has no classes: leave it out.")
+        return model
+    if label is None:
+        known = ", ".join(map(repr, classes[:10]))
+        raise ValueError(f"{run} has the classes {known}: pass one of them, --class {quote(classes[0])}.")
+    return model.of(label)
 
 
 def _check_suffix(out: Path, stages: bool, strips: bool) -> None:
@@ -105,8 +134,12 @@ def _save_drawn(drawn: list[NDArray[np.uint8]], out: Path, stages: bool) -> None
         save_sheet(drawn[-1], out)
 
 
-def _strip(model: Any, steps: int, seed: int) -> NDArray[np.uint8]:
-    """Pictures on the way from one random picture to another."""
+def _strip(model: Any, steps: int, seed: int, label: str | None, to: str | None) -> NDArray[np.uint8]:
+    """Pictures on the way from one random picture to another, of one class or to another."""
+    if to is not None:
+        return np.asarray(model.between(label, to, steps, seed))
+    if label is not None:
+        model = model.of(label)
     if not hasattr(model, "stages_"):
         return np.asarray(model.interpolate(steps, seed))
     ends = np.random.default_rng(seed).standard_normal((2, len(model.stages_[-1].factor)))
@@ -129,6 +162,7 @@ def _save_strips(strips: NDArray[np.uint8], out: Path) -> None:
 def export(
     run: Run,
     out: Annotated[Path, typer.Option(help="FILE.onnx or FILE.safetensors; FILE.json, beside it, says what it takes.")],
+    label: Class = None,
     as_json: Json = False,
 ) -> None:
     """Write the generator of a fitted or trained model for other programs; a closed form without its histogram step.
@@ -142,7 +176,7 @@ def export(
     check_target(out)
     if out.suffix.lower() not in (".onnx", ".safetensors"):
         raise ValueError(f"{out}: end it in .onnx or .safetensors.")
-    generator = load_trained(run) or ProgressiveGenerator.from_model(load_model(run))
+    generator = load_trained(run) or ProgressiveGenerator.from_model(of_class(load_model(run), label, run))
     if out.suffix.lower() == ".onnx":
         export_onnx(generator, out)
     else:

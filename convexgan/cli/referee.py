@@ -12,6 +12,7 @@ import typer
 from convexgan._tools.checks import check_bytes
 from convexgan._tools.files import check_target
 from convexgan.cli.arrays import read_labels, read_sample, read_samples, write_text
+from convexgan.cli.classes import LABELS
 from convexgan.cli.console import Json, Phases, note, number, print_json, print_table, result
 from convexgan.cli.games import Labels, numbers_of
 from convexgan.cli.options import Discriminator
@@ -174,7 +175,8 @@ def _run_claims(
     if "split" in report:
         note("only the pictures that the demo was fitted to are used")
         images, _ = split(images, _seed(certificate, report))
-    for stage, data in stage_moments(model, images, memory, phases):
+    labels = None if model.classes_ is None else read_labels(certificate / LABELS)
+    for stage, data in stage_moments(model, images, memory, phases, labels):
         path = certificate / "certificates" / f"{stage.size}.json"
         yield f"{stage.size} x {stage.size}", _read(path), data
 

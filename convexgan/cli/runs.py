@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from convexgan import __version__
 from convexgan.cli.arrays import write_text
+from convexgan.cli.classes import LABELS
 from convexgan.cli.console import Phases, note, number, render, to_json
 from convexgan.cli.games import numbers_of
 from convexgan.cli.pictures import Selection
 from convexgan.datasets import Cache, ImageSet
 from convexgan.datasets.own import RUN_FORMAT
+from convexgan.games.conditional import LabelledMoments
 from convexgan.progressive import ProgressiveConvexGAN, Stage
-from convexgan.progressive.conditional import JointStage
+from convexgan.progressive.conditional import ClassMoments, JointStage, members
 from convexgan.progressive.passes import Journal, as_pictures
 from convexgan.progressive.ranks import Level
 from convexgan.progressive.streaming import StageMoments
@@ -37,7 +39,7 @@ LARGEST = 512 * 2**20  # bytes of moments written for one stage
 PARTS = ("certificates", "stages")  # folders of a closed form
 CHECKPOINT, HISTORY = "checkpoint.safetensors", "history.json"  # of `convexgan train` without --progressive
 SHEETS = ("samples.png", "real.png", "generated.png", "stages.png", "spectrum.png")
-RESULTS = ("model.npz", "certificates.txt", *SHEETS, "history.csv", "generator.safetensors")
+RESULTS = ("model.npz", LABELS, "certificates.txt", *SHEETS, "history.csv", "generator.safetensors")
 COLUMNS = ("size", "rank", "beta", "cut", "shrunk", "value", "bound", "gap", "violation", "kind", "seconds")
 
 
@@ -117,7 +119,8 @@ def _resumed(folder: Path, about: dict[str, Any], earlier: dict[str, Any]) -> di
     if is_demo(earlier):
         raise ValueError(f"{folder} was made by the demo, which cannot be resumed: leave --resume out.")
     about, started = _entries(about), _entries(started)
-    differing = [name for name in sorted(about) if name in started and about[name] != started[name]]
+    known = {name for name in about if name in started or name.startswith("classes ")}  # unknown to version 0.1
+    differing = [name for name in sorted(known) if about[name] != started.get(name)]
     differing = [name for name in differing if name not in ("data", "warm_start")]  # they are compared by content
     if differing:
         each = [f"{name} = {started.get(name)!r}, and this is {about.get(name)!r}" for name in differing]
@@ -213,6 +216,7 @@ def fit_run(
     phases: Phases | None = None,
     client: Any = None,
     device: str | None = None,
+    labels: list[str] | None = None,
 ) -> tuple[ProgressiveConvexGAN, list[dict[str, Any]]]:
     """The fitted model and the rows of its stage table; each stage is announced and written as it is solved."""
     rows: list[dict[str, Any]] = []
@@ -223,7 +227,7 @@ def fit_run(
         write_text(folder / "certificates" / f"{stage.size}.json", stage.certificate.to_json())
         if data is not None and data.count is not None and stored_bytes(data) <= LARGEST:
             data.save(folder / "stages" / f"{stage.size}.npz")
-        else:
+        elif labels is None:
             note(f"  stage {stage.size}: its moments are not kept; `convexgan verify RUN DATA` needs none")
         now = time.perf_counter()
         rows.append(describe(stage, now - last))
@@ -234,9 +238,11 @@ def fit_run(
     how: dict[str, Any] = {"memory": memory, "journal": journal, "client": client, "device": device}
     with warnings.catch_warnings(record=True) as said:
         warnings.filterwarnings("always", message=r".* directions of variation")
-        model.fit(images, progress=record, phase=phases or Phases(), **how)
+        model.fit(images, labels, progress=record, phase=phases or Phases(), **how)
     for warning in said:
         note(f"warning: {warning.message}")
+    if labels is not None:
+        write_text(folder / LABELS, "".join(f"{label}\n" for label in labels))
     model.save(folder / "model.npz")
     write_text(folder / "certificates.txt", render(COLUMNS, stage_rows(rows)))
     return model, rows
@@ -270,11 +276,24 @@ def write_report(
 
 
 def stage_moments(
-    model: ProgressiveConvexGAN, images: Any, memory: int | None = None, phases: Phases | None = None
-) -> Iterator[tuple[Stage, Moments]]:
+    model: ProgressiveConvexGAN,
+    images: Any,
+    memory: int | None = None,
+    phases: Phases | None = None,
+    labels: Any = None,
+) -> Iterator[tuple[Stage | JointStage, Moments | LabelledMoments]]:
     """Each stage with the moments its certificate speaks of: centred pictures, or their detail under ``skip``."""
-    sizes = [stage.size for stage in model.stages_]
-    moments = StageMoments(as_pictures(images), sizes, skip=model.skip, memory=memory, phase=phases or Phases())
+    sizes, pictures = [stage.size for stage in model.stages_], as_pictures(images)
+    how: dict[str, Any] = {"skip": model.skip, "memory": memory, "phase": phases or Phases()}
+    if labels is not None:
+        parts = members(pictures, labels)
+        classes, every = tuple(part.label for part in parts), ClassMoments(parts, sizes, **how)
+        for joint in model.stages_:
+            each = zip(every.moments, joint.parts, strict=True)
+            found = tuple(one.at(part.size, Level(part.rank), part.detail).moments for one, part in each)
+            yield joint, LabelledMoments(classes, every.counts, found)
+        return
+    moments = StageMoments(pictures, sizes, **how)
     for stage in model.stages_:
         yield stage, moments.at(stage.size, Level(stage.rank), stage.detail).moments
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,6 +92,29 @@ def list_celeba(
         one = _find_list(place, found, PARTITION)
         lists.append((one.label, *one.in_split(split)))
     return _selected(listing, lists, f"in split {split!r} with {dict(attributes or {})}") if lists else listing
+
+
+def attribute_labels(root: str | os.PathLike[str], listing: Listing, attributes: Sequence[str]) -> list[str]:
+    """A label for each listed picture, "Smiling, not Male" say: which attributes it has.
+
+    Raises
+    ------
+    FileNotFoundError
+        The list of attributes is missing.
+    ValueError
+        An unknown attribute, a damaged list, or pictures that it does not name.
+    """
+    place = home(Path(root))
+    one = _find_list(place, place if _is_packed(place) else _find_pictures(place) or place, ATTRIBUTES)
+    words: list[list[str]] = [[] for _ in listing.entries]
+    for attribute in attributes:
+        named, having = map(chosen, one.with_attributes({attribute: True}))
+        lacking = [entry.name for entry in listing.entries if stem(entry.name) not in named]
+        if lacking:
+            raise ValueError(f"{one.label} does not name {lacking[0]} and {len(lacking) - 1:,} others: move them away.")
+        for word, entry in zip(words, listing.entries, strict=True):
+            word.append(attribute if stem(entry.name) in having else f"not {attribute}")
+    return [", ".join(word) for word in words]
 
 
 def _selected(listing: Listing, lists: list[tuple[str, list[str], list[str]]], asked: str) -> Listing:

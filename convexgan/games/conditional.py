@@ -58,6 +58,18 @@ class Labelled(NamedTuple):
         return rows if self.columns is None else Table(self.columns, rows)
 
 
+class LabelledMoments(NamedTuple):
+    """The moments of the rows of each class, and how many rows there are."""
+
+    classes: tuple[Label, ...]
+    counts: tuple[int, ...]
+    parts: tuple[Moments, ...]
+
+    def part(self, i: int) -> Moments:
+        """Those of a class."""
+        return self.parts[i]
+
+
 def class_beta(beta: float, count: int, total: int) -> float:
     """beta over the share of a class, rounded up: what is a bound for a larger beta is one for beta."""
     return beta if count == total else up(beta * total / count, 0)
@@ -127,7 +139,7 @@ def verify_classes(
     evidence: Evidence, X: Any, tol: float, limit: float | None, referee: Callable[[Evidence], Referee]
 ) -> Certificate:
     """The certificate recomputed from labelled rows, class by class; ValueError if the evidence does not fit them."""
-    if not isinstance(X, Labelled):
+    if not isinstance(X, Labelled | LabelledMoments):
         raise ValueError("the certificate is of a game on labelled rows: pass labels, one for each row of X.")
     with reading_evidence(evidence):
         settings = evidence.settings

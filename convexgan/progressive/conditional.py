@@ -7,9 +7,10 @@ all classes, each times its share, are those of the whole game: its rank is how 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from convexgan._tools.classes import as_labels, grouped
 from convexgan._tools.memory import physical_memory
 from convexgan._tools.tables import Label
 from convexgan.games.conditional import class_beta, joint_certificate
-from convexgan.progressive.passes import BLOCK, Journal, Pictures
+from convexgan.progressive.passes import BLOCK, Journal, Phase, Pictures, silent
 from convexgan.progressive.ranks import Level, Variance, most_chosen
 from convexgan.progressive.stages import TOLERANCE, Stage
 from convexgan.progressive.streaming import BASE_BYTES, StageData, StageMoments
@@ -138,13 +139,20 @@ class ClassMoments:
         *,
         memory: int | None = None,
         journal: Journal | None = None,
+        phase: Phase = silent,
         **how: Any,
     ) -> None:
         whole = physical_memory() // 2 if memory is None else memory
         how["memory"] = BASE_BYTES + (whole - BASE_BYTES) // len(parts)  # all are kept at once
         self.counts, self.shape = tuple(len(part) for part in parts), parts[0].shape
         self.moments = [
-            StageMoments(part, sizes, journal=None if journal is None else journal.within(f"class-{i}"), **how)
+            StageMoments(
+                part,
+                sizes,
+                journal=None if journal is None else journal.within(f"class-{i}"),
+                phase=partial(_named, phase, part.label),
+                **how,
+            )
             for i, part in enumerate(parts)
         ]
         self.arithmetic = ", ".join(sorted({moments.arithmetic for moments in self.moments}))
@@ -183,6 +191,11 @@ class ClassMoments:
             return Level(beta=level.beta / share)
         most = most_chosen(size, channels, count)
         return Level(pictures=count, most=most) if level.rank is None else Level(min(1 + int(share * level.rank), most))
+
+
+def _named(phase: Phase, label: Label, name: str, total: int) -> AbstractContextManager[Callable[[int], object]]:
+    """A pass over one class."""
+    return phase(f"{label}: {name}", total)
 
 
 def _known(data: StageData) -> Array:

@@ -351,8 +351,8 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
             raise ValueError("this model is not fitted: call fit(images) first.")
         return self.stages_
 
-    def _alone(self) -> list[Stage]:
-        """The stages of a model without classes."""
+    def chain(self) -> list[Stage]:
+        """The stages of a model without classes, coarsest first; ValueError if it is not fitted, or has some."""
         stages = self._fitted()
         if self.classes_ is not None:
             known = ", ".join(map(repr, self.classes_[:10]))
@@ -361,12 +361,12 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
 
     def encode(self, images: Any) -> Array:
         """The codes of pictures at the finest size, (n, k): least squares in the generator's range."""
-        stage = self._alone()[-1]
+        stage = self.chain()[-1]
         return np.asarray((self._rows(images)[stage.size] - stage.mean) @ np.linalg.pinv(stage.factor))
 
     def decode(self, codes: Any) -> NDArray[np.uint8]:
         """The pictures of codes (n, k)."""
-        stage = self._alone()[-1]
+        stage = self.chain()[-1]
         rows = as_rows(codes, "codes")
         if rows.shape[1] != len(stage.factor):
             raise ValueError(f"codes has shape {rows.shape}: this model's codes have {len(stage.factor)} entries.")
@@ -382,7 +382,7 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
 
     def score(self, images: Any, y: None = None) -> float:
         """Minus the quadratic ipm between pictures and the finest stage's exact law; higher is better."""
-        stage = self._alone()[-1]
+        stage = self.chain()[-1]
         rows = self._rows(images)[stage.size] - stage.mean
         return -ipm(rows, Moments.of_law(np.zeros(rows.shape[1]), stage.factor), "quadratic").value
 
@@ -399,7 +399,7 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         resamples, level, rng
             As in `convexgan.held_out`.
         """
-        pictures, stages = as_pictures(images), self._alone()
+        pictures, stages = as_pictures(images), self.chain()
         self._check_shape((len(pictures), *pictures.shape))
         how: dict[str, Any] = {"resamples": resamples, "level": level, "rng": rng}
         before = [None, *stages[:-1]] if self.skip else [None] * len(stages)
@@ -412,11 +412,11 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         """Flattened float64 pictures at every size."""
         pictures = as_pictures(images)
         self._check_shape((len(pictures), *pictures.shape))
-        pyramid = box_pyramid(pictures.take(np.arange(len(pictures))), [stage.size for stage in self._alone()])
+        pyramid = box_pyramid(pictures.take(np.arange(len(pictures))), [stage.size for stage in self.chain()])
         return {size: level.reshape(len(level), -1).astype(np.float64) for size, level in pyramid.items()}
 
     def _check_shape(self, shape: tuple[int, ...]) -> None:
-        finest = self._alone()[-1].size
+        finest = self.chain()[-1].size
         if shape[1:] != ((finest, finest, self.channels_) if self.color_ else (finest, finest)):
             raise ValueError(
                 f"images has shape {shape}: this model was fitted on {finest} x {finest} pixels"

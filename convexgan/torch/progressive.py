@@ -154,11 +154,9 @@ class ProgressiveGenerator(nn.Module):
         Raises
         ------
         ValueError
-            If the model is not fitted, or skips a resolution.
+            If the model is not fitted, has classes, or skips a resolution.
         """
-        if not hasattr(model, "stages_"):
-            raise ValueError("model is not fitted: call fit(images) first.")
-        stages = model.stages_
+        stages = model.chain()
         shape = [s.size for s in stages], stages[0].channels, [len(s.factor) for s in stages]
         made = cls(*shape, [len(s.fresh) for s in stages], width=width).to(dtype)
         with torch.no_grad():
