@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import convexgan as cg
 from convexgan.games.mean import family as mean_games
@@ -19,8 +20,13 @@ PAGES = sorted((ROOT / "docs").glob("*.md"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_examples_run(page: Path, tmp_path: Path) -> None:
+def test_examples_run_and_make_the_pictures_that_are_shown(page: Path, tmp_path: Path) -> None:
     run_page(page, tmp_path)
+    for name in re.findall(r"!\[[^\]]*\]\(([^/)]+)\)", page.read_text(encoding="utf-8")):
+        shown, made = (
+            np.asarray(Image.open(folder / name).convert("RGB"), dtype=float) for folder in (page.parent, tmp_path)
+        )
+        assert shown.shape == made.shape and np.abs(shown - made).mean() < 5, f"{name} is not what the page draws"
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md"], ids=lambda page: page.stem)
