@@ -44,6 +44,8 @@ NEEDING_TORCH = (  # besides the files that import it; by the beginning of their
     "test_docs.py::test_examples_run[dynamics]",
     "test_docs.py::test_examples_run[faces]",
     "test_docs.py::test_examples_run[problems]",
+    "test_docs.py::test_examples_run[start-optimizer]",
+    "test_docs.py::test_examples_run[start-torch]",
     "test_docs.py::test_examples_run[torch]",
     "test_docs.py::test_examples_run[why-convex]",
     "test_faults.py::test_passes_of_a_processor_and_of_a_device",

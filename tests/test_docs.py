@@ -20,7 +20,8 @@ PAGES = sorted((ROOT / "docs").glob("*.md"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_examples_run_and_make_the_pictures_that_are_shown(page: Path, tmp_path: Path) -> None:
+def test_examples_run(page: Path, tmp_path: Path) -> None:
+    """And make the pictures that are shown."""
     run_page(page, tmp_path)
     for name in re.findall(r"!\[[^\]]*\]\(([^/)]+)\)", page.read_text(encoding="utf-8")):
         shown, made = (
