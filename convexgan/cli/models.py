@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from convexgan._tools.checks import check_count
 from convexgan._tools.files import check_target, write_npz
 from convexgan.cli.arrays import write_rows, write_text
-from convexgan.cli.console import Json, Seed, print_json, result, to_json
+from convexgan.cli.console import Json, Seed, phase, print_json, result, to_json
 
 Run = Annotated[
     Path, typer.Argument(metavar="RUN", help="A folder made by `convexgan fit`, `demo` or `train --progressive`.")
@@ -67,12 +67,13 @@ def sample(
     check_target(out)
     _check_suffix(out, stages, interpolate is not None)
     model = load_trained(run) or load_model(run)
-    if interpolate is not None:
-        if stages:
-            raise ValueError("--stages and --interpolate exclude each other: leave one out.")
-        _save_strips(np.stack([_strip(model, interpolate, seed + i) for i in range(n)]), out)
-    else:
-        _save_drawn(model.sample_stages(n, seed), out, stages)
+    if stages and interpolate is not None:
+        raise ValueError("--stages and --interpolate exclude each other: leave one out.")
+    with phase("drawing"):
+        if interpolate is not None:
+            _save_strips(np.stack([_strip(model, interpolate, seed + i) for i in range(n)]), out)
+        else:
+            _save_drawn(model.sample_stages(n, seed), out, stages)
     if as_json:
         print_json({"out": out, "count": n, "stages": stages, "interpolate": interpolate, "seed": seed})
     else:
@@ -143,10 +144,11 @@ def export(
     if out.suffix.lower() not in (".onnx", ".safetensors"):
         raise ValueError(f"{out}: end it in .onnx or .safetensors.")
     generator = load_trained(run) or ProgressiveGenerator.from_model(load_model(run))
-    if out.suffix.lower() == ".onnx":
-        export_onnx(generator, out)
-    else:
-        generator.save(out)
+    with phase("writing"):
+        if out.suffix.lower() == ".onnx":
+            export_onnx(generator, out)
+        else:
+            generator.save(out)
     size, channels = generator.sizes[-1], generator.channels
     described: dict[str, Any] = {"latents": ["n", generator.latent_dim], "law": "standard normal", "range": [-1, 1]}
     described |= {"pictures": ["n", channels, size, size], "generator": generator.shape()}

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from convexgan import __version__
 from convexgan.cli.arrays import write_text
-from convexgan.cli.console import Phases, note, number, render, to_json
+from convexgan.cli.console import Phases, note, number, render, to_json, warn
 from convexgan.cli.games import numbers_of
 from convexgan.cli.pictures import Selection
 from convexgan.datasets import Cache, ImageSet
@@ -234,7 +234,7 @@ def fit_run(
         warnings.filterwarnings("always", message=r".* directions of variation")
         model.fit(images, progress=record, phase=phases or Phases(), **how)
     for warning in said:
-        note(f"warning: {warning.message}")
+        warn(f"warning: {warning.message}")
     model.save(folder / "model.npz")
     write_text(folder / "certificates.txt", render(COLUMNS, stage_rows(rows)))
     return model, rows
