@@ -126,6 +126,12 @@ def ipm(
     -------
     IPM
 
+    Raises
+    ------
+    ValueError
+        The samples have different columns, a method is given for smooth neurons, or a free bias leaves the maximum
+        infinite.
+
     Examples
     --------
     >>> import numpy as np, convexgan as cg
