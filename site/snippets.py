@@ -27,7 +27,12 @@ def included(text: str, folder: Path) -> str:
     def with_code(found: re.Match[str]) -> str:
         path = folder / found[1]
         parts = [definition(path, name) for name in found[2].split(",")]
-        return "```python\n" + "\n\n\n".join(parts) + f"\n```\n\nFrom `{path.resolve().parent.name}/{path.name}`."
+        needed = imports(path, parts)
+        return (
+            "```python\n"
+            + "\n\n\n".join([needed] * bool(needed) + parts)
+            + f"\n```\n\nFrom `{path.resolve().parent.name}/{path.name}`."
+        )
 
     return INCLUDED.sub(with_code, text)
 
@@ -40,3 +45,15 @@ def definition(path: Path, name: str) -> str:
             first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
             return "\n".join(source.splitlines()[first - 1 : node.end_lineno])
     raise ValueError(f"{path} defines no {name}: name a function or class at its top.")
+
+
+def imports(path: Path, parts: list[str]) -> str:
+    """The file's imports of what these definitions use."""
+    used = {node.id for part in parts for node in ast.walk(ast.parse(part)) if isinstance(node, ast.Name)}
+    found = []
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            node.names = [name for name in node.names if (name.asname or name.name) in used]
+            if node.names:
+                found.append(ast.unparse(node))
+    return "\n".join(found)
