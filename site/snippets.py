@@ -27,12 +27,8 @@ def included(text: str, folder: Path) -> str:
     def with_code(found: re.Match[str]) -> str:
         path = folder / found[1]
         parts = [definition(path, name) for name in found[2].split(",")]
-        needed = imports(path, parts)
-        return (
-            "```python\n"
-            + "\n\n\n".join([needed] * bool(needed) + parts)
-            + f"\n```\n\nFrom `{path.resolve().parent.name}/{path.name}`."
-        )
+        code = "\n\n\n".join(part for part in (imports(path, parts), *parts) if part)
+        return f"```python\n{code}\n```\n\nFrom `{path.resolve().parent.name}/{path.name}`."
 
     return INCLUDED.sub(with_code, text)
 

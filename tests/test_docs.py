@@ -56,6 +56,14 @@ def test_certificate_kinds_are_all_explained() -> None:
     assert [kind for kind in KINDS if f"| `{kind}` |" not in text] == []
 
 
+def test_the_certificate_that_is_explained_is_the_one_printed(tmp_path: Path) -> None:
+    (_, code), (language, shown) = blocks(ROOT / "docs" / "certificates.md")[:2]
+    (tmp_path / "page.md").write_text(f"```python\n{code}```\n")
+    noise = re.compile(r"\d\.?\d*e-\d+|0(?= relative)")  # rounding: differs by processors
+    printed = run_page(tmp_path / "page.md", tmp_path)
+    assert language == "text" and noise.sub("", printed) == noise.sub("", shown)
+
+
 def test_float32_is_as_precise_as_the_table_says() -> None:
     rng = np.random.default_rng(0)
     basis = np.linalg.qr(rng.standard_normal((200, 200)))[0]

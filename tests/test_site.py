@@ -42,12 +42,11 @@ def snippets() -> ModuleType:
 
 
 def test_code_of_tests_is_put_on_pages(tmp_path: Path) -> None:
-    (tmp_path / "made.py").write_text(
-        "import re, os\nfrom functools import cache as once\n\n\n@once\ndef first():\n    return 1\n\n\nclass Second:\n    x = 2\n"
-    )
+    wanted = "@once\ndef first():\n    return 1\n\n\nclass Second:\n    x = 2\n"
+    (tmp_path / "made.py").write_text(f"import re, os\nfrom functools import cache as once\n\n\n{wanted}")
     page = "Before.\n\n[any text](made.py#first,Second)\n\nIn a [line](made.py#first) it is a link.\n"
     made = snippets().included(page, tmp_path)
-    code = "```python\nfrom functools import cache as once\n\n\n@once\ndef first():\n    return 1\n\n\nclass Second:\n    x = 2\n```"
+    code = f"```python\nfrom functools import cache as once\n\n\n{wanted}```"
     assert code in made and "In a [line](made.py#first) it is a link." in made
     with pytest.raises(ValueError, match="defines no third"):
         snippets().included("[any text](made.py#third)", tmp_path)
