@@ -70,10 +70,7 @@ def counted(name: str, total: int, unit: str = "pictures", shown: bool = True) -
             task = bar.add_task(name, total=total, text="", rate="")
 
             def advance(count: int, text: str = "", known: bool = False) -> None:
-                if known:
-                    bar.reset(task, total=total, completed=count)
-                    return
-                bar.advance(task, count)
+                bar.advance(task, count)  # rates are those from the first call on
                 speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
                 bar.update(task, text=text, rate="" if speed is None else f"{speed:,.3g}/s")
 
@@ -126,15 +123,16 @@ class _Lines:
     """Progress where nothing moves: a line for each minute of a long phase."""
 
     def __init__(self, clock: Clock, shown: bool) -> None:
-        self.clock, self.shown, self.done = clock, shown, 0
+        self.clock, self.shown, self.done, self.before = clock, shown, 0, 0
         self.start = self.last = time.perf_counter()
 
     def __call__(self, count: int, text: str = "", known: bool = False) -> None:
         self.done += count
+        self.before += count if known else 0
         now, total = time.perf_counter(), self.clock.total or 0
-        if known or not self.shown or now - self.last < LONG or self.done == 0:
+        if not self.shown or now - self.last < LONG or self.done == self.before:
             return
-        self.last, rate = now, self.done / (now - self.start)
+        self.last, rate = now, (self.done - self.before) / (now - self.start)
         left = (total - self.done) / rate
         say(f"{self.clock.name}: {self.done:,} of {total:,}, {rate:,.3g}/s, {left:,.0f} s left{text and f', {text}'}")
 
