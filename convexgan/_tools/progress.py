@@ -27,6 +27,7 @@ class Clock:
     total: int | None = None
     unit: str = ""
     seconds: float = 0.0
+    text: str = ""  # the last that was said of it
 
     def record(self) -> dict[str, Any]:
         """The phase for a report."""
@@ -70,6 +71,7 @@ def counted(name: str, total: int, unit: str = "pictures", shown: bool = True) -
             task = bar.add_task(name, total=total, text="", rate="")
 
             def advance(count: int, text: str = "", known: bool = False) -> None:
+                clock.text = text
                 bar.advance(task, count)  # rates are those from the first call on
                 speed = bar.tasks[0].finished_speed or bar.tasks[0].speed
                 bar.update(task, text=text, rate="" if speed is None else f"{speed:,.3g}/s")
@@ -127,7 +129,7 @@ class _Lines:
         self.start = self.last = time.perf_counter()
 
     def __call__(self, count: int, text: str = "", known: bool = False) -> None:
-        self.done += count
+        self.done, self.clock.text = self.done + count, text
         self.before += count if known else 0
         now, total = time.perf_counter(), self.clock.total or 0
         if not self.shown or now - self.last < LONG or self.done == self.before:
@@ -145,4 +147,4 @@ def _timed(clock: Clock, shown: bool) -> Iterator[Clock]:
     clock.seconds = time.perf_counter() - start
     if shown:
         rate = f", {clock.total / max(clock.seconds, 1e-9):,.0f} {clock.unit}/s" if clock.total else ""
-        say(f"{clock.name}: {clock.seconds:.1f} s{rate}")
+        say(f"{clock.name}: {clock.seconds:.1f} s{rate}{clock.text and f', {clock.text}'}")
