@@ -77,9 +77,9 @@ CORES = os.cpu_count() or 1
 NUMERICAL = (
     "arrangements certify closed_forms conditional conic discriminators double_oracle estimators faults forgeries "
     "frozen games gaussian integers krylov latents linear_steps low_rank mean_games mixtures moments noise "
-    "own_activations own_backends own_games own_generators partial pathology pipeline program_constraints "
-    "programs progressive relu relu_generator relu_generators rigorous scales solve squared_relu streaming table "
-    "two_sample updates"
+    "own_activations own_backends own_games own_generators own_methods own_updates partial pathology pipeline "
+    "program_constraints programs progressive relu relu_generator relu_generators rigorous scales solve squared_relu "
+    "streaming table two_sample updates"
 )
 
 
