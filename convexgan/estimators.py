@@ -95,6 +95,11 @@ class ConvexWGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
 
         The game depends on the rows' moments only, which add up: the result is that of `fit` on all rows at once, but
         for rounding, and no row is kept once there are more of them than columns.
+
+        Raises
+        ------
+        ValueError
+            The model was loaded from a file, which holds no moments of its rows.
         """
         if hasattr(self, "solution_") and not hasattr(self, "moments_"):
             raise ValueError("this model was loaded from a file, which holds no moments of its rows: call fit.")
@@ -222,7 +227,13 @@ class ConvexWGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ConvexWGAN:
-        """The model written by `save`; its random_state is None."""
+        """The model written by `save`; its random_state is None.
+
+        Raises
+        ------
+        ValueError
+            The file is no model, or is damaged.
+        """
         settings, arrays = read_model(path, "estimator")
         try:
             name, *coefficients = settings["activation"]

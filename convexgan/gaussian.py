@@ -22,6 +22,8 @@ ROUNDING = 1e-12  # of the largest eigenvalue: asymmetry and negative eigenvalue
 def covariance_factor(A: ArrayLike, name: str = "A") -> Array:
     """The factor F (r, d) of a covariance of rank r, A = F'F, its rows orthogonal and the largest first.
 
+    By definition sqrt(values) times the eigenvectors; values below rounding are left out.
+
     Parameters
     ----------
     A : (d, d) array
@@ -131,6 +133,8 @@ def transport_map(A: ArrayLike, B: ArrayLike) -> Array:
 def wasserstein_gradient(A: ArrayLike, B: ArrayLike) -> Array:
     """The gradient of W2^2(N(0, A), N(0, B)) with respect to B: I - T, T the transport map from B to A.
 
+    Derived from Gelbrich's formula, see `squared_wasserstein`; T is that of `transport_map`.
+
     Returns
     -------
     gradient : (d, d) array
@@ -156,7 +160,7 @@ def factor_gradient(F: Array, G: Array) -> Array:
     """The gradient of W2^2(N(0, F'F), N(0, G'G)) with respect to the factor G: 2 (G - C'F), broadcast.
 
     C = P Q' from the singular value decomposition F G' = P s Q' is the correlation of the optimal coupling. Where
-    F G' has deficient rank the distance has a kink; then this is one of its limits.
+    F G' has deficient rank the distance has a kink; then this is one of its limits. Derived from Gelbrich's formula.
 
     Parameters
     ----------

@@ -185,6 +185,11 @@ def path(
     -------
     list of Solution, or with labels of ConditionalSolution
         In the order of ``betas``; infeasible ones have status "infeasible" if ``throw=False``.
+
+    Raises
+    ------
+    ValueError
+        betas is a single number, or the game is not one of several betas.
     """
     if not isinstance(betas, Iterable):
         raise ValueError(f"betas must be a list of numbers, got {betas!r}: solve is for a single one.")
@@ -236,6 +241,11 @@ def program(X: Any, Z: Any = None, *, tol: float = 1e-6, rng: Any = None, **opti
     -------
     Program
         With ``problem``, ``variables``, ``parameters``, ``solve()`` and ``recover()``.
+
+    Raises
+    ------
+    ValueError
+        The game is no convex program in moments; the error says why.
     """
     from convexgan.programs import build_program
 

@@ -149,7 +149,8 @@ def two_sample_test(
     wanted = count_splits(len(w), len(v)) - 1 if enumerated else permutations
     value, finished = statistic.value(first, deadline.part(1 / 2))
     least = value - statistic.rounding(first)  # what counts as no smaller
-    with shown(progress, "two_sample_test: statistic {:.6g}, p-value {:.3g} after {} permutations") as report:
+    text = "two_sample_test: statistic {:.6g}, p-value {:.3g}, {} permutations"
+    with shown(progress, text, deadline, wanted) as report:
         null = _null(statistic, value, least, splits, deadline.part(1 - WITNESS), report)
     beaten = int(np.count_nonzero(null >= least))
     options = statistic.options | {"time_limit": deadline.left}

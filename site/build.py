@@ -21,6 +21,7 @@ from types import ModuleType
 from typing import Any
 
 import yaml
+from snippets import included
 
 import convexgan as cg
 
@@ -28,12 +29,25 @@ ROOT = Path(__file__).parents[1]
 SITE, BUILD = ROOT / "site", ROOT / "build" / "site"
 PAGES = BUILD / "pages"
 QUESTIONS = {  # what a reader has, and the pages that begin there
-    "Start": ("index", "why-convex", "overview", "how-to-choose", "glossary", "command-line"),
+    "Start": (
+        "index",
+        "start-optimizer",
+        "start-torch",
+        "start-statistics",
+        "start-pictures",
+        "why-convex",
+        "numbers",
+        "overview",
+        "how-to-choose",
+        "glossary",
+        "command-line",
+    ),
     "I have pictures": ("progressive", "faces", "datasets", "metrics", "plotting"),
     "I have a table": ("arrays", "moments", "estimators", "discriminators", "generators", "conditional"),
     "I have a GAN": ("torch", "certificates", "problems", "updates"),
     "I have a game": ("closed-forms", "programs", "games", "arrangements", "numerical-precision"),
     "I have a theorem": ("dynamics", "linear-gans", "claims"),
+    "I have an idea": ("adding",),
 }
 FENCED = re.compile(r"(^```.*?^```)", re.DOTALL | re.MULTILINE)
 DISPLAYED = re.compile(r"\s*\$\$(.+?)\$\$([.,;]?)\s*", re.DOTALL)
@@ -68,7 +82,7 @@ def write(name: str, text: str, folder: Path) -> None:
         path, mark, anchor = target.partition("#")
         return f"{label}({place((folder / path).resolve())}{mark}{anchor})"
 
-    parts = FENCED.split(text)
+    parts = FENCED.split(included(text, folder))
     parts[::2] = [DISPLAYED.sub(r"\n\n$$\1\2$$\n\n", LINK.sub(moved, part)) for part in parts[::2]]
     (PAGES / f"{name}.md").write_text("".join(parts), encoding="utf-8")
 

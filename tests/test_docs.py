@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import convexgan as cg
 from convexgan.games.mean import family as mean_games
@@ -20,7 +21,13 @@ PAGES = sorted((ROOT / "docs").glob("*.md"))
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_examples_run(page: Path, tmp_path: Path) -> None:
+    """And make the pictures that are shown."""
     run_page(page, tmp_path)
+    for name in re.findall(r"!\[[^\]]*\]\(([^/)]+)\)", page.read_text(encoding="utf-8")):
+        shown, made = (
+            np.asarray(Image.open(folder / name).convert("RGB"), dtype=float) for folder in (page.parent, tmp_path)
+        )
+        assert shown.shape == made.shape and np.abs(shown - made).mean() < 5, f"{name} is not what the page draws"
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md"], ids=lambda page: page.stem)
@@ -47,6 +54,14 @@ def test_certificate_kinds_are_all_explained() -> None:
     from convexgan.records.certificate import KINDS
 
     assert [kind for kind in KINDS if f"| `{kind}` |" not in text] == []
+
+
+def test_the_certificate_that_is_explained_is_the_one_printed(tmp_path: Path) -> None:
+    (_, code), (language, shown) = blocks(ROOT / "docs" / "certificates.md")[:2]
+    (tmp_path / "page.md").write_text(f"```python\n{code}```\n")
+    noise = re.compile(r"\d\.?\d*e-\d+|0(?= relative)")  # rounding: differs by processors
+    printed = run_page(tmp_path / "page.md", tmp_path)
+    assert language == "text" and noise.sub("", printed) == noise.sub("", shown)
 
 
 def test_float32_is_as_precise_as_the_table_says() -> None:

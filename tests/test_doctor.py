@@ -46,6 +46,14 @@ def test_a_wrong_number_in_a_room_is_found(monkeypatch: pytest.MonkeyPatch, room
         doctor.PROBLEMS[room]()
 
 
+@pytest.mark.parametrize("missing", ["torch", "safetensors"])  # the extra metrics brings the first without the second
+def test_an_extra_that_is_there_in_part_is_no_fault(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: None if name == missing else find_spec(name))
+    for room in ("problems", "torch"):
+        with pytest.raises(doctor.NotInstalledError, match=r"not installed: pip install 'convexgan\[torch\]'"):
+            doctor.PROBLEMS[room]()
+
+
 def test_a_room_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> None:
         np.linalg.cholesky(-np.eye(2))

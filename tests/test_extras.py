@@ -24,7 +24,7 @@ from tests.documents import ROOT
 
 def test_every_extra_is_one_of_the_package() -> None:
     known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert set(EXTRAS.values()) == known.keys() - {"all", "bench", "dev", "site"}
+    assert set(EXTRAS.values()) == known.keys() - {"all", "bench", "dev", "dist", "site"}
     assert install("torch.nn") == "pip install 'convexgan[torch]'" and install("nothing") is None
     said = [
         m for file in (ROOT / "convexgan").rglob("*.py") for m in re.findall(r"convexgan\\*\[(\w+)\]", file.read_text())

@@ -243,39 +243,6 @@ def test_a_claim_may_not_promise_more_than_a_referee_finds(photos, tmp_path):
     assert "probability that these are wrong" in shown and "e-10" in shown
 
 
-# Progress
-
-
-def test_progress_tells_rate_and_time_left(capsys, monkeypatch):
-    from convexgan.cli import console
-
-    monkeypatch.setattr(console._Lines, "SECONDS", 0.0)
-    phases = console.Phases()
-    with phases("counting", 100) as advance:
-        time.sleep(0.01)
-        advance(25)
-    out, err = capsys.readouterr()
-    assert out == ""
-    first, last = err.splitlines()
-    assert first.startswith("counting: 25 of 100, ") and first.endswith("s left") and "/s" in first
-    assert last.startswith("counting: ") and last.endswith("pictures/s")
-    assert phases.clocks[0].record()["pictures"] == 100
-
-
-def test_progress_on_a_terminal_is_a_bar(monkeypatch):
-    from rich.console import Console
-
-    from convexgan.cli import console
-
-    stream = io.StringIO()
-    monkeypatch.setattr(console, "Console", lambda **_: Console(file=stream, force_terminal=True, width=100))
-    with console.Phases()("counting", 100) as advance:
-        advance(25)
-        time.sleep(0.15)
-        advance(25)
-    assert "counting" in stream.getvalue() and "100" in stream.getvalue()
-
-
 # Files from strangers
 
 

@@ -26,7 +26,6 @@ from convexgan.metrics import (
     Report,
     Result,
     evaluate,
-    evaluation,
     extractors,
     features,
     frechet_distance,
@@ -671,32 +670,3 @@ def test_every_metric_ranks_real_before_closed_form_before_noise() -> None:
         else:
             assert real.value < model.value < worst.value, real.metric
         assert abs(real.value - real.floor) < abs(worst.value - real.floor)
-
-
-def test_a_metric_of_ones_own_is_a_row_of_the_table(monkeypatch, tmp_path):
-    """By the package and by the command, beside those that there are."""
-    from typer.testing import CliRunner
-
-    from convexgan.cli import app
-
-    def prepare(argument: str) -> Any:
-        return lambda real, fake, look, bootstrap: [brightness(real, fake, look, float(argument or 1))]
-
-    def brightness(real: Any, fake: Any, look: Any, factor: float) -> Result:
-        gap = factor * abs(float(real.rows.mean() - fake.rows.mean()))
-        return Result(
-            "brightness", gap, gap, gap, 0.95, 0.0, 0.0, 0.0, len(real.rows), len(fake.rows), (0, 0), look.name
-        )
-
-    monkeypatch.setitem(evaluation.METRICS, "brightness", evaluation.Metric(prepare))
-    real, fake = pictures(40, 4), pictures(30, 4, 1)
-    known, found = evaluate(real, fake, ["brightness=2", "frechet"], **FAST).results
-    assert [known.metric, found.metric] == ["FD-pixels", "brightness"]
-    looked = [features(images).rows.mean() for images in (real, fake)]
-    assert found.value == pytest.approx(2 * abs(looked[0] - looked[1]))
-    cg.ProgressiveConvexGAN(ranks=[2]).fit(real).save(tmp_path / "model.npz")
-    np.save(tmp_path / "real.npy", real)
-    command = ["evaluate", str(tmp_path / "model.npz"), str(tmp_path / "real.npy"), "--metrics", "brightness", "--json"]
-    done = CliRunner().invoke(app, command)
-    assert done.exit_code == 0, done.stderr
-    assert [row["metric"] for row in json.loads(done.stdout)["metrics"]] == ["brightness"]

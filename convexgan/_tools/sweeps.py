@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from convexgan._tools.checks import check_count
 from convexgan._tools.files import PathLike, read_model, write_model
+from convexgan._tools.progress import counted
 
 Task = TypeVar("Task")
 Array = NDArray[np.float64]
@@ -48,7 +48,7 @@ def run_sweep(
     jobs : int, optional
         Processes; all cores unless given.
     progress : bool
-        Show a bar on standard error.
+        Show how far it is on standard error.
 
     Raises
     ------
@@ -62,12 +62,12 @@ def run_sweep(
     results, done = _resume(kind, setting, (len(tasks), *shape), path)
     missing = [int(index) for index in np.flatnonzero(~done)]
     work = (delayed(_indexed)(function, index, tasks[index]) for index in missing)
-    with _bar(kind, len(missing), progress) as advance:
+    with counted(kind, len(missing), "runs", progress and bool(missing)) as (_, advance):
         for index, found in Parallel(n_jobs=jobs, return_as="generator_unordered")(work):
             results[index], done[index] = found, True
             if path is not None:
                 write_model(path, kind, {"setting": setting}, {"results": results, "done": done})
-            advance()
+            advance(1)
     return results
 
 
@@ -85,18 +85,3 @@ def _resume(
 
 def _indexed(function: Callable[[Task], Array], index: int, task: Task) -> tuple[int, Array]:
     return index, function(task)
-
-
-@contextmanager
-def _bar(kind: str, total: int, shown: bool) -> Iterator[Callable[[], None]]:
-    """A function that advances the bar, if one is shown."""
-    if not shown or not total:
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(kind, total=total)
-        yield lambda: bar.advance(task)

@@ -135,6 +135,8 @@ def minimize_rectified(
 ) -> Minimum:
     """The minimum over R^d of |y|^2 - sum_j weights_j max(rows_j . y + shifts_j, 0), from both sides.
 
+    Branch and bound; the bounds of boxes are derived here.
+
     Parameters
     ----------
     rows, shifts, weights : (K, d), (K,) and (K,) arrays

@@ -31,9 +31,11 @@ class Convex(Protocol):
     @property
     def metric(self) -> Array: ...
 
-    def values(self, U: Array) -> Array: ...
+    def values(self, U: Array) -> Array:
+        """f at each row, (k,)."""
 
-    def gradients(self, U: Array) -> Array: ...
+    def gradients(self, U: Array) -> Array:
+        """A subgradient of f at each row, (k, p)."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -76,6 +76,8 @@ def maximize(
 ) -> Maximum:
     """The maximum over |u| <= 1 of |sum_i weights_i max(rows_i . u, 0)|.
 
+    That neurons of norm 1 suffice is from Sahiner et al., arXiv 2107.05680, section 2; the searches are derived here.
+
     Parameters
     ----------
     rows : (N, d) array
@@ -97,6 +99,11 @@ def maximize(
         Called now and then with value, upper bound and cones so far.
     level : float, optional
         "cones" may stop as soon as the value reaches it, or the bound lies below.
+
+    Raises
+    ------
+    ValueError
+        The method is a sweep, and the rows' rank is above 2; or the arrays do not fit together.
     """
     deadline = Deadline(None if time_limit is None else check_number(time_limit, "time_limit"))
     rows, weights = checked_sum(rows, weights)

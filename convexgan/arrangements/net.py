@@ -29,7 +29,7 @@ def net_bounds(rows: Array, weights: Array, linear: Array, deadline: Deadline) -
 
     What does not depend on the weights is computed once. On a cone the sum is at most its interpolation from the rays,
     which rows without a kink there have no part in, and what this lacks of rows of negative weight: of max(t, 0), t the
-    heights at the rays, no more than t+ t- / (t+ + t-), t+ the largest of them and -t- the least.
+    heights at the rays, no more than t+ t- / (t+ + t-), t+ the largest of them and -t- the least. Derived here.
 
     Parameters
     ----------

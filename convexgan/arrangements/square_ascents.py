@@ -48,7 +48,8 @@ def local_square_maxima(
 ) -> tuple[Array, Array]:
     """Unit vectors (k, d) where |sum_i weights_i max(rows_i . u, 0)^2| is locally largest, and its values there (k,).
 
-    From each start (d,) both signs ascend. After ``time_limit`` seconds they go on no further.
+    From each start (d,) both signs ascend by `ascend_squares`, which is derived here. After ``time_limit`` seconds they
+    go on no further.
     """
     deadline = Deadline(time_limit)
     row_scale, weight_scale = (2.0 ** int(np.frexp(np.abs(part).max(initial=0.0))[1]) for part in (rows, weights))

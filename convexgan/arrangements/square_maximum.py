@@ -36,11 +36,18 @@ def maximize_squares(
 ) -> Maximum:
     """The maximum over |u| <= 1 of |sum_i weights_i max(rows_i . u, 0)^2|.
 
+    The searches are derived here: on a cell of the arrangement the sum is a quadratic form.
+
     Parameters
     ----------
     rows, weights, gap, time_limit, max_nodes, rng, progress, level : as in `maximize`
     method : {"auto", "sweep", "cones", "sampled"}
         As there; all cells are enumerated in the tests only.
+
+    Raises
+    ------
+    ValueError
+        The method is a sweep, and the rows' rank is above 2.
     """
     deadline = Deadline(None if time_limit is None else check_number(time_limit, "time_limit"))
     rows, weights = checked_sum(rows, weights)

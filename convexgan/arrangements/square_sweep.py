@@ -29,6 +29,9 @@ def sweep_squares(squares: Squares) -> tuple[Array, float]:
 def sweep_square_values(rows: Array, weights: Array) -> Array:
     """max over unit u of |sum_i weights_i max(rows_i . u, 0)^2| for many weightings of the same rows.
 
+    Derived here: between two sorted angles at which a row changes sign the sum is a constant and a wave of twice the
+    angle, whose extremes are known.
+
     Parameters
     ----------
     rows : (N, 2) or (N, 1) array

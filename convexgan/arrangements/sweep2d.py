@@ -27,6 +27,9 @@ def sweep(arrangement: Arrangement) -> Array:
 def sweep_values(rows: Array, weights: Array) -> Array:
     """max over unit u of |sum_i weights_i max(rows_i . u, 0)| for many weightings of the same rows.
 
+    Derived here: between two sorted angles at which a row changes sign the sum is a wave of the angle, whose extremes
+    are known.
+
     Parameters
     ----------
     rows : (N, 2) or (N, 1) array
@@ -35,6 +38,11 @@ def sweep_values(rows: Array, weights: Array) -> Array:
     Returns
     -------
     (B,) array
+
+    Raises
+    ------
+    ValueError
+        The rows have more than two columns, or the weights are of other rows.
     """
     rows, weights = np.asarray(rows, dtype=np.float64), np.asarray(weights, dtype=np.float64)
     if rows.ndim != 2 or rows.shape[1] not in (1, 2) or weights.ndim != 2 or weights.shape[1] != len(rows):

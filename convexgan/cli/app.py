@@ -19,7 +19,8 @@ from convexgan import __version__
 from convexgan._tools.checks import is_exhausted
 from convexgan._tools.extras import install
 from convexgan.cli import demo, doctor, evaluation, fitting, games, info, models, referee, testing, training
-from convexgan.cli.console import note
+from convexgan.cli.console import warn
+from convexgan.cli.options import quietly
 from convexgan.cli.studies import studies
 from convexgan.exceptions import ConvexGANError
 
@@ -53,18 +54,18 @@ class Commands(typer.core.TyperGroup):
                     raise
             except (*EXPECTED, RuntimeError) as error:
                 if is_exhausted(error):
-                    note(f"error: {_less(error, LESS.get(ctx.invoked_subcommand, 'pass less data'))}")
+                    warn(f"error: {_less(error, LESS.get(ctx.invoked_subcommand, 'pass less data'))}")
                 elif isinstance(error, EXPECTED):
-                    note(f"error: {_sentence(error)}")
+                    warn(f"error: {_sentence(error)}")
                 else:
                     raise
                 raise typer.Exit(INTERRUPTED if seen else FAILED) from None
             except KeyboardInterrupt:
                 how = GO_ON.get(ctx.invoked_subcommand)
-                note(f"interrupted{f': {how}' if how else ''}")
+                warn(f"interrupted{f': {how}' if how else ''}")
                 raise typer.Exit(INTERRUPTED) from None
         if seen:
-            note(f"interrupted: {GO_ON.get(ctx.invoked_subcommand, 'the answer is what was found by then')}")
+            warn(f"interrupted: {GO_ON.get(ctx.invoked_subcommand, 'the answer is what was found by then')}")
             raise typer.Exit(INTERRUPTED)
         return answer
 
@@ -129,7 +130,7 @@ for command in (
     info.info,
     doctor.doctor,
 ):
-    app.command(no_args_is_help=False)(command)
+    app.command(no_args_is_help=False)(quietly(command))
 app.add_typer(studies, name="study")
 
 
@@ -156,7 +157,7 @@ def options(
 
 def _one_line(message: Warning | str, *_: Any, **__: Any) -> None:
     """A warning as a line of notes, without the line of code that met it."""
-    note(f"warning: {message}")
+    warn(f"warning: {message}")
 
 
 def main() -> None:
@@ -165,7 +166,7 @@ def main() -> None:
     try:
         app(prog_name="convexgan")
     except KeyboardInterrupt:
-        note("interrupted")
+        warn("interrupted")
         sys.exit(INTERRUPTED)
     except Exception:  # a fault of ours: the code of errors, so that it is not taken for the word of a referee
         traceback.print_exc()

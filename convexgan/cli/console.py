@@ -5,32 +5,24 @@ from __future__ import annotations
 import json
 import math
 import os
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 from rich.cells import cell_len
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
 from rich.text import Text
 
 from convexgan._tools.checks import check_count
+from convexgan._tools.progress import Clock, counted, say, stage, waited
 
 PIPE_WIDTH, NARROWEST = 160, 40  # columns where neither a terminal nor COLUMNS says how many; the fewest
+QUIET: ContextVar[bool] = ContextVar("quiet", default=False)  # during a command
 
 
 def _check_seed(seed: int) -> int:
@@ -48,7 +40,13 @@ def printable(text: str) -> str:
 
 def note(text: str) -> None:
     """Print a line to standard error, above a progress bar if one is shown there (typer.echo writes into it)."""
-    sys.stderr.write(f"{printable(text)}\n")
+    if loud():
+        warn(text)
+
+
+def warn(text: str) -> None:
+    """The same, under --quiet too."""
+    say(printable(text))
 
 
 def result(text: str) -> None:
@@ -121,28 +119,26 @@ def _tables(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str | 
         title = None
 
 
-@dataclass
-class Clock:
-    """What a phase did and the seconds it took, known once it has ended."""
-
-    name: str
-    total: int | None = None
-    seconds: float = 0.0
-
-    def record(self) -> dict[str, Any]:
-        """The phase for a report."""
-        rate = (
-            {} if self.total is None else {"pictures": self.total, "per_second": self.total / max(self.seconds, 1e-9)}
-        )
-        return {"name": self.name, "seconds": self.seconds, **rate}
+def loud() -> bool:
+    """Whether progress is to be shown: not under --quiet."""
+    return not QUIET.get()
 
 
 @contextmanager
 def phase(name: str) -> Iterator[Clock]:
-    """Announce a phase on standard error, with a spinner on a terminal, and say how long it took."""
-    console = Console(stderr=True, highlight=False)
-    with _timed(Clock(name)) as clock, console.status(f"{name} ...") if console.is_terminal else nullcontext():
+    """A phase of unknown length on standard error: a spinner on a terminal, and a line that says how long it took."""
+    with waited(name, loud()) as clock:
         yield clock
+
+
+@contextmanager
+def search(name: str) -> Iterator[bool]:
+    """Whether a search is to show how far it is, which it does on a terminal; elsewhere it is a phase."""
+    if loud() and stage() is not None:
+        yield True
+        return
+    with phase(name):
+        yield False
 
 
 class Phases:
@@ -155,59 +151,9 @@ class Phases:
     @contextmanager
     def __call__(self, name: str, total: int) -> Iterator[Callable[[int], object]]:
         """A function to call with the number of pictures done since the last call."""
-        console = Console(stderr=True, highlight=False)
-        with _timed(Clock(name, total)) as clock:
+        with counted(name, total, shown=loud()) as (clock, advance):
             self.clocks.append(clock)
-            if console.is_terminal:
-                columns = (
-                    TextColumn("{task.description}"),
-                    BarColumn(),
-                    MofNCompleteColumn(),
-                    _Rate(),
-                    TimeRemainingColumn(),
-                )
-                with Progress(*columns, console=console, transient=True) as bar:
-                    task = bar.add_task(name, total=total)
-                    yield lambda count: bar.advance(task, count)
-            else:
-                yield _Lines(name, total)
-
-
-class _Rate(ProgressColumn):
-    """Pictures per second."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.0f}/s")
-
-
-class _Lines:
-    """Progress where there is no terminal: a line now and then."""
-
-    SECONDS = 15.0
-
-    def __init__(self, name: str, total: int) -> None:
-        self.name, self.total, self.done = name, total, 0
-        self.start = self.last = time.perf_counter()
-
-    def __call__(self, count: int) -> None:
-        self.done += count
-        now = time.perf_counter()
-        if now - self.last < self.SECONDS or self.done == 0:
-            return
-        self.last, rate = now, self.done / (now - self.start)
-        left = (self.total - self.done) / rate
-        note(f"{self.name}: {self.done:,} of {self.total:,}, {rate:,.0f}/s, {left:,.0f} s left")
-
-
-@contextmanager
-def _timed(clock: Clock) -> Iterator[Clock]:
-    """Measure a phase and say how long it took."""
-    start = time.perf_counter()
-    yield clock
-    clock.seconds = time.perf_counter() - start
-    rate = "" if not clock.total else f", {clock.total / max(clock.seconds, 1e-9):,.0f} pictures/s"
-    note(f"{clock.name}: {clock.seconds:.1f} s{rate}")
+            yield advance
 
 
 def number(value: float, digits: int = 6) -> str:

@@ -237,7 +237,7 @@ def _plotting() -> None:
 
 
 def _problems() -> None:
-    _needs("torch")
+    _needs("torch", "safetensors")
     import convexgan as cg
 
     _near(cg.problems.load("quadratic-critical-width").value, 16.5)
@@ -259,7 +259,7 @@ def _progressive() -> None:
 
 
 def _torch() -> None:
-    _needs("torch")
+    _needs("torch", "safetensors")
     import torch
 
     import convexgan as cg

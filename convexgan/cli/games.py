@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +11,7 @@ import typer
 from convexgan import generators
 from convexgan._tools.files import check_target
 from convexgan.cli.arrays import read_labels, read_samples, write_text
-from convexgan.cli.console import Json, Seed, note, number, phase, print_json, result
+from convexgan.cli.console import Json, Seed, note, number, phase, print_json, result, search
 from convexgan.cli.options import Discriminator, grouped, one_of
 from convexgan.conic.solvers import BACKENDS
 from convexgan.discriminators import as_discriminator
@@ -115,11 +113,11 @@ def solve(
         raise ValueError("the latents are missing: pass Z.npy, --gaussian K, or --generator free or mixture.")
     game = asdict(play) | {"generator": _class(play.generator, play.generator_bias)}
     del game["generator_bias"]
-    progress = needs_rows(as_discriminator(play.discriminator)) and sys.stderr.isatty()
-    with nullcontext() if progress else phase("solving"):
+    searched = needs_rows(as_discriminator(play.discriminator))
+    with search("solving") if searched else phase("solving") as progress:
         # seed 0 is what solve takes by itself; a method that draws nothing says so of others
         given = {"labels": None if labels is None else read_labels(labels), "rng": seed or None}
-        solution = cg.solve(rows, latent, **game, **asdict(how), **given, progress=progress)
+        solution = cg.solve(rows, latent, **game, **asdict(how), **given, progress=searched and progress)
     proof = solution.certificate
     if proof is None:
         raise ValueError(f"no certificate: the status is {solution.status}.")
@@ -173,8 +171,9 @@ def ipm(
     import convexgan as cg
 
     X, Y = read_samples(x, y)
-    limits: dict[str, Any] = {"method": method, "gap": gap, "time_limit": time_limit, "progress": sys.stderr.isatty()}
-    found = cg.ipm(X, Y, discriminator, bias=bias, **limits)
+    limits: dict[str, Any] = {"method": method, "gap": gap, "time_limit": time_limit}
+    with search("searching") as progress:
+        found = cg.ipm(X, Y, discriminator, bias=bias, **limits, progress=progress)
     if as_json:
         fields = ("value", "upper_bound", "exact", "sign", "direction", "status", "columns")
         print_json({name: getattr(found, name) for name in fields} | {"discriminator": discriminator})

@@ -10,7 +10,7 @@ import platform
 from typing import Any
 
 from convexgan._tools.extras import install
-from convexgan.cli.console import Json, print_json, print_table
+from convexgan.cli.console import Json, phase, print_json, print_table
 
 REQUIRED = ("numpy", "scipy", "cvxpy", "scikit-learn", "typer", "rich", "pillow", "psutil")
 OPTIONAL = (
@@ -35,7 +35,8 @@ def info(as_json: Json = False) -> None:
 
     Example: convexgan info --json
     """
-    found: dict[str, dict[str, Any]] = {"versions": versions(), "solvers": solvers(), "devices": devices()}
+    with phase("looking"):
+        found: dict[str, dict[str, Any]] = {"versions": versions(), "solvers": solvers(), "devices": devices()}
     if as_json:
         print_json(found)
         return

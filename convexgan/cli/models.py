@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from convexgan._tools.checks import check_count
 from convexgan._tools.files import check_target, write_npz
 from convexgan.cli.arrays import write_rows, write_text
-from convexgan.cli.console import Json, Seed, print_json, result, to_json
+from convexgan.cli.console import Json, Seed, phase, print_json, result, to_json
 
 Run = Annotated[
     Path, typer.Argument(metavar="RUN", help="A folder made by `convexgan fit`, `demo` or `train --progressive`.")
@@ -74,16 +74,17 @@ def sample(
     check_target(out)
     _check_suffix(out, stages, interpolate is not None)
     model = load_trained(run) or load_model(run)
+    if stages and interpolate is not None:
+        raise ValueError("--stages and --interpolate exclude each other: leave one out.")
     if to is not None and (label is None or interpolate is None):
         raise ValueError("--to goes with --class, from which, and --interpolate, in how many steps: pass both.")
     if label is not None or (interpolate is not None and to is None):
         of_class(model, label, run)
-    if interpolate is not None:
-        if stages:
-            raise ValueError("--stages and --interpolate exclude each other: leave one out.")
-        _save_strips(np.stack([_strip(model, interpolate, seed + i, label, to) for i in range(n)]), out)
-    else:
-        _save_drawn(_drawn(model, n, seed, label), out, stages)
+    with phase("drawing"):
+        if interpolate is not None:
+            _save_strips(np.stack([_strip(model, interpolate, seed + i, label, to) for i in range(n)]), out)
+        else:
+            _save_drawn(_drawn(model, n, seed, label), out, stages)
     if as_json:
         print_json({"out": out, "count": n, "stages": stages, "interpolate": interpolate, "seed": seed})
     else:
@@ -177,10 +178,11 @@ def export(
     if out.suffix.lower() not in (".onnx", ".safetensors"):
         raise ValueError(f"{out}: end it in .onnx or .safetensors.")
     generator = load_trained(run) or ProgressiveGenerator.from_model(of_class(load_model(run), label, run))
-    if out.suffix.lower() == ".onnx":
-        export_onnx(generator, out)
-    else:
-        generator.save(out)
+    with phase("writing"):
+        if out.suffix.lower() == ".onnx":
+            export_onnx(generator, out)
+        else:
+            generator.save(out)
     size, channels = generator.sizes[-1], generator.channels
     described: dict[str, Any] = {"latents": ["n", generator.latent_dim], "law": "standard normal", "range": [-1, 1]}
     described |= {"pictures": ["n", channels, size, size], "generator": generator.shape()}

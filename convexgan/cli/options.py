@@ -10,6 +10,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from convexgan.cli.console import QUIET
 from convexgan.discriminators import CLASSES
 
 
@@ -20,6 +21,30 @@ def one_of(names: Iterable[str]) -> str:
 
 
 Discriminator = Annotated[str, typer.Option(help=one_of(CLASSES))]
+
+
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print no progress and no notes, only results, warnings and errors.")
+]
+
+
+def quietly(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the option --quiet, of which nothing that it calls need know."""
+
+    @wraps(command)
+    def run(quiet: bool, **given: Any) -> None:
+        token = QUIET.set(quiet)
+        try:
+            command(**given)
+        finally:
+            QUIET.reset(token)
+
+    hints = get_type_hints(command, include_extras=True)
+    own = [
+        parameter.replace(kind=Parameter.KEYWORD_ONLY, annotation=hints[parameter.name])
+        for parameter in signature(command).parameters.values()
+    ]
+    return _described(run, [*own, Parameter("quiet", Parameter.KEYWORD_ONLY, default=False, annotation=Quiet)])
 
 
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
@@ -36,9 +61,14 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
     for parameter in signature(command).parameters.values():
         own = [parameter.replace(kind=Parameter.KEYWORD_ONLY, annotation=hints[parameter.name])]
         parameters += _options(records[parameter.name]) if parameter.name in records else own
-    taken_apart.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-    taken_apart.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return taken_apart
+    return _described(taken_apart, parameters)
+
+
+def _described(command: Callable[..., None], parameters: list[Parameter]) -> Callable[..., None]:
+    """The command as one that takes these parameters."""
+    command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return command
 
 
 def _options(kind: Any) -> list[Parameter]:

@@ -13,7 +13,7 @@ from convexgan._tools.checks import check_bytes
 from convexgan._tools.files import check_target
 from convexgan.cli.arrays import read_labels, read_sample, read_samples, write_text
 from convexgan.cli.classes import LABELS
-from convexgan.cli.console import Json, Phases, note, number, print_json, print_table, result
+from convexgan.cli.console import Json, Phases, note, number, phase, print_json, print_table, result
 from convexgan.cli.games import Labels, numbers_of
 from convexgan.cli.options import Discriminator
 from convexgan.cli.pictures import CacheFolder, Memory, Strict
@@ -63,7 +63,8 @@ def verify(
     limit = None if memory is None else check_bytes(memory, "--memory")
     claims = _run_claims(certificate, x, cache, limit, strict) if certificate.is_dir() else _claims(certificate, x)
     for name, claim, data in claims:
-        found = cg.verify(claim, data, labels=given, tol=tol, time_limit=time_limit, rigorous=rigorous)
+        with phase(f"verifying {name}"):
+            found = cg.verify(claim, data, labels=given, tol=tol, time_limit=time_limit, rigorous=rigorous)
         reports.append(_report(name, claim, found) | ({"enclosures": found.enclosures} if rigorous else {}))
     if as_json:
         print_json(reports[0] if certificate.is_file() else reports)
@@ -108,16 +109,9 @@ def audit(
     if generator_penalty == 0:
         _print_distance(rows, generated, discriminator, time_limit, certificate, as_json)
         return
-    found = cg.certify(
-        rows,
-        generated,
-        discriminator=discriminator,
-        beta=beta,
-        lam=lam,
-        generator_penalty=generator_penalty,
-        tol=tol,
-        time_limit=time_limit,
-    )
+    game: dict[str, Any] = {"beta": beta, "lam": lam, "generator_penalty": generator_penalty}
+    with phase("certifying"):
+        found = cg.certify(rows, generated, discriminator=discriminator, **game, tol=tol, time_limit=time_limit)
     if certificate is not None:
         write_text(certificate, found.to_json())
         note(f"certificate: {certificate}")
@@ -134,7 +128,8 @@ def _print_distance(
     """Print how far samples are from data, of which no optimum is known."""
     if certificate is not None:
         raise ValueError("--certificate needs --generator-penalty above 0: without it there is nothing to certify.")
-    found = distance(rows, generated, discriminator, time_limit=time_limit)
+    with phase("measuring"):
+        found = distance(rows, generated, discriminator, time_limit=time_limit)
     if as_json:
         print_json(asdict(found) | {"verdict": found.verdict})
     else:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from convexgan import __version__
 from convexgan.cli.arrays import write_text
 from convexgan.cli.classes import LABELS
-from convexgan.cli.console import Phases, note, number, render, to_json
+from convexgan.cli.console import Phases, note, number, render, to_json, warn
 from convexgan.cli.games import numbers_of
 from convexgan.cli.pictures import Selection
 from convexgan.datasets import Cache, ImageSet
@@ -240,7 +240,7 @@ def fit_run(
         warnings.filterwarnings("always", message=r".* directions of variation")
         model.fit(images, labels, progress=record, phase=phases or Phases(), **how)
     for warning in said:
-        note(f"warning: {warning.message}")
+        warn(f"warning: {warning.message}")
     if labels is not None:
         write_text(folder / LABELS, "".join(f"{label}\n" for label in labels))
     model.save(folder / "model.npz")

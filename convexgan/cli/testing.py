@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from convexgan.cli.arrays import read_samples
-from convexgan.cli.console import Json, Seed, number, print_json, result
+from convexgan.cli.console import Json, Seed, number, print_json, result, search
 from convexgan.cli.options import Discriminator
 
 FIELDS = ("statistic", "p_value", "permutations", "enumerated", "stopped", "exact", "held_out", "held_out_error")
@@ -33,7 +32,8 @@ def test(
 
     X, Y = read_samples(x, y)
     limits: dict[str, Any] = {"permutations": permutations, "time_limit": time_limit, "rng": seed}
-    found = cg.two_sample_test(X, Y, discriminator, bias=bias, **limits, progress=sys.stderr.isatty())
+    with search("testing") as progress:
+        found = cg.two_sample_test(X, Y, discriminator, bias=bias, **limits, progress=progress)
     if as_json:
         about = {"discriminator": discriminator, "columns": found.witness.columns, "witness": found.witness.neurons[0]}
         print_json({name: getattr(found, name) for name in FIELDS} | about)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from convexgan._tools.arrays import as_rows
 from convexgan._tools.checks import check_choice, check_count
 from convexgan.cli.arrays import read_rows, write_rows, write_text
-from convexgan.cli.console import Json, Seed, note, number, phase, print_json, print_table, result, to_json
+from convexgan.cli.console import Json, Seed, loud, note, number, phase, print_json, print_table, result, to_json
 from convexgan.cli.models import draw_more, save_sheet
 from convexgan.cli.options import Discriminator, grouped
 from convexgan.cli.pictures import Data, Size, Strict, read_images
@@ -172,7 +171,7 @@ def _descend(
     if how["optimizer"] is None:
         how["optimizer"] = "adam" if how["method"] in TRANSFORMED else "sgd"
     out.mkdir(parents=True, exist_ok=True)
-    path, progress = out / CHECKPOINT, sys.stderr.isatty()
+    path, progress = out / CHECKPOINT, loud()
     done = train(G, D, rows - centre, objective=objective, checkpoint=path, progress=progress, **how)
     if not done.history:
         raise KeyboardInterrupt  # before there was anything to show
@@ -232,7 +231,7 @@ def _grow(out: Path, about: dict[str, Any], batch: int | None, every: int, stric
     """Train a progressive generator and say what became of it."""
     from convexgan.cli.growing import grow_run
 
-    report = grow_run(out, about, 64 if batch is None else batch, every, strict=strict, progress=sys.stderr.isatty())
+    report = grow_run(out, about, 64 if batch is None else batch, every, strict=strict, progress=loud())
     if as_json:
         print_json(report)
         return

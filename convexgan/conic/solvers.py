@@ -100,7 +100,13 @@ def check_solver(solver: str) -> str:
 
 
 def choose_backend(dim: int, semidefinite: bool, solver: str | None) -> tuple[str, str]:
-    """The solver's name and the reason for it; raises if the one asked for cannot run."""
+    """The solver's name and the reason for it; raises if the one asked for cannot run.
+
+    Raises
+    ------
+    ValueError
+        The solver is unknown, or cannot be used here; the error says why.
+    """
     if solver is not None:
         name = check_solver(solver)
         if why_not := BACKENDS[name].missing():

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._tools.checks import check_choice, check_count
+from convexgan._tools.progress import counted
 from convexgan.datasets.account import Count, Skipped, check_some, check_strict, counts, merged
 from convexgan.datasets.decoding import Picture, decode, reason
 from convexgan.datasets.own import SHEET
@@ -136,7 +136,11 @@ def read(
     skipped: list[Skipped] = []
     Image.init()  # loads the decoders now: Pillow would do it lazily, from several threads at once
     stack, tally, looked = Stack(capacity, size), Tally(), 0
-    with pillow_silenced(), _progress(capacity, progress) as advance, ThreadPoolExecutor() as pool:
+    with (
+        pillow_silenced(),
+        counted("reading pictures", capacity, shown=progress) as (_, advance),
+        ThreadPoolExecutor() as pool,
+    ):
 
         def try_one(entry: Entry) -> Picture | Skipped:
             return attempt(listing.keeper, entry, size, color is False, crop)
@@ -152,7 +156,7 @@ def read(
                     stack.add(result.pixels)
                     tally.add(result)
                     kept.append(listing.keeper.root / entry.name)
-                advance()
+                advance(1)
     omitted = merged(listing.omitted, own(skipped), beyond(limit, len(listing) - looked))
     skipped = [*listing.skipped, *without_own(skipped)]
     check_some(listing.name, len(kept), skipped, omitted)
@@ -235,17 +239,3 @@ def without_own(skipped: Sequence[Skipped]) -> list[Skipped]:
 def beyond(limit: int | None, files: int) -> tuple[Count, ...]:
     """The pictures behind the first ones."""
     return (Count(f"beyond the first {limit:,}", files),) if limit and files else ()
-
-
-@contextmanager
-def _progress(total: int, show: bool) -> Iterator[Callable[[], None]]:
-    """A function to call after each picture; draws a bar on standard error if wanted."""
-    if not show:
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True)) as bar:
-        task = bar.add_task("reading pictures", total=total)
-        yield lambda: bar.advance(task)

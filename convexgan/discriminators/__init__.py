@@ -76,7 +76,13 @@ def as_discriminator(value: str | Activation) -> Activation:
 
 
 def as_moment_discriminator(value: str | Activation) -> MomentActivation:
-    """The discriminator class behind a name, a class or an instance, for games of moments."""
+    """The discriminator class behind a name, a class or an instance, for games of moments.
+
+    Raises
+    ------
+    ValueError
+        Neurons need rows, which games of moments do not have.
+    """
     found = as_discriminator(value)
     if needs_rows(found):
         names = ", ".join(repr(name) for name, spec in CLASSES.items() if spec.needs == "moments")

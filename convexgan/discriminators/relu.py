@@ -46,14 +46,23 @@ class ReLU:
 
 
 def pieces(activation: KinkedActivation, rows: Array, weights: Array) -> tuple[Array, Array]:
-    """Rows r_i and weights c_i with sum_i weights_i s(rows_i . u) = sum_i c_i max(r_i . u, 0)."""
+    """Rows r_i and weights c_i with sum_i weights_i s(rows_i . u) = sum_i c_i max(r_i . u, 0).
+
+    Derived from s(t) = max(t, 0) - slope max(-t, 0).
+    """
     if activation.slope == 0:
         return rows, weights
     return np.concatenate([rows, -rows]), np.concatenate([weights, -activation.slope * weights])
 
 
 def signed_sample(X: Any, Y: Any, weights_x: Any, weights_y: Any) -> tuple[Array, Array]:
-    """All rows, and their weights: those of X sum to 1, those of Y to -1."""
+    """All rows (n + m, d), and their weights (n + m,): those of X sum to 1, those of Y to -1.
+
+    Raises
+    ------
+    ValueError
+        A sample is Moments.
+    """
     X, Y = paired(X, Y)
     parts, weights = [], []
     for rows, w, name, sign in ((X, weights_x, "X", 1.0), (Y, weights_y, "Y", -1.0)):
@@ -74,6 +83,8 @@ def separate_relu(
 ) -> Maximum:
     """The neuron that sees most of a signed sample: max over |u| <= 1 of |sum_i weights_i s(rows_i . u)|.
 
+    Source: Sahiner et al., arXiv 2107.05680, sections 2 and 3.
+
     Parameters
     ----------
     rows, weights : (N, d) and (N,) arrays
@@ -81,6 +92,11 @@ def separate_relu(
         With a bias the direction has d + 1 entries. "free" is for one column and weights that sum to 0.
     **search
         Of `convexgan.arrangements.maximize`.
+
+    Raises
+    ------
+    ValueError
+        The bias is free, and the rows have several columns.
     """
     if bias == "penalized":
         return _separate_lifted(activation, rows, weights, **search)
@@ -106,7 +122,7 @@ def separate_relu(
 
 
 def enlarging(rows: Array) -> float:
-    """A power of 2, 1 unless the rows are so small that neurons with a charged bias are sought among so much larger."""
+    """A power of 2, 1 unless rows (N, d) are so small that neurons with a charged bias are sought among larger ones."""
     size = float(np.linalg.norm(rows, axis=1).max())
     return 1.0 if size > NEAR or size == 0 else 2.0 ** int(np.floor(np.log2(NEAR / size)))
 

@@ -23,14 +23,20 @@ def degree_of(activation: RowActivation) -> int:
 
 
 def at_most(activation: RowActivation, sizes: Array) -> Array:
-    """At least |s(t)|, and |t s'(t)|, for |t| up to the sizes: what a relative error of t is a share of."""
+    """At least |s(t)|, and |t s'(t)|, for |t| up to the sizes (...): what a relative error of t is a share of."""
     if is_kinked(activation):
         return max(1.0, abs(activation.slope)) * sizes
     return np.asarray(activation.degree * sizes**activation.degree)
 
 
 def check_row_bias(bias: str, activation: RowActivation) -> None:
-    """Raise where a bias that is not charged leaves the discrepancy unbounded."""
+    """Raise where a bias that is not charged leaves the discrepancy unbounded.
+
+    Raises
+    ------
+    ValueError
+        The bias is free, and constants do not cancel.
+    """
     if bias == "free" and not is_kinked(activation):
         raise ValueError(
             f"bias='free' leaves the {activation.name} discriminator unbounded unless the means agree: "
@@ -40,6 +46,8 @@ def check_row_bias(bias: str, activation: RowActivation) -> None:
 
 def separate_rows(activation: RowActivation, rows: Array, weights: Array, bias: str = "none", **search: Any) -> Maximum:
     """The neuron that sees most of a signed sample: max over |u| <= 1 of |sum_i weights_i s(rows_i . u)|.
+
+    Source: Sahiner et al., arXiv 2107.05680, sections 2 and 3.
 
     Parameters
     ----------

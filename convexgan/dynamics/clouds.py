@@ -81,7 +81,7 @@ def steady_spread(kernel: Kernel, dim: int, p: Any, q: Any) -> Any:
     """The second moment, along each axis, at which a cloud heavier than its true point stands still.
 
     gamma (q - p) / (2 k''(0) q (dim + 2)), in squared units of the data; 0 for p >= q. For a Gaussian it is
-    2 width^2 (1 - p/q) / (dim + 2). To first order in 1 - p/q, as `simulate_spread`.
+    2 width^2 (1 - p/q) / (dim + 2). To first order in 1 - p/q, as `simulate_spread`, from which it is derived.
 
     Parameters
     ----------

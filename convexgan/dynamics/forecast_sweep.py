@@ -91,6 +91,11 @@ def forecast_sweep(
         Draws samples and latents.
     path, jobs, progress
         As for `convexgan.linear_gan.sweep`.
+
+    Raises
+    ------
+    ValueError
+        step_sizes, discriminators or methods is empty, or a name is unknown.
     """
     setting = ForecastSetting(
         tuple(check_choice(name, "discriminator", BETAS) for name in discriminators),

@@ -79,7 +79,8 @@ def collapse_sweep(
     """Trainings of four points from the middle of four modes (+-1, +-1), over bandwidths of a Gaussian kernel.
 
     Alternating, with steps eta_d = 1 of the critic and eta_g = bandwidth^2 / 5 of the points: a lone point freezes for
-    lam above .112 at any bandwidth, and runs below.
+    lam above .112 at any bandwidth, and runs below, by the dynamics of isolated points linearised as in Becker et al.,
+    arXiv 2208.09938.
 
     Parameters
     ----------
@@ -93,6 +94,11 @@ def collapse_sweep(
         Draws the first points, the same for every bandwidth and regularisation.
     path, jobs, progress
         As for `convexgan.linear_gan.sweep`.
+
+    Raises
+    ------
+    ValueError
+        widths or lams is empty, or a lam is at least 2, where the critic diverges.
     """
     setting = CollapseSetting(
         tuple(check_number(width, "widths", positive=True) for width in widths),

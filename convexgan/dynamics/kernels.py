@@ -109,20 +109,20 @@ class KernelSum:
             raise ValueError("parts of KernelSum is empty: pass at least one kernel.")
 
     def value(self, r2: Array) -> Array:
-        """k(r2)."""
+        """k(r2), (...)."""
         return _total(part.value(r2) for part in self.parts)
 
     def slope(self, r2: Array) -> Array:
-        """k'(r2)."""
+        """k'(r2), (...)."""
         return _total(part.slope(r2) for part in self.parts)
 
     def bend(self, r2: Array) -> Array:
-        """k''(r2)."""
+        """k''(r2), (...)."""
         return _total(part.bend(r2) for part in self.parts)
 
 
 def curvature(kernel: Kernel) -> Array:
-    """gamma = -2 k'(0), (...): 1 / width^2 for the kernels of this file.
+    """gamma = -2 k'(0), (...): 1 / width^2 for the kernels of this file, by definition.
 
     Raises
     ------

@@ -138,7 +138,7 @@ class Runs:
 
 
 def draw(setting: MeanMatching, widths: Sequence[int], seeds: int, rng: Any = 0) -> tuple[MeanGame, Array]:
-    """A game and its first W; the widths of a seed share latents and target, not neurons.
+    """A game and its first W (seeds, sum of widths, latents); widths of a seed share latents and target, not neurons.
 
     Parameters
     ----------
@@ -150,6 +150,11 @@ def draw(setting: MeanMatching, widths: Sequence[int], seeds: int, rng: Any = 0)
         Independent draws of everything.
     rng : int or numpy Generator
         Where they come from.
+
+    Raises
+    ------
+    ValueError
+        widths is empty.
     """
     widths = [check_count(width, "widths") for width in widths]
     if not widths:
@@ -216,6 +221,11 @@ def modes(kernels: Any) -> LinearGame:
     ----------
     kernels : (...) array
         Eigenvalues of JJ', as in `Runs.kernels`, or `MeanMatching.kernel` for their expectation.
+
+    Raises
+    ------
+    ValueError
+        kernels are negative or not finite.
 
     References
     ----------
@@ -295,6 +305,13 @@ def advise_width(
         The residual ratio that counts as success.
     largest : int
         The width to give up at.
+
+    Raises
+    ------
+    ValueError
+        failure is not between 0 and 1.
+    SolverError
+        No width up to the largest one fails as seldom.
     """
     if not 0 < check_number(failure, "failure", positive=True) < 1:
         raise ValueError(f"failure must be between 0 and 1, got {failure}.")

@@ -27,11 +27,11 @@ class FreePoints:
     """The weights are the points."""
 
     def points(self, weights: Array) -> Array:
-        """The weights."""
+        """The weights, which are points (..., n, dim)."""
         return weights
 
     def pull(self, weights: Array, slopes: Array) -> Array:
-        """The slopes."""
+        """The slopes, at points (..., n, dim)."""
         return slopes
 
 

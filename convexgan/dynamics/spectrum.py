@@ -129,6 +129,11 @@ def best_parameter(rate: Callable[[Any], Any], low: float, high: float) -> tuple
         From an array of parameters to their rates, vectorised, such as a `predict(...).rate`.
     low, high : float
         Positive bounds; a geometric grid of 400 points between them is refined around its best.
+
+    Raises
+    ------
+    ValueError
+        high is not above low.
     """
     check_number(low, "low", positive=True)
     if not low < check_number(high, "high"):
@@ -153,6 +158,11 @@ def measured_rate(signal: Any, order: int = 2) -> Any:
         The signal over time, T > 2 order.
     order : int
         The number of modes still visible.
+
+    Raises
+    ------
+    ValueError
+        The signal has too few steps for so many modes.
     """
     signal = as_floats(signal, "signal")
     if len(signal) <= 2 * order:

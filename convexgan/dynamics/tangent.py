@@ -62,7 +62,13 @@ class Tangent(Game):
             raise ValueError("saddle: the gradients or their derivatives are not finite there.")
 
     def check_still(self, gradient: Array) -> None:
-        """Raise if a gradient at the point is not zero, in units of its slope and of the players."""
+        """Raise if a gradient at the point is not zero, in units of its slope and of the players.
+
+        Raises
+        ------
+        ValueError
+            The gradient is not zero.
+        """
         size = float(np.sqrt(np.mean(gradient**2)))
         if size > STILL * self._slope * self._unit:
             raise ValueError(

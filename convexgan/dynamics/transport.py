@@ -32,6 +32,8 @@ def wasserstein(points: Any, data: Any, q: Any = None, p: Any = None) -> Any:
 
     Raises
     ------
+    ValueError
+        The points are no (..., n, dim) array.
     ModuleNotFoundError
         POT is not installed.
 

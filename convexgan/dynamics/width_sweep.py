@@ -107,6 +107,11 @@ def width_sweep(
         Draws everything; a run depends on its variant, width and number only.
     path, jobs, progress
         As for `convexgan.linear_gan.sweep`.
+
+    Raises
+    ------
+    ValueError
+        widths or variants is empty.
     """
     setting = WidthSetting(
         tuple(check_choice(variant, "variant", VARIANTS) for variant in variants),

@@ -18,8 +18,12 @@ from convexgan.records.certificate import Certificate
 from convexgan.records.solution import Solution, Status, shortfall, unsolved
 
 FAMILIES: tuple[Family[Any], ...] = (sample_games.FAMILY, mean_games.FAMILY, moment_games.FAMILY)
-METHODS = sorted({method.name for family in FAMILIES for method in family.methods})
 STATUSES = {InfeasibleError: Status.INFEASIBLE, UnboundedError: Status.UNBOUNDED, SolverError: Status.FAILED}
+
+
+def methods() -> list[str]:
+    """The names of all methods, sorted."""
+    return sorted({method.name for family in FAMILIES for method in family.methods})
 
 
 def family_of(call: Call) -> Family[Any]:
@@ -35,7 +39,7 @@ def chosen(call: Call, options: Options) -> tuple[str, str]:
 
 def _selected(call: Call, options: Options) -> tuple[Family[Any], Any, Method[Any], str]:
     """The family, the game that was read, the method, and why."""
-    check_choice(options.method, "method", ("auto", *METHODS))
+    check_choice(options.method, "method", ("auto", *methods()))
     family = family_of(call)
     game = family.read(call)
     return family, game, *family.choose(game, options)

@@ -36,7 +36,7 @@ class Free:
             check_count(self.n, "n of Free")
 
     def build(self, factor: Array, n: int, rng: np.random.Generator) -> FreeGenerator:
-        """n rows Y with Y'Y / n = factor'factor and mean equal to the factor's last row.
+        """n rows Y (n, d) with Y'Y / n = factor'factor and mean equal to the factor's last row.
 
         Rows of the factor are coordinates in an orthonormal basis of the n rows whose last vector is constant;
         the others are drawn at random, since the game leaves them free.

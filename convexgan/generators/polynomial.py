@@ -64,7 +64,13 @@ class TwoLayerPolynomial:
         return (quadratic_features(rows) * scale)[:, scale != 0]
 
     def features(self, latent: Latent) -> Moments:
-        """The moments of the lifted features: exact for Gaussian latents, else of the sample."""
+        """The moments of the lifted features: exact for Gaussian latents, else of the sample.
+
+        Raises
+        ------
+        ValueError
+            The latents are Moments, which lack the fourth ones.
+        """
         if isinstance(latent, SampleLatent):
             return Moments.from_array(self.lift(latent.rows), name="lifted Z")
         if not isinstance(latent, GaussianLatent):

@@ -63,7 +63,13 @@ class TwoLayerReLU:
         return self._basis(rows)[0]
 
     def features(self, latent: Latent) -> Moments:
-        """The moments of `lift` of a sample."""
+        """The moments of `lift` of a sample.
+
+        Raises
+        ------
+        ValueError
+            The latents are not rows.
+        """
         if not isinstance(latent, SampleLatent):
             raise ValueError(
                 "a ReLU generator against this game needs the latents as rows: pass Z as an array (for Gaussian "

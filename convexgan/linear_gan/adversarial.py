@@ -182,6 +182,11 @@ def train_adversarial(
         Steps of each run, and between records.
     method : str or step function
         As for `convexgan.dynamics.update_matrix`.
+
+    Raises
+    ------
+    ValueError
+        W is not of the game's latents and dimensions, or a rate is none.
     """
     root, step = covariance_factor(law, "law"), resolve_step(method)
     steps, every = check_count(steps, "steps"), check_count(every, "every")
@@ -210,7 +215,7 @@ def linearize_adversarial(game: AdversarialGame, W: ArrayLike) -> LinearGame:
     """One game linearised where W and the best response to it are at rest, without the directions that never move.
 
     A direction never moves if it turns W without changing W'W or ZW. Latent directions that neither Z nor W uses are
-    represented by one of them, so the matrices do not grow with k.
+    represented by one of them, so the matrices do not grow with k. Derived here from the payoff above.
 
     Parameters
     ----------
@@ -218,6 +223,11 @@ def linearize_adversarial(game: AdversarialGame, W: ArrayLike) -> LinearGame:
         Without leading axes.
     W : (k, d) array
         A stationary point, such as `interpolating_optimum()`, `optimum` for weight 0, or the end of a run.
+
+    Raises
+    ------
+    ValueError
+        There are several games, or W is not at rest.
     """
     rows = _finite(W, "W")
     if rows.ndim != 2 or game.second.ndim != 2 or game.weight.size != 1:
@@ -245,7 +255,7 @@ def adversarial_modes(eigenvalues: ArrayLike, price: float, penalty: float = 1.0
 
     Between eigenvectors i and j of Sh the coupling is sqrt(2 (t_i + t_j)), t = (l - beta)_+. Where both are generated
     only the price resists the oscillation: alternating steps (a, b) damp it by sqrt(1 - b price), whatever the step a,
-    the frequency and k.
+    the frequency and k. Derived here from the payoff above.
 
     Parameters
     ----------
@@ -282,6 +292,11 @@ def paired_modes(
         Positive.
     price, penalty : float
         As for `AdversarialGame`.
+
+    Raises
+    ------
+    ValueError
+        So few latents make pairs cost something.
     """
     values, t = _generated(eigenvalues, price, penalty)
     c = check_count(n, "n") / check_count(k, "k", n + len(values))

@@ -142,6 +142,11 @@ def amplification(weights: ArrayLike, spectrum: ArrayLike) -> Array:
         Infinite for q = m. For equal weights and C = I, min(m, q) / (m |q - m|); `shrinkage` is exact there, with
         |q - m| - 1.
 
+    Raises
+    ------
+    ValueError
+        An argument is no list of positive numbers.
+
     References
     ----------
     Deterministic equivalents of resolvents: Hachem, Loubaton and Najim, Deterministic equivalents for certain
@@ -171,6 +176,7 @@ def best_dimension(S: ArrayLike, Sh: ArrayLike, n: int) -> int:
     """The latent dimension k > n + 3 with the smallest estimate of the expected test error.
 
     Ignoring fluctuations it would be n + 1 + n/c*, c* = (tr (S^{1/2} Sh S^{1/2})^{1/2} / tr Sh)^2; they push it up.
+    Derived from the expectation of `expected_error`.
 
     Parameters
     ----------

@@ -52,7 +52,8 @@ def half_step(X: Any, W: Any) -> Array:
     """One gradient step of size 1/2 on W2^2(N(0, Sh), N(0, W'W)): the new W (k, d).
 
     For k >= rank Sh and a generic start the step is exact: W'W = Sh. Otherwise it is a step of orthogonal iteration:
-    repeated, it converges to `unsupervised` at the rate of the ratio of eigenvalues k + 1 and k.
+    repeated, it converges to `unsupervised` at the rate of the ratio of eigenvalues k + 1 and k. Derived here from the
+    gradient of `convexgan.gaussian.factor_gradient`.
 
     Parameters
     ----------

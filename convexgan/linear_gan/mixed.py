@@ -111,7 +111,8 @@ def mixed(X: Any, Z: Any, weight: float, tol: float = 1e-7, max_iterations: int 
 def mixed_path(X: Any, Z: Any, weights: Sequence[float], tol: float = 1e-7, max_iterations: int = 5000) -> list[Mixed]:
     """`mixed` for each weight, warm started along the weights upwards and back; the better of the two is kept.
 
-    Upwards it starts from an unsupervised optimum turned towards the pairs, downwards from least squares.
+    X (n, d) and Z (m, k) are as for `mixed`. Upwards it starts from an unsupervised optimum turned towards the pairs,
+    downwards from least squares.
     """
     for weight in weights:
         check_number(weight, "weight")

@@ -153,7 +153,7 @@ def sweep(
     jobs : int, optional
         Processes; all cores unless given.
     progress : bool
-        Show a bar on standard error.
+        Show rate and time left on standard error.
     """
     setting = _setting(eigenvalues, samples, dimensions, pairs, ridges, weights, draws, seed)
     setting = _with_latents(setting, pair_weights, scales, features)

@@ -78,7 +78,13 @@ class Features:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Features:
-        """The features written by `save`."""
+        """The features written by `save`.
+
+        Raises
+        ------
+        ValueError
+            The file holds no features, or is damaged.
+        """
         settings, arrays = read_model(path, "features")
         try:
             rows = as_rows(arrays["rows"], "rows")

@@ -58,6 +58,11 @@ def stage_sheet(
         One for each stage, written at its left.
     scale : int
         Each pixel of the finest stage becomes a square of this many pixels.
+
+    Raises
+    ------
+    ValueError
+        There is no stage, stages hold different numbers of pictures, or a size does not divide the finest.
     """
     if not stages:
         raise ValueError("stages is empty: pass at least one array of pictures.")
@@ -75,7 +80,13 @@ def stage_sheet(
 
 
 def save_image(image: Image.Image, path: str | os.PathLike[str]) -> None:
-    """Write a picture to ``path`` all or nothing, in the format its suffix names."""
+    """Write a picture to ``path`` all or nothing, in the format its suffix names.
+
+    Raises
+    ------
+    ValueError
+        The suffix is none of a picture format.
+    """
     from PIL import Image
 
     _check_image(image, "image")
@@ -89,7 +100,13 @@ def save_image(image: Image.Image, path: str | os.PathLike[str]) -> None:
 
 
 def save_animation(frames: Sequence[Image.Image], path: str | os.PathLike[str], milliseconds: int = 80) -> None:
-    """Write a .gif all or nothing that shows the frames forward and backward, over and over."""
+    """Write a .gif all or nothing that shows the frames forward and backward, over and over.
+
+    Raises
+    ------
+    ValueError
+        The suffix is not .gif, or there is no frame.
+    """
     if Path(path).suffix.lower() != ".gif":
         raise ValueError(f"path {path} is not a .gif.")
     if not len(frames):

@@ -95,7 +95,13 @@ class GANProblem(Problem):
             return generator, TwoLayerDiscriminator(*shape, bias=bias, dtype=torch.float64)
 
     def saddle_players(self) -> tuple[nn.Module, TwoLayerDiscriminator]:
-        """Both players at the certified saddle point, with as many neurons as it needs."""
+        """Both players at the certified saddle point, with as many neurons as it needs.
+
+        Raises
+        ------
+        ValueError
+            There is no saddle point at this width.
+        """
         if self.kind != "saddle":
             raise ValueError(f"{self.name} has no saddle point at width {self.width}: its optimum is {self.kind!r}.")
         return from_solution(self.solution)
@@ -113,7 +119,13 @@ class GANProblem(Problem):
         return state._replace(y=self._projector.projected(state.y))
 
     def measure(self, state: State) -> Measure:
-        """The exact best response to the generator, and the distance of its second moment."""
+        """The exact best response to the generator, and the distance of its second moment.
+
+        Raises
+        ------
+        ValueError
+            There is no generator penalty, so that nothing is known of an optimum.
+        """
         if is_lost(state):
             return LOST
         game = self._projector

@@ -59,7 +59,13 @@ class MixtureProblem(GANProblem):
         return ParticleGenerator(torch.from_numpy(self.particles), torch.from_numpy(logits)), discriminator
 
     def saddle_players(self) -> tuple[nn.Module, TwoLayerDiscriminator]:
-        """Refused: the optimal weights have zeros, which no logits give."""
+        """Refused: the optimal weights have zeros, which no logits give.
+
+        Raises
+        ------
+        ValueError
+            Always.
+        """
         raise ValueError(f"{self.name} has its saddle point at weights of zero, which no finite logits give.")
 
     def measure(self, state: State) -> Measure:

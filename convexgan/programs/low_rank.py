@@ -55,7 +55,7 @@ def _barrier(game: MomentGame, relaxed: Array, deadline: Deadline) -> Barrier:
 
 
 def local_optima(game: MomentGame, relaxed: Array, deadline: Deadline) -> Search:
-    """Locally cheapest generators, within beta where the descents from a relaxation's and other starts get there."""
+    """Locally cheapest generators, within beta where descents from a relaxation's (r, d) and other starts get there."""
     barrier, starts = _barrier(game, relaxed, deadline), _starts(game, relaxed)
     if game.lam is not None:
         rate = game.lam * barrier.unit / barrier.worth
@@ -75,7 +75,7 @@ def local_optima(game: MomentGame, relaxed: Array, deadline: Deadline) -> Search
 
 
 def nearest(game: MomentGame, relaxed: Array, deadline: Deadline) -> Search:
-    """Generators whose ipm is least, locally, whatever they cost."""
+    """Generators whose ipm is least, locally, whatever they cost; from the factor (r, d) of a relaxation and others."""
     barrier = _barrier(game, relaxed, deadline)
 
     def closest(x: Array) -> Array:

@@ -245,6 +245,11 @@ class Program:
         problem : cvxpy.Problem, optional
             That of your own which you solved, with this one's constraints and more: which these are is then known.
             After `solve` leave it out.
+
+        Raises
+        ------
+        ValueError
+            The program was not made by `convexgan.program`.
         """
         if self._finish is None:
             raise ValueError("recover() needs a program made by convexgan.program.")

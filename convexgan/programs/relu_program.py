@@ -26,7 +26,7 @@ def relu_program(rows: Any, weights: Any, sign: float = 1.0, direction: cp.Varia
 
     Parallel rows are merged first. A row of positive weight is convex where the program maximises and needs a binary
     z: t <= z |row| and t <= row . u + (1 - z) |row|, the smallest constants that are right for |u| <= 1. A row of
-    negative weight is concave there and is t >= 0, t >= row . u.
+    negative weight is concave there and is t >= 0, t >= row . u. Derived here.
 
     Parameters
     ----------
@@ -195,6 +195,11 @@ def ipm_program(
         "penalized" appends 1 to every row.
     weights_x, weights_y : (n_r,) and (n_f,) arrays, optional
         Row weights instead of 1/n.
+
+    Raises
+    ------
+    ValueError
+        The neurons are not ReLU.
 
     Examples
     --------

@@ -365,7 +365,13 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         return np.asarray((self._rows(images)[stage.size] - stage.mean) @ np.linalg.pinv(stage.factor))
 
     def decode(self, codes: Any) -> NDArray[np.uint8]:
-        """The pictures of codes (n, k)."""
+        """The pictures of codes (n, k).
+
+        Raises
+        ------
+        ValueError
+            The codes are not of this model's dimension.
+        """
         stage = self.chain()[-1]
         rows = as_rows(codes, "codes")
         if rows.shape[1] != len(stage.factor):
@@ -432,7 +438,13 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ProgressiveConvexGAN:
-        """The model written by `save`."""
+        """The model written by `save`.
+
+        Raises
+        ------
+        ValueError
+            The file is no model, or is damaged.
+        """
         settings, arrays = read_model(path, "progressive")
         try:
             model = cls(**settings["params"])

@@ -193,7 +193,13 @@ class Certificate:
 
     @classmethod
     def from_json(cls, text: str) -> Certificate:
-        """The certificate written by `to_json`; its numbers are claims until recomputed with `verify`."""
+        """The certificate written by `to_json`; its numbers are claims until recomputed with `verify`.
+
+        Raises
+        ------
+        ValueError
+            The text is no certificate of a known version, or its kind, width or origin is none.
+        """
         try:
             content = json.loads(text)
             if content["format"] != "convexgan certificate" or content["version"] not in (1, VERSION):

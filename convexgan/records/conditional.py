@@ -142,7 +142,13 @@ class ConditionalSolution:
         return found
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything to one .npz file, atomically and without pickles; `convexgan.load` reads it."""
+        """Write everything to one .npz file, atomically and without pickles; `convexgan.load` reads it.
+
+        Raises
+        ------
+        ValueError
+            There is nothing to save: the call ended without an answer.
+        """
         if self.certificate is None:
             raise ValueError(f"nothing to save: the status is {self.status.value!r}.")
         parts = [solution.state() for solution in self.solutions]

@@ -15,7 +15,13 @@ KINDS: dict[str, type[Solution] | type[ConditionalSolution]] = {
 
 
 def load(path: str | os.PathLike[str]) -> Solution | ConditionalSolution:
-    """The solution written by `Solution.save` or `ConditionalSolution.save`."""
+    """The solution written by `Solution.save` or `ConditionalSolution.save`.
+
+    Raises
+    ------
+    ValueError
+        The file is no solution, or is damaged.
+    """
     settings, arrays = read_model(path, *KINDS)
     try:
         return KINDS[settings["kind"]].from_state(settings, arrays)

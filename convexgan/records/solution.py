@@ -89,7 +89,13 @@ class Solution:
         write_model(path, "solution", *self.state())
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """JSON settings and arrays from which `from_state` makes the solution again."""
+        """JSON settings and arrays from which `from_state` makes the solution again.
+
+        Raises
+        ------
+        ValueError
+            There is nothing to save: the call ended without an answer.
+        """
         critic = self.discriminator
         if self.generator is None or critic is None or self.certificate is None:
             raise ValueError(f"nothing to save: the status is {self.status.value!r}.")

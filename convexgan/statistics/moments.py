@@ -92,6 +92,11 @@ class Moments:
             Non-negative row weights; they replace 1/n everywhere.
         name : str
             What error messages call the array.
+
+        Raises
+        ------
+        ValueError
+            Weights are given for Moments, whose weights were fixed before.
         """
         if isinstance(X, Moments):
             if weights is not None:
@@ -103,7 +108,13 @@ class Moments:
 
     @classmethod
     def from_chunks(cls, chunks: Iterable[Any]) -> Moments:
-        """The moments of all the rows of an iterable of arrays, of which one at a time is in memory."""
+        """The moments of all the rows of an iterable of arrays, of which one at a time is in memory.
+
+        Raises
+        ------
+        ValueError
+            There is no array.
+        """
         moments: Moments | None = None
         for chunk in chunks:
             moments = cls.from_array(chunk, name="chunk") if moments is None else moments.update(chunk, name="chunk")
@@ -121,6 +132,11 @@ class Moments:
         factor : (r, d) array, optional
         spectrum : Spectrum, optional
             Given instead of the factor when it is known.
+
+        Raises
+        ------
+        ValueError
+            Neither factor nor spectrum is given.
         """
         law = cls(len(mean))
         law.count, law.total = None, 1.0
@@ -162,14 +178,26 @@ class Moments:
         return out
 
     def check_whole(self) -> None:
-        """Raise where the second moment is known on a subspace only, and so says nothing of other directions."""
+        """Raise where the second moment is known on a subspace only, and so says nothing of other directions.
+
+        Raises
+        ------
+        ValueError
+            The second moment is known on a subspace only.
+        """
         if self.subspace is not None and self.count is None:
             raise ValueError(
                 "a second moment that is known on a subspace only bounds quadratic neurons without bias: pass the rows."
             )
 
     def update(self, rows: Any, weights: Any = None, *, name: str = "rows") -> Moments:
-        """Add rows in place and return the object."""
+        """Add rows in place and return the object.
+
+        Raises
+        ------
+        ValueError
+            The moments are those of a law.
+        """
         if self.count is None:
             raise ValueError("the exact moments of a law cannot be updated with samples: start a new Moments.")
         check_labels(weights, rows, f"weights of {name}", name)
@@ -236,7 +264,13 @@ class Moments:
         self._gram, self._linear, self._moved, self._shifted = done.gram, done.linear, done.moved, done.shifted
 
     def merge(self, other: Moments) -> Moments:
-        """The moments of both samples together; neither argument changes."""
+        """The moments of both samples together; neither argument changes.
+
+        Raises
+        ------
+        ValueError
+            Either is that of a law, or their columns differ in number.
+        """
         other = ordered(other, self.columns, "the other Moments", "these")
         if self.count is None or other.count is None:
             raise ValueError("the exact moments of a law cannot be merged: merge sample moments only.")
@@ -443,7 +477,13 @@ class Moments:
         return int(np.count_nonzero(self.spectrum.values > self.noise()))
 
     def centered(self) -> Moments:
-        """The moments of the rows minus their mean."""
+        """The moments of the rows minus their mean.
+
+        Raises
+        ------
+        ValueError
+            The moments are those of a law.
+        """
         if self.count is None:
             raise ValueError("centre samples, not the exact moments of a law.")
         out = self._copy()
@@ -475,6 +515,11 @@ class Moments:
             A bound on the spectral norm of the map's matrix with absolute entries, if it is known.
         roundings : int, optional
             How many of them each entry takes at most, by default d + 10.
+
+        Raises
+        ------
+        ValueError
+            The moments are those of a law.
         """
         if self.count is None:
             raise ValueError("map samples, not the exact moments of a law.")
@@ -527,7 +572,13 @@ class Moments:
     # -- files ---------------------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
-        """Arrays from which `from_state` makes the moments again, to the last bit."""
+        """Arrays from which `from_state` makes the moments again, to the last bit.
+
+        Raises
+        ------
+        ValueError
+            The moments are those of a law, which is made from its parameters.
+        """
         if self.count is None:
             raise ValueError("only sample moments are saved: the moments of a law are made from its parameters.")
         arrays: dict[str, Any] = {name: getattr(self, name) for name in ("dim", "count", "total", "eps")}
@@ -578,7 +629,13 @@ class Moments:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Moments:
-        """The moments written by `save`."""
+        """The moments written by `save`.
+
+        Raises
+        ------
+        ValueError
+            The file holds no moments, or is damaged.
+        """
         try:
             with open_npz(path) as file:
                 return cls.from_state(file)

@@ -27,6 +27,11 @@ def from_solution(
     Linear, two-layer and free generators become `LinearGenerator`, `TwoLayerGenerator` and `FreeGenerator`; a mixture
     is a law without latents and is refused.
 
+    Raises
+    ------
+    ValueError
+        The solution has no players, or its generator no module.
+
     Examples
     --------
     >>> import numpy as np, convexgan as cg
@@ -76,6 +81,11 @@ def to_critic(discriminator: nn.Module) -> Critic:
     Parameters
     ----------
     discriminator : TwoLayerDiscriminator, or nn.Sequential of Linear, ReLU (or LeakyReLU) and Linear
+
+    Raises
+    ------
+    ValueError
+        The discriminator has no counterpart.
     """
     discriminator = as_two_layer(discriminator)
     if not isinstance(discriminator, TwoLayerDiscriminator):
@@ -94,6 +104,11 @@ def to_generator(generator: nn.Module, latent: Latent) -> Generator:
     generator : LinearGenerator, TwoLayerGenerator with ReLU or polynomial activation, or FreeGenerator
     latent : GaussianLatent, or what `convexgan.statistics.latents.as_latent` makes of an array
         What it samples from.
+
+    Raises
+    ------
+    ValueError
+        The generator has no counterpart.
     """
     if isinstance(generator, LinearGenerator):
         bias = np.zeros(generator.dim) if generator.bias is None else array(generator.bias)

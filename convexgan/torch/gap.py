@@ -177,6 +177,11 @@ def duality_gap(
     rng : int
         Seed of everything random.
 
+    Raises
+    ------
+    ValueError
+        The game is not zero-sum, the discriminator is the exact one, or level is not between 0 and 1.
+
     References
     ----------
     Grnarova et al., A Domain Agnostic Measure for Monitoring and Evaluating GANs, 2019, arXiv 1811.05512, section 4.

@@ -91,7 +91,13 @@ class TwoLayerDiscriminator(nn.Module):
         return (scaled, None) if self.bias == "none" else (scaled[:, : self.dim], scaled[:, self.dim])
 
     def forward(self, X: Tensor) -> Tensor:
-        """The scores, (n,), of samples (n, ...)."""
+        """The scores, (n,), of samples (n, ...).
+
+        Raises
+        ------
+        ValueError
+            The samples have another number of entries.
+        """
         rows, (u, b) = X.flatten(1), self.unit()
         if rows.shape[1] != self.dim:
             raise ValueError(f"the discriminator takes samples of {self.dim} numbers, got shape {tuple(X.shape)}.")

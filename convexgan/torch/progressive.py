@@ -178,7 +178,13 @@ class ProgressiveGenerator(nn.Module):
         return [int(stage.noise) for stage in self.linear]  # type: ignore[arg-type]
 
     def stages(self, Z: Tensor, finest: int | None = None) -> list[Tensor]:
-        """The pictures (n, channels, h, h) of latents (n, latent_dim) at every resolution up to ``finest``."""
+        """The pictures (n, channels, h, h) of latents (n, latent_dim) at every resolution up to ``finest``.
+
+        Raises
+        ------
+        ValueError
+            Z is no tensor of latents of its dimension.
+        """
         count = len(self.sizes) if finest is None else self.sizes.index(self._known(finest)) + 1
         if not isinstance(Z, Tensor) or Z.ndim != 2 or Z.shape[1] != self.latent_dim:
             found = f"shape {tuple(Z.shape)}" if isinstance(Z, Tensor) else f"type {type(Z).__name__}"
@@ -253,7 +259,13 @@ class ProgressiveGenerator(nn.Module):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], device: Any = None) -> ProgressiveGenerator:
-        """The generator written by `save`."""
+        """The generator written by `save`.
+
+        Raises
+        ------
+        ValueError
+            The file holds no such generator, is damaged, or has weights that are not finite.
+        """
         try:
             with safe_open(path, framework="pt") as file:
                 shape = json.loads((file.metadata() or {})["generator"])
@@ -298,7 +310,13 @@ class ConvolutionalDiscriminator(nn.Module):
         self.score = nn.Linear(16 * widths[-1], 1)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """The scores, (n,)."""
+        """The scores, (n,).
+
+        Raises
+        ------
+        ValueError
+            The pictures are of another shape than it was built for.
+        """
         if pictures.shape[1:] != (self.channels, self.size, self.size):
             raise ValueError(
                 f"the discriminator takes pictures ({self.channels}, {self.size}, {self.size}), got "
@@ -329,7 +347,13 @@ def quadratic_discriminator(
 
     Its neurons are the eigenvectors that the stage keeps. ``width`` adds neurons with outer weight zero. With
     ``pictures`` it takes pictures (n, channels, size, size) as they are: D*(x) = |P(x - mean)|^2, the mean in free
-    biases, which makes it a linear-quadratic one when it is trained.
+    biases, which makes it a linear-quadratic one when it is trained. Source: the dual of
+    equation 15 of Sahiner et al., arXiv 2107.05680.
+
+    Raises
+    ------
+    ValueError
+        width is less than the optimal discriminator has.
     """
     _, sizes, directions = np.linalg.svd(stage.detail, full_matrices=False)
     kept = directions[sizes > 1e-12 * sizes.max(initial=0.0)]

@@ -115,6 +115,12 @@ def train(
     -------
     Training
 
+    Raises
+    ------
+    ValueError
+        The method does not suit the game, gap is asked for where nothing is known of an optimum, or rates do not fit
+        the parameters.
+
     Examples
     --------
     >>> import numpy as np, torch, convexgan as cg

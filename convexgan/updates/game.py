@@ -40,7 +40,13 @@ class Game(Protocol):
         return y
 
     def vjp(self, x: Player, y: Player, u: Player, v: Player) -> tuple[Player, Player]:
-        """What `DifferentiableGame` has; here an error for the steps that ask for it."""
+        """What `DifferentiableGame` has; here an error for the steps that ask for it.
+
+        Raises
+        ------
+        ValueError
+            Always.
+        """
         raise ValueError(
             f"{type(self).__name__} has no second derivatives, which this method needs: write its vjp "
             "(convexgan.updates.DifferentiableGame), or take another method."

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import typer
 
+from convexgan.cli.options import quietly
 from convexgan.cli.studies import double_descent, kernel, overparameterization, predict
 
 studies = typer.Typer(invoke_without_command=True)
-studies.command("double-descent")(double_descent.run)
-studies.command("overparameterization")(overparameterization.run)
-studies.command("kernel")(kernel.run)
-studies.command("predict")(predict.run)
+studies.command("double-descent")(quietly(double_descent.run))
+studies.command("overparameterization")(quietly(overparameterization.run))
+studies.command("kernel")(quietly(kernel.run))
+studies.command("predict")(quietly(predict.run))
 
 
 @studies.callback()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convexgan.cli.console import Json, Seed, number, print_json, print_table
+from convexgan.cli.console import Json, Seed, loud, number, print_json, print_table
 from convexgan.cli.studies.output import Out, Quick, draw, name_files, write_table
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def run(out: Out = Path("double-descent"), quick: Quick = False, seed: Seed = 0,
         draws=10 if quick else 40,
         seed=seed,
         path=out / ("quick.npz" if quick else "sweep.npz"),
-        progress=True,
+        progress=loud(),
     )
     write_table(out / "errors.csv", ["learner", "latent_dimension", "draw", "test_error"], found.rows())
     draw(out / "double_descent.png", partial(plot, found))
@@ -107,7 +107,7 @@ def triples(out: Path, quick: bool, seed: int) -> dict[str, Sweep]:
             draws=DRAWS,
             seed=seed,
             path=out / f"{name.replace(' ', '-')}{'-quick' if quick else ''}.npz",
-            progress=True,
+            progress=loud(),
         )
     return found
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convexgan.cli.console import Json, Seed, note, number, print_json, print_table
+from convexgan.cli.console import Json, Seed, loud, note, number, phase, print_json, print_table
 from convexgan.cli.studies.output import Jobs, Out, Quick, draw, name_files, write_table
 
 if TYPE_CHECKING:
@@ -42,10 +42,11 @@ def run(
     out.mkdir(parents=True, exist_ok=True)
     size = GRID[quick]
     lam, eta = np.linspace(0.05, 4.8, size), np.linspace(0.02, 2.0, size)
-    diagrams = {
-        order: phase_diagram(GaussianKernel(WIDTH), lam[:, None], (eta, CRITIC_STEP), method=order)
-        for order in ("simultaneous", "alternating")
-    }
+    with phase("phase diagrams"):
+        diagrams = {
+            order: phase_diagram(GaussianKernel(WIDTH), lam[:, None], (eta, CRITIC_STEP), method=order)
+            for order in ("simultaneous", "alternating")
+        }
     write_table(
         out / "phases.csv", PHASE_COLUMNS, [row for each in diagrams.items() for row in phase_rows(*each, lam, eta)]
     )
@@ -86,7 +87,7 @@ def distances(out: Path, quick: bool, seed: int, jobs: int | None) -> CollapseSw
             seed=seed,
             path=out / ("quick.npz" if quick else "sweep.npz"),
             jobs=jobs,
-            progress=True,
+            progress=loud(),
         )
     except ModuleNotFoundError as error:
         note(f"no distances.csv: {error}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convexgan.cli.console import Json, Seed, number, print_json, print_table
+from convexgan.cli.console import Json, Seed, loud, number, print_json, print_table
 from convexgan.cli.studies.output import Jobs, Out, Quick, draw, name_files, write_table
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def run(
         seed=seed,
         path=out / ("quick.npz" if quick else "sweep.npz"),
         jobs=jobs,
-        progress=True,
+        progress=loud(),
     )
     write_table(out / "rates.csv", COLUMNS, found.rows())
     draw(out / "rates.png", partial(plot, found))

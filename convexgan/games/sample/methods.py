@@ -76,7 +76,7 @@ def cutting_planes(call: SampleSetting, options: Options, deadline: Deadline) ->
     """A mixture of given particles against ReLU neurons."""
     points = _particles(call)
     game = replace(call.game, particles=points)
-    with shown(options.progress, "mixture: bound {:.6g}, violation {:.2g}, {} cuts") as report:
+    with shown(options.progress, "mixture: bound {:.6g}, violation {:.2g}, {} cuts", deadline) as report:
         p, neurons, outer, stats = solve_mixture(game, deadline=deadline, progress=report)
     return _mixture(call, options, points, p, neurons, outer, stats)
 
@@ -84,7 +84,7 @@ def cutting_planes(call: SampleSetting, options: Options, deadline: Deadline) ->
 def double_oracle(call: SampleSetting, options: Options, deadline: Deadline) -> Answer:
     """A mixture of particles anywhere."""
     gap = options.tol if options.gap is None else options.gap
-    with shown(options.progress, "mixture: value {:.6g}, bound {:.6g}, {} neurons") as report:
+    with shown(options.progress, "mixture: value {:.6g}, bound {:.6g}, {} neurons", deadline) as report:
         found = solve_continuous(call.game, gap=gap, deadline=deadline, progress=report, conic=Conic(**options.backend))
     points, weights, neurons, outer, stats = found
     critic = critic_of(call.game, neurons, outer)
@@ -108,7 +108,7 @@ def semi_infinite(call: SampleSetting, options: Options, deadline: Deadline) -> 
     mean = game.data.mean(axis=0) if fixed else np.zeros(dim)
     part = deadline.part(1 - BOUND_TIME) if fixed else deadline
     conic = Conic(**options.backend)
-    with shown(options.progress, "covariance: trace {:.6g}, violation {:.2g}, {} cuts") as report:
+    with shown(options.progress, "covariance: trace {:.6g}, violation {:.2g}, {} cuts", deadline) as report:
         found = solve_gaussian(game, latent.dim, mean, deadline=part, progress=report, conic=conic)
     neurons, outer, spreads = found.neurons, found.outer, found.spreads
     if fixed:  # the program's multipliers prove nothing about other means
@@ -127,7 +127,7 @@ def fixed_patterns(call: SampleSetting, options: Options, deadline: Deadline) ->
     """A local optimum over generators linear in features, bounded by the mixture of particles anywhere."""
     game, spec, latent = call.game, call.spec, call.latent
     gap, conic = BOUND_GAP if options.gap is None else options.gap, Conic(**options.backend)
-    with shown(options.progress, "bound: value {:.6g}, bound {:.6g}, {} neurons") as report:
+    with shown(options.progress, "bound: value {:.6g}, bound {:.6g}, {} neurons", deadline) as report:
         found = solve_continuous(game, gap=gap, deadline=deadline.part(BOUND_TIME), progress=report, conic=conic)
     points, masses, neurons, outer, stats = found
     features, starts, unit = np.eye(call.points), [], 1.0
@@ -143,7 +143,7 @@ def fixed_patterns(call: SampleSetting, options: Options, deadline: Deadline) ->
         back = np.linalg.inv(features)
         starts = [back @ rows for rows in ideals]
         spare = (back @ rows for rows in _drawn(game.data, n, options.draws()))
-    with shown(options.progress, "generator: value {:.6g}, violation {:.2g}, {} neurons") as report:
+    with shown(options.progress, "generator: value {:.6g}, violation {:.2g}, {} neurons", deadline) as report:
         weights, more = solve_fixed_patterns(
             game, features, starts, spare=spare, deadline=deadline, progress=report, conic=conic
         )
