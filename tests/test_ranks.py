@@ -120,3 +120,14 @@ def test_a_level_waits_for_the_eigenvalues_it_needs() -> None:
     assert Level(beta=0.5).of(values, variance) == (3, 0.5)
     assert not Level(2).is_reached(values[:2], variance) and Level(2).of(values, variance) == (2, 1.0)
     assert Level().of(np.zeros(3), Variance(0.0, 0.0)) == (1, 0.0)
+
+
+@pytest.mark.parametrize("labels", [None, [0, 1] * 450], ids=["one", "classes"])
+def test_chosen_ranks_do_not_grow_where_pictures_are_fine(monkeypatch: pytest.MonkeyPatch, labels: Any) -> None:
+    free = [stage.rank for stage in cg.ProgressiveConvexGAN().fit(IMAGES, labels).stages_]
+    assert free[0] < free[1] < free[2]
+    monkeypatch.setattr("convexgan.progressive.model.SETTLED", 8)
+    ranks = [stage.rank for stage in cg.ProgressiveConvexGAN().fit(IMAGES, labels).stages_]
+    assert ranks == [free[0], free[1], free[1]]
+    apart = [stage.rank for stage in cg.ProgressiveConvexGAN(sizes=[4, 16]).fit(IMAGES, labels).stages_]
+    assert apart == [free[0], free[2]]  # 4 pixels say nothing of 16

@@ -189,7 +189,7 @@ class ClassMoments:
         channels, share = 3 if len(self.shape) == 3 else 1, count / sum(self.counts)
         if level.beta is not None:
             return Level(beta=level.beta / share)
-        most = most_chosen(size, channels, count)
+        most = min(most_chosen(size, channels, count), level.most or size * size * channels)
         return Level(pictures=count, most=most) if level.rank is None else Level(min(1 + int(share * level.rank), most))
 
 

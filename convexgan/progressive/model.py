@@ -24,7 +24,7 @@ from convexgan.progressive.files import restore, state
 from convexgan.progressive.histogram import Quantiles, apply_map, learn_map
 from convexgan.progressive.passes import Journal, Phase, Pictures, as_pictures, run_pass, silent
 from convexgan.progressive.pyramid import box_pyramid, check_sizes, default_sizes, to_uint8
-from convexgan.progressive.ranks import Level, most, most_chosen, published_ranks
+from convexgan.progressive.ranks import SETTLED, Level, most, most_chosen, published_ranks
 from convexgan.progressive.stages import Coupling, Latents, Stage, solve_stage
 from convexgan.progressive.streaming import StageData, StageMoments
 from convexgan.progressive.sums import detail, enlarge
@@ -48,8 +48,8 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         Resolutions, by default 4, 8, 16, ... up to the pictures' own.
     ranks : sequence of int or "published", optional
         Rank of each stage; a rank k sets beta to the (k + 1)-th eigenvalue. By default the smallest ranks that cut off
-        at most 2 % / (1 - k / n)^2 of the variance of n pictures (see docs/progressive.md); "published" are 20, 30, 40,
-        100, 175 at 4..64 pixels, at most d and n - 1.
+        at most 2 % / (1 - k / n)^2 of the variance of n pictures, and do not grow beyond 32 pixels (see
+        docs/progressive.md); "published" are 20, 30, 40, 100, 175 at 4..64 pixels, at most d and n - 1.
     betas : sequence of float, optional
         Instead of ranks.
     latents : "fresh" or "single"
@@ -188,7 +188,7 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         self.arithmetic_, self.counts_ = moments.arithmetic, moments.counts
         self.classes_ = tuple(part.label for part in parts)
         for size, level in zip(sizes, with_levels(levels, self.counts_, sizes, self.channels_), strict=True):
-            data, beta = moments.at(size, level)
+            data, beta = moments.at(size, self._within(level))
             found = tuple(self._solve(own, size, self._chain(i)) for i, own in enumerate(data))
             self.stages_.append(JointStage(found, self.counts_, self.classes_, beta))
             if progress is not None:
@@ -199,10 +199,12 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         return [stage.parts[i] if isinstance(stage, JointStage) else stage for stage in self.stages_]
 
     def _within(self, level: Level) -> Level:
-        """The level, with a chosen rank within that of the stage before where there is no other noise."""
-        if self.latents != "single" or level.most is None:
-            return level
-        return replace(level, most=min(level.most, self.stages_[-1].rank if self.stages_ else self.latent_dim))
+        """The level, a chosen rank within that of the stage before where that has all the noise, or is fine enough."""
+        before = self.stages_[-1] if self.stages_ else None
+        limit = None if before is None or self.skip or before.size < SETTLED else before.rank
+        if self.latents == "single":
+            limit = self.latent_dim if before is None else before.rank
+        return level if limit is None or level.most is None else replace(level, most=min(level.most, limit))
 
     def _solve(self, data: StageData, size: int, before: list[Stage]) -> Stage:
         """The stage at one size, on the pictures or on their detail."""

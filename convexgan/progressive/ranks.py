@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 PUBLISHED = {4: 20, 8: 30, 16: 40, 32: 100, 64: 175}
 FINEST = 300  # above 64 pixels, where nothing is published
+SETTLED = 32  # pixels from which on chosen ranks do not grow: what is finer is texture, which no Gaussian has
 CUT = 0.02  # share of the pictures' variance beyond a chosen rank, at most, where pictures are many
 
 
