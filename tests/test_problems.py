@@ -10,8 +10,10 @@ import pytest
 import torch
 
 import convexgan as cg
-from convexgan.problems import GANProblem, MixtureProblem
-from convexgan.problems.catalogue import FINGERPRINTS, PROBLEMS
+from convexgan.problems import ConditionalProblem, GANProblem, MixtureProblem
+from convexgan.problems.catalogue import PROBLEMS, scalar
+from convexgan.problems.scalars import ScalarGame
+from convexgan.problems.suite import VERSIONS, instances
 from convexgan.updates import State, extragradient, optimistic_adam, simultaneous
 
 NAMES = cg.problems.list()
@@ -117,9 +119,44 @@ def test_changed_data_and_unknown_names_are_refused(monkeypatch):
     for name in ("convex-concave", "linear"):
         with pytest.raises(ValueError, match="seed must be an integer >= 0"):
             cg.problems.load(name).start("a")
-    monkeypatch.setitem(FINGERPRINTS, "bilinear", "0" * 16)
+    changed = scalar("bilinear", "where plain descent-ascent circles", lambda x, y: 1.01 * x * y, "xy", "saddle", "")
+    monkeypatch.setitem(PROBLEMS, "bilinear", lambda: changed)  # the text is the same, what is computed is not
     with pytest.raises(ValueError, match="makes its data differently"):
         cg.problems.load("bilinear")
+    with pytest.raises(ValueError, match="version is 7: versions of the suite are 1"):
+        cg.problems.load("linear", version=7)
+    monkeypatch.setitem(VERSIONS, 1, "0" * 64)
+    instances.cache_clear()
+    with pytest.raises(ValueError, match="is not the published file"):
+        cg.problems.suite(1)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_instance_of_every_version_is_proved_again(version):
+    names = cg.problems.suite(version)
+    assert len(names) >= 200 and set(cg.problems.families()) == {row.family for row in instances(1).values()} - {""}
+    for name, claim in instances(version).items():
+        problem = cg.problems.load(name, version)
+        assert problem.verify() and problem.name == name, name
+        assert (problem.kind, problem.fingerprint) == (claim.kind, claim.fingerprint), name
+        assert problem.value == pytest.approx(claim.value, rel=1e-6, abs=1e-12), name
+
+
+@pytest.mark.parametrize(
+    ("kind", "f"),
+    [
+        ("saddle", lambda x, y: -(x**2) + x * y - y**2),
+        ("saddle", lambda x, y: x**2 - y**2 + x**2 * y**2),  # not quadratic
+        ("minimax", lambda x, y: x**2 - y**2),  # a saddle
+        ("minimax", lambda x, y: -5 * x**2 + 4 * x * y - y**2),
+        ("none", lambda x, y: x**2 - y**2),
+        ("stationary", lambda x, y: -5 * x**2 + 4 * x * y - y**2),
+        ("saddle", lambda x, y: x * y + 1e-9),
+        ("saddle", lambda x, y: x * y + 1e-9 * y),
+    ],
+)
+def test_a_game_of_two_numbers_is_of_no_kind_but_its_own(kind, f):
+    assert not scalar("wrong", "", f, "", kind, "").verify()
 
 
 # -- families, and optimisers that are not ours --------------------------------------------------------------------
@@ -132,6 +169,12 @@ SETTINGS = {
     "relu-mixture": [{}, {"rows": 20, "side": 5}],
     "bilinear": [{}, {"columns": 2, "curvature": 0.5}],
     "kernel": [{}, {"columns": 3, "rows": 5, "features": 20, "ridge": 0.5}],
+    "relu-line": [{}, {"rows": 5, "beta": 0.2}],
+    "particles": [{}, {"columns": 4, "rows": 6, "discriminator": "linear"}],
+    "pictures": [{"rows": 100}, {"source": "orl", "rows": 50, "directions": 3}],
+    "conditional": [{}, {"classes": 2, "discriminator": "linear"}],
+    "batches": [{}, {"discriminator": "quadratic", "batch": 16}],
+    "stochastic": [{}, {"shifts": 1.0, "batch": 4}],
 }
 DRAWN = [(name, setting) for name, settings in SETTINGS.items() for setting in settings]
 
@@ -145,12 +188,15 @@ def test_problems_of_a_family_are_proved_and_told_apart(family, setting, seed):
     below = family == "quadratic-no-saddle" or setting.get("surplus", 0) < 0
     assert problem.kind == ("minimax" if below else "saddle")
     assert all(f"{name}={value}" in str(problem) for name, value in (setting | {"seed": seed}).items())
-    if isinstance(problem, MixtureProblem) or not isinstance(problem, GANProblem):
+    if isinstance(problem, MixtureProblem) or not isinstance(problem, GANProblem | ConditionalProblem):
         return
-    other = cg.solve(
-        problem.X, problem.Z, **problem.options, method="program"
-    )  # the closed form's semidefinite program
-    assert problem.value == pytest.approx(other.value, rel=1e-5)
+    games = problem.parts if isinstance(problem, ConditionalProblem) else [problem]
+    shares = getattr(problem, "shares", [1.0])
+    if family == "relu-line":  # what the discriminator guarantees: there is no other method
+        others = [problem.solution.certificate.bound]
+    else:  # the closed form's semidefinite program
+        others = [cg.solve(game.X, game.Z, **game.options, method="program").value for game in games]
+    assert problem.value == pytest.approx(np.dot(shares, others), rel=1e-5)
     if family == "quadratic" and not below:  # the critical width is what was asked for
         assert problem.solution.certificate.min_neurons == problem.width - setting.get("surplus", 0)
 
@@ -165,6 +211,55 @@ def test_a_claim_that_is_wrong_is_not_proved():
     assert not moved.verify()
 
 
+@pytest.mark.parametrize("family", ["batches", "stochastic"])
+def test_noise_has_mean_zero_and_the_variance_of_its_batch(family):
+    settings = [{"batch": 4}, {"batch": 16}] if family == "batches" else [{"shifts": 1.0, "batch": b} for b in (4, 16)]
+    spreads = []
+    for setting in settings:
+        problem = cg.problems.draw(family, 2, **setting)
+        state, game = problem.start(0), problem.game()
+        mean_game = problem._projector if family == "batches" else ScalarGame(problem.payoff)
+        drawn = torch.stack([joined(game.gradients(*state[:2])) for _ in range(2000)])
+        errors = drawn.mean(0) - joined(mean_game.gradients(*state[:2]))
+        noise = drawn.var(0)
+        assert bool((errors.abs() <= 5 * (noise / 2000).sqrt()).all()) and float(noise.sum()) > 0
+        spreads.append(float(noise.sum()))
+        again = problem.game()
+        assert torch.equal(joined(again.gradients(*state[:2])), drawn[0])  # every game draws the same
+    assert spreads[0] / spreads[1] == pytest.approx(4, rel=0.2)
+
+
+def joined(players):
+    return torch.cat([part.flatten() for player in players for part in player])
+
+
+def test_the_game_of_labelled_rows_is_that_of_its_payoff():
+    problem = cg.problems.draw("conditional", 1, discriminator="linear")
+    game, state, other = problem.game(), problem.start(0), problem.start(1)
+    u, v = other[:2]
+
+    def moved(t):
+        ways = zip(state[:2], (u, v), strict=True)
+        return [tuple(a + t * b for a, b in zip(own, way, strict=True)) for own, way in ways]
+
+    def payoff(t):
+        x, y = moved(t)
+        parts = zip(game.games, game.parts(x, 0), game.parts(y, 1), problem.shares, strict=True)
+        return sum(share * float(one.value(*players)) for one, *players, share in parts)
+
+    grad = game.gradients(*state[:2])
+    assert torch.equal(joined(grad), joined((game.grad_x(*state[:2]), game.grad_y(*state[:2]))))
+    along = float(joined(grad) @ joined((u, v)))
+    assert (payoff(1e-6) - payoff(-1e-6)) / 2e-6 == pytest.approx(along, rel=1e-6)
+    bend = (joined(game.gradients(*moved(1e-6))) - joined(game.gradients(*moved(-1e-6)))) / 2e-6
+    assert torch.allclose(joined(game.vjp(*state[:2], u, v)), bend, atol=1e-5)
+    rows = [float(np.mean(problem.labels == label)) for label in np.unique(problem.labels)]
+    assert problem.value == pytest.approx(np.dot(rows, [part.value for part in problem.parts]))
+    below = cg.problems.draw("conditional", 1)
+    below.parts[0].width = 1
+    assert below.parts[0].kind == "minimax" == below.kind
+
+
 def test_families_name_what_is_wrong():
     with pytest.raises(ValueError, match="Did you mean 'quadratic'"):
         cg.problems.draw("quadratics")
@@ -174,6 +269,10 @@ def test_families_name_what_is_wrong():
         cg.problems.draw("quadratic", active=6)
     with pytest.raises(ValueError, match=r"active \+ surplus"):
         cg.problems.draw("quadratic", surplus=-3)
+    with pytest.raises(ValueError, match="rows is 9999, of the 1797 pictures"):
+        cg.problems.draw("pictures", rows=9999)
+    with pytest.raises(ValueError, match="directions is 64, of 64"):
+        cg.problems.draw("pictures", directions=64)
     with pytest.raises(ValueError, match="columns must be"):
         cg.problems.draw("linear", columns=0)
     assert set(cg.problems.families()) == set(SETTINGS) and cg.problems.families()["bilinear"]["curvature"] == 0.0
