@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import convexgan as cg
+from benchmarks._strangers import daskalakis, heavy_ball
 from convexgan.problems import ConditionalProblem, GANProblem, MixtureProblem
 from convexgan.problems.catalogue import PROBLEMS, scalar
 from convexgan.problems.scalars import ScalarGame
@@ -278,37 +279,6 @@ def test_families_name_what_is_wrong():
     assert set(cg.problems.families()) == set(SETTINGS) and cg.problems.families()["bilinear"]["curvature"] == 0.0
 
 
-def heavy_ball(game, state, rates):
-    """Stochastic gradient descent with momentum 0.9, both players at once, by torch's own optimiser."""
-    if state.memory is None:
-        x, y = ([torch.nn.Parameter(part.clone()) for part in player] for player in state[:2])
-        down, up = torch.optim.SGD(x, rates[0], momentum=0.9), torch.optim.SGD(y, rates[1], momentum=0.9, maximize=True)
-        state = state._replace(memory=(x, y, down, up))
-    x, y, down, up = state.memory
-    for own, values, gradients in zip((x, y), state[:2], game.gradients(state.x, state.y), strict=True):
-        for part, value, gradient in zip(own, values, gradients, strict=True):
-            part.data, part.grad = value.clone(), gradient
-    down.step(), up.step()
-    return State(*(tuple(part.detach().clone() for part in own) for own in (x, y)), state.memory)
-
-
-def daskalakis(game, state, rates):
-    """Optimistic Adam as its paper's algorithm 1 writes it."""
-    memory = state.memory or [[[0.0, 0.0, 0.0] for _ in player] for player in state[:2]] + [0]
-    *players, count = memory
-    moved = []
-    signs = -rates[0], rates[1]
-    for own, player, gradients, rate in zip(players, state[:2], game.gradients(state.x, state.y), signs, strict=True):
-        parts = []
-        for kept, part, gradient in zip(own, player, gradients, strict=True):
-            kept[0], kept[1] = 0.5 * kept[0] + 0.5 * gradient, 0.9 * kept[1] + 0.1 * gradient**2
-            step = kept[0] / (1 - 0.5 ** (count + 1)) / ((kept[1] / (1 - 0.9 ** (count + 1))) ** 0.5 + 1e-8)
-            parts.append(part + rate * (2 * step - (kept[2] if count else step)))
-            kept[2] = step
-        moved.append(tuple(parts))
-    return State(*moved, [*players, count + 1])
-
-
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize(("family", "options"), [("bilinear", {"curvature": 1.0}), ("linear", {}), ("kernel", {})])
 @pytest.mark.parametrize(("step", "rate"), [(heavy_ball, 1e-3), (daskalakis, 0.01)])
@@ -320,6 +290,21 @@ def test_optimisers_that_are_not_ours_play_the_families(step, rate, family, opti
     for _ in range(500):
         state = problem.project(step(game, state, (rate, rate)))
     assert problem.measure(state).error < 0.3 * first.error
+
+
+@pytest.mark.parametrize("family", ["kernel", "stochastic", "relu-line", "batches"])
+def test_second_derivatives_are_those_of_the_gradients(family):
+    """Whatever the shapes of the players; the same noise at every question."""
+    problem = cg.problems.draw(family, 1)
+    state, (u, v) = problem.start(0), problem.start(1)[:2]
+    v = tuple(part + 0.1 for part in v)
+
+    def slopes(t):
+        ways = zip(state[:2], (u, v), strict=True)
+        return joined(problem.game().gradients(*(tuple(a + t * b for a, b in zip(p, w, strict=True)) for p, w in ways)))
+
+    bend = (slopes(1e-6) - slopes(-1e-6)) / 2e-6
+    assert torch.allclose(joined(problem.game().vjp(*state[:2], u, v)), bend, atol=1e-6 * float(bend.abs().max()))
 
 
 def test_no_point_and_no_discriminator_gains_at_the_saddle_of_a_kernel_game():

@@ -45,7 +45,7 @@ class ScalarGame(DifferentiableGame):
         """The gradient of u df/dx + v df/dy."""
         with torch.enable_grad():
             a, b, (grad_x, grad_y) = self._gradients(x, y, True)
-            total = (u[0] * grad_x + v[0] * grad_y).sum()
+            total = (u[0] * grad_x).sum() + (v[0] * grad_y).sum()
             found = torch.autograd.grad(total, (a, b), materialize_grads=True)
         return (found[0],), (found[1],)
 
