@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from functools import partial
 
@@ -10,6 +12,7 @@ import pytest
 import torch
 
 import convexgan as cg
+from benchmarks import _croissant, _suite
 from benchmarks._strangers import daskalakis, heavy_ball
 from convexgan.problems import ConditionalProblem, GANProblem, MixtureProblem
 from convexgan.problems.catalogue import PROBLEMS, scalar
@@ -158,6 +161,23 @@ def test_every_instance_of_every_version_is_proved_again(version):
 )
 def test_a_game_of_two_numbers_is_of_no_kind_but_its_own(kind, f):
     assert not scalar("wrong", "", f, "", kind, "").verify()
+
+
+def test_the_suite_is_what_its_script_makes_and_its_description_fits():
+    made = json.loads(_croissant.PATH.read_text())
+    assert made == _croissant.described(max(VERSIONS))
+    required = {"@context", "@type", "conformsTo", "name", "description", "license", "url", "creator", "datePublished"}
+    assert required <= {key for key, value in made.items() if value} and made["@type"] == "sc:Dataset"
+    assert made["conformsTo"] == "http://mlcommons.org/croissant/1.0" and made["citeAs"].startswith("@misc")
+    (file,), (records,) = made["distribution"], made["recordSet"]
+    raw = (_croissant.PATH.parent / file["contentUrl"]).read_bytes()
+    assert file["sha256"] == hashlib.sha256(raw).hexdigest() and file["contentSize"] == f"{len(raw)} B"
+    columns = raw.decode().splitlines()[0].split(",")
+    assert [field["source"]["extract"]["column"] for field in records["field"]] == columns
+    assert {field["source"]["fileObject"]["@id"] for field in records["field"]} == {file["@id"]}
+    for row in list(instances().values())[::20]:
+        again = _suite.described(row._replace(kind="", value=0.0, fingerprint=""))
+        assert again._replace(value=row.value) == row and again.value == pytest.approx(row.value, rel=1e-6)
 
 
 # -- families, and optimisers that are not ours --------------------------------------------------------------------

@@ -10,7 +10,6 @@ class Objective(BaseObjective):
     """The error of `convexgan.problems`: the larger of relative gap and violation, or a distance; 0 at the optimum."""
 
     name = "min-max with a certified optimum"
-    url = "https://github.com/convexgan/convexgan"
     requirements = ("pip::convexgan[torch]",)
     min_benchopt_version = "1.7"
     sampling_strategy = "callback"
