@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
+import tracemalloc
 from types import ModuleType
 
 import numpy as np
@@ -175,3 +176,15 @@ def test_the_callback_of_the_documentation_logs_both_measures(monkeypatch):
     assert all(torch.equal(before[name], part) for name, part in module.state_dict().items())
     known = audit(module.generator, "quadratic", X, 2, Objective(beta=1.0), samples=500).numbers()
     assert all(module.logged[name] == number for name, number in known.items())
+
+
+def test_an_audit_of_wide_samples_keeps_eight_matrices_at_most():
+    d = 512
+    torch.manual_seed(0)
+    made, real = torch.rand(1200, d).numpy(), np.random.default_rng(0).standard_normal((100, d))
+    found = audit(made, "quadratic", real, objective=Objective(beta=1.0))  # what is loaded at the first call
+    tracemalloc.start()
+    again = audit(made, "quadratic", real, objective=Objective(beta=1.0))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert again.certificate == found.certificate and peak < 8.5 * 8 * d**2
