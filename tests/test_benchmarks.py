@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +12,7 @@ from hypothesis import given, settings
 
 import convexgan as cg
 from benchmarks import _records, claims, faces, machines, nonconvex_cells, profiles, progressive_gda, smallest_beta
+from benchmarks._report import RESULTS
 from benchmarks.optimizers import PLAIN, RIVALS, Counted, best, merit, run, summary
 from benchmarks.relu_against_scip import ascend
 from benchmarks.relu_ipm import sample
@@ -249,6 +253,15 @@ def test_a_run_of_a_profile_notes_what_it_had_spent_at_each_tolerance():
     names = ["bilinear/08", "bilinear/09"]  # curvature 1: larger steps are better
     runs = profiles.played("extragradient", RIVALS["extragradient"], names)
     assert list(runs) == names and {run["rates"] for run in runs.values()} == {(0.1, 0.1)}
+
+
+def test_the_table_of_profiles_is_made_of_their_runs():
+    runs = json.loads((RESULTS / "profiles.json").read_text())["runs"]
+    with (RESULTS / "profiles.csv").open() as file:
+        columns, *rows = csv.reader(file)
+    assert columns == profiles.COLUMNS and rows == [[str(cell) for cell in row] for row in profiles.rows(runs)]
+    assert runs.keys() == profiles.METHODS.keys()
+    assert all(each.keys() == set(cg.problems.suite()) - {"ridge-2"} for each in runs.values())
 
 
 def test_the_profiles_are_of_the_whole_suite_and_of_strangers_too():
