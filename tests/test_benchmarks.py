@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import json
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 
 import convexgan as cg
-from benchmarks import _records, claims, faces, machines, nonconvex_cells, progressive_gda, smallest_beta
+from benchmarks import _records, claims, faces, machines, nonconvex_cells, profiles, progressive_gda, smallest_beta
+from benchmarks._report import RESULTS
 from benchmarks.optimizers import PLAIN, RIVALS, Counted, best, merit, run, summary
 from benchmarks.relu_against_scip import ascend
 from benchmarks.relu_ipm import sample
@@ -219,6 +223,52 @@ def test_ends_of_curves_by_their_definition():
     run = {"outcome": "finished", "curve": [[0, 50.0, 0.0], [10, 4.0, 1.0], [20, 2.0, 2.0], [30, 1.0, 3.0]]}
     assert final(run) == pytest.approx(2.0) and final(run | {"outcome": "diverged"}) == np.inf
     assert [reached(run, threshold) for threshold in (60, 4, 3, 0.5)] == [0, 10, 20, np.inf]
+
+
+# -- profiles ------------------------------------------------------------------------------------------------------
+
+
+def ran(*spent):
+    """Runs on so many instances, with gradients to the finest tolerance; None where it is not reached."""
+    costs = [None if cost is None else [cost, cost / 1000] for cost in spent]
+    return {str(i): {"reached": dict.fromkeys(profiles.TOLERANCES, cost)} for i, cost in enumerate(costs)}
+
+
+def test_profiles_are_those_of_their_definition():
+    table = {"one": ran(10, 40, None, None), "two": ran(20, 10, 30, None), "three": ran(None, None, None, None)}
+    spent = profiles.costs(table, "1e-2", 0)
+    shares = profiles.profiles(spent, (1, 2, 3.9, 4))
+    assert shares.tolist() == [[0.25, 0.25, 0.25, 0.5], [0.5, 0.75, 0.75, 0.75], [0, 0, 0, 0]]
+    assert (profiles.costs(table, "1e-2", 1)[:2, 0] == (0.01, 0.02)).all()
+    assert [row[0] for row in profiles.rows(table)] == ["two", "one", "three"]
+    assert profiles.rows(table)[0] == ["two", 3, 3, 3, 0.5, 0.75, 0.5, 0.75]
+
+
+def test_a_run_of_a_profile_notes_what_it_had_spent_at_each_tolerance():
+    found = profiles.play("convex-concave", "extragradient", RIVALS["extragradient"], (0.1, 0.1), 1, 1000)
+    gradients = [found["reached"][tolerance][0] for tolerance in profiles.TOLERANCES]
+    assert gradients == sorted(gradients) and gradients[-1] < 1000 and found["least"] <= 1e-3
+    circles = profiles.play("bilinear", "simultaneous", PLAIN["simultaneous"], (0.1, 0.1), 1, 100)
+    assert set(circles["reached"].values()) == {None} and profiles.merit(found) < profiles.merit(circles)
+    names = ["bilinear/08", "bilinear/09"]  # curvature 1: larger steps are better
+    runs = profiles.played("extragradient", RIVALS["extragradient"], names)
+    assert list(runs) == names and {run["rates"] for run in runs.values()} == {(0.1, 0.1)}
+
+
+def test_the_table_of_profiles_is_made_of_their_runs():
+    runs = json.loads((RESULTS / "profiles.json").read_text())["runs"]
+    with (RESULTS / "profiles.csv").open() as file:
+        columns, *rows = csv.reader(file)
+    assert columns == profiles.COLUMNS and rows == [[str(cell) for cell in row] for row in profiles.rows(runs)]
+    assert runs.keys() == profiles.METHODS.keys()
+    assert all(each.keys() == set(cg.problems.suite()) - {"ridge-2"} for each in runs.values())
+
+
+def test_the_profiles_are_of_the_whole_suite_and_of_strangers_too():
+    groups = profiles.settings()
+    assert sorted(name for names in groups.values() for name in names) == sorted(set(cg.problems.suite()) - {"ridge-2"})
+    assert all(len({name.split("/")[0] for name in names}) == 1 for names in groups.values())
+    assert len(profiles.METHODS) >= 12 and {"torch SGD, momentum 0.9", "optimistic Adam"} <= profiles.METHODS.keys()
 
 
 # -- rings ---------------------------------------------------------------------------------------------------------

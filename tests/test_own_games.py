@@ -137,6 +137,45 @@ def test_kinks_are_named_after_what_moves():
         predict_gda(PayoffGame(kinked, *start), 0.1)
 
 
+def numpy_payoff(x, y):
+    return 0.5 * (x[0] @ x[0] + x[1] ** 2) + np.exp(x[1]) * (x[0] @ y) - y @ y
+
+
+def numpy_gradients(x, y):
+    slope = np.exp(x[1])
+    return (x[0] + slope * y, np.asarray(x[1] + slope * (x[0] @ y))), slope * x[0] - 2 * y
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_numpy_players_with_their_gradients_are_a_game_as_torch_players_are(method):
+    x, y = (np.zeros(2), np.zeros(())), np.zeros(2)
+    game = PayoffGame(numpy_payoff, x, y, gradients=numpy_gradients)
+    eye = np.eye(2)
+    xy = np.vstack([eye, np.zeros((1, 2))])
+    known = predict_gda(LinearGame(np.eye(3), xy, xy.T, -2 * eye), 0.1, method)
+    told = predict_gda(game, 0.1, method)
+    assert told.rate == pytest.approx(known.rate, abs=1e-9) and game.names == ["x[0]", "x[1]", "y"]
+    assert measure_gda(game, 0.1, method, steps=200) == pytest.approx(told.rate, rel=1e-2)
+    at, (u, v) = ((np.array([0.3, 0.1]), np.array(0.2)), np.array([0.7, -0.4])), (x, np.array([-1.0, 0.5]))
+    (first, second), third = game.vjp(*at, u, v)
+    slope = np.exp(0.2)
+    np.testing.assert_allclose(first, slope * v, atol=1e-9)
+    np.testing.assert_allclose([second, *third], [slope * at[0][0] @ v, *(-2 * v)], atol=1e-9)
+
+
+def test_gradients_that_are_not_the_payoffs_are_refused():
+    x, y = (np.zeros(2), np.zeros(())), np.zeros(2)
+    wrong = [lambda a, b: (numpy_gradients(a, b)[0], -numpy_gradients(a, b)[1])]  # the loss of y, not the payoff
+    wrong += [lambda a, b: ((numpy_gradients(a, b)[0][0], 0 * a[1]), numpy_gradients(a, b)[1])]
+    for gradients in wrong:
+        with pytest.raises(ValueError, match="gradients is not the payoff's"):
+            PayoffGame(numpy_payoff, x, y, gradients=gradients)
+    with pytest.raises(ValueError, match="gradients has 3 numbers for players of 5"):
+        PayoffGame(numpy_payoff, x, y, gradients=lambda a, b: (a[0][:1], b))
+    with pytest.raises(ValueError, match="gradients is for numpy players, and y is none"):
+        PayoffGame(numpy_payoff, x, torch.zeros(2), gradients=numpy_gradients)
+
+
 def test_other_numbers_of_players_are_refused_by_name():
     for saddle in ((0.0, 0.0, 0.0), (0.0,), 0.0):
         for call in (predict_gda, measure_gda):
@@ -145,7 +184,7 @@ def test_other_numbers_of_players_are_refused_by_name():
             ):
                 call(Curved(1), 0.1, saddle=saddle)
     numpy = (lambda x, y: x @ y, np.zeros(2), np.zeros(2))
-    with pytest.raises(ValueError, match=r"x must be a torch module .* got ndarray: for numpy players subclass"):
+    with pytest.raises(ValueError, match=r"x must be a torch module .* got ndarray: numpy players want gradients="):
         PayoffGame(*numpy)
     zero = torch.zeros(2, dtype=torch.float64)
     for payoff in (lambda x, y: x * y, lambda x, y: 1.0, lambda x, y: torch.zeros(())):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from functools import partial
 
@@ -10,8 +12,13 @@ import pytest
 import torch
 
 import convexgan as cg
-from convexgan.problems import GANProblem, MixtureProblem
-from convexgan.problems.catalogue import FINGERPRINTS, PROBLEMS
+from benchmarks import _croissant, _suite
+from benchmarks._strangers import daskalakis, heavy_ball
+from convexgan.problems import ConditionalProblem, GANProblem, MixtureProblem
+from convexgan.problems.catalogue import PROBLEMS, scalar
+from convexgan.problems.scalars import ScalarGame
+from convexgan.problems.suite import VERSIONS, instances
+from convexgan.torch.objective import Batch
 from convexgan.updates import State, extragradient, optimistic_adam, simultaneous
 
 NAMES = cg.problems.list()
@@ -117,9 +124,61 @@ def test_changed_data_and_unknown_names_are_refused(monkeypatch):
     for name in ("convex-concave", "linear"):
         with pytest.raises(ValueError, match="seed must be an integer >= 0"):
             cg.problems.load(name).start("a")
-    monkeypatch.setitem(FINGERPRINTS, "bilinear", "0" * 16)
+    changed = scalar("bilinear", "where plain descent-ascent circles", lambda x, y: 1.01 * x * y, "xy", "saddle", "")
+    monkeypatch.setitem(PROBLEMS, "bilinear", lambda: changed)  # the text is the same, what is computed is not
     with pytest.raises(ValueError, match="makes its data differently"):
         cg.problems.load("bilinear")
+    with pytest.raises(ValueError, match="version is 7: versions of the suite are 1"):
+        cg.problems.load("linear", version=7)
+    monkeypatch.setitem(VERSIONS, 1, "0" * 64)
+    instances.cache_clear()
+    with pytest.raises(ValueError, match="is not the published file"):
+        cg.problems.suite(1)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_instance_of_every_version_is_proved_again(version):
+    names = cg.problems.suite(version)
+    assert len(names) >= 200 and set(cg.problems.families()) == {row.family for row in instances(1).values()} - {""}
+    for name, claim in instances(version).items():
+        problem = cg.problems.load(name, version)
+        assert problem.verify() and problem.name == name, name
+        assert (problem.kind, problem.fingerprint) == (claim.kind, claim.fingerprint), name
+        assert problem.value == pytest.approx(claim.value, rel=1e-6, abs=1e-12), name
+
+
+@pytest.mark.parametrize(
+    ("kind", "f"),
+    [
+        ("saddle", lambda x, y: -(x**2) + x * y - y**2),
+        ("saddle", lambda x, y: x**2 - y**2 + x**2 * y**2),  # not quadratic
+        ("minimax", lambda x, y: x**2 - y**2),  # a saddle
+        ("minimax", lambda x, y: -5 * x**2 + 4 * x * y - y**2),
+        ("none", lambda x, y: x**2 - y**2),
+        ("stationary", lambda x, y: -5 * x**2 + 4 * x * y - y**2),
+        ("saddle", lambda x, y: x * y + 1e-9),
+        ("saddle", lambda x, y: x * y + 1e-9 * y),
+    ],
+)
+def test_a_game_of_two_numbers_is_of_no_kind_but_its_own(kind, f):
+    assert not scalar("wrong", "", f, "", kind, "").verify()
+
+
+def test_the_suite_is_what_its_script_makes_and_its_description_fits():
+    made = json.loads(_croissant.PATH.read_text())
+    assert made == _croissant.described(max(VERSIONS))
+    required = {"@context", "@type", "conformsTo", "name", "description", "license", "url", "creator", "datePublished"}
+    assert required <= {key for key, value in made.items() if value} and made["@type"] == "sc:Dataset"
+    assert made["conformsTo"] == "http://mlcommons.org/croissant/1.0" and made["citeAs"].startswith("@misc")
+    (file,), (records,) = made["distribution"], made["recordSet"]
+    raw = (_croissant.PATH.parent / file["contentUrl"]).read_bytes()
+    assert file["sha256"] == hashlib.sha256(raw).hexdigest() and file["contentSize"] == f"{len(raw)} B"
+    columns = raw.decode().splitlines()[0].split(",")
+    assert [field["source"]["extract"]["column"] for field in records["field"]] == columns
+    assert {field["source"]["fileObject"]["@id"] for field in records["field"]} == {file["@id"]}
+    for row in list(instances().values())[::20]:
+        again = _suite.described(row._replace(kind="", value=0.0, fingerprint=""))
+        assert again._replace(value=row.value) == row and again.value == pytest.approx(row.value, rel=1e-6)
 
 
 # -- families, and optimisers that are not ours --------------------------------------------------------------------
@@ -132,6 +191,12 @@ SETTINGS = {
     "relu-mixture": [{}, {"rows": 20, "side": 5}],
     "bilinear": [{}, {"columns": 2, "curvature": 0.5}],
     "kernel": [{}, {"columns": 3, "rows": 5, "features": 20, "ridge": 0.5}],
+    "relu-line": [{}, {"rows": 5, "beta": 0.2}],
+    "particles": [{}, {"columns": 4, "rows": 6, "discriminator": "linear"}],
+    "pictures": [{"rows": 100}, {"source": "orl", "rows": 50, "directions": 3}],
+    "conditional": [{}, {"classes": 2, "discriminator": "linear"}],
+    "batches": [{}, {"discriminator": "quadratic", "batch": 16}],
+    "stochastic": [{}, {"shifts": 1.0, "batch": 4}],
 }
 DRAWN = [(name, setting) for name, settings in SETTINGS.items() for setting in settings]
 
@@ -145,12 +210,15 @@ def test_problems_of_a_family_are_proved_and_told_apart(family, setting, seed):
     below = family == "quadratic-no-saddle" or setting.get("surplus", 0) < 0
     assert problem.kind == ("minimax" if below else "saddle")
     assert all(f"{name}={value}" in str(problem) for name, value in (setting | {"seed": seed}).items())
-    if isinstance(problem, MixtureProblem) or not isinstance(problem, GANProblem):
+    if isinstance(problem, MixtureProblem) or not isinstance(problem, GANProblem | ConditionalProblem):
         return
-    other = cg.solve(
-        problem.X, problem.Z, **problem.options, method="program"
-    )  # the closed form's semidefinite program
-    assert problem.value == pytest.approx(other.value, rel=1e-5)
+    games = problem.parts if isinstance(problem, ConditionalProblem) else [problem]
+    shares = getattr(problem, "shares", [1.0])
+    if family == "relu-line":  # what the discriminator guarantees: there is no other method
+        others = [problem.solution.certificate.bound]
+    else:  # the closed form's semidefinite program
+        others = [cg.solve(game.X, game.Z, **game.options, method="program").value for game in games]
+    assert problem.value == pytest.approx(np.dot(shares, others), rel=1e-5)
     if family == "quadratic" and not below:  # the critical width is what was asked for
         assert problem.solution.certificate.min_neurons == problem.width - setting.get("surplus", 0)
 
@@ -165,6 +233,65 @@ def test_a_claim_that_is_wrong_is_not_proved():
     assert not moved.verify()
 
 
+@pytest.mark.parametrize(("family", "setting"), [("batches", {}), ("stochastic", {"shifts": 1.0})])
+@pytest.mark.parametrize("batch", [4, 16])
+def test_noise_has_mean_zero_and_the_variance_of_its_batch(family, setting, batch):
+    problem = cg.problems.draw(family, 2, batch=batch, **setting)
+    players, game = problem.start(0)[:2], problem.game()
+    drawn = torch.stack([joined(game.gradients(*players)) for _ in range(3000)])
+    if family == "batches":
+        whole, (X, Z, _) = problem._projector, problem._projector.batch
+        mean, alone = joined(whole.gradients(*players)), []
+        for batches in (
+            [Batch(X[i : i + 1], Z) for i in range(len(X))],
+            [Batch(X, Z[i : i + 1]) for i in range(len(Z))],
+        ):
+            each = []
+            for whole.batch in batches:
+                each.append(joined(whole.gradients(*players)))
+            alone.append(torch.stack(each).var(0, correction=0))
+        known = sum(alone) / batch
+    else:
+        mean = joined(ScalarGame(problem.payoff).gradients(*players))
+        a, b = players[0][0] - problem.at[0], players[1][0] - problem.at[1]
+        terms = torch.cat([problem.slopes @ b, problem.slopes.mT @ a], dim=1) + problem.shifts.flatten(1)
+        known = terms.square().mean(0) / batch
+    assert bool(((drawn.mean(0) - mean).abs() <= 5 * (known / 3000).sqrt() + 1e-12).all())
+    assert float(drawn.var(0).sum()) == pytest.approx(float(known.sum()), rel=0.1) and float(known.sum()) > 0
+    assert torch.equal(joined(problem.game().gradients(*players)), drawn[0])  # every game draws the same
+
+
+def joined(players):
+    return torch.cat([part.flatten() for player in players for part in player])
+
+
+def test_the_game_of_labelled_rows_is_that_of_its_payoff():
+    problem = cg.problems.draw("conditional", 1, discriminator="linear")
+    game, state, other = problem.game(), problem.start(0), problem.start(1)
+    u, v = other[:2]
+
+    def moved(t):
+        ways = zip(state[:2], (u, v), strict=True)
+        return [tuple(a + t * b for a, b in zip(own, way, strict=True)) for own, way in ways]
+
+    def payoff(t):
+        x, y = moved(t)
+        parts = zip(game.games, game.parts(x, 0), game.parts(y, 1), problem.shares, strict=True)
+        return sum(share * float(one.value(*players)) for one, *players, share in parts)
+
+    grad = game.gradients(*state[:2])
+    assert torch.equal(joined(grad), joined((game.grad_x(*state[:2]), game.grad_y(*state[:2]))))
+    along = float(joined(grad) @ joined((u, v)))
+    assert (payoff(1e-6) - payoff(-1e-6)) / 2e-6 == pytest.approx(along, rel=1e-6)
+    bend = (joined(game.gradients(*moved(1e-6))) - joined(game.gradients(*moved(-1e-6)))) / 2e-6
+    assert torch.allclose(joined(game.vjp(*state[:2], u, v)), bend, atol=1e-5)
+    rows = [float(np.mean(problem.labels == label)) for label in np.unique(problem.labels)]
+    assert problem.value == pytest.approx(np.dot(rows, [part.value for part in problem.parts]))
+    below = cg.problems.draw("conditional", 1)
+    below.parts[0].width = 1
+    assert below.parts[0].kind == "minimax" == below.kind
+
+
 def test_families_name_what_is_wrong():
     with pytest.raises(ValueError, match="Did you mean 'quadratic'"):
         cg.problems.draw("quadratics")
@@ -174,40 +301,13 @@ def test_families_name_what_is_wrong():
         cg.problems.draw("quadratic", active=6)
     with pytest.raises(ValueError, match=r"active \+ surplus"):
         cg.problems.draw("quadratic", surplus=-3)
+    with pytest.raises(ValueError, match="rows is 9999, of the 1797 pictures"):
+        cg.problems.draw("pictures", rows=9999)
+    with pytest.raises(ValueError, match="directions is 64, of 64"):
+        cg.problems.draw("pictures", directions=64)
     with pytest.raises(ValueError, match="columns must be"):
         cg.problems.draw("linear", columns=0)
     assert set(cg.problems.families()) == set(SETTINGS) and cg.problems.families()["bilinear"]["curvature"] == 0.0
-
-
-def heavy_ball(game, state, rates):
-    """Stochastic gradient descent with momentum 0.9, both players at once, by torch's own optimiser."""
-    if state.memory is None:
-        x, y = ([torch.nn.Parameter(part.clone()) for part in player] for player in state[:2])
-        down, up = torch.optim.SGD(x, rates[0], momentum=0.9), torch.optim.SGD(y, rates[1], momentum=0.9, maximize=True)
-        state = state._replace(memory=(x, y, down, up))
-    x, y, down, up = state.memory
-    for own, values, gradients in zip((x, y), state[:2], game.gradients(state.x, state.y), strict=True):
-        for part, value, gradient in zip(own, values, gradients, strict=True):
-            part.data, part.grad = value.clone(), gradient
-    down.step(), up.step()
-    return State(*(tuple(part.detach().clone() for part in own) for own in (x, y)), state.memory)
-
-
-def daskalakis(game, state, rates):
-    """Optimistic Adam as its paper's algorithm 1 writes it."""
-    memory = state.memory or [[[0.0, 0.0, 0.0] for _ in player] for player in state[:2]] + [0]
-    *players, count = memory
-    moved = []
-    signs = -rates[0], rates[1]
-    for own, player, gradients, rate in zip(players, state[:2], game.gradients(state.x, state.y), signs, strict=True):
-        parts = []
-        for kept, part, gradient in zip(own, player, gradients, strict=True):
-            kept[0], kept[1] = 0.5 * kept[0] + 0.5 * gradient, 0.9 * kept[1] + 0.1 * gradient**2
-            step = kept[0] / (1 - 0.5 ** (count + 1)) / ((kept[1] / (1 - 0.9 ** (count + 1))) ** 0.5 + 1e-8)
-            parts.append(part + rate * (2 * step - (kept[2] if count else step)))
-            kept[2] = step
-        moved.append(tuple(parts))
-    return State(*moved, [*players, count + 1])
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -221,6 +321,21 @@ def test_optimisers_that_are_not_ours_play_the_families(step, rate, family, opti
     for _ in range(500):
         state = problem.project(step(game, state, (rate, rate)))
     assert problem.measure(state).error < 0.3 * first.error
+
+
+@pytest.mark.parametrize("family", ["kernel", "stochastic", "relu-line", "batches"])
+def test_second_derivatives_are_those_of_the_gradients(family):
+    """Whatever the shapes of the players; the same noise at every question."""
+    problem = cg.problems.draw(family, 1)
+    state, (u, v) = problem.start(0), problem.start(1)[:2]
+    v = tuple(part + 0.1 for part in v)
+
+    def slopes(t):
+        ways = zip(state[:2], (u, v), strict=True)
+        return joined(problem.game().gradients(*(tuple(a + t * b for a, b in zip(p, w, strict=True)) for p, w in ways)))
+
+    bend = (slopes(1e-6) - slopes(-1e-6)) / 2e-6
+    assert torch.allclose(joined(problem.game().vjp(*state[:2], u, v)), bend, atol=1e-6 * float(bend.abs().max()))
 
 
 def test_no_point_and_no_discriminator_gains_at_the_saddle_of_a_kernel_game():

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import random
+import sys
+import tracemalloc
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from torch import nn
 
 import convexgan as cg
 from convexgan.torch import Objective, TwoLayerDiscriminator, audit, duality_gap, train
+from tests.documents import ROOT, blocks
 
 X = np.random.default_rng(0).standard_normal((60, 3))
 GAME = Objective(beta=0.1)
@@ -139,3 +143,48 @@ def test_a_term_that_is_infinite_makes_an_interval_that_is():
     pictures = np.random.default_rng(1).standard_normal((60, 1, 3, 3)) + 5
     found = duality_gap(G, D, pictures, torch.randn(60, 5, 1, 1), GAME, steps=1, batches=2)
     assert found.exact[0] and (found.value, found.low, found.high) == (np.inf, np.inf, np.inf)
+
+
+class Module(nn.Module):
+    """What Lightning gives a callback: the players, and where numbers are logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.generator, self.discriminator, self.logged = nn.Linear(2, 3), nn.Linear(3, 1), {}
+
+    def log(self, name, value):
+        assert isinstance(value, float)
+        self.logged[name] = value
+
+    def log_dict(self, numbers):
+        for name, value in numbers.items():
+            self.log(name, value)
+
+
+def test_the_callback_of_the_documentation_logs_both_measures(monkeypatch):
+    stub = ModuleType("lightning")
+    stub.Callback = object
+    monkeypatch.setitem(sys.modules, "lightning", stub)
+    (code,) = (code for language, code in blocks(ROOT / "docs" / "torch.md") if language == "py")
+    names = {"audit": audit, "duality_gap": duality_gap, "Objective": Objective, "X": X, "held_out": X}
+    exec(code, names)
+    module = Module().train()
+    before = {name: part.clone() for name, part in module.state_dict().items()}
+    names["Distance"]().on_train_epoch_end(None, module)
+    assert {"value", "bound", "gap", "violation", "duality_gap"} <= module.logged.keys()
+    assert module.training and module.generator.training
+    assert all(torch.equal(before[name], part) for name, part in module.state_dict().items())
+    known = audit(module.generator, "quadratic", X, 2, Objective(beta=1.0), samples=500).numbers()
+    assert all(module.logged[name] == number for name, number in known.items())
+
+
+def test_an_audit_of_wide_samples_keeps_eight_matrices_at_most():
+    d = 512
+    torch.manual_seed(0)
+    made, real = torch.rand(1200, d).numpy(), np.random.default_rng(0).standard_normal((100, d))
+    found = audit(made, "quadratic", real, objective=Objective(beta=1.0))  # what is loaded at the first call
+    tracemalloc.start()
+    again = audit(made, "quadratic", real, objective=Objective(beta=1.0))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert again.certificate == found.certificate and peak < 8.5 * 8 * d**2

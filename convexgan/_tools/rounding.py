@@ -73,7 +73,7 @@ def prefix_sums(values: Array) -> tuple[Array, int]:
     return np.append(0.0, (inside + before[:, None]).ravel()[:n]), block + len(before)
 
 
-def is_positive(matrix: Array) -> bool:
+def is_positive(matrix: Array, overwrite: bool = False) -> bool:
     """Whether a symmetric matrix (d, d) is proved to be positive semidefinite, exactly as its entries are stored.
 
     The Cholesky factorisation of A - cI runs to its end only if A - cI + E is positive semidefinite for some
@@ -88,7 +88,7 @@ def is_positive(matrix: Array) -> bool:
         return False
     error = gamma(d + 1) / (1 - gamma(d + 1))
     shift = (error * 1.01 + 2 * UNIT) * up(float(diagonal.sum()), d) + (d + 1) * TINY
-    shifted = np.array(matrix, order="C")
+    shifted = matrix if overwrite else np.array(matrix, order="C")
     shifted[np.diag_indices(d)] -= shift
     root, broken = lapack.dpotrf(shifted.T, lower=0, overwrite_a=1, clean=0)  # whose upper triangle is its lower one
     return broken == 0 and bool(np.isfinite(root.diagonal()).all())  # a NaN breaks nothing off, and goes on to the end
@@ -123,29 +123,36 @@ def spectral_norm(matrix: Array, guess: float | None = None) -> float:
     A guess at it, not above it but for rounding, saves the eigenvalues where it is proved at once.
     """
     if guess is not None:
-        levels = [proved_level(sign * matrix, guess, guess, AT_ONCE) for sign in (1.0, -1.0)]
+        levels = [proved_level(matrix, guess, guess, AT_ONCE, sign) for sign in (1.0, -1.0)]
         if max(levels) <= guess * (1 + GUESSED):
             return max(levels)
     values = np.linalg.eigvalsh(matrix)
     size = float(np.abs(values).max())
-    return max(proved_level(sign * matrix, float(end), size) for sign, end in ((1.0, values[-1]), (-1.0, -values[0])))
+    ends = ((1.0, float(values[-1])), (-1.0, -float(values[0])))
+    return max(proved_level(matrix, end, size, sign=sign) for sign, end in ends)
 
 
-def proved_level(matrix: Array, guess: float, size: float, tries: int = TRIES) -> float:
-    """A t near the guess for which tI - matrix is proved to be positive semidefinite, of a matrix of this size."""
+def proved_level(matrix: Array, guess: float, size: float, tries: int = TRIES, sign: float = 1.0) -> float:
+    """A t near the guess for which tI - sign * matrix is proved positive semidefinite, of a matrix of this size."""
     d = len(matrix)
     if not matrix.any():
         return 0.0
     share = gamma(d + 1) / (1 - gamma(d + 1))
-    margin = 1.1 * share * max(d * guess - float(np.trace(matrix)), 0.0) + gamma(8 + d**0.5) * size + 4 * d * TINY
+    margin = 1.1 * share * max(d * guess - sign * float(np.trace(matrix)), 0.0)
+    margin += gamma(8 + d**0.5) * size + 4 * d * TINY
     for _ in range(tries):
         level = guess + margin
-        above = -matrix
-        above[np.diag_indices(d)] = level - matrix.diagonal()
-        if is_positive(above):
+        if _is_above(level, matrix, sign):
             return level + 2 * UNIT * (abs(level) + float(np.abs(matrix.diagonal()).max()))  # of the subtraction
         margin *= 8
     return length(matrix)
+
+
+def _is_above(level: float, matrix: Array, sign: float) -> bool:
+    """Whether level I - sign * matrix is proved to be positive semidefinite; it is the one copy that is made."""
+    above = -sign * matrix
+    above[np.diag_indices(len(matrix))] = level - sign * matrix.diagonal()
+    return is_positive(above, overwrite=True)
 
 
 def transposed(A: Array, B: Array) -> tuple[Array, float]:

@@ -11,12 +11,14 @@ import torch
 from numpy.typing import NDArray
 
 from convexgan._tools.checks import check_choice, check_count, check_number
-from convexgan.problems.catalogue import HIDDEN_CONVEXITY, crossed, rounded
+from convexgan.problems.catalogue import HIDDEN_CONVEXITY, centred, crossed, parting, pixels, rounded
+from convexgan.problems.conditional import ConditionalProblem
 from convexgan.problems.gans import GANProblem
 from convexgan.problems.kernels import KernelProblem
 from convexgan.problems.mixtures import MixtureProblem
 from convexgan.problems.problem import Problem
 from convexgan.problems.saddles import SaddleProblem
+from convexgan.problems.stochastic import BatchProblem, StochasticProblem
 
 Random = np.random.Generator
 
@@ -76,7 +78,7 @@ def relu_mixture(random: Random, name: str, rows: int = 40, side: int = 7, beta:
     return MixtureProblem(name, text, "convexgan, docs/games.md", X=X, particles=particles, width=8, **options)
 
 
-def bilinear(random: Random, name: str, columns: int = 3, curvature: float = 0.0) -> Problem:
+def bilinear(random: Random, name: str, columns: int = 3, curvature: float = 0.0) -> SaddleProblem:
     M = rounded(random.standard_normal((columns, columns)) / np.sqrt(columns))
     where = [torch.from_numpy(rounded(random.standard_normal(columns))) for _ in range(2)]
     text = f"c |x|^2 / 2 + x'My - c |y|^2 / 2 in twice {columns} numbers, c = {curvature:g}, moved to a random saddle"
@@ -94,6 +96,81 @@ def kernel(
     return KernelProblem(name, text, "Rahimi, Recht, 2007", **parts, ridge=check_number(ridge, "ridge", positive=True))
 
 
+def relu_line(random: Random, name: str, rows: int = 10, beta: float = 0.1) -> Problem:
+    X = rounded(random.choice([-1.0, 1.0], (rows, 1)) + 0.3 * random.standard_normal((rows, 1)))
+    options: dict[str, Any] = {"discriminator": "relu", "generator": "free", "bias": "free", "beta": beta}
+    text = f"{rows} free points on the line, ReLU neurons with a free bias"
+    return GANProblem(name, text, HIDDEN_CONVEXITY, X=X, Z=None, width=2 * rows, **options)
+
+
+def particles(
+    random: Random, name: str, columns: int = 3, rows: int = 10, discriminator: str = "quadratic", beta: float = 0.3
+) -> Problem:
+    X = rounded(random.standard_normal((rows, columns)) * random.uniform(0.5, 2, columns) + 0.5)
+    options: dict[str, Any] = {"discriminator": discriminator, "generator": "free", "beta": beta}
+    text = f"{rows} free points in {columns} dimensions, {discriminator} neurons"
+    return GANProblem(name, text, HIDDEN_CONVEXITY, X=X, Z=None, width=2 * columns, **options)
+
+
+def pictures(
+    random: Random, name: str, source: str = "digits", size: int = 8, rows: int = 200, directions: int = 6
+) -> Problem:
+    known = pixels(source, size)
+    if rows > len(known):
+        raise ValueError(f"rows is {rows}, of the {len(known)} pictures of {source}: at most all of them can be.")
+    X = centred(known[np.sort(random.choice(len(known), rows, replace=False))])
+    if not directions < min(X.shape):
+        raise ValueError(f"directions is {directions}, of {min(X.shape)}: fewer can be parted from the others.")
+    options: dict[str, Any] = {"discriminator": "quadratic", "beta": parting(X, directions)}
+    Z = rounded(random.standard_normal((rows, directions + 6)))
+    text = f"{rows} of the {source} pictures at {size} pixels, {directions} directions"
+    return GANProblem(name, text, HIDDEN_CONVEXITY, X=X, Z=Z, width=2 * directions, **options)
+
+
+def conditional(
+    random: Random, name: str, classes: int = 3, columns: int = 3, discriminator: str = "quadratic", beta: float = 0.3
+) -> Problem:
+    counts = 6 * columns * (2 + np.arange(classes))
+    labels = np.repeat(np.arange(classes), counts)
+    sizes = random.uniform(1.5, 3, (classes, columns))[labels]
+    X = rounded(random.standard_normal((len(labels), columns)) * sizes + random.uniform(1, 2, (classes, 1))[labels])
+    Z = rounded(random.standard_normal((20 * columns, columns + 1)) + (discriminator != "quadratic"))
+    text = f"{classes} classes of {counts[0]} to {counts[-1]} rows, {discriminator} neurons that see one class each"
+    options: dict[str, Any] = {"discriminator": discriminator, "beta": beta}
+    return ConditionalProblem(name, text, "convexgan, docs/conditional.md", X=X, labels=labels, Z=Z, width=6, **options)
+
+
+def batches(
+    random: Random, name: str, discriminator: str = "linear", columns: int = 3, batch: int = 64, beta: float = 0.5
+) -> Problem:
+    X = rounded(random.standard_normal((256, columns)) * random.uniform(1, 2, columns) + 1)
+    Z = rounded(random.standard_normal((256, columns)) + 1)
+    text = f"gradients of batches of {batch} of 256 rows and latents, {discriminator} neurons"
+    options: dict[str, Any] = {"discriminator": discriminator, "beta": beta, "batch": batch}
+    return BatchProblem(name, text, HIDDEN_CONVEXITY, X=X, Z=Z, width=2 * columns, **options)
+
+
+def stochastic(
+    random: Random,
+    name: str,
+    columns: int = 3,
+    curvature: float = 0.5,
+    slopes: float = 0.5,
+    shifts: float = 0.0,
+    batch: int = 1,
+) -> Problem:
+    drawn = bilinear(random, name, columns, curvature)
+    spread = [check_number(size, text) for size, text in ((slopes, "slopes"), (shifts, "shifts"))]
+    N, g = (
+        rounded(size * random.standard_normal((16, *shape)))
+        for size, shape in zip(spread, ((columns, columns), (2, columns)), strict=True)
+    )
+    parts: dict[str, Any] = {"slopes": np.concatenate([N, -N]), "shifts": np.concatenate([g, -g])}
+    parts |= {"M": drawn.M.numpy(), "curvature": curvature, "at": drawn.at}
+    text = f"{drawn.description}; batches of {batch} of 32 terms, slopes of size {slopes:g} and shifts of {shifts:g}"
+    return StochasticProblem(name, text, "Juditsky, Nemirovski, Tauvel, 2011", **parts, batch=batch)
+
+
 FAMILIES: dict[str, Callable[..., Problem]] = {
     "linear": linear,
     "quadratic": quadratic,
@@ -102,6 +179,12 @@ FAMILIES: dict[str, Callable[..., Problem]] = {
     "relu-mixture": relu_mixture,
     "bilinear": bilinear,
     "kernel": kernel,
+    "relu-line": relu_line,
+    "particles": particles,
+    "pictures": pictures,
+    "conditional": conditional,
+    "batches": batches,
+    "stochastic": stochastic,
 }
 
 

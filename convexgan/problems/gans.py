@@ -71,9 +71,11 @@ class GANProblem(Problem):
         return found
 
     def verify(self) -> bool:
-        """Whether `convexgan.verify` finds the certificate again in the data."""
-        agreement = verify(self._certified, self.X).agreement
-        return agreement is not None and agreement.agrees
+        """Whether `convexgan.verify` finds the certificate again, and a saddle point has no more neurons than width."""
+        agreement, critic = verify(self._certified, self.X).agreement, self.solution.discriminator
+        if agreement is None or critic is None or not agreement.agrees:
+            return False
+        return self.kind != "saddle" or bool(np.count_nonzero(critic.outer) <= self.width)
 
     @property
     def objective(self) -> Objective:
@@ -143,7 +145,7 @@ class GANProblem(Problem):
 
     @cached_property
     def _projector(self) -> ModuleGame:
-        return self.game()
+        return self._game(*self.players())
 
     @cached_property
     def _optimal_moment(self) -> Array:

@@ -60,7 +60,10 @@ class SaddleProblem(ZeroSaddle):
 
     def verify(self) -> bool:
         """Whether both gradients vanish at the saddle point, of a payoff that is convex in x and concave in y."""
-        gradients = self.game().gradients((self.at[0],), (self.at[1],))
+        return self._rests(self.game())
+
+    def _rests(self, game: ScalarGame) -> bool:
+        gradients = game.gradients((self.at[0],), (self.at[1],))
         return self.curvature >= 0 and not any(bool(part.any()) for (part,) in gradients)
 
     def _content(self) -> tuple[dict[str, Any], list[NDArray[Any]]]:

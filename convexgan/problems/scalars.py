@@ -45,7 +45,7 @@ class ScalarGame(DifferentiableGame):
         """The gradient of u df/dx + v df/dy."""
         with torch.enable_grad():
             a, b, (grad_x, grad_y) = self._gradients(x, y, True)
-            total = (u[0] * grad_x + v[0] * grad_y).sum()
+            total = (u[0] * grad_x).sum() + (v[0] * grad_y).sum()
             found = torch.autograd.grad(total, (a, b), materialize_grads=True)
         return (found[0],), (found[1],)
 
@@ -57,8 +57,6 @@ class ScalarProblem(Problem):
     ----------
     name, description, source : str
     f : function of two tensors
-    text : str
-        f as a formula.
     kind : str
         What the origin is, where f is 0: "saddle", "minimax" (min max, but no saddle point), "stationary" (min max of a
         neighbourhood only) or "none" (at rest, yet no solution).
@@ -68,13 +66,12 @@ class ScalarProblem(Problem):
         self,
         *described: Any,
         f: Callable[[Tensor, Tensor], Tensor],
-        text: str,
         kind: str,
         version: int = 1,
     ) -> None:
         name, description, source = described
         super().__init__(name, version, description, source)
-        self.f, self.text, self._kind = f, text, kind
+        self.f, self._kind = f, kind
 
     @property
     def value(self) -> float:
@@ -106,10 +103,29 @@ class ScalarProblem(Problem):
         return Measure(value, value, 0.0, distance, math.inf if self.kind == "none" else distance)
 
     def verify(self) -> bool:
-        """Whether both players are at rest at the origin, where the payoff is 0."""
+        """Whether the origin is of its kind: f and both slopes are 0 there, and the second derivatives prove the rest.
+
+        With f_xx = a, f_xy = b, f_yy = c, a saddle has a >= 0 >= c; min max without a saddle a < 0, c < 0 and
+        a - b^2 / c >= 0; what is neither c > 0, so that no y is a maximum. These are proofs where f is quadratic, as
+        three points with the same derivatives tell; a - b^2 / c > 0 > c proves a strict local min max of any f.
+        """
         origin = (torch.zeros(1, dtype=torch.float64),)
         gradients = self.game().gradients(origin, origin)
-        return float(self.f(*origin, *origin)) == 0.0 and not any(bool(part.any()) for (part,) in gradients)
+        if float(self.f(*origin, *origin)) != 0.0 or any(bool(part.any()) for (part,) in gradients):
+            return False
+        a, b, c = self._bends(0.0, 0.0)
+        if self.kind == "stationary":
+            return c < 0 < a - b**2 / c
+        proofs = {"saddle": a >= 0 >= c, "minimax": a < 0 > c and a - b**2 / c >= 0, "none": c > 0}
+        return proofs[self.kind] and (a, b, c) == self._bends(1.0, -2.0) == self._bends(3.0, 5.0)
+
+    def _bends(self, x: float, y: float) -> tuple[float, float, float]:
+        """f_xx, f_xy and f_yy."""
+        at = (torch.tensor([x], dtype=torch.float64),), (torch.tensor([y], dtype=torch.float64),)
+        one, none = (torch.ones(1, dtype=torch.float64),), (torch.zeros(1, dtype=torch.float64),)
+        game = self.game()
+        (in_x,), (across,) = game.vjp(*at, one, none)
+        return float(in_x), float(across), float(game.vjp(*at, none, one)[1][0])
 
     def _content(self) -> tuple[dict[str, Any], list[NDArray[Any]]]:
-        return {"f": self.text}, []
+        return {"kind": self.kind}, []

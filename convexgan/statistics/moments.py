@@ -338,8 +338,7 @@ class Moments:
         """(d, d) array, the uncentred second moment mean(x x')."""
         if "second" not in self._cache:
             if self.factor is not None:
-                check_memory(self.dim, "X")
-                self._cache["second"] = self.factor.T @ self.factor
+                self._cache["second"] = self.second_once()
             else:
                 # mean(x x') = mean(c c') + pilot mean' + mean pilot' - pilot pilot', with c = x - pilot
                 shifts = np.stack([self._pilot, self.mean - self._pilot / 2])
@@ -347,6 +346,13 @@ class Moments:
                 second += shifts.T @ shifts[::-1]
                 self._cache["second"] = mirror_lower(second)
         return self._cache["second"]  # type: ignore[no-any-return]
+
+    def second_once(self) -> Array:
+        """`second`, which is not kept if it has to be made of a factor."""
+        if self.factor is None or "second" in self._cache:
+            return self.second
+        check_memory(self.dim, "X")
+        return self.factor.T @ self.factor
 
     @property
     def formed(self) -> bool:

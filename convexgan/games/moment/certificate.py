@@ -165,7 +165,7 @@ def _evidence(
         "unproved": unproved,
     }
     arrays = {
-        "factor": factor[used],
+        "factor": factor if len(used) == len(factor) else factor[used],
         "mean": mean,
         "latent_values": game.latent.values,
         "latent_mean": game.latent.mean,
