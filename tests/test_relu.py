@@ -183,7 +183,6 @@ def test_limits_leave_valid_bounds():
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"bias": "free"}, "one column"),
         ({"method": "simplex"}, "unknown method"),
         ({"discriminator": "quadratic", "method": "cones"}, "for ReLU"),
         ({"gap": -1}, "gap"),

@@ -10,6 +10,8 @@ from convexgan.arrangements.enumeration import activation_patterns, cover_bound
 from convexgan.arrangements.interpolation import Interpolation, interpolate
 from convexgan.arrangements.maximum import Maximum, maximize
 from convexgan.arrangements.net import net_bounds, net_size
+from convexgan.arrangements.offset_maximum import maximize_with_offsets
+from convexgan.arrangements.offset_sweep import sweep_offsets
 from convexgan.arrangements.reduce import row_space
 from convexgan.arrangements.sampled import Sampled, sampled_patterns
 from convexgan.arrangements.square_ascents import local_square_maxima
@@ -32,11 +34,13 @@ __all__ = [
     "maximize",
     "maximize_difference",
     "maximize_squares",
+    "maximize_with_offsets",
     "minimize_rectified",
     "net_bounds",
     "net_size",
     "row_space",
     "sampled_patterns",
+    "sweep_offsets",
     "sweep_square_values",
     "sweep_values",
 ]

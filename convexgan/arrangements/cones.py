@@ -53,7 +53,7 @@ def cone_bounds(rays: Array, heights: Array) -> tuple[Array, Array]:
         Of any lengths.
     heights : (K, p) array
     """
-    columns = np.swapaxes(_inverses(rays), 1, 2).copy()  # columns[:, j] . r_k = 1 if j == k else 0
+    columns = np.swapaxes(inverses(rays), 1, 2).copy()  # columns[:, j] . r_k = 1 if j == k else 0
     lengths = np.maximum(np.einsum("kjp,kjp->kj", columns, columns), 1e-300)
     y = np.einsum("kj,kjp->kp", heights, columns)
     slack = np.zeros_like(heights)
@@ -72,8 +72,8 @@ def cone_bounds(rays: Array, heights: Array) -> tuple[Array, Array]:
     return np.minimum(np.linalg.norm(y, axis=1) + missing * reach, np.maximum(ahead.max(axis=1), 0)), y
 
 
-def _inverses(rays: Array) -> Array:
-    """Those of the matrices, (K, p, p), or what comes near where there is none."""
+def inverses(rays: Array) -> Array:
+    """Those of the matrices (K, p, p), or what comes near where there is none."""
     try:
         return np.asarray(np.linalg.inv(rays))
     except np.linalg.LinAlgError:
@@ -146,12 +146,17 @@ class Cones:
 
     @classmethod
     def cover(cls, sign: float, side: Arrangement, bound: float, deadline: Deadline | None = None) -> Cones:
-        """A fan of simplicial cones that covers R^p."""
-        rays, metric = fan(side.dim), side.rows.T @ side.rows
+        """Simplicial cones that cover the domain."""
+        rays, metric = cls.domain(side), side.rows.T @ side.rows
         different, which = np.unique(rays.reshape(-1, side.dim), axis=0, return_inverse=True)
         heights = positive_sums(different, side.plus)[which.reshape(rays.shape[:2])]
         partners = pair_up(side.plus, side.minus, deadline or Deadline())
         return cls(sign, rays, np.full(len(rays), bound), side.plus, side.minus, side.linear, partners, heights, metric)
+
+    @staticmethod
+    def domain(side: Arrangement) -> Array:
+        """Cones (K, p, p) that cover all directions."""
+        return fan(side.dim)
 
     @property
     def bound(self) -> float:

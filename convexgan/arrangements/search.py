@@ -46,6 +46,8 @@ class Search(Branching[Cones]):
         self._majorants: dict[float, Quadratic] = {}
         self._faces: dict[Any, float] = {}  # maxima of the concave functions of closed cones
 
+    family: type[Cones] = Cones
+
     def _begin(self, max_nodes: float) -> None:
         whole = self.sides[1.0]
         p, steep = whole.dim, whole.linear + (whole.plus.sum(axis=0) - whole.minus.sum(axis=0)) / 2
@@ -54,9 +56,13 @@ class Search(Branching[Cones]):
         if p >= MAJORANT_DIM:
             self._wander()
             self._relax()
-        for sign, side in self.sides.items() if p <= CONES_DIM else ():
+        self._cover(max_nodes)
+
+    def _cover(self, max_nodes: float) -> None:
+        """Queue the cones of both sides, where cones are of use."""
+        for sign, side in self.sides.items() if self.sides[1.0].dim <= CONES_DIM else ():
             if not self.deadline.over and self.nodes < max_nodes:
-                self._start(sign, Cones.cover(sign, side, self._caps[sign], self.deadline))
+                self._start(sign, self.family.cover(sign, side, self._caps[sign], self.deadline))
 
     def _wander(self) -> None:
         """Ascents from random directions: by gradients from all, from the best of these by convex-concave steps."""
@@ -122,9 +128,7 @@ class Search(Branching[Cones]):
         active = side.plus @ middle > 0
         key = (cones.sign, active.tobytes())
         if key not in self._faces:
-            self._faces[key], u = maximize_concave(
-                side.linear + active.astype(np.float64) @ side.plus, side.minus, middle, self.deadline
-            )
+            self._faces[key], u = self._concave(side, active.astype(np.float64) @ side.plus, middle)
             self._offer(cones.sign, u)
         return self._faces[key]
 
@@ -134,10 +138,14 @@ class Search(Branching[Cones]):
         self._offer(sign, u)
         for _ in range(ASCENTS):
             before = self.value
-            _, u = maximize_concave(side.linear + positive_rows(side.plus, u), side.minus, u, self.deadline)
+            _, u = self._concave(side, positive_rows(side.plus, u), u)
             self._offer(sign, u)
             if self.value <= before or self.value >= self.level[0] or self.deadline.over:
                 return
+
+    def _concave(self, side: Arrangement, active: Array, start: Array) -> tuple[float, Array]:
+        """The maximum where the rows of positive weight add up to ``active``, from above, and where it is."""
+        return maximize_concave(side.linear + active, side.minus, start, self.deadline)
 
     def _offer(self, sign: float, u: Array) -> None:
         length = float(np.linalg.norm(u))

@@ -45,7 +45,7 @@ def separate_rows(activation: RowActivation, rows: Array, weights: Array, bias: 
     ----------
     rows, weights : (N, d) and (N,) arrays
     bias : "none", "penalized" or "free"
-        With a bias the direction has d + 1 entries. "free" is for one column, weights that sum to 0 and ReLUs.
+        With a bias the direction has d + 1 entries. "free" is for weights that sum to 0 and ReLUs.
     **search
         Of `convexgan.arrangements.maximize`.
     """

@@ -1,0 +1,138 @@
+"""Affine hyperplanes: sums of rectified affine functions whose offset costs nothing, in normal form.
+
+With weights that sum to 0 the function m(u, b) = sum_i weights_i s(points_i . u + b), where s(t) is max(t, 0) +
+slope min(t, 0), is constant in b beyond all points, so that its maximum over |u| <= 1 and all b is finite. Between the
+points it is linear in b: the maximum is attained where one of them lies on the hyperplane. As s(t) is (1 - slope)
+max(t, 0) + slope t, and the sum of the latter is the same for all b, m is a sum of rectified functions and a linear
+one of u.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convexgan._tools.deadline import Deadline
+from convexgan._tools.rounding import gamma
+from convexgan.arrangements.reduce import Arrangement, merge_equal, row_space
+from convexgan.arrangements.zonotope import shortest
+
+Array = NDArray[np.float64]
+BALANCED = 1e-9  # share of the weights' sizes that their sum may be
+
+
+@dataclass(frozen=True, eq=False)
+class Offsets(Arrangement):
+    """The function m on (u, b) in R^q x R: rows (w x, w) for points x within the unit ball and weights w.
+
+    Attributes
+    ----------
+    plus, minus, linear, slack : as in `Arrangement`, in p = q + 1 columns
+        The last column of ``plus`` and ``minus`` are weights, of nearly the same sum; that of ``linear`` is 0.
+    basis : (d, q) array
+        u in R^q stands for ``basis @ u``.
+    centre : (d,) array
+        What was subtracted from every point, in their own units.
+    """
+
+    centre: Array = None  # type: ignore[assignment]
+
+    @property
+    def points(self) -> Array:
+        """The different points, (N, q)."""
+        rows = self.rows
+        return np.asarray(rows[:, :-1] / rows[:, -1:])
+
+    @property
+    def weights(self) -> Array:
+        """Their weights, (N,)."""
+        return np.asarray(self.rows[:, -1] * self.signs)
+
+    def bound(self) -> float:
+        """An upper bound on m for |u| <= 1, at the cost of one pass: on |u|^2 + b^2 <= 2, as |b| <= 1 is enough."""
+        slope = self.linear + (self.plus.sum(axis=0) - self.minus.sum(axis=0)) / 2
+        sizes = np.linalg.norm(self.plus, axis=1)
+        form = (self.plus / sizes[:, None]).T @ self.plus
+        top = max(float(np.linalg.eigvalsh(form)[-1]), 0.0)
+        return float(np.linalg.norm(slope[:-1]) + abs(slope[-1]) + np.sqrt(sizes.sum() * top / 2))
+
+    def with_offset(self, u: Array) -> Array:
+        """(u, b) with the b for which m is largest: the hyperplane passes through a point."""
+        weights, along = self.weights, self.points @ u
+        order = np.argsort(-along)
+        t, w = along[order], weights[order]
+        heights = np.cumsum(w * t) - t * np.cumsum(w)
+        return np.append(u, -t[int(np.argmax(heights))]) if len(t) else np.append(u, 0.0)
+
+    def maximize_concave(self, active: Array, start: Array, deadline: Deadline) -> tuple[float, Array]:
+        """The maximum of the function whose rows of positive weight add up to ``active``, from above, and where it is.
+
+        For each u the offset is best that leaves the points of negative weight beyond it the weight of ``active``. The
+        supergradients there make a polytope, whose shortest vector has the direction u: see `maximize_concave`.
+        """
+        slope, weights = (self.linear + active)[:-1], self.minus[:, -1]
+        moments, points = self.minus[:, :-1], self.minus[:, :-1] / self.minus[:, -1:]
+
+        def beyond(u: Array) -> tuple[Array, float]:
+            along = points @ u
+            order = np.argsort(-along)
+            mass = np.cumsum(weights[order])
+            k = min(int(np.searchsorted(mass, active[-1])), len(order) - 1)
+            share = min(max((active[-1] - mass[k]) / weights[order[k]] + 1, 0.0), 1.0)
+            return moments[order[:k]].sum(axis=0) + share * moments[order[k]], -float(along[order[k]])
+
+        if not len(weights):
+            return float(np.linalg.norm(slope)), np.append(slope, 0.0)
+        size = float(np.linalg.norm(slope)) + float(np.linalg.norm(np.abs(moments).sum(axis=0)))
+        point = shortest(lambda u: slope - beyond(u)[0], start[:-1], size, deadline)
+        length = float(np.linalg.norm(point))
+        u = point / length if length > 0 else point
+        return length, np.append(u, beyond(u)[1])
+
+
+def reduce_points(points: Array, weights: Array, slope: float = 0.0, *, whole: bool = False) -> Offsets:
+    """The normal form of m for points and weights, whose sum is 0.
+
+    Equal points become one, whose weight may cancel; the others are centred and expressed in an orthonormal basis of
+    their span, or left ``whole``, at once. ``slack`` says what that, but not sums, may have changed where |b| <= 1.
+
+    Parameters
+    ----------
+    points : (N, d) array
+        Of differences less than 1.
+    weights : (N,) array
+        Of any sign.
+    slope : float
+
+    Raises
+    ------
+    ValueError
+        If the weights do not add up to 0.
+    """
+    size, total = float(np.abs(weights).sum()), math.fsum(weights)
+    if abs(total) > BALANCED * size:
+        raise ValueError(
+            f"weights add up to {total:.3g}, not to 0, so that free offsets see any size: divide those of both samples "
+            "by their sum, or use bias='penalized'."
+        )
+    error, d = np.zeros(1), points.shape[1]
+    if not whole:
+        points, weights, error = merge_equal(points, weights)
+    points, weights = points[weights != 0], weights[weights != 0]
+    centre = np.median(points, axis=0) if len(points) else np.zeros(d)
+    points = points - centre
+    reach = float(np.linalg.norm(points, axis=1).max(initial=0.0)) + 1
+    basis = np.eye(d) if whole else row_space(points, d)
+    inside = points @ basis
+    lost = float(np.abs(weights) @ np.linalg.norm(points - inside @ basis.T, axis=1))
+    rounded = float(error.sum()) + abs(total) + gamma(2 * d + 32) * float(np.abs(weights).sum())
+    slack = 2 * max(1.0, abs(slope)) * (lost + reach * rounded)
+    linear = np.append(slope * (weights @ inside), 0.0)
+    rows = (1 - slope) * weights[:, None] * np.column_stack([inside, np.ones(len(inside))])
+    if slope == 1:
+        rows = rows[:0]
+    positive = rows[:, -1] > 0
+    return Offsets(rows[positive], -rows[~positive], linear, basis, slack, centre)
