@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import convexgan as cg
 from convexgan.arrangements import maximize_with_offsets, sweep_offsets
 from convexgan.discriminators import ReLU, separate_rows
+from convexgan.generators import Mixture
 from tests.generators import seeds
 
 KINDS = [ReLU(), ReLU(0.3), ReLU(-1.0), ReLU(1.0), ReLU(1.5)]
@@ -131,6 +132,17 @@ def test_bounds_hold_wherever_the_search_stops():
     assert swept.status == "stopped" and swept.upper_bound >= cg.ipm(X[:, :2], Y[:, :2], bias="free").value
 
 
+@pytest.mark.parametrize(("d", "n"), [(6, 4), (7, 12), (9, 30), (18, 40)])
+def test_bounds_in_many_columns_hold(d, n):
+    rng = np.random.default_rng(d)
+    X, Y = rng.standard_normal((n, d)), rng.standard_normal((n, d)) * 1.2 + 0.1
+    found = cg.ipm(X, Y, bias="free", time_limit=0.5)
+    known = max(cg.ipm(X, Y, bias="free", method="sampled", rng=i).value for i in range(3))
+    tiny = cg.ipm(1e-4 * X, 1e-4 * Y, bias="penalized", time_limit=0.5)
+    assert max(known, 1e4 * tiny.value) <= found.upper_bound * (1 + 1e-12)
+    assert known <= found.value * (1 + 1e-9) and found.upper_bound <= 3 * found.value
+
+
 def test_a_point_is_no_farther_than_its_neighbours():
     assert cg.ipm(np.zeros((1, 2)), np.array([[3.0, 4.0]]), bias="free").value == pytest.approx(5)
     X = np.random.default_rng(0).standard_normal((9, 3))
@@ -143,9 +155,68 @@ def test_a_point_is_no_farther_than_its_neighbours():
 
 def test_weights_of_another_sum_and_sweeps_of_space_are_refused():
     rows = np.random.default_rng(0).standard_normal((6, 3))
-    with pytest.raises(ValueError, match="add up to .* divide those of both samples"):
+    with pytest.raises(ValueError, match=r"add up to .* divide those of both samples"):
         separate_rows(ReLU(), rows, np.ones(6), "free")
     with pytest.raises(ValueError, match="a line or a plane"):
         cg.ipm(rows[:3], rows[3:], bias="free", method="sweep")
     with pytest.raises(ValueError, match="activation patterns"):
         cg.ipm(*np.random.default_rng(0).standard_normal((2, 100, 4)), bias="free", method="enumerate")
+
+
+# -- games ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("budget", [{"beta": 0.2}, {"lam": 0.8}])
+@pytest.mark.parametrize("slope", [0.0, -1.0, 0.3])
+def test_mixtures_against_free_offsets_are_saddles(slope, budget):
+    rng = np.random.default_rng(1)
+    X, particles = rng.normal((0.8, 0), 1, (12, 2)), rng.normal((0.4, 0), 1, (30, 2))
+    call = {"discriminator": ReLU(slope), "bias": "free"} | budget
+    sol = cg.solve(X, generator=Mixture(particles), **call)
+    proof = sol.certificate
+    assert proof.kind == "saddle" and cg.verify(proof, X).kind == "saddle"
+    law = sol.generator
+    rows = np.concatenate([X, law.particles])
+    shares = np.concatenate([np.full(12, 1 / 12), -law.weights / law.weights.sum()])
+    reached = largest_in_plane(rows, shares, ReLU(slope))
+    assert reached == pytest.approx(proof.ipm, rel=1e-6)
+    size = 1e-4  # among tiny rows a bias that is charged is next to free
+    tiny = {key: size * number if key == "beta" else number * size for key, number in budget.items()}
+    near = cg.solve(size * X, generator=Mixture(size * particles), **call | {"bias": "penalized"} | tiny)
+    assert near.value / size**2 == pytest.approx(sol.value, rel=1e-5)
+
+
+def test_bounds_for_any_generator_against_free_offsets():
+    rng = np.random.default_rng(2)
+    X = rng.normal((1, 0), 1, (10, 2))
+    for slope in (0.0, -1.0):
+        call = {"discriminator": ReLU(slope), "bias": "free", "lam": 1.0}
+        anywhere = cg.solve(X, generator=Mixture(support="continuous"), time_limit=30, **call)
+        proof = cg.certify(X, 0.8 * X, time_limit=30, **call)
+        assert anywhere.certificate.bound <= anywhere.value * (1 + 1e-9) <= proof.value
+        assert 0.9 * anywhere.value <= proof.bound <= anywhere.value * (1 + 1e-6)
+        given = cg.solve(X, generator=Mixture(np.vstack([X, 0.5 * X])), **call)
+        assert given.value >= anywhere.certificate.bound
+
+
+def test_one_column_has_two_routes():
+    x = np.random.default_rng(0).standard_normal((9, 1)) + 0.7
+    call = {"discriminator": "relu", "bias": "free", "beta": 0.1}
+    points, anywhere = (
+        cg.solve(x, generator="free", **call),
+        cg.solve(x, generator=Mixture(support="continuous"), **call),
+    )
+    assert anywhere.value == pytest.approx(points.value, rel=1e-6) and anywhere.certificate.kind == "saddle"
+
+
+def test_what_free_offsets_are_not_for_is_said():
+    X = np.random.default_rng(0).standard_normal((5, 2))
+    call = {"discriminator": "relu", "bias": "free", "beta": 0.1}
+    for generator in ("free", "linear"):
+        with pytest.raises(ValueError, match="generators 'mixture' and 'free', the latter on one column"):
+            cg.solve(X, None if generator == "free" else X, generator=generator, **call)
+    proof = cg.solve(X, generator=Mixture(X), **call).certificate
+    with pytest.raises(ValueError, match=r"rigorous=True .* a bias counted"):
+        cg.verify(proof, X, rigorous=True)
+    with pytest.raises(ValueError, match="unbounded"):
+        cg.certify(X, X, **call | {"discriminator": "squared_relu"})

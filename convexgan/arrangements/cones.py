@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -99,15 +99,19 @@ def halved(rays: Array, metric: Array) -> tuple[Array, Indices, Indices, Array]:
     return children, i, j, fresh
 
 
-def quadratic_bounds(quadratic: Quadratic, rays: Array) -> Array:
-    """The maximum of a concave quadratic on cones within the sphere, from above, by tangents; rays within the ball."""
+def quadratic_bounds(
+    quadratic: Quadratic, rays: Array, linear_bounds: Callable[[Array, Array], tuple[Array, Array]]
+) -> Array:
+    """The maximum of a concave quadratic on cones within its sphere, from above, by tangents; rays within the ball."""
     best, at = np.full(len(rays), np.inf), centres(rays)
     for _ in range(2):
         slopes, offsets = quadratic.tangents(at)
         heights = np.einsum("kp,kjp->kj", slopes, rays)
-        bounds, y = cone_bounds(rays, heights)
+        bounds, y = linear_bounds(rays, heights)
         highest = heights.max(axis=1)
-        best = np.minimum(best, np.where(highest < 0, highest, bounds) + offsets)
+        best = np.minimum(
+            best, np.where(highest < 0, highest, bounds) + offsets * np.where(offsets > 0, quadratic.longest, 1.0)
+        )
         at = y / np.maximum(np.linalg.norm(y, axis=1), 1e-300)[:, None]
     return best
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 from convexgan.arrangements.branching import CONES_DIM
-from convexgan.arrangements.cones import Cones, cone_bounds, fan, inverses
+from convexgan.arrangements.cones import Cones, cone_bounds, fan, inverses, quadratic_bounds
+from convexgan.arrangements.majorant import Quadratic, majorants
 from convexgan.arrangements.offsets import Offsets
 from convexgan.arrangements.reduce import Arrangement
-from convexgan.arrangements.search import POLISHED, STARTS, Search
+from convexgan.arrangements.search import MAJORANT_DIM, POLISHED, STARTS, Search
 
 Array = NDArray[np.float64]
+CHARGES = (1.0, 0.25)  # prices of offsets where a majorant needs a sphere
 
 
 def belt(q: int) -> Array:
@@ -77,7 +82,23 @@ class OffsetSearch(Search):
             for end in (slope, -slope, np.eye(1, whole.dim)[0]):
                 self._offer(sign, end)
         self._wander()
+        if whole.dim >= MAJORANT_DIM:
+            self._relax()
         self._cover(max_nodes)
+
+    def _flatter(self, side: Arrangement) -> Iterator[tuple[Quadratic, float, Array]]:
+        """Majorants of the same function where an offset has its price, on spheres |u|^2 + charge^2 b^2 = 1."""
+        for charge in CHARGES:
+            rows, longest = np.append(np.full(side.dim - 1, charge), 1.0), math.hypot(1, charge)
+            priced = Arrangement(side.plus * rows, side.minus * rows, side.linear * rows, side.basis)
+            back = np.append(np.ones(side.dim - 1), charge)
+            for found, bound, z in majorants(priced, self.deadline):
+                curved = back[:, None] * found.curvature * back / charge
+                quadratic = Quadratic(found.linear * back / charge, curved, found.constant / charge, longest)
+                yield quadratic, bound * longest / charge, z
+
+    def _by_majorant(self, quadratic: Quadratic, rays: Array) -> Array:
+        return quadratic_bounds(quadratic, rays, belt_bounds)
 
     def _wander(self) -> None:
         """Ascents from the best of random directions."""

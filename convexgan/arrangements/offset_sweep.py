@@ -145,7 +145,9 @@ def sweep_offsets(points: Array, weights: Array, linear: Array) -> Array:
     if points.shape[1] == 1:
         order = np.argsort(points[:, 0])
         t, w = points[order, 0], weights[:, order]
-        below = t * np.cumsum(w, axis=1) - np.cumsum(w * t, axis=1)  # E(1) is this and half the sum of weights and points
+        below = t * np.cumsum(w, axis=1) - np.cumsum(
+            w * t, axis=1
+        )  # E(1) is this and half the sum of weights and points
         return np.asarray(best + np.abs(below + half - linear).max(axis=1, initial=0.0))
     for fans in Fans.all(points, Deadline()):
         for k, w in enumerate(weights):

@@ -52,12 +52,33 @@ class Offsets(Arrangement):
         return np.asarray(self.rows[:, -1] * self.signs)
 
     def bound(self) -> float:
-        """An upper bound on m for |u| <= 1, at the cost of one pass: on |u|^2 + b^2 <= 2, as |b| <= 1 is enough."""
-        slope = self.linear + (self.plus.sum(axis=0) - self.minus.sum(axis=0)) / 2
-        sizes = np.linalg.norm(self.plus, axis=1)
-        form = (self.plus / sizes[:, None]).T @ self.plus
-        top = max(float(np.linalg.eigvalsh(form)[-1]), 0.0)
-        return float(np.linalg.norm(slope[:-1]) + abs(slope[-1]) + np.sqrt(sizes.sum() * top / 2))
+        """An upper bound on m for |u| <= 1, at the cost of sorting.
+
+        max(t, 0) = (t + |t|) / 2, and any way to carry the points of positive weight to those of negative weight gives
+        sum w |t| <= sum mass |u . move|, whatever b; then Cauchy and Schwarz, as for any arrangement.
+        """
+        slope = (self.linear + (self.plus.sum(axis=0) - self.minus.sum(axis=0)) / 2)[:-1]
+        mass, moves = self._transport()
+        sizes = np.linalg.norm(moves, axis=1)
+        form = (moves * (mass / np.maximum(sizes, 1e-300))[:, None]).T @ moves
+        top = max(float(np.linalg.eigvalsh(form)[-1]), 0.0) if len(form) else 0.0
+        return float(np.linalg.norm(slope) + np.sqrt(float(mass @ sizes) * top) / 2)
+
+    def _transport(self) -> tuple[Array, Array]:
+        """Masses (k,) and how far each is moved (k, q), from ``plus`` to ``minus`` in the order along the main axis."""
+        if not len(self.plus) or not len(self.minus):
+            return np.zeros(0), np.zeros((0, self.dim - 1))
+        points, places = [], []
+        axis = np.linalg.eigh(self.rows[:, :-1].T @ self.rows[:, :-1])[1][:, -1]
+        for rows in (self.plus, self.minus):
+            given = rows[:, :-1] / rows[:, -1:]
+            order = np.argsort(given @ axis)
+            points.append(given[order])
+            places.append(np.cumsum(rows[order, -1]))
+        ends = np.sort(np.concatenate(places))
+        starts = np.append(0.0, ends[:-1])
+        at = [np.minimum(np.searchsorted(place, starts, side="right"), len(place) - 1) for place in places]
+        return ends - starts, points[0][at[0]] - points[1][at[1]]
 
     def with_offset(self, u: Array) -> Array:
         """(u, b) with the b for which m is largest: the hyperplane passes through a point."""

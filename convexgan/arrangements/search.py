@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from convexgan._tools.progress import Report
 from convexgan.arrangements.ascents import ascend
 from convexgan.arrangements.branching import CONES_DIM, Branching
-from convexgan.arrangements.cones import Cones, quadratic_bounds
+from convexgan.arrangements.cones import Cones, cone_bounds, quadratic_bounds
 from convexgan.arrangements.majorant import Quadratic, majorants
 from convexgan.arrangements.reduce import WORK, Arrangement
 from convexgan.arrangements.sampled import LENGTHS, climb
@@ -82,7 +83,7 @@ class Search(Branching[Cones]):
 
     def _relax(self) -> None:
         """Majorants of both sides in turn, of each until its bound cannot matter."""
-        left = {sign: majorants(side, self.deadline) for sign, side in self.sides.items()}
+        left = {sign: self._flatter(side) for sign, side in self.sides.items()}
         while left and not self.deadline.over:
             for sign in tuple(left):
                 found = next(left[sign], None) if self._caps[sign] > self.cutoff else None
@@ -96,11 +97,17 @@ class Search(Branching[Cones]):
                 if self._progress:
                     self._progress(self.value, self.upper_bound, self.nodes)
 
+    def _flatter(self, side: Arrangement) -> Iterator[tuple[Quadratic, float, Array]]:
+        return majorants(side, self.deadline)
+
+    def _by_majorant(self, quadratic: Quadratic, rays: Array) -> Array:
+        return quadratic_bounds(quadratic, rays, cone_bounds)
+
     def _bound(self, cones: Cones) -> Cones:
         """Bound every cone, look for better directions, keep the cones that can beat them."""
         self.nodes += len(cones.rays)
         if cones.sign in self._majorants:
-            bounds = quadratic_bounds(self._majorants[cones.sign], cones.rays)
+            bounds = self._by_majorant(self._majorants[cones.sign], cones.rays)
             cones = self._prune(replace(cones, bounds=np.minimum(bounds, cones.bounds)))
             if not len(cones.bounds):
                 return cones
