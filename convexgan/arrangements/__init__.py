@@ -7,6 +7,7 @@ from convexgan.arrangements.ascents import local_maxima
 from convexgan.arrangements.boxes import Minimum, minimize_rectified
 from convexgan.arrangements.difference import Convex, Peak, maximize_difference
 from convexgan.arrangements.enumeration import activation_patterns, cover_bound
+from convexgan.arrangements.halfspace_maximum import maximize_over_halfspaces
 from convexgan.arrangements.interpolation import Interpolation, interpolate
 from convexgan.arrangements.maximum import Maximum, maximize
 from convexgan.arrangements.net import net_bounds, net_size
@@ -33,6 +34,7 @@ __all__ = [
     "local_square_maxima",
     "maximize",
     "maximize_difference",
+    "maximize_over_halfspaces",
     "maximize_squares",
     "maximize_with_offsets",
     "minimize_rectified",

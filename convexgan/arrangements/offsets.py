@@ -114,6 +114,17 @@ class Offsets(Arrangement):
         return length, np.append(u, beyond(u)[1])
 
 
+def check_balanced(weights: Array) -> float:
+    """The sum of the weights; ValueError unless that is 0 up to rounding."""
+    total = math.fsum(weights)
+    if abs(total) > BALANCED * float(np.abs(weights).sum()):
+        raise ValueError(
+            f"weights add up to {total:.3g}, not to 0, so that free offsets see any size: divide those of both samples "
+            "by their sum, or use bias='penalized'."
+        )
+    return total
+
+
 def reduce_points(points: Array, weights: Array, slope: float = 0.0, *, whole: bool = False) -> Offsets:
     """The normal form of m for points and weights, whose sum is 0.
 
@@ -133,12 +144,7 @@ def reduce_points(points: Array, weights: Array, slope: float = 0.0, *, whole: b
     ValueError
         If the weights do not add up to 0.
     """
-    size, total = float(np.abs(weights).sum()), math.fsum(weights)
-    if abs(total) > BALANCED * size:
-        raise ValueError(
-            f"weights add up to {total:.3g}, not to 0, so that free offsets see any size: divide those of both samples "
-            "by their sum, or use bias='penalized'."
-        )
+    total = check_balanced(weights)
     error, d = np.zeros(1), points.shape[1]
     if not whole:
         points, weights, error = merge_equal(points, weights)

@@ -24,6 +24,7 @@ from convexgan.discriminators.quadratic import Quadratic
 from convexgan.discriminators.relu import ReLU, enlarging, pieces, separate_relu, signed_sample
 from convexgan.discriminators.rows import at_most, check_row_bias, degree_of, rising, separate_all, separate_rows
 from convexgan.discriminators.squared_relu import SquaredReLU
+from convexgan.discriminators.threshold import Threshold
 from convexgan.discriminators.two_layer import TwoLayerDiscriminator
 
 CLASSES: dict[str, Any] = {
@@ -33,6 +34,7 @@ CLASSES: dict[str, Any] = {
     "relu": ReLU,
     "absolute": Absolute,
     "squared_relu": SquaredReLU,
+    "threshold": Threshold,
 }
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "Quadratic",
     "ReLU",
     "SquaredReLU",
+    "Threshold",
     "TwoLayerDiscriminator",
     "activation_from",
     "as_discriminator",

@@ -26,11 +26,18 @@ def at_most(activation: RowActivation, sizes: Array) -> Array:
     """At least |s(t)|, and |t s'(t)|, for |t| up to the sizes: what a relative error of t is a share of."""
     if is_kinked(activation):
         return max(1.0, abs(activation.slope)) * sizes
-    return np.asarray(activation.degree * sizes**activation.degree)
+    return np.asarray(max(activation.degree, 1) * sizes**activation.degree)
 
 
 def check_row_bias(bias: str, activation: RowActivation) -> None:
-    """Raise where a bias that is not charged leaves the discrepancy unbounded."""
+    """Raise where a bias that is not charged leaves the discrepancy unbounded, or a charge means nothing."""
+    if degree_of(activation) == 0:
+        if bias == "penalized":
+            raise ValueError(
+                f"bias='penalized' has no meaning for {activation.name} neurons, which no norm makes larger: leave it "
+                "out, their offset is free."
+            )
+        return
     if bias == "free" and not is_kinked(activation):
         raise ValueError(
             f"bias='free' leaves the {activation.name} discriminator unbounded unless the means agree: "
@@ -45,7 +52,8 @@ def separate_rows(activation: RowActivation, rows: Array, weights: Array, bias: 
     ----------
     rows, weights : (N, d) and (N,) arrays
     bias : "none", "penalized" or "free"
-        With a bias the direction has d + 1 entries. "free" is for weights that sum to 0 and ReLUs.
+        With a bias the direction has d + 1 entries; threshold neurons have one of their own. "free" is for weights that
+        sum to 0 and ReLUs.
     **search
         Of `convexgan.arrangements.maximize`.
     """

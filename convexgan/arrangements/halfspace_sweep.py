@@ -1,0 +1,100 @@
+"""All half-planes, exactly: the lines through each point in turn, by their angles; O(N^2 log N)."""
+
+from __future__ import annotations
+
+from functools import cmp_to_key
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convexgan._tools.deadline import Deadline
+from convexgan.arrangements.halfspaces import Halfspaces, integers
+from convexgan.arrangements.offset_sweep import Fans
+
+Array = NDArray[np.float64]
+ALIKE = 2.0**-49  # relative difference of slopes that rounding may have made, or hidden
+NARROW = 1e-12  # sine of half an angle between lines in which no line of floats need lie
+
+
+def sweep_halfplanes(whole: Halfspaces, deadline: Deadline) -> tuple[float, Array, bool]:
+    """The maximum of |F|, the normal u of a line among `Halfspaces.points`, and whether all were pivots in time.
+
+    Every half-plane that cuts the points can be moved until its line passes through just one of them. About that pivot
+    a point changes sides whenever the line meets it; points that it meets at once, all on one line with the pivot, do
+    so together: this alone depends on exact arithmetic.
+    """
+    best, shown, u, done = 0.0, 0.0, np.array([1.0, 0.0]), 0
+    exact, units = integers(whole.rows), 2.0 ** np.frexp(whole.scale)[1]
+    for fans in Fans.all(whole.rows / units, deadline):  # nothing is rounded
+        sums, last = _cuts(fans, whole.weights, exact)
+        sizes = np.where(last, np.abs(sums), 0.0).max(axis=0)
+        best, done = max(best, float(sizes.max())), done + len(fans.pivots)
+        normals = _between(fans)
+        crossed = normals[..., 0] * fans.normals[..., 1] - normals[..., 1] * fans.normals[..., 0]
+        wide = np.where(np.abs(crossed) > NARROW, sizes, 0.0)
+        i, k = np.unravel_index(int(np.argmax(wide)), wide.shape)
+        if wide[i, k] > shown:
+            shown, u = float(wide[i, k]), normals[i, k]
+    return best, u * whole.scale / units, done == len(whole.rows)
+
+
+def _cuts(fans: Fans, weights: Array, exact: NDArray[Any]) -> tuple[Array, NDArray[np.bool_]]:
+    """F behind each line without the pivot and with it, (2, P, N), and whether the next line is another one, (P, N)."""
+    last = _last_of_ties(fans, exact)
+    w = weights[fans.order]
+    w = np.where(fans.order == fans.pivots[:, None], 0.0, w)
+    sums = np.where(fans.turned, 0.0, w).sum(axis=1)[:, None] + np.cumsum(np.where(fans.turned, w, -w), axis=1)
+    return np.stack([sums, sums + weights[fans.pivots][:, None]]), last
+
+
+def _last_of_ties(fans: Fans, exact: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether each line is met before the next one, in exact arithmetic; where it is not their order is put right."""
+    x, y = fans.apart[..., 0], fans.apart[..., 1]
+    steep = np.divide(y, x, out=np.full_like(x, -np.inf), where=x != 0)
+    with np.errstate(invalid="ignore"):
+        clear = np.diff(steep, axis=1) > ALIKE * np.maximum(np.abs(steep[:, :-1]), np.abs(steep[:, 1:]))
+    clear |= np.isneginf(steep[:, :-1]) & ~np.isneginf(steep[:, 1:])
+    last = np.column_stack([clear, np.ones(len(x), dtype=bool)])
+    i, k = np.nonzero(~clear)
+    turns = _turns(fans, exact, i, k)
+    last[i, k] = turns > 0
+    for row in np.unique(i[turns < 0]):
+        _sort(fans, exact, int(row), clear[row], last[row])
+    return last
+
+
+def _turns(fans: Fans, exact: NDArray[Any], i: Any, k: Any) -> Any:
+    """The cross products of the differences k and k + 1 to pivot i, exactly: positive if they are in order."""
+    pivots = exact[fans.pivots[i]]
+    first, second = exact[fans.order[i, k]] - pivots, exact[fans.order[i, k + 1]] - pivots
+    crossed = first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]
+    return np.sign(crossed) * np.where(fans.turned[i, k] == fans.turned[i, k + 1], 1, -1)
+
+
+def _sort(fans: Fans, exact: NDArray[Any], i: int, clear: NDArray[np.bool_], last: NDArray[np.bool_]) -> None:
+    """Order the lines of pivot i that floats do not tell apart by integers, in place."""
+    pivot = exact[fans.pivots[i]]
+    ends = np.append(np.flatnonzero(clear), len(clear)) + 1
+    for start, end in zip(np.append(0, ends[:-1]), ends, strict=True):
+        if end - start > 1:
+            moved = {k: (exact[fans.order[i, k]] - pivot) * (-1 if fans.turned[i, k] else 1) for k in range(start, end)}
+
+            def turn(a: int, b: int, moved: dict[int, Any] = moved) -> int:
+                return -int(np.sign(moved[a][0] * moved[b][1] - moved[a][1] * moved[b][0]))
+
+            order = sorted(moved, key=cmp_to_key(turn))
+            for part in (fans.order, fans.apart, fans.turned, fans.normals):
+                part[i, start:end] = part[i, order]
+            last[start : end - 1] = [turn(a, b) < 0 for a, b in pairwise(order)]
+
+
+def _between(fans: Fans) -> Array:
+    """Normals (P, N, 2) half way between each line and the next one in the list."""
+    following = np.concatenate([fans.normals[:, 1:], -fans.normals[:, :1]], axis=1)
+    middle = fans.normals + following
+    middle[np.abs(middle).max(axis=2) < 1e-6] = 0.0  # half a turn apart
+    lengths = np.linalg.norm(middle, axis=2, keepdims=True)
+    across = np.stack([-fans.normals[..., 1], fans.normals[..., 0]], axis=2)
+    return np.asarray(np.where(lengths > 0, middle / np.where(lengths > 0, lengths, 1.0), across))
