@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import convexgan as cg
+from convexgan._tools.deadline import Deadline
 from convexgan.arrangements import maximize_with_offsets, sweep_offsets
 from convexgan.discriminators import ReLU, separate_rows
 from convexgan.generators import Mixture
@@ -115,7 +116,7 @@ def test_many_weightings_at_once_are_one_at_a_time(d):
     rows, w = np.round(rng.standard_normal((40, d)), 1), rng.standard_normal((20, 40))
     w -= w.mean(axis=1)[:, None]
     for slope in (0.0, -1.0, 0.4):
-        found = sweep_offsets(rows, (1 - slope) * w, slope * w @ rows)
+        found = sweep_offsets(rows, (1 - slope) * w, slope * w @ rows, Deadline())
         known = [maximize_with_offsets(rows, one, slope).value for one in w]
         np.testing.assert_allclose(found, known, rtol=1e-10)
 

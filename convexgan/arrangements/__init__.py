@@ -8,6 +8,7 @@ from convexgan.arrangements.boxes import Minimum, minimize_rectified
 from convexgan.arrangements.difference import Convex, Peak, maximize_difference
 from convexgan.arrangements.enumeration import activation_patterns, cover_bound
 from convexgan.arrangements.halfspace_maximum import maximize_over_halfspaces
+from convexgan.arrangements.halfspace_sweep import sweep_cuts
 from convexgan.arrangements.interpolation import Interpolation, interpolate
 from convexgan.arrangements.maximum import Maximum, maximize
 from convexgan.arrangements.net import net_bounds, net_size
@@ -15,6 +16,7 @@ from convexgan.arrangements.offset_maximum import maximize_with_offsets
 from convexgan.arrangements.offset_sweep import sweep_offsets
 from convexgan.arrangements.reduce import row_space
 from convexgan.arrangements.sampled import Sampled, sampled_patterns
+from convexgan.arrangements.sampled_offsets import SampledOffsets
 from convexgan.arrangements.square_ascents import local_square_maxima
 from convexgan.arrangements.square_maximum import maximize_squares
 from convexgan.arrangements.square_sweep import sweep_square_values
@@ -27,6 +29,7 @@ __all__ = [
     "Minimum",
     "Peak",
     "Sampled",
+    "SampledOffsets",
     "activation_patterns",
     "cover_bound",
     "interpolate",
@@ -42,6 +45,7 @@ __all__ = [
     "net_size",
     "row_space",
     "sampled_patterns",
+    "sweep_cuts",
     "sweep_offsets",
     "sweep_square_values",
     "sweep_values",

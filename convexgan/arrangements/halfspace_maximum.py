@@ -20,7 +20,7 @@ from convexgan.arrangements.halfspaces import Halfspaces, best_cell, beyond, int
 from convexgan.arrangements.maximum import EXACT, METHODS, Maximum, checked_sum, levels, too_late
 
 Array = NDArray[np.float64]
-SWEPT = 4096  # points of a plane up to which they are swept
+SWEPT = 1024  # points of a plane up to which sweeping them is faster than cones
 DIRECTIONS = 300  # of "sampled"
 
 
@@ -46,7 +46,7 @@ def maximize_over_halfspaces(
     method : {"auto", "sweep", "cones", "enumerate", "sampled"}
         "sweep" is exact on one column, in O(N log N), and on two, in O(N^2 log N); "cones" is branch and bound for any
         number of columns; "enumerate" goes through all cells in integers and is for checks; "sampled" gives a lower
-        bound, the best offset of random directions. "auto" sweeps one column, and two of at most 4,096 different rows.
+        bound, the best offset of random directions. "auto" sweeps one column, and two of at most 1,024 rows.
     gap, time_limit, max_nodes, rng, progress, level : as in `maximize`
 
     Returns
@@ -119,7 +119,8 @@ def _record(
     direction = whole.in_units_of_rows(z, rows.shape[1])
     inside = weights[beyond(rows, direction)]
     m, size = math.fsum(inside), float(np.abs(whole.weights).sum())
-    bound = max(bound + gamma(2 * len(whole.weights) + 8) * size + whole.slack, abs(m))
+    roundings = 2 * (math.isqrt(len(whole.weights)) if whole.dim == 2 else len(whole.weights)) + 16
+    bound = max(bound + gamma(roundings) * size + whole.slack, abs(m))
     exact = method != "sampled" and status == "optimal" and bound - abs(m) <= EXACT * abs(m)
     return Maximum(abs(m), bound, bool(exact), direction, 1.0 if m >= 0 else -1.0, status, method, stats)
 

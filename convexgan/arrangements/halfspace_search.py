@@ -19,8 +19,7 @@ from convexgan.arrangements.offset_search import belt
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 UNSURE = 1e-14  # a product with a ray that is no larger may be 0
-LEAF = 10  # points that are neither seen by all nor by none of a cone, of which all cuts are gone through
-COMMON = 40  # the same of points on one hyperplane
+COMMON = 40  # undecided points on one hyperplane of which all cuts are gone through
 STARTS = 60  # random directions whose best cut is tried at first
 PUSHES = (0.5, 0.05, 0.005)
 
@@ -89,6 +88,11 @@ class HalfspaceCones:
         bounds = self.base + seen @ w + open_ @ np.maximum(w, 0)
         return replace(self, bounds=np.minimum(bounds, self.bounds)), seen, open_
 
+    def at_centres(self) -> Array:
+        """|F| in the middle of each cone, (K,)."""
+        middles = self.rays.sum(axis=1) @ self.whole.lifted[self.open].T
+        return np.asarray(np.abs(self.base + (middles > 0) @ self.whole.weights[self.open]))
+
 
 class HalfspaceSearch(Branching[HalfspaceCones]):
     """The maximum of |F| over all half-spaces.
@@ -126,13 +130,14 @@ class HalfspaceSearch(Branching[HalfspaceCones]):
         """Bound every cone, look for better cuts, keep the cones that can beat them."""
         self.nodes += len(cones.rays)
         cones, seen, open_ = cones.bounded()
-        self._offer(cones.rays[int(np.argmax(cones.bounds))].sum(axis=0)[:-1])
+        for best in {int(np.argmax(cones.bounds)), int(np.argmax(cones.at_centres()))}:
+            self._offer(cones.rays[best].sum(axis=0)[:-1])
         bounds, counts = cones.bounds.copy(), open_.sum(axis=1)
         for k in np.flatnonzero((counts <= COMMON) & (bounds > self.cutoff)):
             if self.deadline.over:
                 break
             some = cones.open[open_[k]]
-            if counts[k] <= LEAF or self._meet(cones.whole, some):
+            if counts[k] <= cones.whole.dim + 1 or self._meet(cones.whole, some):
                 bounds[k] = self._leaf(cones, int(k), seen[k], some)
         return self._prune(replace(cones, bounds=bounds))
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from convexgan._tools.deadline import Deadline
 from convexgan.arrangements.halfspaces import Halfspaces, integers
 from convexgan.arrangements.offset_sweep import Fans
+from convexgan.arrangements.reduce import lexical
 
 Array = NDArray[np.float64]
 ALIKE = 2.0**-49  # relative difference of slopes that rounding may have made, or hidden
@@ -28,9 +29,12 @@ def sweep_halfplanes(whole: Halfspaces, deadline: Deadline) -> tuple[float, Arra
     best, shown, u, done = 0.0, 0.0, np.array([1.0, 0.0]), 0
     exact, units = integers(whole.rows), 2.0 ** np.frexp(whole.scale)[1]
     for fans in Fans.all(whole.rows / units, deadline):  # nothing is rounded
-        sums, last = _cuts(fans, whole.weights, exact)
+        last = _last_of_ties(fans, exact)
+        sums = _cuts(fans, whole.weights)
         sizes = np.where(last, np.abs(sums), 0.0).max(axis=0)
         best, done = max(best, float(sizes.max())), done + len(fans.pivots)
+        if sizes.max() <= shown:
+            continue
         normals = _between(fans)
         crossed = normals[..., 0] * fans.normals[..., 1] - normals[..., 1] * fans.normals[..., 0]
         wide = np.where(np.abs(crossed) > NARROW, sizes, 0.0)
@@ -40,13 +44,29 @@ def sweep_halfplanes(whole: Halfspaces, deadline: Deadline) -> tuple[float, Arra
     return best, u * whole.scale / units, done == len(whole.rows)
 
 
-def _cuts(fans: Fans, weights: Array, exact: NDArray[Any]) -> tuple[Array, NDArray[np.bool_]]:
-    """F behind each line without the pivot and with it, (2, P, N), and whether the next line is another one, (P, N)."""
-    last = _last_of_ties(fans, exact)
-    w = weights[fans.order]
-    w = np.where(fans.order == fans.pivots[:, None], 0.0, w)
+def sweep_cuts(rows: Array, weights: Array, deadline: Deadline) -> Array | None:
+    """The maximum of |F|, (B,), for many weights (B, N), each of sum 0, of the same rows (N, d) of one or two columns.
+
+    None if the time is over before.
+    """
+    order, fresh = lexical(rows)
+    starts = np.flatnonzero(fresh)
+    points, weights = rows[order[starts]], np.add.reduceat(weights[:, order], starts, axis=1)
+    if points.shape[1] == 1:
+        return np.asarray(np.abs(np.cumsum(weights, axis=1)).max(axis=1))
+    best, exact = np.zeros(len(weights)), integers(points)
+    for fans in Fans.all(points, deadline):
+        last = _last_of_ties(fans, exact)
+        for k, w in enumerate(weights):
+            best[k] = max(best[k], float((np.abs(_cuts(fans, w)) * last).max()))
+    return None if deadline.over else best
+
+
+def _cuts(fans: Fans, weights: Array) -> Array:
+    """F behind each line, without the pivot and with it, (2, P, N)."""
+    w = np.where(fans.order == fans.pivots[:, None], 0.0, weights[fans.order])
     sums = np.where(fans.turned, 0.0, w).sum(axis=1)[:, None] + np.cumsum(np.where(fans.turned, w, -w), axis=1)
-    return np.stack([sums, sums + weights[fans.pivots][:, None]]), last
+    return np.stack([sums, sums + weights[fans.pivots][:, None]])
 
 
 def _last_of_ties(fans: Fans, exact: NDArray[Any]) -> NDArray[np.bool_]:
@@ -85,7 +105,7 @@ def _sort(fans: Fans, exact: NDArray[Any], i: int, clear: NDArray[np.bool_], las
                 return -int(np.sign(moved[a][0] * moved[b][1] - moved[a][1] * moved[b][0]))
 
             order = sorted(moved, key=cmp_to_key(turn))
-            for part in (fans.order, fans.apart, fans.turned, fans.normals):
+            for part in (fans.order, fans.apart, fans.turned):
                 part[i, start:end] = part[i, order]
             last[start : end - 1] = [turn(a, b) < 0 for a, b in pairwise(order)]
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._tools.rounding import gamma
+from convexgan._tools.rounding import gamma, prefix_sums
 from convexgan.arrangements.offsets import check_balanced
 from convexgan.arrangements.reduce import merge_equal
 
@@ -75,8 +75,8 @@ class Halfspaces:
         along = self.points @ u
         order = np.argsort(-along, kind="stable")
         t = along[order]
-        gaps = np.append(t[:-1] - t[1:], 1.0) > 1e-13
-        sums = np.where(gaps, np.abs(np.cumsum(self.weights[order])), -1.0)
+        apart = np.append(t[:-1] - t[1:], 1.0) > 1e-13
+        sums = np.where(apart, np.abs(prefix_sums(self.weights[order])[0][1:]), -1.0)
         k = int(np.argmax(sums))
         return float(sums[k]), np.append(u, -(t[k] + (t[k + 1] if k + 1 < len(t) else t[k] - 1.0)) / 2)
 

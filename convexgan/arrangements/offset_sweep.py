@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,15 +60,12 @@ class Fans:
         Their differences to the pivot, turned into the right half of the plane.
     turned : (P, N) array
         Which of them were.
-    normals : (P, N, 2) array
-        That of the line through both, of length 1.
     """
 
     pivots: Indices
     order: Indices
     apart: Array
     turned: NDArray[np.bool_]
-    normals: Array
 
     @classmethod
     def of(cls, points: Array, pivots: Indices) -> Fans:
@@ -78,10 +76,16 @@ class Fans:
         steep = np.divide(y, x, out=np.full_like(x, -np.inf), where=x != 0)
         order = np.argsort(steep, axis=1, kind="stable")
         x, y, turned = (np.take_along_axis(part, order, axis=1) for part in (x * flip, y * flip, turned))
+        return cls(pivots, order, np.stack([x, y], axis=2), turned)
+
+    @cached_property
+    def normals(self) -> Array:
+        """That of the line through both, of length 1, (P, N, 2)."""
+        x, y = self.apart[..., 0], self.apart[..., 1]
         sizes = np.hypot(x, y)
         normals = np.stack([-y, x], axis=2) / np.where(sizes > 0, sizes, 1.0)[..., None]
         normals[sizes == 0] = 1.0, 0.0
-        return cls(pivots, order, np.stack([x, y], axis=2), turned, normals)
+        return normals
 
     @classmethod
     def all(cls, points: Array, deadline: Deadline) -> Iterator[Fans]:
@@ -138,8 +142,11 @@ def sweep_plane(points: Array, weights: Array, linear: Array, deadline: Deadline
     return best, u / size if size > 0 else np.eye(1, 2)[0], done == len(points)
 
 
-def sweep_offsets(points: Array, weights: Array, linear: Array) -> Array:
-    """The maximum, (B,), for many weights (B, N) and slopes (B, d) of the same points (N, d) on the line or a plane."""
+def sweep_offsets(points: Array, weights: Array, linear: Array, deadline: Deadline) -> Array | None:
+    """The maximum, (B,), for many weights (B, N) and slopes (B, d) of the same points (N, d) on the line or a plane.
+
+    None if the time is over before.
+    """
     half = linear + weights @ points / 2
     best: Array = np.linalg.norm(half, axis=1)
     if points.shape[1] == 1:
@@ -149,7 +156,7 @@ def sweep_offsets(points: Array, weights: Array, linear: Array) -> Array:
             w * t, axis=1
         )  # E(1) is this and half the sum of weights and points
         return np.asarray(best + np.abs(below + half - linear).max(axis=1, initial=0.0))
-    for fans in Fans.all(points, Deadline()):
+    for fans in Fans.all(points, deadline):
         for k, w in enumerate(weights):
             best[k] = max(best[k], float(fans.heights(w, half[k])[0].max()))
-    return best
+    return None if deadline.over else best

@@ -22,7 +22,16 @@ from convexgan.discriminators.linear import Linear
 from convexgan.discriminators.polynomial import Polynomial
 from convexgan.discriminators.quadratic import Quadratic
 from convexgan.discriminators.relu import ReLU, enlarging, pieces, separate_relu, signed_sample
-from convexgan.discriminators.rows import at_most, check_row_bias, degree_of, rising, separate_all, separate_rows
+from convexgan.discriminators.rows import (
+    at_most,
+    check_row_bias,
+    degree_of,
+    has_free_offset,
+    rising,
+    separate_all,
+    separate_offsets,
+    separate_rows,
+)
 from convexgan.discriminators.squared_relu import SquaredReLU
 from convexgan.discriminators.threshold import Threshold
 from convexgan.discriminators.two_layer import TwoLayerDiscriminator
@@ -56,12 +65,14 @@ __all__ = [
     "difference",
     "distance",
     "enlarging",
+    "has_free_offset",
     "maximize_on_sphere",
     "parameters",
     "pieces",
     "rising",
     "separate",
     "separate_all",
+    "separate_offsets",
     "separate_relu",
     "separate_rows",
     "separation",

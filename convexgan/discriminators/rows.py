@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._tools.deadline import Deadline
 from convexgan._tools.rounding import gamma
-from convexgan.arrangements import Maximum, local_maxima, sweep_values
+from convexgan.arrangements import Maximum, local_maxima, sweep_cuts, sweep_offsets, sweep_values
 from convexgan.arrangements.maximum import EXACT
 from convexgan.discriminators.activation import RowActivation, is_kinked
 from convexgan.discriminators.relu import pieces, separate_relu
@@ -66,6 +67,22 @@ def separate_rows(activation: RowActivation, rows: Array, weights: Array, bias: 
     lengths = np.linalg.norm(rows, axis=1)
     bound = found.upper_bound + gamma(4) * float(np.abs(weights) @ lengths**activation.degree)
     return replace(found, upper_bound=bound, exact=found.exact and bool(bound - found.value <= EXACT * found.value))
+
+
+def has_free_offset(activation: RowActivation, bias: str) -> bool:
+    """Whether neurons have an offset that nothing charges."""
+    return bias == "free" or degree_of(activation) == 0
+
+
+def separate_offsets(activation: RowActivation, rows: Array, weights: Array, deadline: Deadline) -> Array | None:
+    """What the best neuron with a free offset sees, (B,), for many weights (B, N) of rows (N, d), d = 1 or 2.
+
+    None if the time is over before.
+    """
+    if not is_kinked(activation):
+        return sweep_cuts(rows, weights, deadline)
+    points, slope = rows - np.median(rows, axis=0), activation.slope
+    return sweep_offsets(points, (1 - slope) * weights, slope * weights @ points, deadline)
 
 
 def separate_all(activation: RowActivation, rows: Array, weights: Array) -> Array:
