@@ -94,7 +94,7 @@ def maximize_with_offsets(
     elif method == "sampled" and q > 1:
         z, bound, status = _sampled(side, draw, deadline), _cap(side), "stopped"
     else:
-        z, bound, status = _swept(side, deadline) if method != "enumerate" else _enumerated(side)
+        z, bound, status = _enumerated(side) if method == "enumerate" and q > 0 else _swept(side, deadline)
     stats["seconds"] = time.perf_counter() - start
     value, bound = _at(side, z), bound * (1 + ROUNDING) + side.slack
     size = min(abs(value), bound)

@@ -58,6 +58,7 @@ __all__ = [
     "TwoLayerDiscriminator",
     "activation_from",
     "as_discriminator",
+    "as_game_discriminator",
     "as_moment_discriminator",
     "at_most",
     "check_row_bias",
@@ -89,13 +90,25 @@ def as_discriminator(value: str | Activation) -> Activation:
     return found
 
 
+def as_game_discriminator(value: str | Activation) -> Activation:
+    """The discriminator class behind a name, a class or an instance, for games, certificates and gradients."""
+    found = as_discriminator(value)
+    if needs_rows(found) and degree_of(found) == 0:
+        raise ValueError(
+            f"discriminator {found.name!r} is for ipm and two_sample_test: its neurons jump, and tell no generator "
+            "which way is nearer; use 'relu' here, with bias='free' for the same half-spaces."
+        )
+    return found
+
+
 def as_moment_discriminator(value: str | Activation) -> MomentActivation:
     """The discriminator class behind a name, a class or an instance, for games of moments."""
     found = as_discriminator(value)
     if needs_rows(found):
         names = ", ".join(repr(name) for name, spec in CLASSES.items() if spec.needs == "moments")
         raise ValueError(
-            f"discriminator {found.name!r} is for ipm, two_sample_test and solve: choose one of {names} here."
+            f"discriminator {found.name!r} is for verbs that see rows, as ipm and two_sample_test: choose one of "
+            f"{names} here."
         )
     return found
 

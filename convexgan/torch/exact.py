@@ -13,7 +13,7 @@ from convexgan._tools.arrays import ordered
 from convexgan._tools.checks import check_choice, check_count, check_finite, check_number
 from convexgan._tools.tables import column_names
 from convexgan.discrepancy import IPM, ipm
-from convexgan.discriminators import as_discriminator
+from convexgan.discriminators import as_game_discriminator
 from convexgan.discriminators.activation import Activation, is_kinked, needs_rows
 from convexgan.statistics.moments import Moments
 from convexgan.torch.ascent import distinct, relu_ascent, relu_search, slopes_at_best, unit
@@ -114,7 +114,7 @@ class ExactDiscriminatorLoss(nn.Module):
         tol: float = 1e-4,
     ) -> None:
         super().__init__()
-        self.activation = as_discriminator(discriminator)
+        self.activation = as_game_discriminator(discriminator)
         self.lam, self.beta = check_number(lam, "lam", positive=True), check_number(beta, "beta")
         self.bias = check_choice(bias, "bias", ("none", "penalized", "free"))
         self._free = self.bias == "free"

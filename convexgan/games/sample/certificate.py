@@ -12,7 +12,14 @@ from convexgan._tools.checks import check_choice, check_columns, check_count, ch
 from convexgan._tools.deadline import Deadline
 from convexgan._tools.rounding import gamma, up
 from convexgan._tools.tables import column_names, naming, read_names
-from convexgan.discriminators import TwoLayerDiscriminator, activation_from, check_row_bias, degree_of, parameters
+from convexgan.discriminators import (
+    TwoLayerDiscriminator,
+    activation_from,
+    as_game_discriminator,
+    check_row_bias,
+    degree_of,
+    parameters,
+)
 from convexgan.discriminators.activation import is_kinked, needs_rows
 from convexgan.games.game import Call, check_budget
 from convexgan.games.judge import JENSEN, Bound, Proved, judge
@@ -229,7 +236,7 @@ def game_from(evidence: Evidence, data: Array) -> SampleGame:
     """The game a certificate speaks of, checked."""
     settings, arrays = evidence.settings, evidence.arrays
     beta, lam = check_budget(settings["beta"], settings["lam"])
-    activation = activation_from(settings["activation"], settings["coefficients"])
+    activation = as_game_discriminator(activation_from(settings["activation"], settings["coefficients"]))
     bias = check_choice(settings["bias"], "bias", ("none", "penalized", "free"))
     if bias == "free" and not is_kinked(activation):
         raise ValueError("a free bias is for neurons that are linear on both sides of their hyperplane")
