@@ -36,7 +36,8 @@ def sweep_halfplanes(whole: Halfspaces, deadline: Deadline) -> tuple[float, Arra
         if sizes.max() <= shown:
             continue
         normals = _between(fans)
-        crossed = normals[..., 0] * fans.normals[..., 1] - normals[..., 1] * fans.normals[..., 0]
+        nx, ny = fans.normals
+        crossed = normals[..., 0] * ny - normals[..., 1] * nx
         wide = np.where(np.abs(crossed) > NARROW, sizes, 0.0)
         i, k = np.unravel_index(int(np.argmax(wide)), wide.shape)
         if wide[i, k] > shown:
@@ -71,12 +72,11 @@ def _cuts(fans: Fans, weights: Array) -> Array:
 
 def _last_of_ties(fans: Fans, exact: NDArray[Any]) -> NDArray[np.bool_]:
     """Whether each line is met before the next one, in exact arithmetic; where it is not their order is put right."""
-    x, y = fans.apart[..., 0], fans.apart[..., 1]
-    steep = np.divide(y, x, out=np.full_like(x, -np.inf), where=x != 0)
+    steep = np.divide(fans.y, fans.x, out=np.full_like(fans.x, -np.inf), where=fans.x != 0)
     with np.errstate(invalid="ignore"):
         clear = np.diff(steep, axis=1) > ALIKE * np.maximum(np.abs(steep[:, :-1]), np.abs(steep[:, 1:]))
     clear |= np.isneginf(steep[:, :-1]) & ~np.isneginf(steep[:, 1:])
-    last = np.column_stack([clear, np.ones(len(x), dtype=bool)])
+    last = np.column_stack([clear, np.ones(len(steep), dtype=bool)])
     i, k = np.nonzero(~clear)
     turns = _turns(fans, exact, i, k)
     last[i, k] = turns > 0
@@ -105,16 +105,16 @@ def _sort(fans: Fans, exact: NDArray[Any], i: int, clear: NDArray[np.bool_], las
                 return -int(np.sign(moved[a][0] * moved[b][1] - moved[a][1] * moved[b][0]))
 
             order = sorted(moved, key=cmp_to_key(turn))
-            for part in (fans.order, fans.apart, fans.turned):
+            for part in (fans.order, fans.x, fans.y, fans.turned):
                 part[i, start:end] = part[i, order]
             last[start : end - 1] = [turn(a, b) < 0 for a, b in pairwise(order)]
 
 
 def _between(fans: Fans) -> Array:
     """Normals (P, N, 2) half way between each line and the next one in the list."""
-    following = np.concatenate([fans.normals[:, 1:], -fans.normals[:, :1]], axis=1)
-    middle = fans.normals + following
+    here = np.stack(fans.normals, axis=2)
+    middle = here + np.concatenate([here[:, 1:], -here[:, :1]], axis=1)
     middle[np.abs(middle).max(axis=2) < 1e-6] = 0.0  # half a turn apart
     lengths = np.linalg.norm(middle, axis=2, keepdims=True)
-    across = np.stack([-fans.normals[..., 1], fans.normals[..., 0]], axis=2)
+    across = np.stack([-here[..., 1], here[..., 0]], axis=2)
     return np.asarray(np.where(lengths > 0, middle / np.where(lengths > 0, lengths, 1.0), across))

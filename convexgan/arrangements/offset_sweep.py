@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -56,7 +57,7 @@ class Fans:
     pivots : (P,) array
     order : (P, N) array
         The points in that order, for half a turn from the vertical line on.
-    apart : (P, N, 2) array
+    x, y : (P, N) arrays
         Their differences to the pivot, turned into the right half of the plane.
     turned : (P, N) array
         Which of them were.
@@ -64,28 +65,20 @@ class Fans:
 
     pivots: Indices
     order: Indices
-    apart: Array
+    x: Array
+    y: Array
     turned: NDArray[np.bool_]
 
     @classmethod
     def of(cls, points: Array, pivots: Indices) -> Fans:
         """All points about some of them."""
-        x, y = np.moveaxis(points[None, :, :] - points[pivots, None, :], 2, 0)
+        x, y = (column - column[pivots, None] for column in points.T)
         turned = (x < 0) | ((x == 0) & (y > 0))
         flip = np.where(turned, -1.0, 1.0)
         steep = np.divide(y, x, out=np.full_like(x, -np.inf), where=x != 0)
         order = np.argsort(steep, axis=1, kind="stable")
         x, y, turned = (np.take_along_axis(part, order, axis=1) for part in (x * flip, y * flip, turned))
-        return cls(pivots, order, np.stack([x, y], axis=2), turned)
-
-    @cached_property
-    def normals(self) -> Array:
-        """That of the line through both, of length 1, (P, N, 2)."""
-        x, y = self.apart[..., 0], self.apart[..., 1]
-        sizes = np.hypot(x, y)
-        normals = np.stack([-y, x], axis=2) / np.where(sizes > 0, sizes, 1.0)[..., None]
-        normals[sizes == 0] = 1.0, 0.0
-        return normals
+        return cls(pivots, order, x, y, turned)
 
     @classmethod
     def all(cls, points: Array, deadline: Deadline) -> Iterator[Fans]:
@@ -96,24 +89,38 @@ class Fans:
                 return
             yield cls.of(points, np.arange(i, min(i + step, len(points))))
 
-    def heights(self, weights: Array, half: Array) -> tuple[Array, Array]:
-        """|half . u| + |E(u)| where it may be largest, (P, 3 N), and these u, for E = sum_i w_i |apart_i . u| / 2.
+    @cached_property
+    def normals(self) -> tuple[Array, Array]:
+        """That of the line through both, of length 1, by its coordinates (P, N)."""
+        sizes = np.hypot(self.x, self.y)
+        scale = np.where(sizes > 0, sizes, 1.0)
+        return np.where(sizes > 0, -self.y / scale, 1.0), self.x / scale
+
+    @cached_property
+    def _before(self) -> tuple[Array, Array]:
+        """The normals of the lines before; before the first that of the last."""
+        first, second = (_shifted(part) for part in self.normals)
+        return first, second
+
+    def squares(self, weights: Array, half: Array) -> Iterator[tuple[Array, tuple[Array, Array]]]:
+        """(|half . u| + |E(u)|)^2 where it may be largest, (P, N), and these u, for E = sum_i w_i |apart_i . u| / 2.
 
         Between two of the lines E(u) = e . u with e from prefix sums: a maximum is there along half + e or half - e, or
         it is on a line. What is not between its lines counts as 0.
         """
-        passed = np.cumsum(weights[self.order][:, :, None] * self.apart, axis=1)
-        e = passed[:, -1:] / 2 - passed  # behind each line
-        at_lines = np.abs(self.normals @ half) + np.abs(np.einsum("pnk,pnk->pn", e, self.normals))
-        before = np.concatenate([-e[:, -1:], e[:, :-1]], axis=1)
-        first = np.concatenate([-self.normals[:, -1:], self.normals[:, :-1]], axis=1)
-        found, where = [at_lines], [self.normals]
-        for v in (half + before, half - before):
-            ahead = first[..., 0] * v[..., 1] - first[..., 1] * v[..., 0]
-            behind = v[..., 0] * self.normals[..., 1] - v[..., 1] * self.normals[..., 0]
-            found.append(np.where(ahead * behind > 0, np.hypot(v[..., 0], v[..., 1]), 0.0))
-            where.append(v)
-        return np.concatenate(found, axis=1), np.concatenate(where, axis=1)
+        w, (nx, ny), (fx, fy) = weights[self.order], self.normals, self._before
+        e, f = (np.cumsum(w * part, axis=1) for part in (self.x, self.y))
+        e, f = e[:, -1:] / 2 - e, f[:, -1:] / 2 - f  # behind each line
+        yield (np.abs(nx * half[0] + ny * half[1]) + np.abs(e * nx + f * ny)) ** 2, (nx, ny)
+        e, f = _shifted(e), _shifted(f)
+        for a, b in ((half[0] + e, half[1] + f), (half[0] - e, half[1] - f)):
+            inside = (fx * b - fy * a) * (a * ny - b * nx) > 0
+            yield np.where(inside, a * a + b * b, 0.0), (a, b)
+
+
+def _shifted(part: Array) -> Array:
+    """Each entry of a row moved on by one, the last to the front, where it is met from the other side."""
+    return np.concatenate([-part[:, -1:], part[:, :-1]], axis=1)
 
 
 def sweep_plane(points: Array, weights: Array, linear: Array, deadline: Deadline) -> tuple[float, Array, bool]:
@@ -133,11 +140,11 @@ def sweep_plane(points: Array, weights: Array, linear: Array, deadline: Deadline
     half = linear + weights @ points / 2
     best, u, done = float(np.linalg.norm(half)), half, 0
     for fans in Fans.all(points, deadline):
-        found, where = fans.heights(weights, half)
-        i = int(np.argmax(found))
         done += len(fans.pivots)
-        if found.flat[i] > best:
-            best, u = float(found.flat[i]), where.reshape(-1, 2)[i]
+        for found, where in fans.squares(weights, half):
+            i = int(np.argmax(found))
+            if found.flat[i] > best * best:
+                best, u = math.sqrt(found.flat[i]), np.array([part.flat[i] for part in where])
     size = float(np.linalg.norm(u))
     return best, u / size if size > 0 else np.eye(1, 2)[0], done == len(points)
 
@@ -158,5 +165,6 @@ def sweep_offsets(points: Array, weights: Array, linear: Array, deadline: Deadli
         return np.asarray(best + np.abs(below + half - linear).max(axis=1, initial=0.0))
     for fans in Fans.all(points, deadline):
         for k, w in enumerate(weights):
-            best[k] = max(best[k], float(fans.heights(w, half[k])[0].max()))
+            top = max(float(found.max()) for found, _ in fans.squares(w, half[k]))
+            best[k] = max(best[k], math.sqrt(top))
     return None if deadline.over else best

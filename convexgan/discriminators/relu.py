@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from convexgan._tools.arrays import as_rows, paired
 from convexgan._tools.checks import check_columns, check_finite, check_number, check_weights
-from convexgan._tools.rounding import gamma, up
+from convexgan._tools.rounding import down, gamma
 from convexgan._tools.tables import check_labels
 from convexgan.arrangements import Maximum, maximize, maximize_with_offsets
 from convexgan.arrangements.maximum import EXACT
@@ -99,26 +99,20 @@ def enlarging(rows: Array) -> float:
 def _separate_lifted(activation: KinkedActivation, rows: Array, weights: Array, **search: Any) -> Maximum:
     """The same for rows with a 1 appended, as those of samples whose weights sum to 1 and to -1.
 
-    Neurons bend among the rows, which seen from far off, from 1, lie on one spot: the search is that of rows k times as
-    large, which none exceeds by size, a small number, so that a bias costs next to nothing there too. With b = k c the
-    neuron (u, c) sees the k-th part, and its length changes by no more than sqrt(1 + size^2) where |c| <= |x| |u|;
-    beyond that constants cancel, and the neuron sees no more.
+    From 1 small rows lie on one spot, where cones do not tell them apart. Neurons bend among them, with biases that are
+    no larger and cost next to nothing: the best neuron with a free offset is searched, and charged for it.
     """
-    size, unit = float(np.linalg.norm(rows, axis=1).max()), enlarging(rows)
+    size = float(np.linalg.norm(rows, axis=1).max())
+    if enlarging(rows) == 1:
+        lifted = np.column_stack([rows, np.ones(len(rows))])
+        return _rounded(maximize(*pieces(activation, lifted, weights), **search), activation, lifted, weights)
     if search.get("level") is not None:
-        search["level"] = search["level"] * unit
-    lifted = np.column_stack([unit * rows, np.ones(len(rows))])
-    found = _rounded(maximize(*pieces(activation, lifted, weights), **search), activation, lifted, weights)
-    if unit == 1:
-        return found
-    bound = up(found.upper_bound * math.hypot(1, 1.01 * unit * size)) / unit
-    direction = found.direction / np.append(np.ones(rows.shape[1]), unit)
-    direction /= np.linalg.norm(direction)
-    seen = weights * activation(rows @ direction[:-1] + direction[-1])
-    m, error = math.fsum(seen), gamma(rows.shape[1] + 8) * float(np.abs(weights) @ np.full(len(rows), 2 * size))
-    value = max(min(abs(m), bound) - error, 0.0)
-    exact = found.status == "optimal" and bound - value <= EXACT * value
-    return replace(found, value=value, upper_bound=bound, direction=direction, exact=bool(exact))
+        search["level"] = search["level"] * (1 + size * size)
+    found = separate_relu(activation, rows, weights, "free", **search)
+    length = math.hypot(1, float(found.direction[-1]))
+    value = down(found.value / length)
+    exact = found.status == "optimal" and found.upper_bound - value <= EXACT * value
+    return replace(found, value=value, direction=found.direction / length, exact=bool(exact))
 
 
 def _rounded(found: Maximum, activation: KinkedActivation, rows: Array, weights: Array) -> Maximum:
