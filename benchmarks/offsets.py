@@ -135,7 +135,7 @@ def main() -> None:
     if options.quick:
         forget(table)
     sizes, draws = ([(2, 200), (3, 40)], 2) if options.quick else ([(2, 2000), (3, 400)], 10)
-    rivals, tries = ([(2, 60)], 3) if options.quick else ([(2, 60), (2, 400), (3, 60), (3, 200)], 50)
+    rivals, tries = ([(2, 60)], 3) if options.quick else ([(2, 60), (2, 400), (3, 60), (3, 200)], 30)
     cases = [partial(against_cells, name, 20 if options.quick else 5000) for name in NEURONS]
     for shifted in (True, False):
         cases += [partial(seconds, name, *size, shifted, draws) for name in NEURONS for size in sizes]

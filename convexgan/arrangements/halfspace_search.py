@@ -121,7 +121,8 @@ class HalfspaceSearch(Branching[HalfspaceCones]):
             if self.deadline.over:
                 return
         if whole.dim <= CONES_DIM and self.nodes < max_nodes:
-            rays, every = belt(q), np.arange(len(whole.weights))
+            reach = float(np.linalg.norm(whole.points, axis=1).max()) * (1 + 1e-9)
+            rays, every = belt(q, reach), np.arange(len(whole.weights))
             self._start(1.0, HalfspaceCones(rays, np.full(len(rays), self._caps[1.0]), every, 0.0, whole))
             if 1.0 in self._cut:
                 self._cut.add(-1.0)  # F(-z) = -F(z)

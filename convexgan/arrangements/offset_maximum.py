@@ -83,7 +83,7 @@ def maximize_with_offsets(
             f"method='sweep' needs points that span a line or a plane, these span {q} columns: use 'auto'."
         )
     stats: dict[str, Any] = {"rank": q, "rows": len(side.rows)}
-    side = side if q <= 1 else replace(side, slack=side.slack + _rounding(side, 2 * len(side.rows) + 64))
+    side = side if q <= 1 else replace(side, slack=side.slack + _rounding(side, len(side.rows) + 64))
     if method == "cones" and q > 1:
         search = OffsetSearch(side, gap, in_units(progress, unit))
         search.level = levels(level, unit, side.slack)
@@ -107,8 +107,9 @@ def maximize_with_offsets(
 
 
 def _rounding(side: Offsets, roundings: int) -> float:
-    """What sums over all rows, of terms no larger than twice their weights, may be off by after so many roundings."""
-    return gamma(roundings) * float(2 * np.abs(side.weights).sum() + np.linalg.norm(side.linear))
+    """What sums over all rows may be off by after so many roundings, for offsets within the points' reach."""
+    sizes = np.linalg.norm(side.rows[:, :-1], axis=1) + side.rows[:, -1] * side.reach
+    return gamma(roundings) * float(sizes.sum() + np.linalg.norm(side.linear))
 
 
 def _at(side: Offsets, z: Array) -> float:

@@ -19,14 +19,14 @@ Array = NDArray[np.float64]
 CHARGES = (1.0, 0.25)  # prices of offsets where a majorant needs a sphere
 
 
-def belt(q: int) -> Array:
-    """Simplicial cones (K, q + 1, q + 1) that cover all (u, b) with |b| <= |u|, of rays (v, -1) and (v, 1), |v| = 1.
+def belt(q: int, reach: float) -> Array:
+    """Simplicial cones (K, q + 1, q + 1) that cover all (u, b) with |b| <= reach |u|, of rays (v, +-reach), |v| = 1.
 
     A cone of u with rays v_1, ..., v_q holds a prism above it, cut into the q simplices whose corners are v_1, ..., v_k
     at the top and v_k, ..., v_q at the bottom.
     """
     sides = fan(q)
-    top, bottom = (np.concatenate([sides, np.full((*sides.shape[:2], 1), end)], axis=2) for end in (1.0, -1.0))
+    top, bottom = (np.concatenate([sides, np.full((*sides.shape[:2], 1), end)], axis=2) for end in (reach, -reach))
     return np.concatenate([np.concatenate([top[:, : k + 1], bottom[:, k:]], axis=1) for k in range(q)])
 
 
@@ -51,10 +51,11 @@ def belt_bounds(rays: Array, heights: Array) -> tuple[Array, Array]:
     facets, lifted = rays[cone[:, None], rest], heights[cone[:, None], rest]
     found, y = cone_bounds(facets[:, :, :-1], lifted)
     shares = np.maximum(np.einsum("fq,fqj->fj", y, inverses(facets[:, :, :-1])), 0.0)
+    bounds, z = np.full(count, np.inf), rays.sum(axis=1)  # of cones so narrow that no facet is found
     order = np.lexsort((found, cone))
-    last = np.searchsorted(cone[order], np.arange(count), side="right") - 1  # the highest facet of each cone
-    best = order[last]
-    return found[best], np.einsum("fj,fjp->fp", shares[best], facets[best])
+    best = order[np.append(np.diff(cone[order]) > 0, True)] if len(order) else order  # the highest facet of each cone
+    bounds[cone[best]], z[cone[best]] = found[best], np.einsum("fj,fjp->fp", shares[best], facets[best])
+    return bounds, z
 
 
 class Belt(Cones):
@@ -62,8 +63,8 @@ class Belt(Cones):
 
     @staticmethod
     def domain(side: Arrangement) -> Array:
-        """The belt of hyperplanes that pass within the unit ball."""
-        return belt(side.dim - 1)
+        """The belt of hyperplanes that pass no farther from 0 than the points."""
+        return belt(side.dim - 1, side.reach)  # type: ignore[attr-defined]
 
     def _linear_bounds(self, slopes: Array) -> tuple[Array, Array]:
         return belt_bounds(self.rays, self.heights + np.einsum("kp,kjp->kj", slopes, self.rays))

@@ -47,6 +47,11 @@ class Offsets(Arrangement):
         return np.asarray(rows[:, :-1] / rows[:, -1:])
 
     @property
+    def reach(self) -> float:
+        """At least the length of every point, so that |b| need be no larger; 1 if there are none."""
+        return float(np.linalg.norm(self.points, axis=1).max(initial=0.0)) * (1 + 1e-12) or 1.0
+
+    @property
     def weights(self) -> Array:
         """Their weights, (N,)."""
         return np.asarray(self.rows[:, -1] * self.signs)
