@@ -119,8 +119,9 @@ def integers(rows: Array) -> NDArray[Any]:
     if (np.log2(np.maximum(np.abs(odd), 1).astype(np.float64)) + shifts < BITS).all():
         return np.asarray(odd << shifts)
     columns = [[int(m) << int(s) for m, s in zip(*part, strict=True)] for part in zip(odd.T, shifts.T, strict=True)]
-    moved = np.array([[value - min(column) for value in column] for column in columns], dtype=object).T
-    return moved
+    lows = [min(column) for column in columns]
+    moved = [[value - low for value in column] for column, low in zip(columns, lows, strict=True)]
+    return np.array(moved, dtype=object).T
 
 
 def independent_columns(rows: Array) -> NDArray[np.intp]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,18 +41,18 @@ class Offsets(Arrangement):
 
     centre: Array = None  # type: ignore[assignment]
 
-    @property
+    @cached_property
     def points(self) -> Array:
         """The different points, (N, q)."""
         rows = self.rows
         return np.asarray(rows[:, :-1] / rows[:, -1:])
 
-    @property
+    @cached_property
     def reach(self) -> float:
         """At least the length of every point, so that |b| need be no larger; 1 if there are none."""
         return float(np.linalg.norm(self.points, axis=1).max(initial=0.0)) * (1 + 1e-12) or 1.0
 
-    @property
+    @cached_property
     def weights(self) -> Array:
         """Their weights, (N,)."""
         return np.asarray(self.rows[:, -1] * self.signs)
