@@ -141,24 +141,17 @@ class Statistic:
         """The same for free offsets on one or two columns: lines through each row, sorted once for some splits."""
         count, dim = self.rows.shape
         step = max(LEAST, BATCH // count**dim)
-        while not deadline.over and (some := list(islice(splits, step))):
-            found = self._offsets(np.stack([self.shares(split) for split in some]), deadline)
-            if found is None:
-                return
-            yield found
-
-    def _offsets(self, shares: Array, deadline: Deadline) -> Array | None:
         neuron: Any = self.activation
         rows, scale = self._scaled
-        found = separate_offsets(neuron, rows, shares, deadline)
-        return found if found is None or not is_kinked(neuron) else scale * found
+        unit = scale if is_kinked(neuron) else 1.0
+        while not deadline.over and (some := list(islice(splits, step))):
+            found = separate_offsets(neuron, rows, np.stack([self.shares(split) for split in some]), deadline)
+            if found is None:
+                return
+            yield unit * found
 
     def value(self, split: Split, deadline: Deadline) -> tuple[float, bool]:
         """The statistic of one split, or what a search has found of it by then, and whether it is exact."""
-        if self._free and not self.sampled:
-            swept = self._offsets(self.shares(split)[None], deadline)
-            if swept is not None:
-                return float(swept[0]), True
         if needs_rows(self.activation) and self._together is not None:
             return float(self._together[0](self.shares(split)[None])[0]), not self.sampled
         found = self._ipm(split, time_limit=deadline.left)

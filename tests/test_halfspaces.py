@@ -206,7 +206,7 @@ def test_where_half_spaces_are_of_no_use_is_said():
     ):
         with pytest.raises(ValueError, match="is for ipm and two_sample_test: its neurons jump"):
             call()
-    with pytest.raises(ValueError, match="verbs that see rows"):
+    with pytest.raises(ValueError, match="its neurons jump"):
         cg.held_out(X, X, "threshold")
     with pytest.raises(ValueError, match="no norm makes larger"):
         cg.ipm(X, X, "threshold", bias="penalized")

@@ -202,7 +202,7 @@ def test_moments_are_no_rows():
     X, Y = pair(0)
     with pytest.raises(ValueError, match="the rows themselves"):
         cg.ipm(cg.Moments.from_array(X), Y)
-    with pytest.raises(ValueError, match="verbs that see rows"):
+    with pytest.raises(ValueError, match="two_sample_test and solve"):
         cg.held_out(X, Y, "relu")
     with pytest.raises(ValueError, match="slope"):
         ReLU(np.nan)

@@ -103,12 +103,11 @@ def as_game_discriminator(value: str | Activation) -> Activation:
 
 def as_moment_discriminator(value: str | Activation) -> MomentActivation:
     """The discriminator class behind a name, a class or an instance, for games of moments."""
-    found = as_discriminator(value)
+    found = as_game_discriminator(value)
     if needs_rows(found):
         names = ", ".join(repr(name) for name, spec in CLASSES.items() if spec.needs == "moments")
         raise ValueError(
-            f"discriminator {found.name!r} is for verbs that see rows, as ipm and two_sample_test: choose one of "
-            f"{names} here."
+            f"discriminator {found.name!r} is for ipm, two_sample_test and solve: choose one of {names} here."
         )
     return found
 
