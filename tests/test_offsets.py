@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import convexgan as cg
 from convexgan._tools.deadline import Deadline
 from convexgan.arrangements import maximize_with_offsets, sweep_offsets
+from convexgan.arrangements.offset_search import belt, belt_bounds
 from convexgan.discriminators import ReLU, separate_rows
 from convexgan.generators import Mixture
 from tests.generators import seeds
@@ -119,6 +120,28 @@ def test_many_weightings_at_once_are_one_at_a_time(d):
         found = sweep_offsets(rows, (1 - slope) * w, slope * w @ rows, Deadline())
         known = [maximize_with_offsets(rows, one, slope).value for one in w]
         np.testing.assert_allclose(found, known, rtol=1e-10)
+
+
+@pytest.mark.parametrize("q", [1, 2, 3, 5, 9])
+def test_cones_cover_every_hyperplane_among_the_points(q):
+    reach, rng = 0.7, np.random.default_rng(q)
+    rays = belt(q, reach)
+    u = rng.standard_normal((2000, q))
+    b = reach * np.linalg.norm(u, axis=1) * rng.choice([-1.0, 1.0, 0.3, 0.99], 2000)
+    shares = np.einsum("np,kpj->nkj", np.column_stack([u, b]), np.linalg.inv(rays))
+    assert (shares.min(axis=2).max(axis=1) >= -1e-12).all()
+
+
+@pytest.mark.parametrize("q", [2, 3, 4])
+def test_no_point_of_a_cone_is_above_its_bound(q):
+    rng = np.random.default_rng(q)
+    rays, heights = belt(q, 0.8), rng.standard_normal((len(belt(q, 0.8)), q + 1))
+    bounds, _ = belt_bounds(rays, heights)
+    shares = rng.exponential(size=(400, len(rays), q + 1)) ** rng.choice([1, 3], (400, 1, 1))
+    z = np.einsum("skj,kjp->skp", shares, rays)
+    seen = np.einsum("skj,kj->sk", shares, heights) / np.linalg.norm(z[..., :-1], axis=2)
+    assert (seen.max(axis=0) <= bounds * (1 + 1e-12) + 1e-12).all()
+    assert np.median(seen.max(axis=0)[bounds > 0] / bounds[bounds > 0]) > 0.8
 
 
 def test_bounds_hold_wherever_the_search_stops():

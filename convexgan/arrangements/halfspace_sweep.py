@@ -22,16 +22,16 @@ NARROW = 1e-12  # sine of half an angle between lines in which no line of floats
 def sweep_halfplanes(whole: Halfspaces, deadline: Deadline) -> tuple[float, Array, bool]:
     """The maximum of |F|, the normal u of a line among `Halfspaces.points`, and whether all were pivots in time.
 
-    Every half-plane that cuts the points can be moved until its line passes through just one of them. About that pivot
-    a point changes sides whenever the line meets it; points that it meets at once, all on one line with the pivot, do
-    so together: this alone depends on exact arithmetic.
+    Every half-plane that cuts the points can be widened until its line passes through just one of those outside. About
+    that pivot a point changes sides whenever the line meets it; points that it meets at once, all on one line with the
+    pivot, do so together: this alone depends on exact arithmetic.
     """
     best, shown, u, done = 0.0, 0.0, np.array([1.0, 0.0]), 0
     exact, units = integers(whole.rows), 2.0 ** np.frexp(whole.scale)[1]
     for fans in Fans.all(whole.rows / units, deadline):  # nothing is rounded
         last = _last_of_ties(fans, exact)
         sums = _cuts(fans, whole.weights)
-        sizes = np.where(last, np.abs(sums), 0.0).max(axis=0)
+        sizes = np.where(last, np.abs(sums), 0.0)
         best, done = max(best, float(sizes.max())), done + len(fans.pivots)
         if sizes.max() <= shown:
             continue
@@ -64,10 +64,10 @@ def sweep_cuts(rows: Array, weights: Array, deadline: Deadline) -> Array | None:
 
 
 def _cuts(fans: Fans, weights: Array) -> Array:
-    """F behind each line, without the pivot and with it, (2, P, N)."""
+    """F behind each line, (P, N), of the open half-plane, without the pivot."""
     w = np.where(fans.order == fans.pivots[:, None], 0.0, weights[fans.order])
     sums = np.where(fans.turned, 0.0, w).sum(axis=1)[:, None] + np.cumsum(np.where(fans.turned, w, -w), axis=1)
-    return np.stack([sums, sums + weights[fans.pivots][:, None]])
+    return np.asarray(sums)
 
 
 def _last_of_ties(fans: Fans, exact: NDArray[Any]) -> NDArray[np.bool_]:
