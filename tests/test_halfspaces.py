@@ -98,6 +98,13 @@ def test_the_value_is_what_the_half_space_holds(seed, d):
     assert (beyond(X, found.direction) == inside[0]).all()
 
 
+def test_rows_on_a_hyperplane_are_not_beyond_it():
+    rows = np.array([[0.1, 0.1], [0.3, 0.1 + 0.2], [2.0**60, 2.0**60 + 256], [1e-300, 0.0], [5.0, 5.0]])
+    assert beyond(rows, np.array([1.0, -1.0, 0.0])).tolist() == [False, False, False, True, False]
+    assert beyond(rows, np.array([-1.0, 1.0, 0.0])).tolist() == [False, True, True, False, False]
+    assert beyond(np.array([[0.1]]), np.array([3.0, -0.3])).tolist() == [True]  # as stored, not as printed
+
+
 def test_one_column_is_the_statistic_of_kolmogorov_and_smirnov():
     for seed in range(20):
         rng = np.random.default_rng(seed)
