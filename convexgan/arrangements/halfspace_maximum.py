@@ -89,10 +89,7 @@ def maximize_over_halfspaces(
     elif method == "cones":
         search = HalfspaceSearch(whole, gap, progress)
         search.level = levels(level, 1.0, whole.slack)
-        status = search.run(deadline.left, 0 if late else max_nodes)
-        z, bound, stats["nodes"] = search.direction, search.upper_bound, search.nodes
-        if status == "interrupted":
-            status, stats["interrupted"] = "stopped", True
+        z, bound, status = search.answer(deadline.left, 0 if late else max_nodes, stats)
     elif method == "sweep":
         bound, u, finished = sweep_halfplanes(whole, deadline)
         z = whole.best_cut(u)[1]

@@ -87,10 +87,7 @@ def maximize_with_offsets(
     if method == "cones" and q > 1:
         search = OffsetSearch(side, gap, in_units(progress, unit))
         search.level = levels(level, unit, side.slack)
-        status = search.run(deadline.left, max_nodes)
-        z, bound, stats["nodes"] = search.direction, search.upper_bound, search.nodes
-        if status == "interrupted":
-            status, stats["interrupted"] = "stopped", True
+        z, bound, status = search.answer(deadline.left, max_nodes, stats)
     elif method == "sampled" and q > 1:
         z, bound, status = _sampled(side, draw, deadline), _cap(side), "stopped"
     else:
