@@ -50,7 +50,8 @@ class IPM:
     exact : bool
         Whether both agree to 1e-9 of the value.
     direction : (d,) array
-        The unit vector u (its last entry is the bias under ``bias="penalized"``: then (d + 1,)).
+        The unit vector u (its last entry is the bias under ``bias="penalized"``: then (d + 1,)); under ``bias="free"``,
+        and of threshold neurons, a unit vector, and the bias.
     sign : float
         +1 if real samples score higher.
     status : str
@@ -103,12 +104,14 @@ def ipm(
     ----------
     X, Y : (n_r, d) and (n_f, d) arrays, frames or tensors; Moments too unless the neurons are ReLUs
         Columns with names are brought into the order of X's.
-    discriminator : "relu", "absolute", "squared_relu", "linear", "quadratic", "polynomial" or an instance
+    discriminator : "relu", "absolute", "squared_relu", "threshold", "linear", "quadratic", "polynomial" or an instance
     bias : "none", "penalized" or "free"
         "penalized" appends 1 to every row. "free" leaves the bias out of the norm: for linear neurons, where constants
-        cancel, and for ReLUs on data of one column.
+        cancel, and for ReLU, leaky and absolute ones. Threshold neurons have an offset of their own: "none" or "free"
+        is the same to them.
     method : "auto", "sweep", "cones", "enumerate" or "sampled"
-        How to search; "sampled" tries random directions and gives a lower bound. "enumerate" is for ReLUs.
+        How to search; "sampled" tries random directions and gives a lower bound. "enumerate" is for ReLUs and
+        thresholds.
     weights_x, weights_y : (n_r,) and (n_f,) arrays, optional
         Row weights instead of 1/n.
     gap : float

@@ -13,15 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._tools.deadline import Deadline
-from convexgan.arrangements import Maximum, Sampled, net_bounds, net_size
+from convexgan.arrangements import Maximum, Sampled, SampledOffsets, net_bounds, net_size
 from convexgan.discrepancy import IPM, ipm
-from convexgan.discriminators import at_most, separate_all, separate_rows
+from convexgan.discriminators import at_most, has_free_offset, separate_all, separate_offsets, separate_rows
 from convexgan.discriminators.activation import Activation, is_kinked, needs_rows
 
 Array = NDArray[np.float64]
 Split = NDArray[np.bool_]
 BATCH = 2**22  # numbers held at a time
 MOST = 256  # splits for which a net of cones is gone through once
+LEAST = 16  # the same for lines that turn about every row
 SEARCHED = 3  # columns up to which each split's ReLU ipm is exact
 
 
@@ -80,10 +81,19 @@ class Statistic:
     def _draws(self) -> Sampled:
         return Sampled.draw(self._scaled[0], self.seed)
 
+    @cached_property
+    def _drawn_offsets(self) -> SampledOffsets:
+        return SampledOffsets.draw(self.rows, self.seed)
+
+    @property
+    def _free(self) -> bool:
+        """Whether neurons have offsets that nothing charges."""
+        return needs_rows(self.activation) and has_free_offset(self.activation, self.bias)
+
     @property
     def sampled(self) -> bool:
         """Whether it is a lower bound from directions that are drawn."""
-        return needs_rows(self.activation) and self._points.shape[1] > SEARCHED and self.bias != "free"
+        return needs_rows(self.activation) and self._points.shape[1] + self._free > SEARCHED
 
     @property
     def options(self) -> dict[str, Any]:
@@ -96,8 +106,11 @@ class Statistic:
 
         It is at least ``least`` if the statistic is, and less if that is: the statistic itself or a bound that decides.
         """
-        if is_kinked(self.activation) and self._points.shape[1] == SEARCHED and self.bias != "free":
+        if is_kinked(self.activation) and self._points.shape[1] == SEARCHED and not self._free:
             yield from self._decided(splits, least, deadline)
+            return
+        if self._free and not self.sampled:
+            yield from self._turned(splits, deadline)
             return
         together = self._together
         step = 1 if together is None else max(1, BATCH // together[1])
@@ -123,6 +136,19 @@ class Statistic:
                 if number is None:
                     return
                 yield np.array([number])
+
+    def _turned(self, splits: Iterator[Split], deadline: Deadline) -> Iterator[Array]:
+        """The same for free offsets on one or two columns: lines through each row, sorted once for some splits."""
+        count, dim = self.rows.shape
+        step = max(LEAST, BATCH // count**dim)
+        neuron: Any = self.activation
+        rows, scale = self._scaled
+        unit = scale if is_kinked(neuron) else 1.0
+        while not deadline.over and (some := list(islice(splits, step))):
+            found = separate_offsets(neuron, rows, np.stack([self.shares(split) for split in some]), deadline)
+            if found is None:
+                return
+            yield unit * found
 
     def value(self, split: Split, deadline: Deadline) -> tuple[float, bool]:
         """The statistic of one split, or what a search has found of it by then, and whether it is exact."""
@@ -151,7 +177,9 @@ class Statistic:
         """How many splits are looked at together, and what numbers one of them takes; None if one by one."""
         count, dim = self._points.shape
         if needs_rows(self.activation):
-            if dim <= 2 and self.bias != "free":
+            if self._free:
+                return (self._best_offsets, BATCH) if self.sampled else None
+            if dim <= 2:
                 return self._swept, count
             return (self._drawn, BATCH) if self.sampled and is_kinked(self.activation) else None
         a, b, _ = self.activation.coefficients
@@ -167,6 +195,13 @@ class Statistic:
     def _drawn(self, shares: Array) -> Array:
         """ReLU neurons on more columns than are searched: ascents from directions that are drawn once."""
         return np.array([self._draws.value(*self._sums(share)) * self._scaled[1] for share in shares])
+
+    def _best_offsets(self, shares: Array) -> Array:
+        """Neurons with free offsets on more columns than are searched: the best offsets of directions drawn once."""
+        draws, neuron = self._drawn_offsets, self.activation
+        if not needs_rows(neuron) or not is_kinked(neuron):
+            return np.array([draws.cut(share) for share in shares])
+        return np.array([draws.rectified(share, neuron.slope) for share in shares])
 
     def _sums(self, share: Array) -> tuple[Array, Array]:
         """Weights (N,) and a slope (p,) with sum_i share_i s(x_i . u) = slope . u + sum_i weights_i max(x_i . u, 0)."""
@@ -190,7 +225,7 @@ class Statistic:
 
     def _searched(self, split: Split, least: float, deadline: Deadline) -> float | None:
         """What a search of its own decides by; None if it has not ended in time."""
-        if not is_kinked(self.activation) or self.bias == "free":
+        if not is_kinked(self.activation):
             found: Maximum | IPM = self._ipm(split, time_limit=deadline.left)
         else:
             search: dict[str, Any] = {"level": least, "time_limit": deadline.left}

@@ -89,7 +89,8 @@ def solve(  # type: ignore[misc]  # whose other options the overloads leave open
     reduction : "mean" or "sum"
         "sum" reproduces the paper's convention; X and Z then need equally many rows.
     bias : "none", "penalized" or "free"
-        Whether discriminator neurons have a bias, counted in their norm; "free" for linear neurons only.
+        Whether discriminator neurons have a bias, counted in their norm; "free" is for linear
+        neurons, where constants cancel, and for ReLU, leaky and absolute ones against mixtures.
     method : "auto", or a name that `select_method` returns
         "closed_form" or "program"; with ReLU neurons or mixtures "program", "cutting_planes", "double_oracle",
         "partial_sums", "semi_infinite" or "fixed_patterns". "auto" takes the first that applies, which

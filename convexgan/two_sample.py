@@ -96,7 +96,9 @@ def two_sample_test(
     Where there are no more ways to deal the rows than ``permutations``, each is looked at once and the p-value is
     exact. ReLU neurons on one or two columns (the bias counts as one), linear and quadratic ones take all permutations
     at once, thousands a second. On three columns each is bounded by one net of cones for all, and searched only where
-    that does not tell whether it reaches the statistic; on more the statistic is a lower bound from ascents.
+    that does not tell whether it reaches the statistic; on more the statistic is a lower bound from ascents. With free
+    offsets, and for half-spaces (``discriminator="threshold"``), one and two columns are swept for many permutations
+    together; on more the statistic is that of the best offsets of 300 random directions.
 
     Parameters
     ----------
@@ -121,7 +123,8 @@ def two_sample_test(
     ----------
     Gretton et al., A Kernel Two-Sample Test, JMLR 2012, for the method with another discrepancy. Phipson and Smyth,
     Permutation P-values Should Never Be Zero, 2010, for the 1 that is added; conventions are those of
-    `scipy.stats.permutation_test`.
+    `scipy.stats.permutation_test`. Paik, Celentano, Green and Tibshirani, arXiv 2309.02422, for the test whose
+    statistic is the best ridge spline: half-spaces are those of degree 0, ReLU neurons with free offsets of degree 1.
 
     Examples
     --------

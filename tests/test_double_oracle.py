@@ -143,7 +143,6 @@ def test_limits_leave_a_feasible_law_and_a_valid_bound(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"generator": Mixture(support="continuous"), "bias": "free", "X": np.ones((3, 1))}, "generator='free'"),
         ({"generator": Mixture(support="continuous"), "reduction": "sum"}, "a mixture has none"),
         ({"generator": Mixture(support="continuous"), "gap": -1.0}, "gap must be"),
     ],
@@ -255,7 +254,6 @@ def test_a_referee_has_a_time_limit():
         ({"regularizer": "weights"}, "regularizer has no meaning"),
         ({"lam": 1.0}, "exactly one"),
         ({"time_limit": -1}, "time_limit must be"),
-        ({"X": np.ones((4, 1)), "Y": np.ones((4, 1)), "bias": "free", "discriminator": ReLU(0.5)}, "slope 0 only"),
     ],
 )
 def test_bad_rows_are_refused_by_name(options, says):

@@ -183,7 +183,6 @@ def test_limits_leave_valid_bounds():
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"bias": "free"}, "one column"),
         ({"method": "simplex"}, "unknown method"),
         ({"discriminator": "quadratic", "method": "cones"}, "for ReLU"),
         ({"gap": -1}, "gap"),
@@ -280,6 +279,9 @@ def test_constant_samples_are_one_law(options):
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_a_charged_bias_on_tiny_rows_is_as_good_as_free(d, slope):
     X, Y = pair(0, d=d)
+    near, free = (cg.ipm(2.0**-18 * X, 2.0**-18 * Y, ReLU(slope), bias=bias) for bias in ("penalized", "free"))
+    price = np.hypot(1, free.direction[-1])  # what the charge takes of it
+    assert near.value == pytest.approx(free.value / price, rel=1e-13, abs=0) and near.exact
     free = cg.ipm(X, Y, ReLU(slope), bias="free").value if d == 1 else None
     near = cg.ipm(1e-3 * X, 1e-3 * Y, ReLU(slope), bias="penalized")
     for size in (1e-6, 1e-9, 1e-12):

@@ -292,6 +292,14 @@ def test_local_optima_are_feasible_and_bounded(generator):
                 assert np.mean(np.sum((Y + step) ** 2, axis=1)) >= proof.value * (1 - 2e-3)
 
 
+def test_a_gap_that_was_asked_for_and_not_reached_is_not_called_optimal():
+    rng = np.random.default_rng(0)
+    X, Z = rng.standard_normal((12, 2)) + 0.2, rng.standard_normal((10, 2))
+    far, near = (relu_game(X, Z, beta=0.1, gap=gap) for gap in (0.01, 0.9))
+    assert 0.01 < far.certificate.gap < 0.9 and far.certificate.kind == near.certificate.kind == "bounded"
+    assert (far.status, near.status) == ("stopped", "optimal") and "gap asked for" in far.status.sentence
+
+
 @pytest.mark.parametrize("beta", [0.145, 0.18])
 def test_free_rows_are_found_where_fewer_than_the_data_suffice(beta):
     """Within .13 there are some, so there are within more; the first two starts do not lead there on every machine."""

@@ -43,7 +43,7 @@ def test_the_value_is_the_ipm(discriminator, n, bias):
         assert brute_ipm(X, Y, a, b) == pytest.approx(expected, rel=1e-6)
 
 
-@given(SEEDS, st.sampled_from([(1, "none"), (2, "none"), (3, "none"), (2, "penalized")]))
+@given(SEEDS, st.sampled_from([(1, "none"), (2, "none"), (3, "none"), (2, "penalized"), (1, "free"), (2, "free")]))
 def test_relu_neurons_are_exact_in_few_columns(seed, case):
     bias, (X, Y) = case[1], samples(d=case[0], n=12, m=9, seed=seed)
     loss = ExactDiscriminatorLoss(X, "relu", bias=bias, smoothing=0)
@@ -65,6 +65,18 @@ def test_relu_neurons_by_ascent_never_lose(monkeypatch):
     assert all(seen(u) > seen(start) for u, start in zip(ends, starts, strict=True))
     monkeypatch.setattr(ascent, "STEPS", 1)  # one long step from where little is left to gain
     assert all(seen(ascend(u)) >= seen(u) * (1 - 1e-12) for u in ends)
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e3])
+def test_free_biases_by_ascent_nearly_reach_the_maximum_and_are_free(size):
+    X, Y = (size * S + 5 * size for S in samples(d=4, n=20, m=20))
+    loss = ExactDiscriminatorLoss(X, "relu", bias="free", smoothing=0, directions=5)
+    found = max(loss(torch.from_numpy(Y)).item() for _ in range(5))
+    known = cg.ipm(X, Y, bias="free", time_limit=10)
+    assert 0.97 * known.value <= found <= known.upper_bound
+    np.testing.assert_allclose(loss.response.directions[:, :-1].norm(dim=1), 1, atol=1e-12)
+    with pytest.raises(ValueError, match="linear on both sides"):
+        ExactDiscriminatorLoss(X, "squared_relu", bias="free")
 
 
 def test_relu_neurons_by_ascent_nearly_reach_the_maximum():
@@ -285,16 +297,17 @@ def test_bad_input_is_named():
 
 
 @pytest.mark.parametrize("activation", ["relu", "absolute", cg.discriminators.ReLU(0.2)], ids=str)
-@pytest.mark.parametrize("dim", [2, 3])
-def test_gradients_where_the_best_neuron_bends_at_rows(activation, dim):
+@pytest.mark.parametrize(("dim", "bias"), [(2, "none"), (3, "none"), (1, "free"), (2, "free")])
+def test_gradients_where_the_best_neuron_bends_at_rows(activation, dim, bias):
     """The exact value's own differences tell the gradient there, and no choice of 0 or 1 is right."""
     bends, h = 0, 1e-6
     for seed in range(60):
         rng = np.random.default_rng(seed)
         X, Y = rng.standard_normal((7, dim)) + 0.3, 1.4 * rng.standard_normal((6, dim))
-        if not (np.abs(Y @ cg.ipm(X, Y, activation).direction) < 1e-9).any() and seed > 2:
+        u, b = np.split(cg.ipm(X, Y, activation, bias=bias).direction, [dim])
+        if not (np.abs(Y @ u + b.sum()) < 1e-9).any() and seed > 2:
             continue
-        loss = ExactDiscriminatorLoss(X, activation, smoothing=0)
+        loss = ExactDiscriminatorLoss(X, activation, bias=bias, smoothing=0)
         fake = torch.from_numpy(Y).requires_grad_()
         loss(fake).backward()
         bends += seed > 2
@@ -304,7 +317,7 @@ def test_gradients_where_the_best_neuron_bends_at_rows(activation, dim):
             for move in (h, -h):
                 moved = Y.copy()
                 moved[at] += move
-                ends.append(cg.ipm(X, moved, activation).value)
+                ends.append(cg.ipm(X, moved, activation, bias=bias).value)
             differences[at] = (ends[0] - ends[1]) / (2 * h)
         np.testing.assert_allclose(fake.grad.numpy(), differences, atol=1e-4 * np.abs(differences).max())
     assert bends >= 4  # of 60

@@ -112,6 +112,16 @@ class Branching(ABC, Generic[C]):
         except KeyboardInterrupt:
             return "interrupted"
 
+    def answer(
+        self, time_limit: float | None, max_nodes: int | None, stats: dict[str, Any]
+    ) -> tuple[Array, float, str]:
+        """The direction, the upper bound and the status after the search, "stopped" by Ctrl-C too; what is counted."""
+        status = self.run(time_limit, max_nodes)
+        stats["nodes"] = self.nodes
+        if status == "interrupted":
+            status, stats["interrupted"] = "stopped", True
+        return self.direction, self.upper_bound, status
+
     def _run(self, max_nodes: float) -> str:
         self._begin(max_nodes)
         while self.upper_bound > self.cutoff:

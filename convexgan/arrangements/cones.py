@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -53,7 +53,7 @@ def cone_bounds(rays: Array, heights: Array) -> tuple[Array, Array]:
         Of any lengths.
     heights : (K, p) array
     """
-    columns = np.swapaxes(_inverses(rays), 1, 2).copy()  # columns[:, j] . r_k = 1 if j == k else 0
+    columns = np.swapaxes(inverses(rays), 1, 2).copy()  # columns[:, j] . r_k = 1 if j == k else 0
     lengths = np.maximum(np.einsum("kjp,kjp->kj", columns, columns), 1e-300)
     y = np.einsum("kj,kjp->kp", heights, columns)
     slack = np.zeros_like(heights)
@@ -72,8 +72,8 @@ def cone_bounds(rays: Array, heights: Array) -> tuple[Array, Array]:
     return np.minimum(np.linalg.norm(y, axis=1) + missing * reach, np.maximum(ahead.max(axis=1), 0)), y
 
 
-def _inverses(rays: Array) -> Array:
-    """Those of the matrices, (K, p, p), or what comes near where there is none."""
+def inverses(rays: Array) -> Array:
+    """Those of the matrices (K, p, p), or what comes near where there is none."""
     try:
         return np.asarray(np.linalg.inv(rays))
     except np.linalg.LinAlgError:
@@ -99,15 +99,19 @@ def halved(rays: Array, metric: Array) -> tuple[Array, Indices, Indices, Array]:
     return children, i, j, fresh
 
 
-def quadratic_bounds(quadratic: Quadratic, rays: Array) -> Array:
-    """The maximum of a concave quadratic on cones within the sphere, from above, by tangents; rays within the ball."""
+def quadratic_bounds(
+    quadratic: Quadratic, rays: Array, linear_bounds: Callable[[Array, Array], tuple[Array, Array]]
+) -> Array:
+    """The maximum of a concave quadratic on cones within its sphere, from above, by tangents; rays within the ball."""
     best, at = np.full(len(rays), np.inf), centres(rays)
     for _ in range(2):
         slopes, offsets = quadratic.tangents(at)
         heights = np.einsum("kp,kjp->kj", slopes, rays)
-        bounds, y = cone_bounds(rays, heights)
+        bounds, y = linear_bounds(rays, heights)
         highest = heights.max(axis=1)
-        best = np.minimum(best, np.where(highest < 0, highest, bounds) + offsets)
+        best = np.minimum(
+            best, np.where(highest < 0, highest, bounds) + offsets * np.where(offsets > 0, quadratic.longest, 1.0)
+        )
         at = y / np.maximum(np.linalg.norm(y, axis=1), 1e-300)[:, None]
     return best
 
@@ -146,12 +150,17 @@ class Cones:
 
     @classmethod
     def cover(cls, sign: float, side: Arrangement, bound: float, deadline: Deadline | None = None) -> Cones:
-        """A fan of simplicial cones that covers R^p."""
-        rays, metric = fan(side.dim), side.rows.T @ side.rows
+        """Simplicial cones that cover the domain."""
+        rays, metric = cls.domain(side), side.rows.T @ side.rows
         different, which = np.unique(rays.reshape(-1, side.dim), axis=0, return_inverse=True)
         heights = positive_sums(different, side.plus)[which.reshape(rays.shape[:2])]
         partners = pair_up(side.plus, side.minus, deadline or Deadline())
         return cls(sign, rays, np.full(len(rays), bound), side.plus, side.minus, side.linear, partners, heights, metric)
+
+    @staticmethod
+    def domain(side: Arrangement) -> Array:
+        """Cones (K, p, p) that cover all directions."""
+        return fan(side.dim)
 
     @property
     def bound(self) -> float:

@@ -34,12 +34,15 @@ FLOOR = 1e-3
 class Quadratic:
     """u'Su subtracted from a linear function: m(u) <= linear . u - u' curvature u + constant wherever |u| = 1.
 
-    ``curvature`` is positive semidefinite, so the function is concave and tangents bound it.
+    ``curvature`` is positive semidefinite, so the function is concave and tangents bound it. Where vectors
+    have lengths s in [1, longest] in the measure of the sphere, m(u) <= linear . u - u' curvature u / s + s constant,
+    and the offsets of tangents count s times.
     """
 
     linear: Array
     curvature: Array
     constant: float
+    longest: float = 1.0
 
     def tangents(self, V: Array) -> tuple[Array, Array]:
         """Slopes (K, p) and offsets (K,) of the tangents at the rows of V (K, p)."""

@@ -124,10 +124,7 @@ def maximize(
     elif method == "cones":
         search = Search(arrangement, gap, in_units(progress, row_scale * weight_scale))
         search.level = levels(level, row_scale * weight_scale, arrangement.slack)
-        status = search.run(deadline.left, max_nodes)
-        u, bound, stats["nodes"] = search.direction, search.upper_bound, search.nodes
-        if status == "interrupted":
-            status, stats["interrupted"] = "stopped", True
+        u, bound, status = search.answer(deadline.left, max_nodes, stats)
     elif method == "sampled":
         u, more = sampled_maximum(arrangement, draw, deadline)
         bound, status = max(arrangement.bound(), arrangement.negated().bound()), "stopped"

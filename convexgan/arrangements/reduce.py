@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,9 +59,9 @@ class Arrangement:
         """+1 and -1 for each of `rows`, (N,)."""
         return np.concatenate([np.ones(len(self.plus)), -np.ones(len(self.minus))])
 
-    def negated(self) -> Arrangement:
+    def negated(self) -> Self:
         """The arrangement of -m."""
-        return Arrangement(self.minus, self.plus, -self.linear, self.basis, self.slack)
+        return replace(self, plus=self.minus, minus=self.plus, linear=-self.linear)
 
     def values(self, U: Array) -> Array:
         """m at each row of U, (k,)."""

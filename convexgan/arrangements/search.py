@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from convexgan._tools.progress import Report
 from convexgan.arrangements.ascents import ascend
 from convexgan.arrangements.branching import CONES_DIM, Branching
-from convexgan.arrangements.cones import Cones, quadratic_bounds
+from convexgan.arrangements.cones import Cones, cone_bounds, quadratic_bounds
 from convexgan.arrangements.majorant import Quadratic, majorants
 from convexgan.arrangements.reduce import WORK, Arrangement
 from convexgan.arrangements.sampled import LENGTHS, climb
@@ -46,6 +47,8 @@ class Search(Branching[Cones]):
         self._majorants: dict[float, Quadratic] = {}
         self._faces: dict[Any, float] = {}  # maxima of the concave functions of closed cones
 
+    family: type[Cones] = Cones
+
     def _begin(self, max_nodes: float) -> None:
         whole = self.sides[1.0]
         p, steep = whole.dim, whole.linear + (whole.plus.sum(axis=0) - whole.minus.sum(axis=0)) / 2
@@ -54,9 +57,13 @@ class Search(Branching[Cones]):
         if p >= MAJORANT_DIM:
             self._wander()
             self._relax()
-        for sign, side in self.sides.items() if p <= CONES_DIM else ():
+        self._cover(max_nodes)
+
+    def _cover(self, max_nodes: float) -> None:
+        """Queue the cones of both sides, where cones are of use."""
+        for sign, side in self.sides.items() if self.sides[1.0].dim <= CONES_DIM else ():
             if not self.deadline.over and self.nodes < max_nodes:
-                self._start(sign, Cones.cover(sign, side, self._caps[sign], self.deadline))
+                self._start(sign, self.family.cover(sign, side, self._caps[sign], self.deadline))
 
     def _wander(self) -> None:
         """Ascents from random directions: by gradients from all, from the best of these by convex-concave steps."""
@@ -76,7 +83,7 @@ class Search(Branching[Cones]):
 
     def _relax(self) -> None:
         """Majorants of both sides in turn, of each until its bound cannot matter."""
-        left = {sign: majorants(side, self.deadline) for sign, side in self.sides.items()}
+        left = {sign: self._flatter(side) for sign, side in self.sides.items()}
         while left and not self.deadline.over:
             for sign in tuple(left):
                 found = next(left[sign], None) if self._caps[sign] > self.cutoff else None
@@ -90,11 +97,17 @@ class Search(Branching[Cones]):
                 if self._progress:
                     self._progress(self.value, self.upper_bound, self.nodes)
 
+    def _flatter(self, side: Arrangement) -> Iterator[tuple[Quadratic, float, Array]]:
+        return majorants(side, self.deadline)
+
+    def _by_majorant(self, quadratic: Quadratic, rays: Array) -> Array:
+        return quadratic_bounds(quadratic, rays, cone_bounds)
+
     def _bound(self, cones: Cones) -> Cones:
         """Bound every cone, look for better directions, keep the cones that can beat them."""
         self.nodes += len(cones.rays)
         if cones.sign in self._majorants:
-            bounds = quadratic_bounds(self._majorants[cones.sign], cones.rays)
+            bounds = self._by_majorant(self._majorants[cones.sign], cones.rays)
             cones = self._prune(replace(cones, bounds=np.minimum(bounds, cones.bounds)))
             if not len(cones.bounds):
                 return cones
@@ -122,9 +135,7 @@ class Search(Branching[Cones]):
         active = side.plus @ middle > 0
         key = (cones.sign, active.tobytes())
         if key not in self._faces:
-            self._faces[key], u = maximize_concave(
-                side.linear + active.astype(np.float64) @ side.plus, side.minus, middle, self.deadline
-            )
+            self._faces[key], u = self._concave(side, active.astype(np.float64) @ side.plus, middle)
             self._offer(cones.sign, u)
         return self._faces[key]
 
@@ -134,10 +145,14 @@ class Search(Branching[Cones]):
         self._offer(sign, u)
         for _ in range(ASCENTS):
             before = self.value
-            _, u = maximize_concave(side.linear + positive_rows(side.plus, u), side.minus, u, self.deadline)
+            _, u = self._concave(side, positive_rows(side.plus, u), u)
             self._offer(sign, u)
             if self.value <= before or self.value >= self.level[0] or self.deadline.over:
                 return
+
+    def _concave(self, side: Arrangement, active: Array, start: Array) -> tuple[float, Array]:
+        """The maximum where the rows of positive weight add up to ``active``, from above, and where it is."""
+        return maximize_concave(side.linear + active, side.minus, start, self.deadline)
 
     def _offer(self, sign: float, u: Array) -> None:
         length = float(np.linalg.norm(u))

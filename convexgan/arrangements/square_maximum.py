@@ -71,10 +71,7 @@ def maximize_squares(
     elif method == "cones":
         search = SquareSearch(squares, gap, in_units(progress, unit))
         search.level = levels(level, unit, squares.slack)
-        status = search.run(deadline.left, max_nodes)
-        u, bound, stats["nodes"] = search.direction, search.upper_bound, search.nodes
-        if status == "interrupted":
-            status, stats["interrupted"] = "stopped", True
+        u, bound, status = search.answer(deadline.left, max_nodes, stats)
     elif method == "sampled":
         u, bound, status = sampled_squares(squares, draw, deadline), _cap(squares), "stopped"
     else:

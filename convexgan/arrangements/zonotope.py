@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,22 +49,24 @@ def maximize_concave(
     """
     point = linear.copy()
     if len(minus):
-        point = _wolfe(linear, minus, linear if start is None else start, deadline or Deadline())
+        size = float(np.linalg.norm(linear)) + float(np.linalg.norm(np.abs(minus).sum(axis=0)))
+        point = shortest(
+            lambda u: linear - positive_rows(minus, u), linear if start is None else start, size, deadline or Deadline()
+        )
     length = float(np.linalg.norm(point))
     return length, point / length if length > 0 else point
 
 
-def _wolfe(linear: Array, minus: Array, start: Array, deadline: Deadline) -> Array:
-    """The shortest vector of ``linear`` minus the zonotope."""
-    size = float(np.linalg.norm(linear)) + float(np.linalg.norm(np.abs(minus).sum(axis=0)))
-    point = linear - positive_rows(minus, start)
+def shortest(lowest: Callable[[Array], Array], start: Array, size: float, deadline: Deadline) -> Array:
+    """The shortest vector of a polytope of this size, by Wolfe's method; ``lowest(u)`` is a vertex least along u."""
+    point = lowest(start)
     corral, weights = point[None, :], np.ones(1)
     for _ in range(STEPS):
         if deadline.over:
             break
         if float(np.linalg.norm(point)) <= ACCURACY * size:
             return np.zeros_like(point)
-        vertex = linear - positive_rows(minus, point)
+        vertex = lowest(point)
         gain = float(point @ (point - vertex))
         if gain <= ACCURACY * size * float(np.linalg.norm(point)):
             break

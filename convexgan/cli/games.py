@@ -150,9 +150,7 @@ def numbers_of(certificate: Certificate) -> dict[str, Any]:
 def ipm(
     x: Annotated[Path, typer.Argument(metavar="X.npy", help="Real rows (n_r, d): .npy, .csv, .parquet, -.")],
     y: Annotated[Path, typer.Argument(metavar="Y.npy", help="Generated rows (n_f, d), likewise.")],
-    discriminator: Annotated[
-        str, typer.Option(help="relu, squared_relu, absolute, linear, quadratic or polynomial.")
-    ] = "relu",
+    discriminator: Discriminator = "relu",
     bias: Annotated[str, typer.Option(help="Of neurons: none, penalized (part of their norm) or free.")] = "none",
     method: Annotated[
         str,

@@ -35,8 +35,9 @@ def test(
     with search("testing") as progress:
         found = cg.two_sample_test(X, Y, discriminator, bias=bias, **limits, progress=progress)
     if as_json:
-        about = {"discriminator": discriminator, "columns": found.witness.columns, "witness": found.witness.neurons[0]}
-        print_json({name: getattr(found, name) for name in FIELDS} | about)
+        critic = found.witness
+        about = {"columns": critic.columns, "witness": critic.neurons[0], "witness_bias": critic.biases[0]}
+        print_json({name: getattr(found, name) for name in FIELDS} | {"discriminator": discriminator} | about)
         return
     kind = "all other splits" if found.enumerated else "random permutations"
     quality = "exact" if found.exact else "a lower bound from sampled directions"

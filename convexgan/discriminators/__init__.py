@@ -22,8 +22,18 @@ from convexgan.discriminators.linear import Linear
 from convexgan.discriminators.polynomial import Polynomial
 from convexgan.discriminators.quadratic import Quadratic
 from convexgan.discriminators.relu import ReLU, enlarging, pieces, separate_relu, signed_sample
-from convexgan.discriminators.rows import at_most, check_row_bias, degree_of, rising, separate_all, separate_rows
+from convexgan.discriminators.rows import (
+    at_most,
+    check_row_bias,
+    degree_of,
+    has_free_offset,
+    rising,
+    separate_all,
+    separate_offsets,
+    separate_rows,
+)
 from convexgan.discriminators.squared_relu import SquaredReLU
+from convexgan.discriminators.threshold import Threshold
 from convexgan.discriminators.two_layer import TwoLayerDiscriminator
 
 CLASSES: dict[str, Any] = {
@@ -33,6 +43,7 @@ CLASSES: dict[str, Any] = {
     "relu": ReLU,
     "absolute": Absolute,
     "squared_relu": SquaredReLU,
+    "threshold": Threshold,
 }
 
 __all__ = [
@@ -43,9 +54,11 @@ __all__ = [
     "Quadratic",
     "ReLU",
     "SquaredReLU",
+    "Threshold",
     "TwoLayerDiscriminator",
     "activation_from",
     "as_discriminator",
+    "as_game_discriminator",
     "as_moment_discriminator",
     "at_most",
     "check_row_bias",
@@ -53,12 +66,14 @@ __all__ = [
     "difference",
     "distance",
     "enlarging",
+    "has_free_offset",
     "maximize_on_sphere",
     "parameters",
     "pieces",
     "rising",
     "separate",
     "separate_all",
+    "separate_offsets",
     "separate_relu",
     "separate_rows",
     "separation",
@@ -75,6 +90,17 @@ def as_discriminator(value: str | Activation) -> Activation:
     return found
 
 
+def as_game_discriminator(value: str | Activation) -> Activation:
+    """The discriminator class behind a name, a class or an instance, for games, certificates and gradients."""
+    found = as_discriminator(value)
+    if needs_rows(found) and degree_of(found) == 0:
+        raise ValueError(
+            f"discriminator {found.name!r} is for ipm and two_sample_test: its neurons jump, and tell no generator "
+            "which way is nearer; use 'relu' here, with bias='free' for the same half-spaces."
+        )
+    return found
+
+
 def as_moment_discriminator(value: str | Activation) -> MomentActivation:
     """The discriminator class behind a name, a class or an instance, for games of moments.
 
@@ -83,7 +109,7 @@ def as_moment_discriminator(value: str | Activation) -> MomentActivation:
     ValueError
         Neurons need rows, which games of moments do not have.
     """
-    found = as_discriminator(value)
+    found = as_game_discriminator(value)
     if needs_rows(found):
         names = ", ".join(repr(name) for name, spec in CLASSES.items() if spec.needs == "moments")
         raise ValueError(

@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from convexgan._tools.arrays import as_rows, paired
 from convexgan._tools.checks import check_columns, check_finite, check_number, check_weights
-from convexgan._tools.rounding import gamma, prefix_sums, up
+from convexgan._tools.rounding import down, gamma
 from convexgan._tools.tables import check_labels
-from convexgan.arrangements import Maximum, maximize
+from convexgan.arrangements import Maximum, maximize, maximize_with_offsets
 from convexgan.arrangements.maximum import EXACT
-from convexgan.arrangements.reduce import merge_equal
 from convexgan.discriminators.activation import KinkedActivation
 from convexgan.statistics.moments import Moments
 
@@ -89,7 +88,7 @@ def separate_relu(
     ----------
     rows, weights : (N, d) and (N,) arrays
     bias : "none", "penalized" or "free"
-        With a bias the direction has d + 1 entries. "free" is for one column and weights that sum to 0.
+        With a bias the direction has d + 1 entries. "free" is for weights that sum to 0.
     **search
         Of `convexgan.arrangements.maximize`.
 
@@ -102,23 +101,9 @@ def separate_relu(
         return _separate_lifted(activation, rows, weights, **search)
     if bias == "none":
         return _rounded(maximize(*pieces(activation, rows, weights), **search), activation, rows, weights)
-    if rows.shape[1] > 1:
-        raise ValueError(
-            f"bias='free' with ReLU neurons is for data of one column, got {rows.shape[1]}: use 'penalized'."
-        )
-    different, merged, error = merge_equal(rows, weights)
-    order = np.argsort(different[:, 0])
-    points, merged, error = different[order, 0], merged[order], error[order]
-    centre = float(points[len(points) // 2])
-    points = points - centre  # which cancels, and would cost digits
-    value, u, b, roundings = _separate_shifts(activation, points, merged)
-    size, sign = abs(value), 1.0 if value >= 0 else -1.0
-    slope = max(1.0, abs(activation.slope))  # sums of weights, times points, each a difference of two
-    unsure = gamma(roundings + 8) * np.abs(merged).sum() + error.sum()
-    bound = size + 4 * slope * float(unsure * np.abs(points).max(initial=0.0))
-    bound += 2 * _stray(activation, np.full((len(weights), 1), np.abs(points).max()), weights)
-    direction = np.array([u, b - u * centre])
-    return Maximum(size, bound, bool(bound - size <= EXACT * size), direction, sign, "optimal", "sweep", {})
+    found = maximize_with_offsets(rows, weights, activation.slope, **search)
+    reach = np.linalg.norm(rows - rows[:1], axis=1).max(initial=0.0)
+    return _rounded(found, activation, np.full((len(rows), 1), 2 * reach), weights)
 
 
 def enlarging(rows: Array) -> float:
@@ -130,26 +115,20 @@ def enlarging(rows: Array) -> float:
 def _separate_lifted(activation: KinkedActivation, rows: Array, weights: Array, **search: Any) -> Maximum:
     """The same for rows with a 1 appended, as those of samples whose weights sum to 1 and to -1.
 
-    Neurons bend among the rows, which seen from far off, from 1, lie on one spot: the search is that of rows k times as
-    large, which none exceeds by size, a small number, so that a bias costs next to nothing there too. With b = k c the
-    neuron (u, c) sees the k-th part, and its length changes by no more than sqrt(1 + size^2) where |c| <= |x| |u|;
-    beyond that constants cancel, and the neuron sees no more.
+    From 1 small rows lie on one spot, where cones do not tell them apart. Neurons bend among them, with biases that are
+    no larger and cost next to nothing: the best neuron with a free offset is searched, and charged for it.
     """
-    size, unit = float(np.linalg.norm(rows, axis=1).max()), enlarging(rows)
+    size = float(np.linalg.norm(rows, axis=1).max())
+    if enlarging(rows) == 1:
+        lifted = np.column_stack([rows, np.ones(len(rows))])
+        return _rounded(maximize(*pieces(activation, lifted, weights), **search), activation, lifted, weights)
     if search.get("level") is not None:
-        search["level"] = search["level"] * unit
-    lifted = np.column_stack([unit * rows, np.ones(len(rows))])
-    found = _rounded(maximize(*pieces(activation, lifted, weights), **search), activation, lifted, weights)
-    if unit == 1:
-        return found
-    bound = up(found.upper_bound * math.hypot(1, 1.01 * unit * size)) / unit
-    direction = found.direction / np.append(np.ones(rows.shape[1]), unit)
-    direction /= np.linalg.norm(direction)
-    seen = weights * activation(rows @ direction[:-1] + direction[-1])
-    m, error = math.fsum(seen), gamma(rows.shape[1] + 8) * float(np.abs(weights) @ np.full(len(rows), 2 * size))
-    value = max(min(abs(m), bound) - error, 0.0)
-    exact = found.status == "optimal" and bound - value <= EXACT * value
-    return replace(found, value=value, upper_bound=bound, direction=direction, exact=bool(exact))
+        search["level"] = search["level"] * (1 + size * size)
+    found = separate_relu(activation, rows, weights, "free", **search)
+    length = math.hypot(1, float(found.direction[-1]))
+    value = down(found.value / length)
+    exact = found.status == "optimal" and found.upper_bound - value <= EXACT * value
+    return replace(found, value=value, direction=found.direction / length, exact=bool(exact))
 
 
 def _rounded(found: Maximum, activation: KinkedActivation, rows: Array, weights: Array) -> Maximum:
@@ -167,33 +146,3 @@ def _stray(activation: KinkedActivation, rows: Array, weights: Array) -> float:
     if not len(sizes) or sizes.min() == sizes.max():
         return 0.0
     return max(1.0, abs(activation.slope)) * gamma(4) * float(sizes @ np.linalg.norm(rows, axis=1))
-
-
-def _separate_shifts(activation: KinkedActivation, points: Array, weights: Array) -> tuple[float, float, float, int]:
-    """The maximum over u = +-1 and every b of |sum_i weights_i s(u points_i + b)|, for weights that sum to 0.
-
-    The sum is piecewise linear in b, bends where a neuron changes sign at a point and is constant beyond the last of
-    them, so one of the points decides; prefix sums make it O(N log N).
-
-    Parameters
-    ----------
-    points, weights : (N,) arrays
-        Ascending points.
-
-    Returns
-    -------
-    value, u, b : float
-        The value is signed.
-    roundings : int
-        Of each sum.
-    """
-    best, roundings = (0.0, 1.0, 0.0), 0
-    for u in (1.0, -1.0):
-        t = u * points[:: int(u)]
-        (below, roundings), (mass, _) = prefix_sums(weights[:: int(u)] * t), prefix_sums(weights[:: int(u)])
-        above, rest = below[-1] - below[:-1], mass[-1] - mass[:-1]
-        sums = above - t * rest + activation.slope * (below[:-1] - t * mass[:-1])
-        i = int(np.argmax(np.abs(sums)))
-        if abs(sums[i]) > abs(best[0]):
-            best = (float(sums[i]), u, -float(t[i]))
-    return *best, roundings

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._tools.deadline import Deadline
 from convexgan._tools.rounding import gamma
-from convexgan.arrangements import Maximum, local_maxima, sweep_values
+from convexgan.arrangements import Maximum, local_maxima, sweep_cuts, sweep_offsets, sweep_values
 from convexgan.arrangements.maximum import EXACT
 from convexgan.discriminators.activation import RowActivation, is_kinked
 from convexgan.discriminators.relu import pieces, separate_relu
@@ -26,17 +27,24 @@ def at_most(activation: RowActivation, sizes: Array) -> Array:
     """At least |s(t)|, and |t s'(t)|, for |t| up to the sizes (...): what a relative error of t is a share of."""
     if is_kinked(activation):
         return max(1.0, abs(activation.slope)) * sizes
-    return np.asarray(activation.degree * sizes**activation.degree)
+    return np.asarray(max(activation.degree, 1) * sizes**activation.degree)
 
 
 def check_row_bias(bias: str, activation: RowActivation) -> None:
-    """Raise where a bias that is not charged leaves the discrepancy unbounded.
+    """Raise where a bias that is not charged leaves the discrepancy unbounded, or a charge means nothing.
 
     Raises
     ------
     ValueError
-        The bias is free, and constants do not cancel.
+        The bias is free, and constants do not cancel; or it is charged, and neurons are steps.
     """
+    if degree_of(activation) == 0:
+        if bias == "penalized":
+            raise ValueError(
+                f"bias='penalized' has no meaning for {activation.name} neurons, which no norm makes larger: leave it "
+                "out, their offset is free."
+            )
+        return
     if bias == "free" and not is_kinked(activation):
         raise ValueError(
             f"bias='free' leaves the {activation.name} discriminator unbounded unless the means agree: "
@@ -53,7 +61,8 @@ def separate_rows(activation: RowActivation, rows: Array, weights: Array, bias: 
     ----------
     rows, weights : (N, d) and (N,) arrays
     bias : "none", "penalized" or "free"
-        With a bias the direction has d + 1 entries. "free" is for one column, weights that sum to 0 and ReLUs.
+        With a bias the direction has d + 1 entries; threshold neurons have one of their own. "free" is for weights that
+        sum to 0 and ReLUs.
     **search
         Of `convexgan.arrangements.maximize`.
     """
@@ -66,6 +75,22 @@ def separate_rows(activation: RowActivation, rows: Array, weights: Array, bias: 
     lengths = np.linalg.norm(rows, axis=1)
     bound = found.upper_bound + gamma(4) * float(np.abs(weights) @ lengths**activation.degree)
     return replace(found, upper_bound=bound, exact=found.exact and bool(bound - found.value <= EXACT * found.value))
+
+
+def has_free_offset(activation: RowActivation, bias: str) -> bool:
+    """Whether neurons have an offset that nothing charges."""
+    return bias == "free" or degree_of(activation) == 0
+
+
+def separate_offsets(activation: RowActivation, rows: Array, weights: Array, deadline: Deadline) -> Array | None:
+    """What the best neuron with a free offset sees, (B,), for many weights (B, N) of rows (N, d), d = 1 or 2.
+
+    None if the time is over before.
+    """
+    if not is_kinked(activation):
+        return sweep_cuts(rows, weights, deadline)
+    points, slope = rows - np.median(rows, axis=0), activation.slope
+    return sweep_offsets(points, (1 - slope) * weights, slope * weights @ points, deadline)
 
 
 def separate_all(activation: RowActivation, rows: Array, weights: Array) -> Array:

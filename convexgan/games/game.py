@@ -11,7 +11,7 @@ import numpy as np
 from convexgan._tools.checks import as_rng, check_choice, check_count, check_number, warn_user
 from convexgan._tools.deadline import Deadline
 from convexgan.conic.solvers import check_solver
-from convexgan.discriminators import TwoLayerDiscriminator, as_discriminator
+from convexgan.discriminators import TwoLayerDiscriminator, as_game_discriminator
 from convexgan.discriminators.activation import Activation
 from convexgan.generators import Generator, GeneratorClass, as_generator
 from convexgan.records.certificate import Certificate
@@ -70,7 +70,7 @@ class Call:
         return cls(
             X,
             Z,
-            as_discriminator(discriminator),
+            as_game_discriminator(discriminator),
             as_generator(generator),
             *check_budget(beta, lam),
             check_choice(regularizer, "regularizer", ("output", "weights", "lifted")),

@@ -59,7 +59,15 @@ def solved(call: Call, options: Options, throw: bool) -> Solution:
             raise
         return unsolved(STATUSES[type(error)], method.name, str(error))
     stats = answer.stats | stats | {"solve_seconds": time.perf_counter() - start}
-    return judged(replace(answer, stats=stats), method.name, options.time_limit, whole, throw)
+    found = judged(replace(answer, stats=stats), method.name, options.time_limit, whole, throw)
+    return found if _is_near_enough(found, method, options) else replace(found, status=Status.STOPPED)
+
+
+def _is_near_enough(found: Solution, method: Method[Any], options: Options) -> bool:
+    """Whether an answer that is called optimal has the gap that was asked of a method for which gaps are an option."""
+    if found.status is not Status.OPTIMAL or found.certificate is None or "gap" not in method.uses:
+        return True
+    return options.gap is None or found.certificate.optimal() or found.certificate.gap <= options.gap
 
 
 def judged(answer: Answer, method: str, limit: float | None, whole: Deadline, throw: bool) -> Solution:

@@ -34,7 +34,7 @@ class Status(StrEnum):
         """An explanation of the status, with the repair."""
         return {
             "optimal": "The method finished; the certificate says what it proves.",
-            "stopped": "A limit was reached, or it was interrupted: the bound is valid, more time tightens the gap.",
+            "stopped": "A limit was reached, it was interrupted, or the gap asked for was not: the bound holds.",
             "infeasible": "No generator of the class meets the constraint: raise beta, use lam=, or a richer class.",
             "unbounded": "The program has no finite optimum: check the constraints that were added.",
             "failed": "The solver gave no answer: try another solver or method.",

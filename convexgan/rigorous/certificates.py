@@ -75,7 +75,7 @@ def _check_sample(game: SampleGame, points: Any) -> None:
             f"rigorous=True is for ReLU neurons and those that see moments, not for {game.activation.name} ones: leave "
             "it out, whose numbers are proved bounds too."
         )
-    seen = d + (game.bias == "penalized")
+    seen = d + (game.bias != "none")
     if seen > 2 or n + len(points) > ROWS:
         raise ValueError(
             f"rigorous=True against ReLU neurons is for one or two columns, a bias counted, and {ROWS} rows, this game "

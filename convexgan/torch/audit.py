@@ -16,7 +16,7 @@ from convexgan._tools.arrays import paired, read_array
 from convexgan._tools.checks import check_count
 from convexgan.certify import certify
 from convexgan.closed_forms import best_scale, dual_value
-from convexgan.discriminators import CLASSES, as_discriminator
+from convexgan.discriminators import CLASSES, as_game_discriminator
 from convexgan.discriminators import TwoLayerDiscriminator as Critic
 from convexgan.discriminators.activation import Activation, needs_rows
 from convexgan.distance import Distance, distance, verdict
@@ -201,7 +201,7 @@ def settings_of(discriminator: Any, objective: Objective) -> dict[str, Any]:
             f"by, discriminator = {names}."
         )
     else:
-        found["discriminator"] = as_discriminator(discriminator)
+        found["discriminator"] = as_game_discriminator(discriminator)
     if isinstance(discriminator, ExactDiscriminatorLoss):
         charged = discriminator.beta > 0
         found |= {"beta": discriminator.beta} if charged else {"lam": discriminator.lam}

@@ -13,10 +13,10 @@ from convexgan._tools.arrays import ordered
 from convexgan._tools.checks import check_choice, check_count, check_finite, check_number
 from convexgan._tools.tables import column_names
 from convexgan.discrepancy import IPM, ipm
-from convexgan.discriminators import as_discriminator
+from convexgan.discriminators import as_game_discriminator
 from convexgan.discriminators.activation import Activation, is_kinked, needs_rows
 from convexgan.statistics.moments import Moments
-from convexgan.torch.ascent import distinct, relu_ascent, relu_search, slopes_at_best
+from convexgan.torch.ascent import distinct, relu_ascent, relu_search, slopes_at_best, unit
 from convexgan.torch.modules import activate, nearest_in_l1_ball
 from convexgan.torch.players import one_tensor
 from convexgan.torch.samples import flat, is_batched, moments
@@ -66,7 +66,8 @@ class ExactDiscriminatorLoss(nn.Module):
         The discriminator's norm.
     beta : float
         The ipm that costs nothing. With lam large enough the minimum is that of the game with penalty beta.
-    bias : "none" or "penalized"
+    bias : "none", "penalized" or "free"
+        "free" is for ReLU, leaky and absolute neurons.
     smoothing : float
         See above, relative to ipm(X, 0). The larger, the longer the steps that still settle.
     directions : int
@@ -113,9 +114,15 @@ class ExactDiscriminatorLoss(nn.Module):
         tol: float = 1e-4,
     ) -> None:
         super().__init__()
-        self.activation = as_discriminator(discriminator)
+        self.activation = as_game_discriminator(discriminator)
         self.lam, self.beta = check_number(lam, "lam", positive=True), check_number(beta, "beta")
-        self.bias = check_choice(bias, "bias", ("none", "penalized"))
+        self.bias = check_choice(bias, "bias", ("none", "penalized", "free"))
+        self._free = self.bias == "free"
+        if self._free and not is_kinked(self.activation):
+            raise ValueError(
+                f"bias='free' is for neurons that are linear on both sides of a hyperplane, not for "
+                f"{self.activation.name} ones: use bias='penalized', or 'none'."
+            )
         self.smoothing, self.tol = check_number(smoothing, "smoothing"), check_number(tol, "tol", positive=True)
         self.columns = column_names(X, "X")
         rows = needs_rows(self.activation) or not is_batched(X)
@@ -125,8 +132,7 @@ class ExactDiscriminatorLoss(nn.Module):
             self.to(X.device)
         width = len(self.mean)
         count = min(check_count(directions, "directions"), width)
-        seeds = torch.randn(count, width, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-        self.register_buffer("pool", nn.functional.normalize(seeds).to(self.mean))
+        self.register_buffer("pool", self._drawn(count, 0, torch.float64))
         self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
         self.size, self.response = 0.0, None
         self.size = self._respond(self._lifted(self.mean.new_zeros(1, self.dim)), None).value
@@ -179,7 +185,9 @@ class ExactDiscriminatorLoss(nn.Module):
         """s(Y u) of each direction, (m, k), with the derivatives of the largest value where a neuron bends at a row."""
         if not is_kinked(self.activation):
             return activate(self.activation, fake @ directions.T)
-        slopes = slopes_at_best(self.activation, self.rows if real is None else real, fake.detach(), directions)
+        slopes = slopes_at_best(
+            self.activation, self.rows if real is None else real, fake.detach(), directions, self._free
+        )
         return slopes * (fake @ directions.T)
 
     def ipm(self, fake: Any, **search: Any) -> IPM:
@@ -252,8 +260,8 @@ class ExactDiscriminatorLoss(nn.Module):
         if needs_rows(self.activation):
             rows, fresh = self.rows if real is None else real, self._random(len(self.pool))
             if rows.shape[1] <= SEARCHED:
-                return distinct(torch.cat([relu_search(self.activation, rows, fake), self.pool])), 0.0
-            return relu_ascent(self.activation, rows, fake, torch.cat([self.pool, fresh])), float("nan")
+                return distinct(torch.cat([relu_search(self.activation, rows, fake, self._free), self.pool])), 0.0
+            return relu_ascent(self.activation, rows, fake, torch.cat([self.pool, fresh]), self._free), float("nan")
         a, b, _ = self.activation.coefficients
         shift = b * ((self.mean if real is None else real.mean(0)) - fake.mean(0))
         if a == 0:
@@ -273,5 +281,14 @@ class ExactDiscriminatorLoss(nn.Module):
 
     def _random(self, count: int) -> Tensor:
         """Fresh directions, the same ones in every run: a warm start alone could stay where it is only stationary."""
-        seed = torch.Generator().manual_seed(int(self.calls))
-        return nn.functional.normalize(torch.randn(count, len(self.mean), generator=seed)).to(self.mean)
+        return self._drawn(count, int(self.calls), torch.float32)
+
+    def _drawn(self, count: int, seed: int, dtype: torch.dtype) -> Tensor:
+        """Unit neurons of a seed; a free bias puts each on a row."""
+        draw = torch.Generator().manual_seed(seed)
+        U = nn.functional.normalize(torch.randn(count, len(self.mean), generator=draw, dtype=dtype)).to(self.mean)
+        if not self._free:
+            return U
+        U = unit(U, True)
+        on = self.rows[torch.randint(len(self.rows), (count,), generator=draw).to(self.rows.device)]
+        return torch.cat([U[:, :-1], -(U[:, :-1] * on[:, :-1]).sum(1, keepdim=True)], dim=1)

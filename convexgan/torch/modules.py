@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from convexgan._tools.checks import check_choice, check_count, check_number
-from convexgan.discriminators import as_discriminator
+from convexgan.discriminators import as_game_discriminator
 from convexgan.discriminators.activation import Activation, RowActivation, is_kinked, needs_rows
 from convexgan.generators import Free, Linear, TwoLayerPolynomial
 
@@ -70,7 +70,7 @@ class TwoLayerDiscriminator(nn.Module):
         device: Any = None,
     ) -> None:
         super().__init__()
-        self.dim, self.activation = check_count(dim, "dim"), as_discriminator(activation)
+        self.dim, self.activation = check_count(dim, "dim"), as_game_discriminator(activation)
         self.bias = check_choice(bias, "bias", ("none", "penalized", "free"))
         shape = check_count(width, "width", 0), dim + (bias != "none")
         self.neurons = nn.Parameter(torch.randn(shape, dtype=dtype, device=device))
@@ -199,7 +199,7 @@ class TwoLayerGenerator(nn.Module):
     ) -> None:
         super().__init__()
         self.latent_dim, self.dim = check_count(latent_dim, "latent_dim"), check_count(dim, "dim")
-        self.activation = as_discriminator(activation)
+        self.activation = as_game_discriminator(activation)
         check_count(width, "width")
         self.hidden = nn.Parameter(torch.randn(width, latent_dim, dtype=dtype, device=device) / latent_dim**0.5)
         self.outer = nn.Parameter(torch.randn(width, dim, dtype=dtype, device=device) / width**0.5)

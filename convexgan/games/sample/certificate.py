@@ -12,7 +12,14 @@ from convexgan._tools.checks import check_choice, check_columns, check_count, ch
 from convexgan._tools.deadline import Deadline
 from convexgan._tools.rounding import gamma, up
 from convexgan._tools.tables import column_names, naming, read_names
-from convexgan.discriminators import TwoLayerDiscriminator, activation_from, check_row_bias, degree_of, parameters
+from convexgan.discriminators import (
+    TwoLayerDiscriminator,
+    activation_from,
+    as_game_discriminator,
+    check_row_bias,
+    degree_of,
+    parameters,
+)
 from convexgan.discriminators.activation import is_kinked, needs_rows
 from convexgan.games.game import Call, check_budget
 from convexgan.games.judge import JENSEN, Bound, Proved, judge
@@ -45,8 +52,6 @@ def read_sample_game(call: Call) -> SampleGame:
     if needs_rows(activation):
         check_row_bias(call.bias, activation)
     bias = call.bias if needs_rows(activation) else check_bias(call.bias, activation)
-    if bias == "free" and rows.shape[1] > 1:
-        raise ValueError(f"bias='free' is for data of one column, got {rows.shape[1]}: use 'penalized'.")
     scale = len(rows) if call.summed else 1
     return SampleGame(
         data=rows.astype(np.float64),
@@ -97,7 +102,8 @@ def make_sample_certificate(
 
 def _ipm_rounding(game: SampleGame) -> float:
     """The size below which an ipm is rounding noise."""
-    square = float(np.mean(np.sum(game.lift(game.data) ** 2, axis=1)))
+    seen = game.data if game.bias == "free" else game.lift(game.data)  # where a bias is free constants cancel
+    square = float(np.mean(np.sum(seen**2, axis=1)))
     if needs_rows(game.activation):
         return 64 * gamma(len(game.data) + 16) * float(square ** (degree_of(game.activation) / 2))
     a, b = game.activation.coefficients[:2]
@@ -164,9 +170,7 @@ def best_critic(
     """The discriminator that proves most about a law: neurons, outer weights, whether a limit stopped the search."""
     if not is_kinked(game.activation):
         return *partial_squares(game), False
-    if game.bias == "free":
-        if game.relu.slope != 0:
-            raise ValueError("bias='free' bounds games with slope 0 only: use bias='penalized' with leaky neurons.")
+    if game.bias == "free" and game.relu.slope == 0 and game.data.shape[1] == 1:
         return *solve_scalar(game)[1:], False
     rival = float(game.cost(rows) @ weights)
     if game.lam is not None:
@@ -232,10 +236,10 @@ def game_from(evidence: Evidence, data: Array) -> SampleGame:
     """The game a certificate speaks of, checked."""
     settings, arrays = evidence.settings, evidence.arrays
     beta, lam = check_budget(settings["beta"], settings["lam"])
-    activation = activation_from(settings["activation"], settings["coefficients"])
+    activation = as_game_discriminator(activation_from(settings["activation"], settings["coefficients"]))
     bias = check_choice(settings["bias"], "bias", ("none", "penalized", "free"))
-    if bias == "free" and (data.shape[1] > 1 or not is_kinked(activation)):
-        raise ValueError("a free bias is for ReLU neurons on one column")
+    if bias == "free" and not is_kinked(activation):
+        raise ValueError("a free bias is for neurons that are linear on both sides of their hyperplane")
     game = SampleGame(
         data,
         activation,

@@ -68,8 +68,6 @@ def _check_mixture(setting: SampleSetting, spec: LawClass) -> None:
         raise ValueError("reduction='sum' needs as many generated rows as real ones; a mixture has none: 'mean'.")
     if spec.support == "continuous" and not needs_rows(game.activation):
         raise ValueError("support='continuous' is for ReLU neurons: use generator='free', rows anywhere.")
-    if spec.support == "continuous" and game.bias == "free":
-        raise ValueError("bias='free' with a continuous mixture: use generator='free', whose points are as good.")
 
 
 def _check_rows(setting: SampleSetting) -> None:
@@ -77,8 +75,8 @@ def _check_rows(setting: SampleSetting) -> None:
     game, spec = setting.game, setting.spec
     if game.bias == "free":
         raise ValueError(
-            "bias='free' with ReLU neurons is for generators 'mixture' and 'free', the latter with slope 0 and as many "
-            f"rows as X, {len(game.data)}: use bias='penalized' or 'none'."
+            "bias='free' with ReLU neurons is for generators 'mixture' and 'free', the latter on one column with slope "
+            f"0 and as many rows as X, {len(game.data)}: use bias='penalized' or 'none'."
         )
     if _gaussian(setting):
         if game.bias != "none" or game.relu.slope != 0 or game.rows > 1:

@@ -1,0 +1,154 @@
+"""The maximum over all half-spaces of a weighted count of the rows inside: the choice of the method."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convexgan._tools.checks import as_rng, check_choice, check_count, check_number
+from convexgan._tools.deadline import Deadline
+from convexgan._tools.progress import Report
+from convexgan._tools.rounding import gamma
+from convexgan.arrangements.enumeration import MAX_CELLS, check_cells
+from convexgan.arrangements.halfspace_search import HalfspaceSearch
+from convexgan.arrangements.halfspace_sweep import sweep_halfplanes
+from convexgan.arrangements.halfspaces import Halfspaces, best_cell, beyond, integers, reduce_halfspaces
+from convexgan.arrangements.maximum import EXACT, METHODS, Maximum, checked_sum, levels, too_late
+
+Array = NDArray[np.float64]
+SWEPT = 1024  # points of a plane up to which sweeping them is faster than cones
+DIRECTIONS = 300  # of "sampled"
+
+
+def maximize_over_halfspaces(
+    rows: Any,
+    weights: Any,
+    *,
+    method: str = "auto",
+    gap: float = 0.0,
+    time_limit: float | None = None,
+    max_nodes: int | None = None,
+    rng: np.random.Generator | int | None = None,
+    progress: Report | None = None,
+    level: float | None = None,
+) -> Maximum:
+    """The maximum over all u and b of |sum of the weights of the rows with u . x + b > 0|.
+
+    Parameters
+    ----------
+    rows : (N, d) array
+    weights : (N,) array
+        Of sum 0.
+    method : {"auto", "sweep", "cones", "enumerate", "sampled"}
+        "sweep" is exact on one column, in O(N log N), and on two, in O(N^2 log N); "cones" is branch and bound for any
+        number of columns; "enumerate" goes through all cells in integers and is for checks; "sampled" gives a lower
+        bound, the best offset of random directions. "auto" sweeps one column, and two of at most 1,024 rows.
+    gap, time_limit, max_nodes, rng, progress, level : as in `maximize`
+
+    Returns
+    -------
+    Maximum
+        Its direction has d + 1 entries, u of length 1 and b; its value is that of this half-space in exact arithmetic.
+
+    Raises
+    ------
+    ValueError
+        If the weights do not add up to 0.
+
+    References
+    ----------
+    For half-planes: Dobkin, Eppstein and Mitchell, Computing the discrepancy with applications to supersampling
+    patterns, ACM Transactions on Graphics 15, 1996.
+    """
+    deadline, start = (
+        Deadline(None if time_limit is None else check_number(time_limit, "time_limit")),
+        time.perf_counter(),
+    )
+    rows, weights = checked_sum(rows, weights)
+    method, gap = check_choice(method, "method", METHODS), check_number(gap, "gap")
+    max_nodes = None if max_nodes is None else check_count(max_nodes, "max_nodes", 0)
+    draw, late = as_rng(rng), too_late(rows, deadline)
+    whole = reduce_halfspaces(rows, weights)
+    q = whole.dim - 1
+    if method == "auto":
+        method = "sweep" if q == 1 or (q == 2 and len(whole.weights) <= SWEPT) else "cones"
+    if method == "sweep" and q > 2:
+        raise ValueError(
+            f"method='sweep' needs points that span a line or a plane, these span {q} columns: use 'auto'."
+        )
+    stats: dict[str, Any] = {"rank": q, "rows": len(whole.weights)}
+    z, bound, status = np.zeros(q + 1), 0.0, "optimal"
+    if not len(whole.weights):
+        pass
+    elif q == 1:
+        bound, z = whole.best_cut(np.ones(1))
+    elif method == "cones":
+        search = HalfspaceSearch(whole, gap, progress)
+        search.level = levels(level, 1.0, whole.slack)
+        z, bound, status = search.answer(deadline.left, 0 if late else max_nodes, stats)
+    elif method == "sweep":
+        bound, u, finished = sweep_halfplanes(whole, deadline)
+        z = whole.best_cut(u)[1]
+        bound, status = (bound, "optimal") if finished else (whole.bound(), "stopped")
+    elif method == "enumerate":
+        z, bound = _enumerated(whole)
+    else:
+        z, bound, status = _sampled(whole, draw, deadline), whole.bound(), "stopped"
+    stats["seconds"] = time.perf_counter() - start
+    return _record(rows, weights, whole, z, bound, status, method, stats)
+
+
+def _record(
+    rows: Array,
+    weights: Array,
+    whole: Halfspaces,
+    z: Array,
+    bound: float,
+    status: str,
+    method: str,
+    stats: dict[str, Any],
+) -> Maximum:
+    """The record, its value counted from the data without rounding."""
+    direction = whole.in_units_of_rows(z, rows.shape[1])
+    inside = weights[beyond(rows, direction)]
+    m, size = math.fsum(inside), float(np.abs(whole.weights).sum())
+    roundings = 2 * (math.isqrt(len(whole.weights)) if whole.dim == 2 else len(whole.weights)) + 16
+    bound = max(bound + gamma(roundings) * size + whole.slack, abs(m))
+    exact = method != "sampled" and status == "optimal" and bound - abs(m) <= EXACT * abs(m)
+    return Maximum(abs(m), bound, bool(exact), direction, 1.0 if m >= 0 else -1.0, status, method, stats)
+
+
+def _enumerated(whole: Halfspaces) -> tuple[Array, float]:
+    """The maximum from all cells in integers, and a hyperplane that shows it."""
+    check_cells(len(whole.weights), whole.dim, MAX_CELLS)
+    lifted = [[int(x) for x in row] + [1] for row in integers(whole.rows)]
+    bound, inside = best_cell(lifted, whole.weights.tolist())
+    return separating(whole.points, np.array(inside)), bound
+
+
+def separating(points: Array, inside: NDArray[np.bool_]) -> Array:
+    """(u, b) with the widest margin between points (N, d) inside and the others; 0 where no hyperplane is between."""
+    from scipy.optimize import linprog  # here: it takes longer to import than all the rest of the package
+
+    d, signs = points.shape[1], np.where(inside, 1.0, -1.0)
+    lifted = signs[:, None] * np.column_stack([points, np.ones(len(points))])
+    rows = np.column_stack([-lifted, np.ones(len(points))])
+    bounds = [(-1, 1)] * d + [(None, None), (0, 1)]
+    found = linprog(np.append(np.zeros(d + 1), -1.0), rows, np.zeros(len(points)), bounds=bounds, method="highs")
+    return np.asarray(found.x[:-1]) if found.x is not None else np.zeros(d + 1)
+
+
+def _sampled(whole: Halfspaces, rng: np.random.Generator, deadline: Deadline) -> Array:
+    """(u, b) with the best of random directions, or the first of them."""
+    best, top = np.zeros(whole.dim), -1.0
+    for _ in range(DIRECTIONS):
+        value, z = whole.best_cut(rng.standard_normal(whole.dim - 1))
+        if value > top:
+            best, top = z, value
+        if deadline.over:
+            break
+    return best

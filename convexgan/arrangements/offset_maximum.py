@@ -1,0 +1,164 @@
+"""The maximum of a weighted sum of rectified affine functions whose offset costs nothing: the choice of the method."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convexgan._tools.checks import as_rng, check_choice, check_count, check_number
+from convexgan._tools.deadline import Deadline
+from convexgan._tools.progress import Report
+from convexgan._tools.rounding import gamma
+from convexgan.arrangements.enumeration import MAX_CELLS, check_cells, enumerated_maximum
+from convexgan.arrangements.maximum import EXACT, METHODS, ROUNDING, Maximum, checked_sum, in_units, levels, too_late
+from convexgan.arrangements.offset_search import OffsetSearch
+from convexgan.arrangements.offset_sweep import sweep_line, sweep_plane
+from convexgan.arrangements.offsets import Offsets, reduce_points
+from convexgan.arrangements.reduce import reduce_rows
+
+Array = NDArray[np.float64]
+SWEPT = 1024  # points of a plane up to which sweeping them is faster than cones
+DIRECTIONS = 300  # of "sampled"
+
+
+def maximize_with_offsets(
+    rows: Any,
+    weights: Any,
+    slope: float = 0.0,
+    *,
+    method: str = "auto",
+    gap: float = 0.0,
+    time_limit: float | None = None,
+    max_nodes: int | None = None,
+    rng: np.random.Generator | int | None = None,
+    progress: Report | None = None,
+    level: float | None = None,
+) -> Maximum:
+    """The maximum over |u| <= 1 and all b of |sum_i weights_i s(rows_i . u + b)|, s(t) = max(t, 0) + slope min(t, 0).
+
+    Parameters
+    ----------
+    rows : (N, d) array
+    weights : (N,) array
+        Of sum 0: with another one there is no maximum.
+    slope : float
+    method : {"auto", "sweep", "cones", "enumerate", "sampled"}
+        "sweep" is exact for points that span a line, in O(N log N), or a plane, in O(N^2 log N); "cones" is branch and
+        bound for any number of columns; "enumerate" goes through all activation patterns about each point and is for
+        checks; "sampled" gives a lower bound, the best offset of random directions. "auto" sweeps lines, and planes of
+        at most 1,024 points.
+    gap, time_limit, max_nodes, rng, progress, level : as in `maximize`
+
+    Returns
+    -------
+    Maximum
+        Its direction has d + 1 entries, u of length 1 and b.
+
+    Raises
+    ------
+    ValueError
+        If the weights do not add up to 0.
+    """
+    deadline, start = (
+        Deadline(None if time_limit is None else check_number(time_limit, "time_limit")),
+        time.perf_counter(),
+    )
+    rows, weights = checked_sum(rows, weights)
+    method, gap = check_choice(method, "method", METHODS), check_number(gap, "gap")
+    max_nodes = None if max_nodes is None else check_count(max_nodes, "max_nodes", 0)
+    draw, late = as_rng(rng), too_late(rows, deadline)
+    wide = 2 * float(np.linalg.norm(rows.max(axis=0) / 2 - rows.min(axis=0) / 2))
+    scale, mass = (2.0 ** int(np.frexp(size)[1]) for size in (wide, float(np.abs(weights).max())))
+    side = reduce_points(rows / scale, weights / mass, slope, whole=late)
+    unit, q = scale * mass, side.dim - 1
+    if method == "auto":
+        method = "sweep" if q <= 1 or (q == 2 and len(side.rows) <= SWEPT) else "cones"
+    if method == "sweep" and q > 2:
+        raise ValueError(
+            f"method='sweep' needs points that span a line or a plane, these span {q} columns: use 'auto'."
+        )
+    stats: dict[str, Any] = {"rank": q, "rows": len(side.rows)}
+    side = side if q <= 1 else replace(side, slack=side.slack + _rounding(side, len(side.rows) + 64))
+    if method == "cones" and q > 1:
+        search = OffsetSearch(side, gap, in_units(progress, unit))
+        search.level = levels(level, unit, side.slack)
+        z, bound, status = search.answer(deadline.left, max_nodes, stats)
+    elif method == "sampled" and q > 1:
+        z, bound, status = _sampled(side, draw, deadline), _cap(side), "stopped"
+    else:
+        z, bound, status = _enumerated(side) if method == "enumerate" and q > 0 else _swept(side, deadline)
+    stats["seconds"] = time.perf_counter() - start
+    value, bound = _at(side, z), bound * (1 + ROUNDING) + side.slack
+    size = min(abs(value), bound)
+    exact = method != "sampled" and status == "optimal" and bound - size <= EXACT * size
+    u = side.basis @ z[:-1]
+    u = u / np.linalg.norm(u) if u.any() else np.eye(1, rows.shape[1])[0]
+    direction = np.append(u, (z[-1] - u @ side.centre) * scale)
+    sign = 1.0 if value >= 0 else -1.0
+    return Maximum(size * unit, bound * unit, bool(exact), direction, sign, status, method, stats)
+
+
+def _rounding(side: Offsets, roundings: int) -> float:
+    """What sums over all rows may be off by after so many roundings, for offsets within the points' reach."""
+    sizes = np.linalg.norm(side.rows[:, :-1], axis=1) + side.rows[:, -1] * side.reach
+    return gamma(roundings) * float(sizes.sum() + np.linalg.norm(side.linear))
+
+
+def _at(side: Offsets, z: Array) -> float:
+    """m at (u, b) with |u| <= 1, what rounding may have added taken off."""
+    seen = side.weights * np.maximum(side.points @ z[:-1] + z[-1], 0.0)
+    m = math.fsum([float(side.linear @ z), *seen.tolist()])
+    return math.copysign(max(abs(m) - side.slack, 0.0), m)
+
+
+def _cap(side: Offsets) -> float:
+    return max(side.bound(), side.negated().bound())
+
+
+def _best(side: Offsets, U: Array) -> Array:
+    """(u, b) with the direction of U (k, q), and its offset, for which |m| is largest."""
+    tried = [z for u in U for z in (side.with_offset(u), side.negated().with_offset(u))]
+    return tried[int(np.argmax([abs(side.value(z)) for z in tried]))]
+
+
+def _swept(side: Offsets, deadline: Deadline) -> tuple[Array, float, str]:
+    """Where |m| is largest on a line or in a plane, an upper bound, and the status."""
+    points, weights, linear = side.points, side.weights, side.linear[:-1]
+    if side.dim == 1:
+        return np.zeros(1), 0.0, "optimal"
+    if side.dim == 2:
+        value, z, roundings = sweep_line(points[:, 0], weights, float(linear[0]))
+        return z, abs(value) + _rounding(side, roundings + 8), "optimal"
+    value, u, finished = sweep_plane(points, weights, linear, deadline)
+    return _best(side, np.stack([u, -u])), value if finished else _cap(side), "optimal" if finished else "stopped"
+
+
+def _enumerated(side: Offsets) -> tuple[Array, float, str]:
+    """The same from all activation patterns of the differences to each point."""
+    points, weights, linear = side.points, side.weights, side.linear[:-1]
+    check_cells(len(points), side.dim, MAX_CELLS)
+    tried = [linear]
+    for x in points:
+        about = reduce_rows(np.vstack([points - x, linear, -linear]), np.append(weights, [1.0, -1.0]))
+        tried.append(about.basis @ enumerated_maximum(about) if about.dim else linear)
+    U = np.array([u / np.linalg.norm(u) for u in tried if u.any()]).reshape(-1, side.dim - 1)
+    z = _best(side, U) if len(U) else np.zeros(side.dim)
+    return z, abs(side.value(z)), "optimal"
+
+
+def _sampled(side: Offsets, rng: np.random.Generator, deadline: Deadline) -> Array:
+    """(u, b) with the best of random directions, or the first of them."""
+    best, top = np.zeros(side.dim), -1.0
+    for _ in range(DIRECTIONS):
+        u = rng.standard_normal(side.dim - 1)
+        z = _best(side, (u / np.linalg.norm(u))[None])
+        if abs(side.value(z)) > top:
+            best, top = z, abs(side.value(z))
+        if deadline.over:
+            break
+    return best
