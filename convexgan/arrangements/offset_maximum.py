@@ -63,6 +63,11 @@ def maximize_with_offsets(
     ------
     ValueError
         If the weights do not add up to 0.
+
+    References
+    ----------
+    The sweep and the bounds are derived here. As a statistic, with a smoother penalty in place of |u| <= 1: the
+    Radon-Kolmogorov-Smirnov test of degree 1, arXiv 2309.02422.
     """
     deadline, start = (
         Deadline(None if time_limit is None else check_number(time_limit, "time_limit")),

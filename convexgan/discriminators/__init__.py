@@ -91,7 +91,13 @@ def as_discriminator(value: str | Activation) -> Activation:
 
 
 def as_game_discriminator(value: str | Activation) -> Activation:
-    """The discriminator class behind a name, a class or an instance, for games, certificates and gradients."""
+    """The discriminator class behind a name, a class or an instance, for games, certificates and gradients.
+
+    Raises
+    ------
+    ValueError
+        Neurons are steps, which have no slope to follow.
+    """
     found = as_discriminator(value)
     if needs_rows(found) and degree_of(found) == 0:
         raise ValueError(
