@@ -169,7 +169,7 @@ def test_majorants_lie_above_the_function(p: int, positive: int) -> None:
         inside = np.einsum("nj,kjp->knp", np.random.default_rng(1).random((200, p)), rays)
         inside /= np.linalg.norm(inside, axis=2)[:, :, None]
         values = inside @ shifted.linear - np.einsum("knp,pq,knq->kn", inside, shifted.curvature, inside)
-        assert (quadratic_bounds(shifted, rays) >= values.max(axis=1) + shifted.constant - 1e-12).all()
+        assert (quadratic_bounds(shifted, rays, cone_bounds) >= values.max(axis=1) + shifted.constant - 1e-12).all()
 
 
 @given(p=st.integers(2, 6), seed=seeds, decades=st.integers(0, 4), cuts=st.integers(1, 40))

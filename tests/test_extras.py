@@ -8,6 +8,7 @@ import json
 import re
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,11 @@ def test_every_extra_is_one_of_the_package() -> None:
 
 
 @pytest.fixture
-def nothing_optional(monkeypatch: pytest.MonkeyPatch) -> None:
+def nothing_optional(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No package of any extra is installed."""
+    from convexgan.conic.solvers import mosek_licence
+
+    mosek_licence.cache_clear()
     packages = set(EXTRAS) | set(info.OPTIONAL)
     true_version, true_import = importlib.metadata.version, builtins.__import__
 
@@ -57,15 +61,13 @@ def nothing_optional(monkeypatch: pytest.MonkeyPatch) -> None:
         if n.partition(".")[0] in packages or n.startswith(("convexgan.torch", "convexgan.cli.growing"))
     ]:
         monkeypatch.delitem(sys.modules, name)
+    yield
+    mosek_licence.cache_clear()  # whose answer would stay
 
 
 @pytest.mark.usefixtures("nothing_optional")
 def test_info_names_extras_with_their_brackets() -> None:
-    from convexgan.conic.solvers import mosek_licence
-
-    mosek_licence.cache_clear()
     done = CliRunner().invoke(app, ["info"])
-    mosek_licence.cache_clear()
     assert done.exit_code == 0, done.exception
     for package in info.OPTIONAL:
         extra = EXTRAS[info.IMPORTED.get(package, package)]
