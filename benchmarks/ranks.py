@@ -5,7 +5,8 @@ A stage of rank k generates the leading k eigenvectors of the pictures' covarian
 Too few directions blur; too many add what Gaussian coefficients make of the smallest of them, texture everywhere at
 once, which pictures have in few places at a time. The judge is FD-age256 of 1,000 pictures to held-out ones.
 
-* chosen: the default of `ProgressiveConvexGAN`, through `fit`: the smallest k with cut (1 - k / n)^2 <= 2 %.
+* chosen: the default of `ProgressiveConvexGAN`, through `fit`: the smallest k with cut (1 - k / n)^2 <= 2 %, at 64
+  pixels not above that at 32.
 * cut 5 %, 2 %, 1 %: the smallest rank that cuts no more, however few the pictures are.
 * published: the ranks of Sahiner et al., arXiv 2107.05680.
 * likelihood: the rank whose Gaussian, with equal noise in all other directions (probabilistic PCA, Tipping and
