@@ -7,13 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
-from convexgan._tools.checks import check_bytes
+from convexgan._tools.checks import check_bytes, check_count
 from convexgan._tools.files import check_target
-from convexgan.cli.arrays import read_labels, read_sample, read_samples, write_text
+from convexgan.cli.arrays import read_labels, read_rows, read_sample, read_samples, write_text
 from convexgan.cli.classes import LABELS
-from convexgan.cli.console import Json, Phases, note, number, phase, print_json, print_table, result
+from convexgan.cli.console import Json, Phases, Seed, note, number, phase, print_json, print_table, result
 from convexgan.cli.games import Labels, numbers_of
 from convexgan.cli.options import Discriminator
 from convexgan.cli.pictures import CacheFolder, Memory, Strict
@@ -23,6 +24,7 @@ from convexgan.discriminators.activation import needs_rows
 from convexgan.distance import distance, verdict
 from convexgan.games.agreement import COMPARED, TOLERANCE
 from convexgan.records.certificate import Agreement, Certificate
+from convexgan.statistics.moments import Moments
 
 RELU_SECONDS = 10.0
 
@@ -78,7 +80,9 @@ def verify(
 def audit(
     samples: Annotated[
         Path,
-        typer.Argument(metavar="SAMPLES.npy", help="Generated rows (n_f, d): .npy, .csv, .parquet, -."),
+        typer.Argument(
+            metavar="SAMPLES.npy", help="Generated rows (n_f, d): .npy, .csv, .parquet, -; a generator: .onnx."
+        ),
     ],
     x: Annotated[Path, typer.Argument(metavar="X.npy", help="Real rows (n_r, d), likewise; or .npz of Moments.")],
     discriminator: Discriminator = "quadratic",
@@ -92,6 +96,10 @@ def audit(
     tol: Annotated[float, typer.Option(help="Relative tolerance of the certificate's kind.")] = TOLERANCE,
     time_limit: Annotated[float | None, typer.Option(help="Seconds, for relu: 10 by default.")] = None,
     certificate: Annotated[Path | None, typer.Option(help="Write the certificate here, cert.json.")] = None,
+    count: Annotated[
+        int | None, typer.Option("-n", "--count", help="How many samples of a generator; as many as X has rows.")
+    ] = None,
+    seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Print how far anybody's samples are from the optimum of their game, with a proved bound.
@@ -99,13 +107,20 @@ def audit(
     Pass one of --beta and --lam. Generators may be of any kind: the bound holds for all of them. Pictures are rows.
 
     Example: convexgan audit SAMPLES.npy X.npy --discriminator quadratic --beta 0.5
+
+    Of a generator of standard normal latents: convexgan audit generator.onnx X.npy --beta 0.5 -n 5000
     """
     import convexgan as cg
 
     check_target(certificate)
     if needs_rows(as_discriminator(discriminator)) and time_limit is None:
         time_limit = RELU_SECONDS  # what is proved by then holds
-    rows, generated = read_samples(x, samples, pictures=True)
+    if samples.suffix.lower() == ".onnx":
+        rows, generated = _made(x, samples, count, seed)
+    elif count is not None:
+        raise ValueError(f"--count is for generators, .onnx, and {samples} holds samples: leave it out.")
+    else:
+        rows, generated = read_samples(x, samples, pictures=True)
     if generator_penalty == 0:
         _print_distance(rows, generated, discriminator, time_limit, certificate, as_json)
         return
@@ -120,6 +135,26 @@ def audit(
     else:
         result(str(found))
         result(verdict(found, discriminator))
+
+
+def _made(x: Path, generator: Path, count: int | None, seed: int) -> tuple[Any, Any]:
+    """The real rows, and samples of a generator, flattened alike."""
+    from convexgan.cli.onnx import made_by
+
+    (rows,) = read_samples(x, pictures=True)
+    if count is None:
+        if isinstance(rows, Moments):
+            raise ValueError(f"{x} holds moments, of no number of rows: pass --count, how many samples to draw.")
+        count = np.asarray(rows).shape[0]
+    with phase("drawing"):
+        made = made_by(generator, check_count(count, "--count"), seed)
+    real = read_rows(x).shape[1:] if x.suffix.lower() == ".npy" else ()
+    if len(real) > 1 and real != made.shape[1:]:
+        raise ValueError(
+            f"{generator} makes samples of shape {made.shape[1:]}, and those of {x} have {real}: bring X into the same "
+            "order with np.moveaxis, and onto the same scale."
+        )
+    return rows, made.reshape(len(made), -1)
 
 
 def _print_distance(
