@@ -41,7 +41,7 @@ def smallest_rank(rows: np.ndarray, variance: float) -> int:
 
 
 @pytest.mark.parametrize("route", ROUTES)
-@pytest.mark.parametrize("options", [{}, {"skip": True}, {"coupling": "sorted"}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"skip": True}], ids=str)
 def test_the_smallest_rank_that_cuts_little_by_every_route(
     monkeypatch: pytest.MonkeyPatch, route: str, options: dict[str, Any]
 ) -> None:
