@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,14 @@ def test_folders_are_classes_without_what_cannot_be_read(base: Path) -> None:
     np.testing.assert_allclose(
         own.stages_[-1].mean, load("digits").images[20:35].reshape(15, -1).mean(0) / 127.5 - 1, atol=1e-6
     )
+
+
+def test_a_folder_around_all_classes_is_none(base: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        for path in sorted((base / "photos").rglob("*.png")):
+            archive.write(path, f"photos/{path.relative_to(base / 'photos')}")
+    run("fit", tmp_path / "photos.zip", "--size", 8, "--condition", "folders", "--out", tmp_path / "run")
+    assert classes_of(tmp_path / "run") == {"a": 19, "b": 15}
 
 
 def test_labels_and_clusters_are_classes(base: Path) -> None:

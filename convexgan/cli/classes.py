@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -90,11 +91,13 @@ def _conditions(data: str, found: ImageSet | Listing, conditions: Sequence[str])
         return attribute_labels(data, found, conditions)
     if len(conditions) > 1:
         raise ValueError("--condition folders goes with no other: leave the attributes out.")
-    parts = [entry.name.replace("\\", "/").split("/") for entry in found.entries]
-    flat = next(("/".join(part) for part in parts if len(part) < 2), None)
+    parts = [entry.name.replace("\\", "/").split("/")[:-1] for entry in found.entries]
+    ends = zip(min(parts), max(parts), strict=False)
+    shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], ends))  # a folder around all says nothing
+    flat = next((e.name for part, e in zip(parts, found.entries, strict=True) if len(part) == shared), None)
     if flat is not None:
-        raise ValueError(f"--condition folders: {flat} lies in no subfolder of {data}: move it into one.")
-    return [part[0] for part in parts]
+        raise ValueError(f"--condition folders: {flat} lies in no subfolder of those of {data}: move it into one.")
+    return [part[shared] for part in parts]
 
 
 def clustered(pictures: ImageSet | Cache, count: int, seed: int) -> list[str]:
