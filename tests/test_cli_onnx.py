@@ -77,6 +77,7 @@ def test_its_audit_is_that_of_its_samples(folder: Path) -> None:
         (["X.npy", "X.npy", "-n", 5], "--count is for generators"),
         (["bad.onnx", "X.npy"], "bad.onnx is not the model expected"),
         (["linear.onnx", "X.npy", "-n", 0], "--count must be"),
+        (["generator.pt2", "X.npy"], r"could run code when it is loaded.*\.onnx"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_in_one_line(

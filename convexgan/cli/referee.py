@@ -117,6 +117,8 @@ def audit(
         time_limit = RELU_SECONDS  # what is proved by then holds
     if samples.suffix.lower() == ".onnx":
         rows, generated = _made(x, samples, count, seed)
+    elif samples.suffix.lower() in (".pt2", ".pt", ".pth"):
+        raise ValueError(f"{samples} could run code when it is loaded, and is not read: export the generator as .onnx.")
     elif count is not None:
         raise ValueError(f"--count is for generators, .onnx, and {samples} holds samples: leave it out.")
     else:
