@@ -19,9 +19,9 @@ Every width is trained at every learning rate with three seeds, and shown at the
 least. "Final" is the geometric mean over the last three looks. The threshold is 1.5 times the least median final
 distance of any width with the same pictures and critic; steps are counted to the first look at or below it.
 
---full trains the colour faces, on a GPU where there is one, and needs build/tools (`make build/tools`). So does --data
-PATH, on anybody's pictures at 32 x 32, 20,000 at most, seen by efficientnet-lite0: the folder of CIFAR-10 or CelebA,
-the paper's own sets, which were not at hand. A finished run is a line of build/width_sweep_images/runs.jsonl and is not
+--full trains the colour faces, on a GPU where there is one, and needs build/tools (`make build/tools`). --data PATH
+trains anybody's pictures at 32 x 32, 20,000 at most, seen as averages of 8 x 8 pixels: CIFAR-10's folder or CelebA, the
+paper's own sets, which were not at hand. A finished run is a line of build/width_sweep_images/runs.jsonl and is not
 repeated; the one under way goes on from its checkpoint.
 
 Example: python -m benchmarks.width_sweep_images --quick
@@ -46,7 +46,7 @@ from benchmarks._report import write
 from benchmarks.pseudo_supervised_gans import digits_task
 from convexgan.datasets import load
 from convexgan.metrics import Extractor, Result, frechet_distance
-from convexgan.metrics.extractors import age256, efficientnet_lite0
+from convexgan.metrics.extractors import age256, pixels
 from convexgan.torch import ExactDiscriminatorLoss, Objective, train
 from convexgan.updates import adam, alternating
 
@@ -110,11 +110,8 @@ def pictures(data: str) -> Pictures:
         images = faces(32, 10_000)
         return Pictures(images[::2] / 127.5 - 1, images[1::2] / 127.5 - 1, age256())
     if data != "digits":
-        from benchmarks._faces import use_tools
-
-        use_tools()
         images = load(data, 32, limit=20_000).images
-        return Pictures(images[::2] / 127.5 - 1, images[1::2] / 127.5 - 1, efficientnet_lite0())
+        return Pictures(images[::2] / 127.5 - 1, images[1::2] / 127.5 - 1, pixels(8))
     task = digits_task()
     return Pictures(task.train, task.held, Extractor("digits-perceptron32", task.features))
 
