@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import math
-import time
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._tools.checks import as_rng, check_choice, check_count, check_number
-from convexgan._tools.deadline import Deadline
 from convexgan._tools.progress import Report
 from convexgan._tools.rounding import gamma
 from convexgan.arrangements.enumeration import MAX_CELLS, check_cells
 from convexgan.arrangements.halfspace_search import HalfspaceSearch
 from convexgan.arrangements.halfspace_sweep import sweep_halfplanes
 from convexgan.arrangements.halfspaces import Halfspaces, best_cell, beyond, integers, reduce_halfspaces
-from convexgan.arrangements.maximum import EXACT, METHODS, Maximum, checked_sum, levels, too_late
+from convexgan.arrangements.maximum import EXACT, METHODS, Asked, Maximum, levels
+from convexgan.arrangements.sampled_offsets import best_of_directions
 
 Array = NDArray[np.float64]
-SWEPT = 1024  # points of a plane up to which sweeping them is faster than cones
-DIRECTIONS = 300  # of "sampled"
 
 
 def maximize_over_halfspaces(
@@ -64,22 +60,11 @@ def maximize_over_halfspaces(
     For half-planes: Dobkin, Eppstein and Mitchell, Computing the discrepancy with applications to supersampling
     patterns, ACM Transactions on Graphics 15, 1996.
     """
-    deadline, start = (
-        Deadline(None if time_limit is None else check_number(time_limit, "time_limit")),
-        time.perf_counter(),
-    )
-    rows, weights = checked_sum(rows, weights)
-    method, gap = check_choice(method, "method", METHODS), check_number(gap, "gap")
-    max_nodes = None if max_nodes is None else check_count(max_nodes, "max_nodes", 0)
-    draw, late = as_rng(rng), too_late(rows, deadline)
+    asked = Asked.read(rows, weights, METHODS, method, gap, time_limit, max_nodes, rng)
+    rows, weights, deadline, late = asked.rows, asked.weights, asked.deadline, asked.late
     whole = reduce_halfspaces(rows, weights)
     q = whole.dim - 1
-    if method == "auto":
-        method = "sweep" if q == 1 or (q == 2 and len(whole.weights) <= SWEPT) else "cones"
-    if method == "sweep" and q > 2:
-        raise ValueError(
-            f"method='sweep' needs points that span a line or a plane, these span {q} columns: use 'auto'."
-        )
+    method = asked.about_points(q, len(whole.weights))
     stats: dict[str, Any] = {"rank": q, "rows": len(whole.weights)}
     z, bound, status = np.zeros(q + 1), 0.0, "optimal"
     if not len(whole.weights):
@@ -87,9 +72,9 @@ def maximize_over_halfspaces(
     elif q == 1:
         bound, z = whole.best_cut(np.ones(1))
     elif method == "cones":
-        search = HalfspaceSearch(whole, gap, progress)
+        search = HalfspaceSearch(whole, asked.gap, progress)
         search.level = levels(level, 1.0, whole.slack)
-        z, bound, status = search.answer(deadline.left, 0 if late else max_nodes, stats)
+        z, bound, status = search.answer(deadline.left, 0 if late else asked.max_nodes, stats)
     elif method == "sweep":
         bound, u, finished = sweep_halfplanes(whole, deadline)
         z = whole.best_cut(u)[1]
@@ -97,8 +82,8 @@ def maximize_over_halfspaces(
     elif method == "enumerate":
         z, bound = _enumerated(whole)
     else:
-        z, bound, status = _sampled(whole, draw, deadline), whole.bound(), "stopped"
-    stats["seconds"] = time.perf_counter() - start
+        z, bound, status = best_of_directions(whole.best_cut, q, asked.draw, deadline), whole.bound(), "stopped"
+    stats["seconds"] = asked.seconds
     return _record(rows, weights, whole, z, bound, status, method, stats)
 
 
@@ -140,15 +125,3 @@ def separating(points: Array, inside: NDArray[np.bool_]) -> Array:
     bounds = [(-1, 1)] * d + [(None, None), (0, 1)]
     found = linprog(np.append(np.zeros(d + 1), -1.0), rows, np.zeros(len(points)), bounds=bounds, method="highs")
     return np.asarray(found.x[:-1]) if found.x is not None else np.zeros(d + 1)
-
-
-def _sampled(whole: Halfspaces, rng: np.random.Generator, deadline: Deadline) -> Array:
-    """(u, b) with the best of random directions, or the first of them."""
-    best, top = np.zeros(whole.dim), -1.0
-    for _ in range(DIRECTIONS):
-        value, z = whole.best_cut(rng.standard_normal(whole.dim - 1))
-        if value > top:
-            best, top = z, value
-        if deadline.over:
-            break
-    return best

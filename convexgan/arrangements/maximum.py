@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ EXACT = 1e-9  # relative gap below which a value counts as exact
 ROUNDING = 1e-14  # relative error of a maximum that was computed exactly
 LARGE = 2**21  # numbers that are sorted whatever the time
 PACE = 5e-7  # seconds that a number takes where there are more
+SWEPT = 1024  # points of a plane up to which sweeping their offsets is faster than cones
 METHODS = ("auto", "sweep", "cones", "enumerate", "sampled")
 
 
@@ -105,34 +107,30 @@ def maximize(
     ValueError
         The method is a sweep, and the rows' rank is above 2; or the arrays do not fit together.
     """
-    deadline = Deadline(None if time_limit is None else check_number(time_limit, "time_limit"))
-    rows, weights = checked_sum(rows, weights)
-    method = check_choice(method, "method", METHODS)
-    gap = check_number(gap, "gap")
-    max_nodes = None if max_nodes is None else check_count(max_nodes, "max_nodes", 0)
-    draw, start = as_rng(rng), time.perf_counter()
+    asked = Asked.read(rows, weights, METHODS, method, gap, time_limit, max_nodes, rng)
+    rows, weights, method, deadline = asked.rows, asked.weights, asked.method, asked.deadline
     row_scale, weight_scale = (2.0 ** int(np.frexp(np.abs(part).max())[1]) for part in (rows, weights))  # exact
-    reduce = unreduced if too_late(rows, deadline) else reduce_rows
+    reduce = unreduced if asked.late else reduce_rows
     arrangement = reduce(rows / row_scale, weights / weight_scale)
     if method == "auto":
-        method = "sweep" if arrangement.dim <= 2 and not too_late(rows, deadline) else "cones"
+        method = "sweep" if arrangement.dim <= 2 and not asked.late else "cones"
     if method == "sweep" and arrangement.dim > 2:
         raise ValueError(f"method='sweep' needs rows of rank 1 or 2, these have rank {arrangement.dim}: use 'auto'.")
     stats: dict[str, Any] = {"rank": arrangement.dim, "rows": len(arrangement.rows)}
     if arrangement.dim == 0 or (method in ("sweep", "cones") and arrangement.dim == 1):
         u, bound, status = _on_a_line(arrangement)
     elif method == "cones":
-        search = Search(arrangement, gap, in_units(progress, row_scale * weight_scale))
+        search = Search(arrangement, asked.gap, in_units(progress, row_scale * weight_scale))
         search.level = levels(level, row_scale * weight_scale, arrangement.slack)
-        u, bound, status = search.answer(deadline.left, max_nodes, stats)
+        u, bound, status = search.answer(deadline.left, asked.max_nodes, stats)
     elif method == "sampled":
-        u, more = sampled_maximum(arrangement, draw, deadline)
+        u, more = sampled_maximum(arrangement, asked.draw, deadline)
         bound, status = max(arrangement.bound(), arrangement.negated().bound()), "stopped"
         stats |= more
     else:
         u = sweep(arrangement) if method == "sweep" else enumerated_maximum(arrangement)
         bound, status = abs(arrangement.value(u)), "optimal"
-    stats["seconds"] = time.perf_counter() - start
+    stats["seconds"] = asked.seconds
     slack = arrangement.slack
     if method == "sweep":  # the best of all arcs is chosen by sums that are rounded too
         slack += gamma(4 * len(arrangement.rows) + 16) * float(np.linalg.norm(arrangement.rows, axis=1).sum())
@@ -140,9 +138,58 @@ def maximize(
     return _maximum(rows, weights, arrangement.basis @ u, bound, status, method, stats)
 
 
-def too_late(rows: Array, deadline: Deadline) -> bool:
-    """Whether there are so many rows that sorting them would take more than the time that is left."""
-    return deadline.left is not None and rows.size > LARGE and rows.size * PACE > deadline.left
+class Asked(NamedTuple):
+    """What a maximum is asked for, checked; `maximize` says what each is."""
+
+    deadline: Deadline
+    rows: Array
+    weights: Array
+    method: str
+    gap: float
+    max_nodes: int | None
+    draw: np.random.Generator
+    start: float
+
+    @classmethod
+    def read(
+        cls,
+        rows: Any,
+        weights: Any,
+        methods: Sequence[str],
+        method: str,
+        gap: float,
+        time_limit: float | None,
+        max_nodes: int | None,
+        rng: np.random.Generator | int | None,
+    ) -> Asked:
+        """The arguments as they are used; ValueError that names the one that is wrong."""
+        deadline = Deadline(None if time_limit is None else check_number(time_limit, "time_limit"))
+        rows, weights = checked_sum(rows, weights)
+        method = check_choice(method, "method", methods)
+        gap = check_number(gap, "gap")
+        max_nodes = None if max_nodes is None else check_count(max_nodes, "max_nodes", 0)
+        return cls(deadline, rows, weights, method, gap, max_nodes, as_rng(rng), time.perf_counter())
+
+    @property
+    def late(self) -> bool:
+        """Whether there are so many rows that sorting them would take more than the time that is left."""
+        left, size = self.deadline.left, self.rows.size
+        return left is not None and size > LARGE and size * PACE > left
+
+    @property
+    def seconds(self) -> float:
+        """Since the arguments were read."""
+        return time.perf_counter() - self.start
+
+    def about_points(self, columns: int, count: int) -> str:
+        """The method for so many points that span so many columns, whose offset is free."""
+        if self.method == "sweep" and columns > 2:
+            raise ValueError(
+                f"method='sweep' needs points that span a line or a plane, these span {columns} columns: use 'auto'."
+            )
+        if self.method != "auto":
+            return self.method
+        return "sweep" if columns <= 1 or (columns == 2 and count <= SWEPT) else "cones"
 
 
 def levels(level: float | None, unit: float, slack: float) -> tuple[float, float]:

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._tools.checks import as_rng, check_choice, check_count, check_number
 from convexgan._tools.deadline import Deadline
 from convexgan._tools.progress import Report
 from convexgan._tools.rounding import gamma
 from convexgan.arrangements.enumeration import MAX_CELLS, check_cells, enumerated_maximum
-from convexgan.arrangements.maximum import EXACT, METHODS, ROUNDING, Maximum, checked_sum, in_units, levels, too_late
+from convexgan.arrangements.maximum import EXACT, METHODS, ROUNDING, Asked, Maximum, in_units, levels
 from convexgan.arrangements.offset_search import OffsetSearch
 from convexgan.arrangements.offset_sweep import sweep_line, sweep_plane
 from convexgan.arrangements.offsets import Offsets, reduce_points
 from convexgan.arrangements.reduce import reduce_rows
+from convexgan.arrangements.sampled_offsets import best_of_directions
 
 Array = NDArray[np.float64]
-SWEPT = 1024  # points of a plane up to which sweeping them is faster than cones
-DIRECTIONS = 300  # of "sampled"
 
 
 def maximize_with_offsets(
@@ -69,35 +66,24 @@ def maximize_with_offsets(
     The sweep and the bounds are derived here. As a statistic, with a smoother penalty in place of |u| <= 1: the
     Radon-Kolmogorov-Smirnov test of degree 1, arXiv 2309.02422.
     """
-    deadline, start = (
-        Deadline(None if time_limit is None else check_number(time_limit, "time_limit")),
-        time.perf_counter(),
-    )
-    rows, weights = checked_sum(rows, weights)
-    method, gap = check_choice(method, "method", METHODS), check_number(gap, "gap")
-    max_nodes = None if max_nodes is None else check_count(max_nodes, "max_nodes", 0)
-    draw, late = as_rng(rng), too_late(rows, deadline)
+    asked = Asked.read(rows, weights, METHODS, method, gap, time_limit, max_nodes, rng)
+    rows, weights, deadline, late = asked.rows, asked.weights, asked.deadline, asked.late
     wide = 2 * float(np.linalg.norm(rows.max(axis=0) / 2 - rows.min(axis=0) / 2))
     scale, mass = (2.0 ** int(np.frexp(size)[1]) for size in (wide, float(np.abs(weights).max())))
     side = reduce_points(rows / scale, weights / mass, slope, whole=late)
     unit, q = scale * mass, side.dim - 1
-    if method == "auto":
-        method = "sweep" if q <= 1 or (q == 2 and len(side.rows) <= SWEPT) else "cones"
-    if method == "sweep" and q > 2:
-        raise ValueError(
-            f"method='sweep' needs points that span a line or a plane, these span {q} columns: use 'auto'."
-        )
+    method = asked.about_points(q, len(side.rows))
     stats: dict[str, Any] = {"rank": q, "rows": len(side.rows)}
     side = side if q <= 1 else replace(side, slack=side.slack + _rounding(side, len(side.rows) + 64))
     if method == "cones" and q > 1:
-        search = OffsetSearch(side, gap, in_units(progress, unit))
+        search = OffsetSearch(side, asked.gap, in_units(progress, unit))
         search.level = levels(level, unit, side.slack)
-        z, bound, status = search.answer(deadline.left, max_nodes, stats)
+        z, bound, status = search.answer(deadline.left, asked.max_nodes, stats)
     elif method == "sampled" and q > 1:
-        z, bound, status = _sampled(side, draw, deadline), _cap(side), "stopped"
+        z, bound, status = _sampled(side, asked.draw, deadline), _cap(side), "stopped"
     else:
         z, bound, status = _enumerated(side) if method == "enumerate" and q > 0 else _swept(side, deadline)
-    stats["seconds"] = time.perf_counter() - start
+    stats["seconds"] = asked.seconds
     value, bound = _at(side, z), bound * (1 + ROUNDING) + side.slack
     size = min(abs(value), bound)
     exact = method != "sampled" and status == "optimal" and bound - size <= EXACT * size
@@ -158,12 +144,9 @@ def _enumerated(side: Offsets) -> tuple[Array, float, str]:
 
 def _sampled(side: Offsets, rng: np.random.Generator, deadline: Deadline) -> Array:
     """(u, b) with the best of random directions, or the first of them."""
-    best, top = np.zeros(side.dim), -1.0
-    for _ in range(DIRECTIONS):
-        u = rng.standard_normal(side.dim - 1)
+
+    def offset(u: Array) -> tuple[float, Array]:
         z = _best(side, (u / np.linalg.norm(u))[None])
-        if abs(side.value(z)) > top:
-            best, top = z, abs(side.value(z))
-        if deadline.over:
-            break
-    return best
+        return abs(side.value(z)), z
+
+    return best_of_directions(offset, side.dim - 1, rng, deadline)

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._tools.deadline import Deadline
 from convexgan.arrangements.reduce import WORK
 
 Array = NDArray[np.float64]
 DIRECTIONS = 300
 APART = 1e-12  # of the largest projection: what is nearer is not cut
+
+
+def best_of_directions(
+    at: Callable[[Array], tuple[float, Array]], dim: int, rng: np.random.Generator, deadline: Deadline
+) -> Array:
+    """(u, b) of the largest value of the pairs ``at`` has for random directions u (dim,), or the first of them."""
+    best, top = np.zeros(dim + 1), -1.0
+    for _ in range(DIRECTIONS):
+        value, z = at(rng.standard_normal(dim))
+        if value > top:
+            best, top = z, value
+        if deadline.over:
+            break
+    return best
 
 
 @dataclass(frozen=True, eq=False)

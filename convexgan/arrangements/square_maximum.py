@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._tools.checks import as_rng, check_choice, check_count, check_number
-from convexgan._tools.deadline import Deadline
 from convexgan._tools.progress import Report
 from convexgan._tools.rounding import gamma
-from convexgan.arrangements.maximum import EXACT, ROUNDING, Maximum, checked_sum, in_units, levels, too_late
+from convexgan.arrangements.maximum import EXACT, ROUNDING, Asked, Maximum, in_units, levels
 from convexgan.arrangements.square_ascents import sampled_squares
 from convexgan.arrangements.square_search import SquareSearch
 from convexgan.arrangements.square_sweep import on_a_line, sweep_squares
@@ -49,19 +46,15 @@ def maximize_squares(
     ValueError
         The method is a sweep, and the rows' rank is above 2.
     """
-    deadline = Deadline(None if time_limit is None else check_number(time_limit, "time_limit"))
-    rows, weights = checked_sum(rows, weights)
-    method = check_choice(method, "method", METHODS)
-    gap = check_number(gap, "gap")
-    max_nodes = None if max_nodes is None else check_count(max_nodes, "max_nodes", 0)
-    draw, start = as_rng(rng), time.perf_counter()
+    asked = Asked.read(rows, weights, METHODS, method, gap, time_limit, max_nodes, rng)
+    rows, weights, method, deadline = asked.rows, asked.weights, asked.method, asked.deadline
     used = rows[weights != 0]
     row_scale, weight_scale = (2.0 ** int(np.frexp(np.abs(part).max(initial=0.0))[1]) for part in (used, weights))
-    reduce = unreduced_squares if too_late(rows, deadline) else reduce_squares
+    reduce = unreduced_squares if asked.late else reduce_squares
     squares = reduce(used / row_scale, weights[weights != 0] / weight_scale)  # scales are powers of 2
     unit = row_scale * row_scale * weight_scale
     if method == "auto":
-        method = "sweep" if squares.dim <= 2 and not too_late(rows, deadline) else "cones"
+        method = "sweep" if squares.dim <= 2 and not asked.late else "cones"
     if method == "sweep" and squares.dim > 2:
         raise ValueError(f"method='sweep' needs rows of rank 1 or 2, these have rank {squares.dim}: use 'auto'.")
     stats: dict[str, Any] = {"rank": squares.dim, "rows": len(squares.rows)}
@@ -69,14 +62,14 @@ def maximize_squares(
     if squares.dim == 0 or (method in ("sweep", "cones") and squares.dim == 1):
         u, bound = on_a_line(squares)
     elif method == "cones":
-        search = SquareSearch(squares, gap, in_units(progress, unit))
+        search = SquareSearch(squares, asked.gap, in_units(progress, unit))
         search.level = levels(level, unit, squares.slack)
-        u, bound, status = search.answer(deadline.left, max_nodes, stats)
+        u, bound, status = search.answer(deadline.left, asked.max_nodes, stats)
     elif method == "sampled":
-        u, bound, status = sampled_squares(squares, draw, deadline), _cap(squares), "stopped"
+        u, bound, status = sampled_squares(squares, asked.draw, deadline), _cap(squares), "stopped"
     else:
         u, bound = sweep_squares(squares)
-    stats["seconds"] = time.perf_counter() - start
+    stats["seconds"] = asked.seconds
     bound = float((bound * (1 + ROUNDING) + squares.slack) * unit)
     return _record(rows, weights, squares.basis @ u, bound, status, method, stats)
 

@@ -206,11 +206,10 @@ def _known(data: StageData) -> Array:
 
 def with_levels(levels: Sequence[Level], counts: Sequence[int], sizes: Sequence[int], channels: int) -> list[Level]:
     """Levels of all classes together: ranks count directions of every class, and each leaves one of few pictures."""
-    limits = [sum(most_chosen(size, channels, n) for n in counts) for size in sizes]
-    chosen = [level.rank is None and level.beta is None for level in levels]
-    for level, limit, size in zip(levels, limits, sizes, strict=True):
+    made = []
+    for level, size in zip(levels, sizes, strict=True):
+        limit = sum(most_chosen(size, channels, n) for n in counts)
         if level.rank is not None and level.rank > limit:
             raise ValueError(f"rank {level.rank} at size {size} exceeds {limit}, the most that so many classes have.")
-    return [
-        replace(level, most=limit) if own else level for level, limit, own in zip(levels, limits, chosen, strict=True)
-    ]
+        made.append(level if level.most is None else replace(level, most=limit))
+    return made
