@@ -106,15 +106,12 @@ def attribute_labels(root: str | os.PathLike[str], listing: Listing, attributes:
     """
     place = home(Path(root))
     one = _find_list(place, place if _is_packed(place) else _find_pictures(place) or place, ATTRIBUTES)
-    words: list[list[str]] = [[] for _ in listing.entries]
-    for attribute in attributes:
-        named, having = map(chosen, one.with_attributes({attribute: True}))
-        lacking = [entry.name for entry in listing.entries if stem(entry.name) not in named]
-        if lacking:
-            raise ValueError(f"{one.label} does not name {lacking[0]} and {len(lacking) - 1:,} others: move them away.")
-        for word, entry in zip(words, listing.entries, strict=True):
-            word.append(attribute if stem(entry.name) in having else f"not {attribute}")
-    return [", ".join(word) for word in words]
+    known = {stem(name): has for name, has in one.attributes(attributes)}
+    lacking = [entry.name for entry in listing.entries if stem(entry.name) not in known]
+    if lacking:
+        raise ValueError(f"{one.label} does not name {lacking[0]} and {len(lacking) - 1:,} others: move them away.")
+    words = [(attribute, f"not {attribute}") for attribute in attributes]
+    return [", ".join(w[not has] for w, has in zip(words, known[stem(e.name)], strict=True)) for e in listing.entries]
 
 
 def _selected(listing: Listing, lists: list[tuple[str, list[str], list[str]]], asked: str) -> Listing:

@@ -13,7 +13,7 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -105,25 +105,28 @@ class List:
 
     def with_attributes(self, attributes: Mapping[str, bool]) -> tuple[list[str], list[str]]:
         """The pictures that the list names, and those whose attributes are as wanted."""
+        found, values = self.attributes(list(attributes)), list(attributes.values())
+        return [name for name, _ in found], [name for name, has in found if has == values]
+
+    def attributes(self, asked: Sequence[str]) -> list[tuple[str, list[bool]]]:
+        """Each picture's name, and whether it has each of the attributes."""
         names, place, rows = self.table()
         known = [name for i, name in enumerate(names) if i != place and name]
         if not len(rows) or any(_is_sign(name) for name in known):
             raise ValueError(f"{self.label} does not begin with a count and a line of attributes: get the list again.")
-        columns = {names.index(check_choice(name, "attribute", known)): value for name, value in attributes.items()}
-        listed, wanted, lacks = [], [], set()
+        columns = [names.index(check_choice(name, "attribute", known)) for name in asked]
+        found, lacks = [], set()
         for number, cells in rows:
             signs = [_sign(cells[column]) if column < len(cells) else None for column in columns]
             if len(cells) != len(names) or None in signs:
                 raise ValueError(
                     f"{self.label}, line {number}: expected a name and {len(known)} times 1 or -1 (or 1 and 0)."
                 )
-            listed.append(cells[place])
+            found.append((cells[place], [sign == "1" for sign in signs]))
             lacks |= {sign for sign in signs if sign != "1"}
-            if all((sign == "1") == value for sign, value in zip(signs, columns.values(), strict=True)):
-                wanted.append(cells[place])
         if len(lacks) > 1:
-            raise ValueError(f"{self.label} has both -1 and 0 under {', '.join(attributes)}: write one of them.")
-        return listed, wanted
+            raise ValueError(f"{self.label} has both -1 and 0 under {', '.join(asked)}: write one of them.")
+        return found
 
     def in_split(self, split: str) -> tuple[list[str], list[str]]:
         """The pictures that the list names, and those in a part of the partition."""
