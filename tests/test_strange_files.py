@@ -25,6 +25,7 @@ from benchmarks._pictures import power_law
 from convexgan import datasets
 from convexgan.cli import app
 from convexgan.cli.arrays import read_sample
+from convexgan.datasets.lists import List
 from convexgan.torch import ProgressiveGenerator, checkpoint
 
 PHOTOS = power_law(30, 8)
@@ -210,6 +211,27 @@ def test_no_altered_file_of_pictures_does_harm(tmp_path_factory, kind, data):
     try_to_use(path, bytes(content), lambda path: datasets.load(path, 8))
     if kind[:2] == "np":
         try_to_use(path, bytes(content), read_sample)
+
+
+def test_members_without_a_name_do_no_harm(tmp_path):
+    content = bytearray(archive_bytes("zip"))
+    content[content.index(b"PK\1\2") + 46] = 0  # the first name of the index: what follows a 0 is dropped
+    (tmp_path / "a.zip").write_bytes(content)
+    found = datasets.load(tmp_path / "a.zip", 8)
+    assert len(found) == len(datasets.load(_whole(tmp_path), 8)) - 1
+    assert any("no picture" in count.what for count in found.omitted)
+    with zipfile.ZipFile(tmp_path / "list.zip", "w") as archive:
+        archive.writestr("list_attr_celeba.txt", "1\nSmiling\n000001.jpg 1\n")
+        archive.writestr("x", "more")
+    content = bytearray((tmp_path / "list.zip").read_bytes())
+    content[content.rindex(b"PK\1\2") + 46] = 0
+    with pytest.raises(ValueError, match="holds 2 files"):
+        List("list.zip", bytes(content)).rows()
+
+
+def _whole(folder):
+    (folder / "whole.zip").write_bytes(archive_bytes("zip"))
+    return folder / "whole.zip"
 
 
 def test_versions_and_places_that_cannot_be_are_refused(tmp_path):

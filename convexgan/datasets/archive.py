@@ -156,7 +156,7 @@ def _zip_members(path: Path) -> Iterator[tuple[Entry, str | None]]:
     """Each member of a zip file, and what is wrong with it."""
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
-            if info.is_dir():
+            if info.filename.endswith("/"):  # a name may be empty, for which is_dir fails
                 continue
             problem = None
             if info.flag_bits & 0x1:

@@ -155,7 +155,9 @@ def _unpacked(label: str, content: bytes) -> bytes:
                 found = stream.read(MOST + 1)
         elif content[:4] == b"PK\3\4":
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                members = [m for m in archive.infolist() if not m.is_dir() and "__MACOSX" not in m.filename]
+                members = [
+                    m for m in archive.infolist() if not m.filename.endswith("/") and "__MACOSX" not in m.filename
+                ]
                 if len(members) != 1:
                     raise ValueError(f"{label} holds {len(members)} files: unpack it, a list alone is one.")
                 with archive.open(members[0]) as member:
