@@ -1,23 +1,34 @@
-"""Does a wider DCGAN make better pictures, and sooner? Pairs of networks of base width k on pictures.
+"""Does a wider GAN make better pictures, sooner and more stably? Pairs of networks of base width k, to a plateau.
 
-Balaji et al. (arXiv 2104.05605) report both for CIFAR-10 and CelebA. Predicted from the generators that match a mean
-(`gda_predictions`): too narrow generators fail, wider ones need fewer steps, and from some width on nothing is gained.
+Balaji et al. (arXiv 2104.05605) report all three for CIFAR-10 and CelebA, "across the board". Predicted from the
+generators that match a mean (`gda_predictions`): too narrow generators fail, wider ones need fewer steps, and from some
+width on nothing is gained.
 
-The generator doubles a picture's edge by transposed convolutions with batch normalisation, of k channels before the
-last and twice as many in each layer before (Radford et al., arXiv 1511.06434); the critic mirrors it without
-normalisation. The game is Wasserstein with gradient penalty 10, alternating Adam steps (0.5, 0.9), batches of 64. The
-critic is "as wide" as the generator, or "exact": the polynomial discriminator, solved in every step
-(`ExactDiscriminatorLoss`, batches of 256), which sees means and second moments only; with --full also "fixed" at the
-third of the widths.
+Networks: "dcgan", whose generator doubles a picture's edge by transposed convolutions with batch normalisation, of k
+channels before the last and twice as many in each layer before (Radford et al., arXiv 1511.06434); "residual", two
+blocks h + W ReLU(V ReLU(h)) of 4k units, normalised before each ReLU (He et al., arXiv 1603.05027). The critics mirror
+them without normalisation. The game is Wasserstein with gradient penalty 10, alternating Adam steps (0.5, 0.9), batches
+of 32, with --full 64. The critic is "as wide" as the generator, or "exact": the polynomial discriminator, solved in
+every step (`ExactDiscriminatorLoss`, batches four times as large), which sees means and second moments only; with
+--full also "fixed" at the third of the widths.
 
 Half of the pictures train. Quality is the squared Frechet distance of as many generated pictures to the other half, on
-named features: "digits-perceptron32", 32 ReLU units of a perceptron trained on the training half's labels; with --full
-age256, of 10,000 colour faces of 32 x 32 pixels drawn from the DCGAN of gan-face-generate (not photographs). The floor
-is that of real pictures against real ones.
+named features: of the digits (8 x 8) "digits-perceptron32", 32 ReLU units of a perceptron trained on the training
+half's labels; of the ORL photographs of faces (16 x 16, grey) "orl-pca20", 20 principal coordinates of the training
+half's pixels; with --full age256, of 10,000 colour faces of 32 x 32 pixels drawn from the DCGAN of gan-face-generate
+(not photographs). The floor is that of real pictures against real ones.
 
-Every width is trained at every learning rate with three seeds, and shown at the rate whose median final distance is
-least. "Final" is the geometric mean over the last three looks. The threshold is 1.5 times the least median final
-distance of any width with the same pictures and critic; steps are counted to the first look at or below it.
+A run is lengthened by half, to the most steps allowed, until the geometric mean of its distances over the last third
+of the steps is less than 5 % below that over the third before: "at a plateau" counts those that came to that. (The
+least distance seen would not do: one lucky look ends a run that still falls.) Its level is the geometric mean over the
+last quarter, its oscillation the standard deviation of their logarithms, any trend included; "steps to its level" end
+at the first look within 10 % of it. Every width is trained at every learning rate with three seeds, and shown at the
+rate whose median level is least: median (least to greatest). "Spread of seeds" is the standard deviation of the
+logarithms of their levels.
+
+The second table compares two widths, by ratios of geometric means over seeds with 95 % intervals (Welch, of the
+logarithms): of levels, of oscillations, and of the steps to a common level, within 10 % of the worst of all their runs.
+An interval that holds 1 decides nothing; one in twenty misses.
 
 --full trains the colour faces, on a GPU where there is one, and needs build/tools (`make build/tools`). --data PATH
 trains anybody's pictures at 32 x 32, 20,000 at most, seen as averages of 8 x 8 pixels: CIFAR-10's folder or CelebA, the
@@ -32,18 +43,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from scipy.stats import t as student
 from torch import nn
 
 from benchmarks._report import write
-from benchmarks.pseudo_supervised_gans import digits_task
+from benchmarks.pseudo_supervised_gans import digits_task, orl_task
 from convexgan.datasets import load
 from convexgan.metrics import Extractor, Result, frechet_distance
 from convexgan.metrics.extractors import age256, pixels
@@ -51,30 +64,40 @@ from convexgan.torch import ExactDiscriminatorLoss, Objective, train
 from convexgan.updates import adam, alternating
 
 BUILD = Path(__file__).parents[1] / "build" / "width_sweep_images"
-LATENTS, SEEDS, LOOKS = 64, 3, 20
+LATENTS, SEEDS = 64, 3
 STEP = partial(alternating, transform=partial(adam, betas=(0.5, 0.9)))
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The grid of runs of one set of pictures."""
+class Panel:
+    """One game on one set of pictures, the widths and rates it is tried at, and the lengths at which a run may end."""
 
-    widths: tuple[int, ...]
-    rates: tuple[float, ...]
-    steps: int
-    critics: tuple[str, ...] = ("as wide", "exact")
+    data: str
+    network: str
+    critic: str = "as wide"
+    widths: tuple[int, ...] = (1, 3, 10, 32)
+    rates: tuple[float, ...] = (2e-3,)
+    lengths: tuple[int, ...] = (1000, 1500, 2250)
+    every: int = 50
+    batch: int = 32
 
 
-SMALL = {"digits": Plan((1, 4, 16, 64), (5e-4, 2e-3), 800)}
-FULL = {"faces": Plan((4, 16, 64, 128), (2e-4, 1e-3), 10_000, ("as wide", "fixed", "exact"))}
-QUICK = {"digits": Plan((1, 4, 8), (2e-3,), 20)}
+LARGE = partial(
+    Panel, widths=(4, 16, 64, 128), rates=(2e-4, 1e-3), lengths=(4000, 6000, 9000, 13_500), every=250, batch=64
+)
+TINY = partial(Panel, widths=(1, 8), lengths=(12, 18), every=2)
+SMALL = [Panel(data, network) for data in ("digits", "orl") for network in ("dcgan", "residual")]
+SMALL += [Panel("digits", "dcgan", "exact")]
+FULL = [LARGE("faces", "dcgan", critic) for critic in ("as wide", "fixed", "exact")] + [LARGE("faces", "residual")]
+QUICK = [TINY("digits", "dcgan"), TINY("digits", "dcgan", "exact"), TINY("orl", "residual")]
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training."""
+    """One training, of so many steps at most."""
 
     data: str
+    network: str
     critic: str
     k: int
     rate: float
@@ -109,14 +132,17 @@ def pictures(data: str) -> Pictures:
         use_tools()
         images = faces(32, 10_000)
         return Pictures(images[::2] / 127.5 - 1, images[1::2] / 127.5 - 1, age256())
-    if data != "digits":
-        images = load(data, 32, limit=20_000).images
-        return Pictures(images[::2] / 127.5 - 1, images[1::2] / 127.5 - 1, pixels(8))
-    task = digits_task()
-    return Pictures(task.train, task.held, Extractor("digits-perceptron32", task.features))
+    if data == "digits":
+        task = digits_task()
+        return Pictures(task.train, task.held, Extractor("digits-perceptron32", task.features))
+    if data == "orl":
+        task = orl_task()
+        return Pictures(task.train, task.held, Extractor("orl-pca20", task.features))
+    images = load(data, 32, limit=20_000).images
+    return Pictures(images[::2] / 127.5 - 1, images[1::2] / 127.5 - 1, pixels(8))
 
 
-def generator(k: int, size: int, channels: int) -> nn.Module:
+def dcgan_generator(k: int, size: int, channels: int) -> nn.Module:
     """From latents to pictures in (-1, 1)."""
     low = min(4, size // 4)
     wide = k * size // low // 2
@@ -128,7 +154,7 @@ def generator(k: int, size: int, channels: int) -> nn.Module:
     return nn.Sequential(*layers, nn.Tanh())
 
 
-def critic(k: int, size: int, channels: int) -> nn.Module:
+def dcgan_critic(k: int, size: int, channels: int) -> nn.Module:
     """From pictures to scores: the generator's layers the other way round."""
     low, layers = min(4, size // 4), []  # type: int, list[nn.Module]
     while size > low:
@@ -137,15 +163,56 @@ def critic(k: int, size: int, channels: int) -> nn.Module:
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * low**2, 1))
 
 
-def players(run: Run, plan: Plan, real: np.ndarray, device: str) -> tuple[nn.Module, nn.Module, Objective, int]:
+class Residual(nn.Module):
+    """h + f(h), f the given layers one after the other."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        """What comes out of the block."""
+        return h + self.layers(h)
+
+
+def residual_generator(k: int, size: int, channels: int) -> nn.Module:
+    """From latents to pictures in (-1, 1), by two blocks of 4k units."""
+    wide = 4 * k
+
+    def rectified(units: int) -> list[nn.Module]:
+        return [nn.BatchNorm1d(wide), nn.ReLU(), nn.Linear(wide, units)]
+
+    blocks = [Residual(*rectified(wide), *rectified(wide)) for _ in range(2)]
+    last = [*rectified(channels * size**2), nn.Unflatten(1, (channels, size, size)), nn.Tanh()]
+    return nn.Sequential(nn.Linear(LATENTS, wide), *blocks, *last)
+
+
+def residual_critic(k: int, size: int, channels: int) -> nn.Module:
+    """From pictures to scores, by two blocks of 4k units."""
+    wide = 4 * k
+
+    def rectified(units: int) -> list[nn.Module]:
+        return [nn.LeakyReLU(0.2), nn.Linear(wide, units)]
+
+    blocks = [Residual(*rectified(wide), *rectified(wide)) for _ in range(2)]
+    return nn.Sequential(nn.Flatten(), nn.Linear(channels * size**2, wide), *blocks, *rectified(1))
+
+
+NETWORKS = {"dcgan": (dcgan_generator, dcgan_critic), "residual": (residual_generator, residual_critic)}
+
+
+def players(run: Run, panel: Panel, real: np.ndarray, device: str) -> tuple[nn.Module, nn.Module, Objective, int]:
     """Both networks, what they play for, and the size of a batch."""
     channels, size = real.shape[1:3]
+    generator, critic = NETWORKS[run.network]
     torch.manual_seed(run.seed)
     net = generator(run.k, size, channels).to(device)
     if run.critic == "exact":
-        return net, ExactDiscriminatorLoss(real, "polynomial").to(device), Objective(generator_penalty=0), 256
-    width = run.k if run.critic == "as wide" else plan.widths[2]
-    return net, critic(width, size, channels).to(device), Objective(generator_penalty=0, gradient_penalty=10.0), 64
+        exact = ExactDiscriminatorLoss(real, "polynomial").to(device)
+        return net, exact, Objective(generator_penalty=0), 4 * panel.batch
+    width = run.k if run.critic == "as wide" else panel.widths[2]
+    opponent = critic(width, size, channels).to(device)
+    return net, opponent, Objective(generator_penalty=0, gradient_penalty=10.0), panel.batch
 
 
 def draw(net: nn.Module, n: int, device: str) -> np.ndarray:
@@ -155,84 +222,106 @@ def draw(net: nn.Module, n: int, device: str) -> np.ndarray:
     return made.permute(0, 2, 3, 1).squeeze(-1).double().numpy()
 
 
-def trained(run: Run, plan: Plan, device: str) -> dict[str, Any]:
+def trained(run: Run, panel: Panel, device: str) -> dict[str, Any]:
     """What became of a run: distances on the way, and the last one with its interval, floor and sample sizes."""
     seen, folder = pictures(run.data), BUILD / "checkpoints"
-    net, opponent, objective, batch = players(run, plan, seen.batches(), device)
+    net, opponent, objective, batch = players(run, panel, seen.batches(), device)
 
     def look(step: int, net: nn.Module, opponent: nn.Module) -> dict[str, float]:
         return {"frechet": seen.quality(draw(net, len(seen.held), device)).value}
 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{'-'.join(str(value) for value in asdict(run).values()).replace(' ', '_')}.safetensors"
-    found = train(
-        net,
-        opponent,
-        seen.batches(),
-        LATENTS,
-        objective,
-        method=STEP,
-        rates=run.rate,
-        steps=run.steps,
-        batch=batch,
-        every=max(1, run.steps // LOOKS),
-        callbacks=[look],
-        checkpoint=path,
-        rng=run.seed,
-    )
-    if found.outcome == "interrupted":
-        raise KeyboardInterrupt
+    for length in panel.lengths:
+        found = train(
+            net,
+            opponent,
+            seen.batches(),
+            LATENTS,
+            objective,
+            method=STEP,
+            rates=run.rate,
+            steps=length,
+            batch=batch,
+            every=panel.every,
+            callbacks=[look],
+            checkpoint=path,
+            rng=run.seed,
+        )
+        if found.outcome == "interrupted":
+            raise KeyboardInterrupt
+        curve = [[row["step"], row["frechet"], row["seconds"]] for row in found.history]
+        diverged = found.outcome == "diverged"
+        settled = not diverged and is_level([point for point in curve if point[0] <= length])
+        if settled or diverged:
+            break
     net.eval()
     with torch.no_grad():
         last = seen.quality(draw(net, len(seen.held), device), resamples=100)
     path.unlink(missing_ok=True)
-    curve = [[row["step"], row["frechet"], row["seconds"]] for row in found.history]
-    return asdict(run) | {"outcome": str(found.outcome), "curve": curve, "last": asdict(last)}
+    return asdict(run) | {"outcome": str(found.outcome), "settled": settled, "curve": curve, "last": asdict(last)}
 
 
-def sweep(grid: dict[str, Plan], path: Path, device: str) -> dict[Run, dict[str, Any]]:
+def is_level(curve: list[list[float]]) -> bool:
+    """Whether the geometric mean of the last third is above 0.95 times that of the third before."""
+    steps, distances, _ = np.array(curve).T
+    thirds = np.ceil(3 * steps / steps[-1])
+    before, last = (np.log(distances[thirds == third]).mean() for third in (2, 3))
+    return bool(last > before + np.log(0.95))
+
+
+def sweep(grid: list[Panel], path: Path, device: str) -> dict[Run, dict[str, Any]]:
     """All runs, those of the file as they are."""
     done: dict[Run, dict[str, Any]] = {}
     if path.exists():
         lines = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
         done = {Run(**{name: line[name] for name in Run.__dataclass_fields__}): line for line in lines}
     runs = [
-        (Run(data, name, k, rate, seed, plan.steps), plan)
-        for data, plan in grid.items()
-        for name in plan.critics
+        (Run(panel.data, panel.network, panel.critic, k, rate, seed, panel.lengths[-1]), panel)
         for seed in range(SEEDS)
-        for k in plan.widths
-        for rate in plan.rates
+        for panel in grid
+        for k in panel.widths
+        for rate in panel.rates
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
-    for number, (run, plan) in enumerate(runs):
+    for number, (run, panel) in enumerate(runs):
         if run not in done:
-            done[run] = trained(run, plan, device)
+            done[run] = trained(run, panel, device)
             with path.open("a") as log:
                 log.write(json.dumps(done[run]) + "\n")
-            print(f"{number + 1} of {len(runs)}: {run}: {final(done[run]):.4g}", flush=True)
+            steps, _, seconds = done[run]["curve"][-1]
+            told = f"{level(done[run]):.4g} after {steps} steps, {seconds:.0f} s"
+            print(f"{number + 1} of {len(runs)}: {run}: {told}", flush=True)
     return {run: done[run] for run, _ in runs}
 
 
-def final(found: dict[str, Any]) -> float:
-    """The geometric mean of the last three distances; infinite if the run diverged."""
-    if found["outcome"] == "diverged":
-        return float("inf")
-    return float(np.exp(np.mean(np.log([point[1] for point in found["curve"][-3:]]))))
+def ending(found: dict[str, Any]) -> np.ndarray:
+    """Logarithms of the distances over the last quarter of a run."""
+    return np.log([point[1] for point in found["curve"] if point[0] > 3 / 4 * found["curve"][-1][0]])
+
+
+def level(found: dict[str, Any]) -> float:
+    """Their geometric mean; infinite if the run diverged."""
+    return float("inf") if found["outcome"] == "diverged" else float(np.exp(ending(found).mean()))
+
+
+def oscillation(found: dict[str, Any]) -> float:
+    """Their standard deviation, infinite if the run diverged."""
+    return float("inf") if found["outcome"] == "diverged" else float(ending(found).std(ddof=1))
 
 
 def reached(found: dict[str, Any], threshold: float) -> float:
-    """The first step with a distance at or below the threshold."""
-    return min((point[0] for point in found["curve"] if point[1] <= threshold), default=float("inf"))
+    """The step of the first look, after the start, at a distance at or below the threshold."""
+    return min((point[0] for point in found["curve"][1:] if point[1] <= threshold), default=float("inf"))
 
 
-def groups(done: dict[Run, dict[str, Any]], data: str, name: str) -> dict[int, list[dict[str, Any]]]:
+def groups(done: dict[Run, dict[str, Any]], panel: Panel) -> dict[int, list[dict[str, Any]]]:
     """The runs of each width at its best learning rate."""
     found: dict[int, dict[float, list[dict[str, Any]]]] = {}
     for run, outcome in done.items():
-        if (run.data, run.critic) == (data, name):
+        if (run.data, run.network, run.critic) == (panel.data, panel.network, panel.critic):
             found.setdefault(run.k, {}).setdefault(run.rate, []).append(outcome)
-    return {k: min(rates.values(), key=lambda runs: np.median([*map(final, runs)])) for k, rates in found.items()}
+    return {k: min(rates.values(), key=lambda runs: np.median([*map(level, runs)])) for k, rates in found.items()}
 
 
 def spread(values: list[float], form: str = ".3g") -> str:
@@ -240,66 +329,102 @@ def spread(values: list[float], form: str = ".3g") -> str:
     return f"{np.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
 
 
-def weights(k: int, data: str) -> int:
+def ratio(wide: list[float], narrow: list[float]) -> str:
+    """Of geometric means, with its 95 % interval if anything varies; nothing where a run diverged."""
+    if not np.isfinite([*wide, *narrow]).all():
+        return ""
+    logs = [np.log(values) for values in (wide, narrow)]
+    parts = [float(each.var(ddof=1)) / len(each) for each in logs]
+    shift, variance = float(logs[0].mean() - logs[1].mean()), sum(parts)
+    if not variance:
+        return f"{np.exp(shift):.3g}"
+    freedom = variance**2 / sum(part**2 / (len(each) - 1) for part, each in zip(parts, logs, strict=True))
+    low, high = (np.exp(shift + reach * np.sqrt(variance)) for reach in student.interval(0.95, freedom))
+    return f"{np.exp(shift):.3g} ({low:.3g} to {high:.3g})"
+
+
+def weights(k: int, panel: Panel) -> int:
     """Of a generator."""
-    shape = pictures(data).batches().shape
-    return sum(part.numel() for part in generator(k, shape[2], shape[1]).parameters())
+    shape = pictures(panel.data).batches().shape
+    return sum(part.numel() for part in NETWORKS[panel.network][0](k, shape[2], shape[1]).parameters())
 
 
+NEAR = 1.1  # times a level
+PLACE = ["pictures", "network", "critic"]
 COLUMNS = [
-    "pictures",
-    "critic",
+    *PLACE,
     "k",
     "weights of the generator",
     "rate",
-    "final distance",
-    "threshold",
-    "reached by",
-    "after steps",
+    "level",
+    "oscillation",
+    "spread of seeds",
+    "at a plateau",
+    "steps to its level",
+    "steps in all",
 ]
+PAIRS = [*PLACE, "k", "level", "oscillation", "steps to a common level"]
 
 
-def table(done: dict[Run, dict[str, Any]], grid: dict[str, Plan]) -> list[list[object]]:
+def table(done: dict[Run, dict[str, Any]], grid: list[Panel]) -> list[list[object]]:
     """A row for each width."""
     rows: list[list[object]] = []
-    for data, name in ((data, name) for data, plan in grid.items() for name in plan.critics):
-        best = groups(done, data, name)
-        threshold = 1.5 * min(float(np.median([*map(final, runs)])) for runs in best.values())
-        for k, runs in best.items():
-            steps = [reached(run, threshold) for run in runs]
-            arrived = [count for count in steps if np.isfinite(count)]
-            cells = [spread([*map(final, runs)]), threshold, f"{len(arrived)} of {len(runs)}"]
-            when = spread(arrived, "g") if arrived else f"not in {runs[0]['steps']}"
-            rows.append([data, name, k, weights(k, data), runs[0]["rate"], *cells, when])
+    for panel in grid:
+        for k, runs in groups(done, panel).items():
+            levels, settled = [*map(level, runs)], sum(run["settled"] for run in runs)
+            arrived = [reached(run, NEAR * level(run)) for run in runs]
+            row = [panel.data, panel.network, panel.critic, k, weights(k, panel), runs[0]["rate"], spread(levels)]
+            row += [spread([*map(oscillation, runs)], ".2g"), float(np.log(levels).std(ddof=1))]
+            row += [f"{settled} of {len(runs)}", spread(arrived, "g")]
+            rows.append([*row, spread([run["curve"][-1][0] for run in runs], "g")])
     return rows
 
 
-def floors(done: dict[Run, dict[str, Any]], grid: dict[str, Plan]) -> dict[str, dict[str, Any]]:
+def pairs(done: dict[Run, dict[str, Any]], grid: list[Panel]) -> list[list[object]]:
+    """A row for each two widths that are neighbours, and for the extremes."""
+    rows: list[list[object]] = []
+    for panel in grid:
+        best = groups(done, panel)
+        for narrow, wide in dict.fromkeys([*pairwise(best), (min(best), max(best))]):
+            both = best[wide], best[narrow]
+            common = NEAR * max(level(run) for runs in both for run in runs)
+            cells = [[[measure(run) for run in runs] for runs in both] for measure in (level, oscillation)]
+            cells += [[[reached(run, common) for run in runs] for runs in both]]
+            place = [panel.data, panel.network, panel.critic, f"{wide} / {narrow}"]
+            rows.append([*place, *(ratio(*cell) for cell in cells)])
+    return rows
+
+
+def floors(done: dict[Run, dict[str, Any]], grid: list[Panel]) -> dict[str, dict[str, Any]]:
     """A last measurement of each set of pictures: its floor and sample sizes are those of all."""
-    return {data: next(found["last"] for run, found in done.items() if run.data == data) for data in grid}
+    return {panel.data: next(found["last"] for run, found in done.items() if run.data == panel.data) for panel in grid}
 
 
-def figure(done: dict[Run, dict[str, Any]], grid: dict[str, Plan]) -> Figure:
-    """Final distances over k and curves over steps; lines are medians, bands all seeds."""
-    places = [(data, name) for data, plan in grid.items() for name in plan.critics]
-    page = Figure(figsize=(4.2 * len(places), 6.5), layout="constrained")
-    above, below = page.subplots(2, len(places), squeeze=False)
-    for top, bottom, (data, name) in zip(above, below, places, strict=True):
-        best, floor = groups(done, data, name), floors(done, grid)[data]
-        ends = [[final(run) for run in runs] for runs in best.values()]
-        top.loglog(list(best), [np.median(each) for each in ends], "o-", color="C0")
-        top.fill_between(list(best), [*map(min, ends)], [*map(max, ends)], alpha=0.2, color="C0", linewidth=0)
-        top.set_xticks(list(best), [str(k) for k in best])
-        top.minorticks_off()
-        top.set(title=f"{data}, critic {name}", xlabel="base width k", ylabel=f"final {floor['metric']}")
+def figure(done: dict[Run, dict[str, Any]], grid: list[Panel]) -> Figure:
+    """Levels and oscillations over k, curves over steps: every seed, lines through the medians."""
+    page = Figure(figsize=(3.6 * len(grid), 9), layout="constrained")
+    panels = page.subplots(3, len(grid), squeeze=False)
+    for (top, middle, bottom), panel in zip(panels.T, grid, strict=True):
+        best, floor = groups(done, panel), floors(done, grid)[panel.data]
+        for axis, measure in ((top, level), (middle, oscillation)):
+            ends = [[measure(run) for run in runs] for runs in best.values()]
+            axis.loglog(list(best), [np.median(each) for each in ends], "-", color="C0")
+            axis.loglog(list(best), ends, ".", color="C0", markersize=7)
+            axis.set_xticks(list(best), [str(k) for k in best])
+            axis.minorticks_off()
+            axis.set_xlabel("base width k")
         for i, (k, runs) in enumerate(best.items()):
-            curves = np.array([run["curve"] for run in runs if run["outcome"] != "diverged"])
-            if len(curves):
-                bottom.semilogy(curves[0, 1:, 0], np.median(curves[:, 1:, 1], axis=0), color=f"C{i}", label=f"k = {k}")
+            for run in runs:
+                steps, distances, _ = np.array(run["curve"][1:]).T
+                bottom.loglog(
+                    steps, distances, color=f"C{i}", linewidth=1, label=f"k = {k}" if run is runs[0] else None
+                )
+        top.set(title=f"{panel.data}, {panel.network}, critic {panel.critic}", ylabel=f"level of {floor['metric']}")
+        middle.set_ylabel("oscillation")
         bottom.set(xlabel="steps", ylabel=floor["metric"])
-        for panel in (top, bottom):
-            panel.axhline(floor["floor"], color="black", linestyle="--", linewidth=1, label="real against real")
-    below[0].legend(fontsize="small")
+        for axis in (top, bottom):
+            axis.axhline(floor["floor"], color="black", linestyle="--", linewidth=1, label="real against real")
+    panels[2, 0].legend(fontsize="small")
     return page
 
 
@@ -315,7 +440,7 @@ def main() -> None:
     options = parser.parse_args()
     grid = QUICK if options.quick else FULL if options.full or options.data else SMALL
     if options.data:
-        grid = dict(zip([options.data], grid.values(), strict=True))
+        grid = [replace(panel, data=options.data) for panel in grid]
     path = BUILD / ("quick.jsonl" if options.quick else "runs.jsonl")
     if options.quick:
         path.unlink(missing_ok=True)
@@ -328,6 +453,8 @@ def main() -> None:
     name = "width_sweep_images" + ("_data" if options.data else "_full" if options.full else "")
     about = f"{__doc__}\n{text}. torch {torch.__version__}, {options.device}."
     write(name, COLUMNS, table(done, grid), about, options.quick, figure(done, grid))
+    compared = "Ratios of two widths, with 95 % intervals, of the runs of [width_sweep_images](width_sweep_images.md)."
+    write(f"{name}_pairs", PAIRS, pairs(done, grid), compared, options.quick)
 
 
 if __name__ == "__main__":

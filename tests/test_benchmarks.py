@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
+from scipy.stats import ttest_ind
 
 import convexgan as cg
 from benchmarks import _records, claims, faces, machines, nonconvex_cells, profiles, progressive_gda, smallest_beta
@@ -19,7 +20,7 @@ from benchmarks.relu_ipm import sample
 from benchmarks.relu_toy import BETA, OPTIMUM, PRICE, Net, Points, ToyGame, X, exact_bound, judge, outcomes
 from benchmarks.rings import LAWS, count
 from benchmarks.rings import draw as draw_modes
-from benchmarks.width_sweep_images import LATENTS, critic, final, generator, reached
+from benchmarks.width_sweep_images import LATENTS, NETWORKS, Residual, is_level, level, oscillation, ratio, reached
 from tests.generators import seeds
 
 
@@ -210,19 +211,52 @@ def test_the_published_baseline_keeps_its_earlier_stages():
 
 @pytest.mark.parametrize(("size", "channels", "layers"), [(8, 1, 2), (16, 1, 2), (32, 3, 3)])
 def test_networks_of_base_width_k(size, channels, layers):
-    k = 3
-    net, opponent = generator(k, size, channels), critic(k, size, channels)
-    pictures = net(torch.zeros(2, LATENTS))
-    assert pictures.shape == (2, channels, size, size) and opponent(pictures).shape == (2, 1)
-    up = [part.in_channels for part in net if isinstance(part, torch.nn.ConvTranspose2d)]
-    down = [part.out_channels for part in opponent if isinstance(part, torch.nn.Conv2d)]
+    k, parts, latents = 3, {}, torch.randn(2, LATENTS)
+    for name, makers in NETWORKS.items():
+        net, opponent = (make(k, size, channels) for make in makers)
+        pictures = net(latents)
+        assert pictures.shape == (2, channels, size, size) and pictures.abs().max() < 1
+        assert opponent(pictures).shape == (2, 1)
+        parts[name] = [*net.modules()], [*opponent.modules()]
+    up = [part.in_channels for part in parts["dcgan"][0] if isinstance(part, torch.nn.ConvTranspose2d)]
+    down = [part.out_channels for part in parts["dcgan"][1] if isinstance(part, torch.nn.Conv2d)]
     assert up[::-1] == down == [k * 2**i for i in range(layers)]
+    for modules, last in zip(parts["residual"], (pictures[0].numel(), 1), strict=True):
+        units = [part.out_features for part in modules if isinstance(part, torch.nn.Linear)]
+        assert sorted(units) == sorted([*[4 * k] * 5, last])
+
+
+def test_residual_blocks_add_what_they_make():
+    h = torch.randn(5, 8)
+    for network in NETWORKS["residual"]:
+        blocks = [part for part in network(2, 8, 1).eval() if isinstance(part, Residual)]
+        assert len(blocks) == 2 and all(torch.allclose(block(h), h + block.layers(h)) for block in blocks)
+
+
+def curve(*distances):
+    """A look every ten steps."""
+    return [[10 * i, distance, 0.0] for i, distance in enumerate(distances)]
 
 
 def test_ends_of_curves_by_their_definition():
-    run = {"outcome": "finished", "curve": [[0, 50.0, 0.0], [10, 4.0, 1.0], [20, 2.0, 2.0], [30, 1.0, 3.0]]}
-    assert final(run) == pytest.approx(2.0) and final(run | {"outcome": "diverged"}) == np.inf
-    assert [reached(run, threshold) for threshold in (60, 4, 3, 0.5)] == [0, 10, 20, np.inf]
+    run = {"outcome": "finished", "curve": curve(50.0, 9.0, 9.0, 9.0, 9.0, 9.0, 9.0, 4.0, 1.0)}
+    assert level(run) == pytest.approx(2.0) and oscillation(run) == pytest.approx(np.log(4) / np.sqrt(2))
+    assert level(run | {"outcome": "diverged"}) == oscillation(run | {"outcome": "diverged"}) == np.inf
+    assert [reached(run, threshold) for threshold in (60, 4, 3, 0.5)] == [10, 70, 80, np.inf]
+
+
+def test_a_run_is_at_a_plateau_if_its_last_third_is_hardly_lower_than_the_third_before():
+    assert is_level(curve(50, 9, 9, 4, 1, 4, 0.97)) and not is_level(curve(50, 9, 9, 4, 1, 4, 0.90))
+    assert not is_level(curve(50, 9, 9, 1, 8, 3, 2))  # that one look was lower before is no plateau
+
+
+def test_ratios_of_runs_have_the_interval_of_welch():
+    wide, narrow = [1.0, 2.0, 3.0], [8.0, 7.0, 20.0]
+    low, high = np.exp(ttest_ind(np.log(wide), np.log(narrow), equal_var=False).confidence_interval())
+    found = np.exp(np.log(wide).mean() - np.log(narrow).mean())
+    assert ratio(wide, narrow) == f"{found:.3g} ({low:.3g} to {high:.3g})"
+    assert ratio([2.0, 2.0], [8.0, 8.0]) == "0.25"
+    assert ratio(wide, [8.0, 8.0, np.inf]) == ratio([1.0, np.inf], narrow) == ""
 
 
 # -- profiles ------------------------------------------------------------------------------------------------------
