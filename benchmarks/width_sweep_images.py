@@ -20,11 +20,11 @@ half's pixels; with --full age256, of 10,000 colour faces of 32 x 32 pixels draw
 
 A run is lengthened by half, to the most steps allowed, until the geometric mean of its distances over the last third
 of the steps is less than 5 % below that over the third before: "at a plateau" counts those that came to that. (The
-least distance seen would not do: one lucky look ends a run that still falls.) Its level is the geometric mean over the
-last quarter, its oscillation the standard deviation of their logarithms, any trend included; "steps to its level" end
-at the first look within 10 % of it. Every width is trained at every learning rate with three seeds, and shown at the
-rate whose median level is least: median (least to greatest). "Spread of seeds" is the standard deviation of the
-logarithms of their levels.
+least distance seen would not do: one lucky look ends a run that still falls. What falls again after a flat third is cut
+short by either.) Its level is the geometric mean over the last quarter, its oscillation the standard deviation of their
+logarithms, any trend included; "steps to its level" end at the first look within 10 % of it. Every width is trained at
+every learning rate with three seeds, and shown at the rate whose median level is least: median (least to greatest).
+"Spread of seeds" is the standard deviation of the logarithms of their levels.
 
 The second table compares two widths, by ratios of geometric means over seeds with 95 % intervals (Welch, of the
 logarithms): of levels, of oscillations, and of the steps to a common level, within 10 % of the worst of all their runs.
@@ -75,7 +75,7 @@ class Panel:
     data: str
     network: str
     critic: str = "as wide"
-    widths: tuple[int, ...] = (1, 10, 32)
+    widths: tuple[int, ...] = (1, 3, 10, 32)
     rates: tuple[float, ...] = (2e-3,)
     lengths: tuple[int, ...] = (1000, 1500, 2250)
     every: int = 50
