@@ -20,7 +20,8 @@ out), and 18,000 of 20,000 synthetic colour faces, which a DCGAN has drawn, whos
   grows from noise, 4 pixels upwards, each resolution as many steps. Warm starts at the closed form and trains the
   finest resolution only, its linear stages frozen, after a head start of the discriminator (its seconds count).
   Pictures of 64 pixels take a quarter of the steps. "best" is what `convexgan train --progressive` keeps, if it is
-  asked to look at the judge. What was tried for these defaults is in `training`.
+  asked to look at the judge. "augmented": see `convexgan.torch.Augmented`. What was tried for these defaults is in
+  `training`.
 
 "nearer" is the share of generated pictures that are nearer to training pictures than to as many held-out ones: one
 half for new pictures of the law. The photographs held out are of the same forty people.
@@ -321,16 +322,19 @@ class Variant:
     ----------
     warm : bool
         Start at the closed form and train the finest resolution only; otherwise grow from noise.
+    augment : bool
+        Let the discriminator see pictures in other light and moved.
     times : int
         How many times the budget's steps are taken.
     """
 
     warm: bool
+    augment: bool = False
     times: int = 1
 
 
-VARIANTS = {"cold": Variant(False), "warm": Variant(True)}
-LONGER = {"warm, eight times the steps": Variant(True, 8)}
+VARIANTS = {"cold": Variant(False), "warm": Variant(True), "warm, augmented": Variant(True, True)}
+LONGER = {"warm, eight times the steps": Variant(True, times=8)}
 
 
 def trained(task: Task, method: str, variant: Variant, budget: Budget, seed: int) -> dict[str, Any]:
@@ -361,7 +365,7 @@ def trained(task: Task, method: str, variant: Variant, budget: Budget, seed: int
 
     options: dict[str, Any] = {"steps": steps, "batch": budget.batch, "every": steps // budget.looks, "rng": seed}
     options |= {"callbacks": [see], "sizes": sizes, "discriminator": discriminator}
-    last = grow(G, task.train, warm=variant.warm, **options)[-1]
+    last = grow(G, task.train, warm=variant.warm, augment=variant.augment, **options)[-1]
     if last.outcome is Outcome.INTERRUPTED:
         raise KeyboardInterrupt
     distances = [row[2] for row in watch.curve]

@@ -198,6 +198,7 @@ def test_every_option_reaches_the_training(base: Path, tmp_path: Path, monkeypat
         "--progressive",
         *pairs,
         "--flip",
+        "--augment",
         "--mixed-precision",
         "--out",
         tmp_path / "t",
@@ -214,7 +215,15 @@ def test_every_option_reaches_the_training(base: Path, tmp_path: Path, monkeypat
         "rates": (0.03, 0.03),
         "r1": 2.5,
     }
-    wanted |= {"r2": 2.5, "averaged": 0.9, "rng": 4, "flip": True, "mixed_precision": True, "warm": False}
+    wanted |= {
+        "r2": 2.5,
+        "averaged": 0.9,
+        "rng": 4,
+        "flip": True,
+        "augment": True,
+        "mixed_precision": True,
+        "warm": False,
+    }
     assert wanted.items() <= seen.items()
 
 

@@ -64,6 +64,7 @@ DRAWS = 39  # the fewest whose range is an interval of 95 %
 PARTS = ("checkpoints", "samples")  # folders of a training
 STEEPNESS = 10.0  # the weight of the gradient penalty: Gulrajani et al., 2017, arXiv 1704.00028, section 4
 LOSSES = ("relativistic", "wasserstein")
+SETTINGS = ("steps", "fade", "old_rate", "head_start", "flip", "augment", "mixed_precision")
 COLUMNS = ("size", "step", "steps", "frechet", "low", "high", "floor")
 
 
@@ -160,7 +161,7 @@ def grow_run(
     ----------
     out : Path
     about : dict
-        data, size, warm_start and settings: loss, fade, old_rate, head_start, flip, rate, steps, width, decay, r1,
+        data, size, warm_start and settings: loss, fade, old_rate, head_start, flip, augment, rate, steps, width, decay, r1,
         extractor, seed, mixed_precision.
     batch, every : int
     strict : bool
@@ -201,7 +202,7 @@ def grow_run(
         warm=model is not None,
         sizes=sizes,
         discriminator=lambda size: ConvolutionalDiscriminator(size, generator.channels, width=use["width"]),
-        **{name: use[name] for name in ("steps", "fade", "old_rate", "head_start", "flip", "mixed_precision")},
+        **{name: use[name] for name in SETTINGS},
         rates=(use["rate"], use["rate"]),
         folder=out / "checkpoints",
         averaged=use["decay"],

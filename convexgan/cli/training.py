@@ -83,6 +83,12 @@ class Grown:
         float, typer.Option(help="Of the running average of the generator's weights.", rich_help_panel=GROWN)
     ] = 0.999
     flip: Annotated[bool, typer.Option("--flip", help="Mirror pictures at random.", rich_help_panel=GROWN)] = False
+    augment: Annotated[
+        bool,
+        typer.Option(
+            "--augment", help="Let the discriminator see all pictures in other light and moved.", rich_help_panel=GROWN
+        ),
+    ] = False
     mixed_precision: Annotated[
         bool, typer.Option("--mixed-precision", help="Multiply in bfloat16 where it is safe.", rich_help_panel=GROWN)
     ] = False
