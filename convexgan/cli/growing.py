@@ -161,8 +161,7 @@ def grow_run(
     ----------
     out : Path
     about : dict
-        data, size, warm_start and settings: loss, fade, old_rate, head_start, flip, augment, rate, steps, width, decay, r1,
-        extractor, seed, mixed_precision.
+        data, size, warm_start and settings: `SETTINGS`, loss, rate, width, decay, r1, extractor, seed.
     batch, every : int
     strict : bool
         Whether a picture that cannot be read is an error.
