@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from benchmarks._faces import faces, use_tools
 from benchmarks._records import forget, recall
 from benchmarks._report import parse, write
-from benchmarks.faces import JUDGE, Task, spread
+from benchmarks.faces import JUDGE, Augmented, Task, spread
 from benchmarks.progressive_gda import Clock
 from convexgan.datasets import digits
 from convexgan.torch import ConvolutionalDiscriminator, Objective, ProgressiveGenerator, grow
@@ -80,7 +80,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "penalties 10": {"objective": replace(R3GAN, r1=10.0, r2=10.0)},
     "WGAN-GP": {"objective": Objective(generator_penalty=0.0, gradient_penalty=10.0, lazy=4)},
     "batches of 64": {"batch": 64},
-    "augmented": {"augment": True},
+    "augmented": {"discriminator": lambda size: Augmented(ConvolutionalDiscriminator(size, 3, width=WIDTH))},
     "mirrored pictures": {"flip": True},
     "every resolution in turn": {"sizes": None},
     "bfloat16": {"mixed_precision": True},

@@ -198,7 +198,6 @@ def test_every_option_reaches_the_training(base: Path, tmp_path: Path, monkeypat
         "--progressive",
         *pairs,
         "--flip",
-        "--augment",
         "--mixed-precision",
         "--out",
         tmp_path / "t",
@@ -220,7 +219,6 @@ def test_every_option_reaches_the_training(base: Path, tmp_path: Path, monkeypat
         "averaged": 0.9,
         "rng": 4,
         "flip": True,
-        "augment": True,
         "mixed_precision": True,
         "warm": False,
     }

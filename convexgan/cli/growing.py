@@ -57,14 +57,14 @@ from convexgan.torch import (
 from convexgan.torch.growing import R3GAN
 from convexgan.torch.pictures import LEAST, as_bytes
 
-MEASURED = 2000  # pictures held out, and generated ones that are compared with them, at most
+MEASURED = 1000  # pictures held out, and generated ones that are compared with them, at most
 HELD = 5  # one picture in so many is held out
 SHOWN = 36
 DRAWS = 39  # the fewest whose range is an interval of 95 %
 PARTS = ("checkpoints", "samples")  # folders of a training
 STEEPNESS = 10.0  # the weight of the gradient penalty: Gulrajani et al., 2017, arXiv 1704.00028, section 4
 LOSSES = ("relativistic", "wasserstein")
-SETTINGS = ("steps", "fade", "old_rate", "head_start", "flip", "augment", "mixed_precision")
+SETTINGS = ("steps", "fade", "old_rate", "head_start", "flip", "mixed_precision")
 COLUMNS = ("size", "step", "steps", "frechet", "low", "high", "floor")
 
 

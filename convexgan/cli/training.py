@@ -83,12 +83,6 @@ class Grown:
         float, typer.Option(help="Of the running average of the generator's weights.", rich_help_panel=GROWN)
     ] = 0.999
     flip: Annotated[bool, typer.Option("--flip", help="Mirror pictures at random.", rich_help_panel=GROWN)] = False
-    augment: Annotated[
-        bool,
-        typer.Option(
-            "--augment", help="Let the discriminator see all pictures in other light and moved.", rich_help_panel=GROWN
-        ),
-    ] = False
     mixed_precision: Annotated[
         bool, typer.Option("--mixed-precision", help="Multiply in bfloat16 where it is safe.", rich_help_panel=GROWN)
     ] = False
@@ -134,7 +128,7 @@ def train(
     Example: convexgan train digits --method optimistic --rate 0.01 --lam 1.5 --out run --gap 0.01
 
     With --progressive a deep generator of pictures is trained by the loss of R3GAN: from the closed form at its finest
-    resolution, or from noise at one resolution after the other. One picture in five, at most 2,000, is held out. FOLDER
+    resolution, or from noise at one resolution after the other. One picture in five, at most 1,000, is held out. FOLDER
     gets sheets of the same latents over time, a curve of the Frechet distance to those pictures, and the generator that
     was best by it, the start if nothing was better, which `convexgan sample`, `evaluate` and `export` take.
 

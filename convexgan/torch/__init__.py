@@ -2,7 +2,6 @@
 
 try:
     from convexgan.torch.audit import Audit, audit
-    from convexgan.torch.augmented import Augmented
     from convexgan.torch.conversion import from_solution, to_critic, to_generator
     from convexgan.torch.exact import ExactDiscriminatorLoss
     from convexgan.torch.gap import DualityGap, duality_gap
@@ -22,7 +21,6 @@ except ModuleNotFoundError as error:
 __all__ = [
     "Adapted",
     "Audit",
-    "Augmented",
     "ConvolutionalDiscriminator",
     "DualityGap",
     "ExactDiscriminatorLoss",

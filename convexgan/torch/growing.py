@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from convexgan._tools.checks import check_count, check_number
-from convexgan.torch.augmented import Augmented
 from convexgan.torch.loop import Outcome, Training
 from convexgan.torch.objective import Objective
 from convexgan.torch.pictures import PictureSource
@@ -83,7 +82,6 @@ def grow(
     old_rate: float | None = None,
     head_start: int = HEAD_START,
     flip: bool = False,
-    augment: bool = False,
     rates: float | tuple[float, float] = 1e-3,
     folder: str | os.PathLike[str] | None = None,
     **options: Any,
@@ -120,8 +118,6 @@ def grow(
         generator away from the closed form.
     flip : bool
         Mirror real pictures at random.
-    augment : bool
-        Let discriminators see all pictures in other light and moved, see `Augmented`: for few pictures.
     rates : float or pair
         Step sizes of generator and discriminator.
     folder : path, optional
@@ -188,7 +184,6 @@ def grow(
                 raise ValueError(
                     f"discriminator({size}) is a {type(against).__name__}: return a module that scores pictures."
                 )
-            against = Augmented(against) if augment else against
             _place(stage, against)
             settings["rates"] = 0.0, rates[1]
             run = _alone(stage, against, head_start, _file(folder, f"{size}-alone"), settings)
