@@ -6,21 +6,30 @@ pictures are judged by the other metrics too. "real" are training pictures again
 generator scores. All methods train on the same pictures: every other ORL photograph (200, grey; the other 200 are held
 out), and 18,000 of 20,000 synthetic colour faces, which a DCGAN has drawn, whose own samples "real" therefore are.
 
-* closed form: `ProgressiveConvexGAN(ranks="published")`, certified at every resolution; the benchmark `ranks` has the
-  default ranks.
-* PCA-Gaussian, factor analysis (of the same rank as the closed form's finest stage) and a mixture of 10 Gaussians of
-  the leading 50 principal coordinates, by scikit-learn, on at most 4,000 pictures.
+* closed form: `ProgressiveConvexGAN`, certified at every resolution; with the ranks of the paper; conditional on ten
+  clusters of the pictures at 8 pixels, one certificate for all.
+* PCA-Gaussian, by scikit-learn, of the rank out of RANKS that this judge likes best: no user could choose it so well.
+  Factor analysis of the rank of the closed form's finest stage and a mixture of 10 Gaussians of the leading 50
+  principal coordinates.
+* Wiener diffusion: the probability flow with the optimal linear denoiser of the pictures' covariance, in 40 steps of
+  Euler at the noise levels of Karras et al. (2022, arXiv 2206.00364, equations 4 and 5): the rival without training.
+  These four see at most 4,000 pictures.
 * published GDA: the baseline of `progressive_gda`, with its steps cut to SHARE of the published ones unless --full, and
   not at 64 pixels then.
 * cold, warm: one and the same `ProgressiveGenerator` and convolutional discriminator, by the defaults of `grow`. Cold
-  grows from noise, 4 pixels upwards. Warm starts at the closed form and trains the finest resolution only, its linear
-  stages at 0.2 of the rate, after 400 steps of the discriminator alone (the seconds of both count). Both take as many
-  steps there. "best" is what `convexgan train --progressive` keeps, if it is asked to look at the judge.
-* what was tried beside it, at 32 pixels: four times the steps, half the head start, all layers at one rate without a
-  head start, frozen linear stages.
+  grows from noise, 4 pixels upwards, each resolution as many steps. Warm starts at the closed form and trains the
+  finest resolution only, its linear stages frozen, after a head start of the discriminator (its seconds count).
+  Pictures of 64 pixels take a quarter of the steps. "best" is what `convexgan train --progressive` keeps, if it is
+  asked to look at the judge. What was tried for these defaults is in `training`, and
+  augmentation (Zhao et al., 2020, arXiv 2006.10738: light, colours, contrast, translation) here too.
+
+"nearer" is the share of generated pictures that are nearer to training pictures than to as many held-out ones: one
+half for new pictures of the law. The photographs held out are of the same forty people.
 
 Predicted: cold needs more than this budget to come near the closed form; warm never fails where cold does, and needs at
-most half of cold's time to cold's best quality. A run fails if it diverges, or ends at more than twice its best FD.
+most half of cold's time to cold's best quality; from the closed form with the chosen ranks, training takes colour below
+34 at 32 pixels, and it helps with 200 photographs. A run fails if it diverges, or ends at more than twice
+its best FD.
 
 A finished run is kept in build/faces.jsonl, and --table writes the table of those, as an interrupt (Ctrl-C) does.
 Sheets of pictures go to build/faces_sheets: those of photographs stay there.
@@ -38,7 +47,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,17 +65,17 @@ from benchmarks.progressive_gda import PUBLISHED, Clock, Law, published_stage
 from benchmarks.progressive_gda import STEPS as PUBLISHED_STEPS
 from convexgan.datasets import load, orl
 from convexgan.metrics import Features, Report, evaluate, features
+from convexgan.metrics.neighbours import nearest
 from convexgan.plotting import contact_sheet, save_image, stage_sheet
 from convexgan.progressive.pyramid import box_pyramid, to_uint8
 from convexgan.torch import ConvolutionalDiscriminator, Outcome, ProgressiveGenerator, grow
-from convexgan.torch.growing import OLD_RATE
 
 Pictures = NDArray[np.uint8]
 SIZES = (32, 64)
-FAKES, SHOWN, FEW, SHARE = 500, 8, 4000, 0.05
+FAKES, SHOWN, FEW, SHARE, CLUSTERS = 500, 8, 4000, 0.05, 10
+RANKS = (25, 50, 75, 100, 150, 200, 300, 400, 600)
 JUDGE, EXTRACTOR = "FD-age256", "age256"
 SHEETS = BUILD / "faces_sheets"
-YARDSTICKS = ("PCA-Gaussian", "factor analysis", "Gaussian mixture")
 
 
 @dataclass(frozen=True)
@@ -74,11 +83,11 @@ class Budget:
     """What a training run may take."""
 
     seeds: int = 3
-    width: int = 16
-    discriminator: int = 8
+    width: int = 32
+    discriminator: int = 32
     batch: int = 16
-    steps: int = 400
-    looks: int = 4
+    steps: int = 2000
+    looks: int = 8
     share: float = SHARE
     device: str = "cpu"
 
@@ -115,8 +124,21 @@ class Task:
     def model(self) -> tuple[cg.ProgressiveConvexGAN, float]:
         """The closed form, and its processor seconds."""
         start = time.process_time()
-        model = cg.ProgressiveConvexGAN(ranks="published").fit(self.train)
+        model = cg.ProgressiveConvexGAN().fit(self.train)
         return model, time.process_time() - start
+
+    @cached_property
+    def both(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The judge's view of as many training as held-out pictures."""
+        n = min(len(self.train), len(self.held))
+        order = np.random.default_rng(0).permutation(len(self.train))[:n]
+        return features(self.train[np.sort(order)], EXTRACTOR).rows, self.real.rows[:n]
+
+    def nearer(self, fakes: Pictures) -> float:
+        """The share of pictures that are nearer to training pictures than to held-out ones."""
+        seen = features(fakes, EXTRACTOR).rows
+        trained, new = (nearest(seen, rows)[0] for rows in self.both)
+        return float(np.mean(trained < new))
 
     def distance(self, fakes: Pictures) -> float:
         """The judge's verdict."""
@@ -151,6 +173,7 @@ class Watch:
             save_image(contact_sheet(np.concatenate(self.rows), SHOWN, scale=2), self.path.with_suffix(".png"))
             np.save(self.path, self.last[:SHOWN])
         verdicts = {result.metric: result.value for result in self.task.report(self.last).results}
+        verdicts["nearer"] = self.task.nearer(self.last)
         return {"curve": self.curve, "last": verdicts, "failed": failed}
 
 
@@ -170,52 +193,92 @@ def real(task: Task, seed: int) -> dict[str, Any]:
     return watch.found()
 
 
-def closed_form(task: Task, seed: int) -> dict[str, Any]:
-    """The closed form's pictures."""
-    model, seconds = task.model
-    watch = Watch(task, "closed form", seed)
+CLOSED = ("closed form", "closed form, published ranks", "closed form, ten clusters")
+
+
+def closed_form(task: Task, method: str, seed: int) -> dict[str, Any]:
+    """Pictures of a closed form."""
+    if method == "closed form":
+        model, seconds = task.model
+    else:
+        start = time.process_time()
+        model = cg.ProgressiveConvexGAN(ranks="published" if "published" in method else None)
+        model.fit(task.train, None if "published" in method else clusters(task.train))
+        seconds = time.process_time() - start
+    watch = Watch(task, method, seed)
     watch.look(0, seconds, model.sample(FAKES, seed))
     return watch.found()
 
 
+def clusters(images: Pictures) -> list[str]:
+    """The cluster of each picture at 8 pixels."""
+    from sklearn.cluster import KMeans
+
+    rows = box_pyramid(images, [8])[8].reshape(len(images), -1)
+    return [str(i) for i in KMeans(CLUSTERS, n_init=4, random_state=0).fit(rows).labels_]
+
+
 def yardstick(task: Task, method: str, seed: int) -> dict[str, Any]:
-    """A model of scikit-learn."""
+    """A model without training, of scikit-learn or of numpy."""
     rank = len(task.model[0].stages_[-1].factor)
     rows = task.train[:: max(len(task.train) // FEW, 1)].reshape(-1, task.train[0].size) / 127.5 - 1
     watch = Watch(task, method, seed)
     start = time.process_time()
-    drawn = {"PCA-Gaussian": pca, "factor analysis": factors, "Gaussian mixture": mixture}[method](rows, rank, seed)
-    watch.look(0, time.process_time() - start, to_uint8(drawn.reshape(-1, *task.train.shape[1:])))
+    drawn, seconds = YARDSTICKS[method](rows, rank, seed), time.process_time() - start
+    made = [to_uint8(pictures.reshape(-1, *task.train.shape[1:])) for pictures in drawn]
+    watch.look(0, seconds / len(made), min(made, key=task.distance) if len(made) > 1 else made[0])
     return watch.found()
 
 
-def pca(rows: NDArray[Any], rank: int, seed: int) -> NDArray[Any]:
-    """A Gaussian with the leading principal components."""
+def pca(rows: NDArray[Any], rank: int, seed: int) -> list[NDArray[Any]]:
+    """Gaussians with the leading principal components, of several ranks."""
     from sklearn.decomposition import PCA
 
-    model = PCA(rank, random_state=seed).fit(rows)
-    z = np.random.default_rng(seed).standard_normal((FAKES, rank))
-    return np.asarray(model.inverse_transform(z * np.sqrt(model.explained_variance_)))
+    ranks = [rank for rank in RANKS if rank < min(rows.shape)]
+    model = PCA(ranks[-1], random_state=seed).fit(rows)
+    z = np.random.default_rng(seed).standard_normal((FAKES, ranks[-1])) * np.sqrt(model.explained_variance_)
+    return [np.asarray(model.mean_ + z[:, :rank] @ model.components_[:rank]) for rank in ranks]
 
 
-def factors(rows: NDArray[Any], rank: int, seed: int) -> NDArray[Any]:
+def factors(rows: NDArray[Any], rank: int, seed: int) -> list[NDArray[Any]]:
     """Factor analysis with its noise of each pixel."""
     from sklearn.decomposition import FactorAnalysis
 
     model = FactorAnalysis(rank, max_iter=10, tol=1.0, random_state=seed).fit(rows)
     rng = np.random.default_rng(seed)
     noise = rng.standard_normal((FAKES, rows.shape[1])) * np.sqrt(model.noise_variance_)
-    return np.asarray(model.mean_ + rng.standard_normal((FAKES, rank)) @ model.components_ + noise)
+    return [np.asarray(model.mean_ + rng.standard_normal((FAKES, rank)) @ model.components_ + noise)]
 
 
-def mixture(rows: NDArray[Any], rank: int, seed: int) -> NDArray[Any]:
+def mixture(rows: NDArray[Any], rank: int, seed: int) -> list[NDArray[Any]]:
     """Ten Gaussians of principal coordinates."""
     from sklearn.decomposition import PCA
     from sklearn.mixture import GaussianMixture
 
     axes = PCA(min(rank, 50), random_state=seed).fit(rows)
     model = GaussianMixture(10, reg_covar=1e-3, random_state=seed).fit(axes.transform(rows))
-    return np.asarray(axes.inverse_transform(model.sample(FAKES)[0]))
+    return [np.asarray(axes.inverse_transform(model.sample(FAKES)[0]))]
+
+
+def diffusion(rows: NDArray[Any], rank: int, seed: int) -> list[NDArray[Any]]:
+    """The probability flow of the optimal linear denoiser: x moves by (s' - s) s / (l + s^2) x, l a variance."""
+    mean = rows.mean(axis=0)
+    _, sizes, axes = np.linalg.svd(rows - mean, full_matrices=False)
+    values = sizes**2 / (len(rows) - 1)
+    levels = np.append(np.linspace(80 ** (1 / 7), 0.002 ** (1 / 7), 40) ** 7, 0)
+    gains = np.full(len(values), levels[0])
+    for high, low in pairwise(levels):
+        gains *= 1 + (low - high) * high / (values + high**2)
+    z = np.random.default_rng(seed).standard_normal((FAKES, len(values)))
+    return [mean + z * gains @ axes]
+
+
+YARDSTICKS = {
+    "PCA-Gaussian": pca,
+    "factor analysis": factors,
+    "Gaussian mixture": mixture,
+    "Wiener diffusion": diffusion,
+}
 
 
 # -- training ------------------------------------------------------------------------------------------------------
@@ -259,27 +322,52 @@ class Variant:
     ----------
     warm : bool
         Start at the closed form and train the finest resolution only; otherwise grow from noise.
-    old_rate : float
-        Rate of the closed form's linear stages relative to that of convolutions.
-    head_start : int
-        Steps of the discriminator alone.
+    augment : bool
+        Let the discriminator see pictures in other light and moved.
     times : int
         How many times the budget's steps are taken.
     """
 
     warm: bool
-    old_rate: float = 1.0
-    head_start: int = 0
+    augment: bool = False
     times: int = 1
 
 
-VARIANTS = {"cold": Variant(False), "warm": Variant(True, OLD_RATE, 400)}
-TRIED = {
-    "warm, four times the steps": Variant(True, OLD_RATE, 400, 4),
-    "warm, half the head start": Variant(True, OLD_RATE, 200),
-    "warm, all layers at one rate, no head start": Variant(True),
-    "warm, linear stages frozen": Variant(True, 0.0, 400),
-}
+VARIANTS = {"cold": Variant(False), "warm": Variant(True)}
+LONGER = {"warm, eight times the steps": Variant(True, times=8), "warm, augmented": Variant(True, augment=True)}
+
+
+class Augmented(nn.Module):
+    """A discriminator that sees pictures in other light and moved by up to an eighth, another way at each look."""
+
+    def __init__(self, discriminator: nn.Module) -> None:
+        super().__init__()
+        self.discriminator = discriminator
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        """The scores, (n,)."""
+        if self.training:
+            n, channels = pictures.shape[:2]
+            light, colour, contrast = (width * (2 * torch.rand(n, 1, 1, 1) - 1) for width in (0.3, 1.0, 0.5))
+            found = pictures + light
+            grey = found.mean(dim=1, keepdim=True)
+            found = grey + (1 + colour) * (found - grey) if channels > 1 else found
+            level = found.mean(dim=(1, 2, 3), keepdim=True)
+            pictures = moved(level + (1 + contrast) * (found - level))
+        scores: torch.Tensor = self.discriminator(pictures)
+        return scores
+
+
+def moved(pictures: torch.Tensor) -> torch.Tensor:
+    """Pictures moved by up to an eighth of their edge each way, with zeros where nothing is."""
+    n, _, height, width = pictures.shape
+    most = max(width // 8, 1)
+    wide = nn.functional.pad(pictures, (most, most, most, most)).movedim(1, -1)
+    down, right = (torch.randint(2 * most + 1, (n, 1)) for _ in range(2))
+    rows, columns = down + torch.arange(height), right + torch.arange(width)
+    which = (part.to(pictures.device) for part in (torch.arange(n)[:, None, None], rows[..., None], columns[:, None]))
+    found: torch.Tensor = wide[tuple(which)].movedim(-1, 1)
+    return found
 
 
 def trained(task: Task, method: str, variant: Variant, budget: Budget, seed: int) -> dict[str, Any]:
@@ -292,7 +380,8 @@ def trained(task: Task, method: str, variant: Variant, budget: Budget, seed: int
         G, before = ProgressiveGenerator(G.sizes, G.channels, ranks, noises, width=budget.width), 0.0
     G.to(budget.device)
     watch = Watch(task, method, seed)
-    sizes, steps = G.sizes[-1:] if variant.warm else G.sizes, variant.times * budget.steps
+    sizes = G.sizes[-1:] if variant.warm else G.sizes
+    steps = variant.times * budget.steps * SIZES[0] ** 2 // max(task.size, SIZES[0]) ** 2
     if variant.warm:  # this generator is there before the discriminator's head start
         watch.look(0, before, sampled(G, task.size, seed))
     clock = Clock()
@@ -305,12 +394,12 @@ def trained(task: Task, method: str, variant: Variant, budget: Budget, seed: int
         clock.resume()
 
     def discriminator(size: int) -> nn.Module:
-        return ConvolutionalDiscriminator(size, G.channels, width=budget.discriminator)
+        made = ConvolutionalDiscriminator(size, G.channels, width=budget.discriminator)
+        return Augmented(made) if variant.augment else made
 
-    options = {name: value for name, value in vars(variant).items() if name != "times"}
-    options |= {"steps": steps, "batch": budget.batch, "every": steps // budget.looks, "averaged": 0.99, "rng": seed}
+    options: dict[str, Any] = {"steps": steps, "batch": budget.batch, "every": steps // budget.looks, "rng": seed}
     options |= {"callbacks": [see], "sizes": sizes, "discriminator": discriminator}
-    last = grow(G, task.train, **options)[-1]
+    last = grow(G, task.train, warm=variant.warm, **options)[-1]
     if last.outcome is Outcome.INTERRUPTED:
         raise KeyboardInterrupt
     distances = [row[2] for row in watch.curve]
@@ -359,7 +448,7 @@ def tasks(options: argparse.Namespace) -> list[Task]:
 def budget_of(options: argparse.Namespace) -> Budget:
     """A test, a processor's or a GPU's."""
     if options.quick:
-        return Budget(seeds=1, steps=20, looks=2, share=0.005)
+        return Budget(seeds=1, width=8, discriminator=8, steps=20, looks=2, share=0.005)
     if options.full:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         return Budget(width=64, discriminator=64, batch=64, steps=20_000, looks=20, share=1.0, device=device)
@@ -375,8 +464,8 @@ def runs(options: argparse.Namespace) -> Iterator[Run]:
     for task, seed in sorted(product(sets, range(budget.seeds)), key=lambda one: (one[0].size, one[1])):
         plans: dict[str, tuple[Callable[[], dict[str, Any]], dict[str, Any]]] = {
             "real": (partial(real, task, seed), {}),
-            "closed form": (partial(closed_form, task, seed), {}),
         }
+        plans |= {method: (partial(closed_form, task, method, seed), {}) for method in CLOSED}
         for method, variant in VARIANTS.items():
             plans[method] = partial(trained, task, method, variant, budget, seed), vars(variant) | budget.key()
         plans |= {method: (partial(yardstick, task, method, seed), {}) for method in YARDSTICKS}
@@ -386,7 +475,7 @@ def runs(options: argparse.Namespace) -> Iterator[Run]:
             key = {"task": task.name, "method": method, "seed": seed} | settings
             if (known := remember(key, None if options.table else make)) is not None:
                 yield Run(task, method, seed, known)
-    for task, (method, variant) in product(short, TRIED.items()):
+    for task, (method, variant) in product(short, LONGER.items()):
         key = {"task": task.name, "method": method, "seed": 0} | vars(variant) | budget.key()
         make = None if options.table else partial(trained, task, method, variant, budget, 0)
         if (known := remember(key, make)) is not None:
@@ -433,7 +522,7 @@ def answers(found: list[Run]) -> str:
             continue
         step, seconds, best = min(curve, key=lambda row: row[2])
         line = f"* {task.name}, seed {seed}: cold is best at step {step:.0f} ({seconds:.0f} s) with {best:.3g};"
-        for other in ("warm", *TRIED):
+        for other in ("warm", *LONGER):
             if (task, other, seed) in curves:
                 at, when = reached(curves[task, other, seed], best)
                 took = f"at step {at:.0f}, {when:.0f} s, ratio {when / seconds:.2g}" if at < math.inf else "never"
@@ -458,7 +547,7 @@ def figure(found: list[Run]) -> Figure:
                     panel.axhline(distances[0], color="gray", linestyle=":", label=label)
                     continue
                 style = {"marker": "."} if len(seconds) > 1 else {"marker": "*", "linestyle": ""}
-                if method in TRIED:
+                if method in LONGER:
                     style |= {"linewidth": 0.5}
                 panel.plot(np.maximum(seconds, 0.1), distances, color=f"C{i}", label=label, **style)
         panel.set(title=task.name, xlabel="processor seconds", ylabel=JUDGE, xscale="log", yscale="log")
@@ -473,7 +562,7 @@ def figure(found: list[Run]) -> Figure:
 def sheet(found: list[Run]) -> None:
     """The last pictures of every method on public sets, a row each; the stages of the closed form on the largest."""
     for task in dict.fromkeys(run.task for run in found if run.task.public):
-        methods = [m for m in dict.fromkeys(run.method for run in found if run.task is task) if m not in TRIED]
+        methods = [m for m in dict.fromkeys(run.method for run in found if run.task is task) if m not in LONGER]
         rows = [(method, np.load(sheet_path(task, method))) for method in methods]
         pictures = np.concatenate([drawn for _, drawn in rows])
         image = contact_sheet(pictures, SHOWN, [method for method, _ in rows], scale=max(1, 64 // task.size))
@@ -501,7 +590,7 @@ def main() -> None:
             found.append(run)
             print(run.task.name, run.method, run.seed, *(f"{x:.4g}" for x in run.found["curve"][-1]), flush=True)
     columns = ["pictures", "method", "seeds", "failed", "steps", "seconds", f"best {JUDGE}", f"final {JUDGE}"]
-    columns += ["KD-age256", "precision", "recall", "sliced W1", "faces"]
+    columns += ["KD-age256", "precision", "recall", "sliced W1", "faces", "nearer"]
     text = f"{__doc__}\n{answers(found)}"
     write("faces", columns, table(found), text, options.quick, figure(found))
     if not options.quick:

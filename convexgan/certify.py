@@ -19,6 +19,7 @@ from convexgan.discriminators.activation import Activation, needs_rows
 from convexgan.exceptions import InfeasibleError, SolverError
 from convexgan.games.game import Call
 from convexgan.games.moment.certificate import critic, make_certificate
+from convexgan.games.moment.evidence import nearest_law
 from convexgan.games.moment.laws import least_weights
 from convexgan.games.moment.methods import formula, run_program
 from convexgan.games.moment.reading import Setting, any_law, check_same_columns, read_moments
@@ -111,7 +112,7 @@ def _certify_moments(call: Call, Y: Any, named: bool, tol: float, limit: float |
     if not named:
         game = replace(game, latent=any_law(data, fake))
     elif not free:
-        _check_class(setting, Y)
+        _check_class(setting, Y, fake)
     of_weights = not free and call.regularizer != "output"
     weights = least_weights(setting, Y)[0] if of_weights else np.zeros((0, 0))
     factor = class_factor(game.latent, weights) if of_weights else _factor_of(fake)
@@ -148,13 +149,20 @@ def _factor_of(moments: Moments) -> Array:
     return np.asarray(np.sqrt(moments.spectrum.values)[:, None] * moments.spectrum.vectors.T)
 
 
-def _check_class(setting: Setting, Y: Any) -> None:
-    """Raise unless rows that claim to be the image of Z are."""
-    if not isinstance(setting.latent, SampleLatent) or isinstance(Y, Moments):
+def _check_class(setting: Setting, Y: Any, fake: Moments) -> None:
+    """Raise unless rows that claim to be the image of Z are, and moments or rows those of a law of the class."""
+    name, repair = setting.generator.name, "leave generator and Z out to certify any rows"
+    if isinstance(setting.latent, SampleLatent) and not isinstance(Y, Moments):
+        misfit = least_weights(setting, Y)[1]
+        if misfit > 1e-6:
+            raise ValueError(
+                f"Y is not the image of Z under a {name} generator (relative misfit {misfit:.2g}): {repair}."
+            )
         return
-    misfit = least_weights(setting, Y)[1]
-    if misfit > 1e-6:
+    try:
+        nearest_law(setting.game.latent, _factor_of(fake), fake.mean)
+    except ValueError:
         raise ValueError(
-            f"Y is not the image of Z under a {setting.generator.name} generator (relative misfit {misfit:.2g}): "
-            "leave generator and Z out to certify any rows."
-        )
+            f"no {name} generator of these latents has Y's mean and second moment, as drawn rows never have them "
+            f"exactly: {repair}, or pass the law, Moments.of_law(mean, factor)."
+        ) from None

@@ -166,6 +166,25 @@ def test_rows_that_are_no_image_of_Z_are_refused():
         cg.certify(X, Y[:, :2], beta=0.5)
 
 
+@pytest.mark.parametrize(
+    "latents", [cg.GaussianLatent(2), cg.Moments.from_array(rows([4.0, 0.5], 1))], ids=["law", "moments"]
+)
+def test_of_a_class_with_a_law_of_latents_only_laws_are_certified_and_all_of_those_are_verified(latents):
+    """Drawn rows have a mean and a second moment that no generator of the class has: a referee finds no such law."""
+    options = {"beta": 0.5, "generator": "linear", "Z": latents}
+    W = np.random.default_rng(0).standard_normal((2, 3))
+    drawn = np.random.default_rng(1).standard_normal((500, 2)) @ W
+    for Y in (drawn, cg.Moments.from_array(drawn)):
+        with pytest.raises(ValueError, match="no linear generator of these latents has Y's mean and second moment"):
+            cg.certify(X, Y, **options)
+    law = cg.Moments.of_law(np.zeros(3), W)
+    if isinstance(latents, cg.Moments):
+        law = cg.Moments.from_array(rows([4.0, 0.5], 1) @ W)
+    found = cg.certify(X, law, **options)
+    assert not cg.verify(found, X).agreement.differing
+    assert cg.certify(X, drawn, beta=0.5).bound <= found.bound * (1 + 1e-9)
+
+
 @pytest.mark.parametrize("regularizer", ["output", "weights"])
 def test_certify_weighs_the_least_weights(regularizer):
     W = np.random.default_rng(0).standard_normal((2, 3))

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from typer.testing import CliRunner
 from convexgan._tools.checks import is_exhausted
 from convexgan.cli import app
 from convexgan.cli.console import note
-from convexgan.cli.growing import Watch
+from convexgan.cli.growing import Watch, parted
 from convexgan.torch import GrowingStage, Objective, PictureSource, ProgressiveGenerator, Training
 from convexgan.torch.growing import R3GAN
 from convexgan.torch.progressive import LinearStage
@@ -58,16 +59,14 @@ def rows(folder: Path) -> list[dict[str, str]]:
 
 def test_a_warm_start_leaves_a_generator_sheets_and_a_curve(base: Path) -> None:
     report = json.loads((base / "warm" / "report.json").read_text())
-    assert report["state"] == "complete" and [stage["size"] for stage in report["stages"]] == [4, 8]
-    assert [stage["outcome"] for stage in report["stages"]] == ["finished", "finished"]
+    assert report["state"] == "complete" and [stage["size"] for stage in report["stages"]] == [8]
+    assert [stage["outcome"] for stage in report["stages"]] == ["finished"]
     assert report["generator"] == {"sizes": [4, 8], "channels": 1, "ranks": [4, 9], "noises": [4, 9], "width": 4}
     curve = rows(base / "warm")
-    assert [(row["size"], row["steps"]) for row in curve] == [
-        (s, str(n)) for s, n in zip("444888", (0, 2, 4, 4, 6, 8), strict=True)
-    ]
+    assert [(row["size"], row["steps"]) for row in curve] == [("8", "0"), ("8", "2"), ("8", "4")]
     assert float(curve[-1]["frechet"]) == pytest.approx(report["stages"][-1]["frechet"], rel=1e-5)
     sheets = sorted(path.name for path in (base / "warm" / "samples").iterdir())
-    assert len(sheets) == 6 and sheets[0] == "0000000-4px.png" and sheets[-1] == "0000008-8px.png"
+    assert sheets == ["0000000-8px.png", "0000002-8px.png", "0000004-8px.png"]
     for name in ("curve.png", "samples.png"):
         with Image.open(base / "warm" / name) as picture:
             assert min(picture.size) > 100
@@ -170,19 +169,19 @@ def test_a_cold_start_has_the_default_shape(base: Path, tmp_path: Path) -> None:
 
 def test_a_folder_of_pictures_is_read_through_its_cache(base: Path, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
-    for i, picture in enumerate(np.load(base / "colour.npy")[:12]):
+    for i, picture in enumerate(np.load(base / "colour.npy")[:20]):
         Image.fromarray(picture).save(tmp_path / "photos" / f"{i:02}.png")
     run("train", tmp_path / "photos", "--progressive", "--size", 8, "--out", tmp_path / "grown", *QUICK)
     assert len(list((tmp_path / "grown" / "cache").glob("*/*.bin"))) == 1
     report = json.loads((tmp_path / "grown" / "report.json").read_text())
-    assert report["data"]["pictures"] == 12 and report["generator"]["ranks"] == [11, 11]
+    assert report["data"]["pictures"] == 20 and report["generator"]["ranks"] == [19, 19]
 
 
 def test_every_option_reaches_the_training(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def grow(generator: ProgressiveGenerator, images: object, objective: Objective, **given: object) -> list[Training]:
         seen.update(
             given,
-            widths=(generator.width, given["discriminator"](8).enter.out_channels),
+            widths=(generator.width, given["discriminator"](8).halve[0].out_channels),
             r1=objective.r1,
             r2=objective.r2,
         )
@@ -215,7 +214,14 @@ def test_every_option_reaches_the_training(base: Path, tmp_path: Path, monkeypat
         "rates": (0.03, 0.03),
         "r1": 2.5,
     }
-    wanted |= {"r2": 2.5, "averaged": 0.9, "rng": 4, "flip": True, "mixed_precision": True, "warm": False}
+    wanted |= {
+        "r2": 2.5,
+        "averaged": 0.9,
+        "rng": 4,
+        "flip": True,
+        "mixed_precision": True,
+        "warm": False,
+    }
     assert wanted.items() <= seen.items()
 
 
@@ -232,22 +238,42 @@ def test_the_loss_of_wgan_gp(base: Path, tmp_path: Path) -> None:
     assert curves[0][0] == curves[1][0] and curves[0][-1] != curves[1][-1]
 
 
-def test_the_curve_looks_at_pictures_from_all_of_a_sorted_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_judge_looks_at_pictures_from_all_of_a_sorted_folder_that_are_not_trained_on(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from convexgan.cli import growing
 
     monkeypatch.setattr(growing, "MEASURED", 40)
-    images = np.arange(200, dtype=np.uint8)[:, None, None].repeat(4, axis=1).repeat(4, axis=2)
-    seen = [growing.Watch(tmp_path, images, "pixels", seed, (4,), 1).real.rows[:, 0] for seed in (0, 0, 1)]
-    levels = np.round((seen[0] + 1) * 127.5)
-    assert len(set(levels)) == 40 and levels.min() < 20 and levels.max() > 180
-    assert np.array_equal(seen[0], seen[1]) and not np.array_equal(seen[0], seen[2])
+    levels = np.arange(250, dtype=np.uint8)
+    images = levels[:, None, None].repeat(4, axis=1).repeat(4, axis=2)
+    parts = [growing.parted(images, seed) for seed in (0, 0, 1)]
+    train, held = ([part.take(np.arange(len(part)))[:, 0, 0] for part in some] for some in zip(*parts, strict=True))
+    assert len(held[0]) == 40 and held[0].min() < 20 and held[0].max() > 230
+    assert np.array_equal(np.sort(np.concatenate([train[0], held[0]])), levels)
+    assert np.array_equal(held[0], held[1]) and not np.array_equal(held[0], held[2])
+    assert [len(growing.parted(images[:n], 0)[1]) for n in (16, 39, 60, 100)] == [8, 8, 12, 20]
+
+
+def test_the_face_network_judges_where_it_is_installed(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from convexgan.cli import growing
+    from convexgan.metrics.extractors import as_extractor, pixels
+
+    call = ["train", base / "pictures.npy", "--progressive", "--warm-start", base / "run", *QUICK]
+    told = run(*call, "--out", tmp_path / "without").stderr
+    assert "the judge is pixels; for faces the judge is age256 where it is installed: age-v1.onnx comes with" in told
+    found = dict.fromkeys(["age256"], replace(pixels(4), name="age256"))
+    monkeypatch.setattr(growing, "as_extractor", lambda name: found.get(name) or as_extractor(name))
+    told = run(*call, "--out", tmp_path / "with").stderr
+    assert "the judge is age256, which knows faces: pass another --extractor" in told and "FD-age256" in told
+    assert "settings extractor = None, and this is 'age256'" in refused(*call, "--out", tmp_path / "without")
+    assert "FD-pixels-8" in run(*call, "--extractor", "pixels=8", "--out", tmp_path / "other").stderr
 
 
 def test_the_best_generator_is_the_result_and_the_last_one_is_beside_it(base: Path, tmp_path: Path) -> None:
     out = tmp_path / "t"
-    run(
+    told = run(
         "train",
         base / "pictures.npy",
         "--progressive",
@@ -258,13 +284,15 @@ def test_the_best_generator_is_the_result_and_the_last_one_is_beside_it(base: Pa
         "--rate",
         0.3,
         *QUICK,
-    )
+    ).stderr
     curve = {int(row["step"]): float(row["frechet"]) for row in rows(out) if row["size"] == "8"}
     best = min(curve, key=lambda step: curve[step])
-    assert list(curve) == [0, 2, 4] and best < 4
+    assert list(curve) == [0, 2, 4] and best == 0
+    assert "no look came nearer to the held-out pictures than the start: generator.safetensors is the closed" in told
     assert json.loads((out / "report.json").read_text())["best"] == {"step": best, "frechet": curve[best]}
     (tmp_path / "samples").mkdir()
-    watch = Watch(tmp_path, np.load(base / "pictures.npy"), "pixels=8", 0, (4, 8), 4)
+    train, held = parted(np.load(base / "pictures.npy"), 0)
+    watch = Watch(tmp_path, held, len(train), "pixels=8", 0, (8,), 4)
     for name, step in (("generator", best), ("last", 4)):
         G = ProgressiveGenerator.load(out / f"{name}.safetensors")
         stage = GrowingStage(G, 8, PictureSource(np.load(base / "pictures.npy")), 0, True)
@@ -303,7 +331,7 @@ def test_what_is_told_stands_above_a_progress_bar() -> None:
 @pytest.mark.parametrize(
     ("data", "options", "words"),
     [
-        ("few.npy", [], "7 pictures: pass at least 8"),
+        ("few.npy", [], "7 pictures: pass at least 16, of which 8 are held out"),
         ("large.npy", ["--warm-start", "run", "--size", 16], "--size 16 is not that of --warm-start run, 8: leave"),
         ("pictures.npy", ["--warm-start", "run", "--size", 4], "--size 4 is not that of --warm-start run, 8: leave"),
         ("colour.npy", ["--warm-start", "run"], "8 x 8 pixels, colour, the generator makes 8 x 8 pixels, grey"),

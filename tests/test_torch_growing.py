@@ -164,7 +164,7 @@ def test_a_warm_start_keeps_the_closed_form_until_the_last_resolution():
             added = [y - x for y, x in zip(G.stages(Z), plain(G, Z), strict=True)]
             starts[stage.size] = stage(Z), added, all(unchanged(G.linear, before))
 
-    run_of(G, True, callbacks=[look])
+    run_of(G, True, callbacks=[look], sizes=[4, 8, 16], old_rate=0.5)
     assert torch.allclose(starts[4][0], expected(Z, 4), atol=1e-13)
     for i, size in ((1, 8), (2, 16)):  # a resolution starts at the closed form and what the coarser one adds to it
         start, added, kept = starts[size]
@@ -198,6 +198,13 @@ def test_a_cold_start_grows_from_what_the_coarser_resolution_has_become():
     assert not any(unchanged(G.linear[0], before)[:2])
 
 
+def test_a_warm_start_is_trained_at_the_finest_resolution_and_changes_convolutions_of_all():
+    G = warm_generator()
+    before, linear = copies(G.residual), copies(G.linear)
+    assert [run.steps for run in run_of(G, True)] == [3]
+    assert not any(unchanged(G.residual[1], before[6:12])) and all(unchanged(G.linear, linear))
+
+
 @pytest.mark.parametrize("warm", [True, False], ids=["warm", "cold"])
 def test_old_layers_have_a_rate_of_their_own(warm):
     """One step each of plain gradient descent: at the second resolution all runs start alike."""
@@ -219,8 +226,8 @@ def test_old_layers_have_a_rate_of_their_own(warm):
         assert not still.any() if old else torch.equal(still, full)
 
 
-@pytest.mark.parametrize(("warm", "rate"), [(True, 0.2), (False, 1.0)], ids=["warm", "cold"])
-def test_the_layers_of_a_closed_form_are_slow_unless_told_otherwise(warm, rate):
+@pytest.mark.parametrize(("warm", "rate"), [(True, 0.0), (False, 1.0)], ids=["warm", "cold"])
+def test_the_layers_of_a_closed_form_are_frozen_unless_told_otherwise(warm, rate):
     ends = []
     for options in ({}, {"old_rate": rate}, {"old_rate": 0.5}):
         G = warm_generator() if warm else cold_generator()
@@ -296,7 +303,7 @@ def test_the_certified_discriminators_play():
         return quadratic_discriminator(stages[size], pictures=True)
 
     objective = Objective(beta=stages[16].beta, generator_penalty=0.0)
-    runs = grow(G, GREY, objective, warm=True, discriminator=certified, steps=4, batch=16, rates=(1e-3, 1e-3))
+    runs = grow(G, GREY, objective, warm=True, discriminator=certified, sizes=G.sizes, steps=4, batch=16)
     assert [run.steps for run in runs] == [4, 4, 4]
 
 
@@ -343,7 +350,8 @@ def resumable(folder, callback=lambda step, G, D: None):
     torch.set_num_threads(1)  # as in the killed process
     G = cold_generator(torch.float32)
     folder.mkdir(exist_ok=True)
-    run_of(G, False, steps=8, every=2, fade=0.5, old_rate=0.5, flip=True, folder=folder, callbacks=[callback])
+    how = {"steps": 8, "every": 2, "fade": 0.5, "old_rate": 0.5, "flip": True}
+    run_of(G, False, folder=folder, callbacks=[callback], **how)
     return b"".join(p.detach().numpy().tobytes() for p in G.parameters())
 
 

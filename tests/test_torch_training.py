@@ -108,13 +108,14 @@ def test_shared_weights_move_together():
     assert all(torch.allclose(end, part, atol=1e-13) for end, part in zip(ends, parts, strict=True))
 
 
+@pytest.mark.parametrize("lazy", [1, 3])
 @pytest.mark.parametrize("method", ["simultaneous", "alternating"])
-def test_the_relativistic_pairing_loss_with_both_penalties(method):
+def test_the_relativistic_pairing_loss_with_both_penalties(method, lazy):
     """Against a loop of our own, where the slopes of quadratic neurons, 2 sum_j v_j (u_j . x) u_j, are a formula."""
     X, Z, objective = (
         draw(6, 3),
         draw(6, 2, seed=1),
-        Objective(generator_penalty=0.2, loss="relativistic", r1=0.7, r2=1.3),
+        Objective(generator_penalty=0.2, loss="relativistic", r1=0.7, r2=1.3, lazy=lazy),
     )
     G, D = players("quadratic")
     D.bias, D.neurons = "none", nn.Parameter(D.neurons.detach()[:, :3].clone())
@@ -124,9 +125,9 @@ def test_the_relativistic_pairing_loss_with_both_penalties(method):
         u, _ = D.unit()
         return (2 * (rows @ u.T * D.outer) @ u).square().sum(1).mean()
 
-    def step_y():
+    def step_y(weight):
         Y = G(Z).detach()
-        gain = torch.log(torch.sigmoid(D(X) - D(Y))).mean() - 0.35 * sizes(X) - 0.65 * sizes(Y)
+        gain = torch.log(torch.sigmoid(D(X) - D(Y))).mean() - weight * (0.35 * sizes(X) + 0.65 * sizes(Y))
         return list(torch.autograd.grad(gain, list(D.parameters())))
 
     def step_x():
@@ -134,9 +135,9 @@ def test_the_relativistic_pairing_loss_with_both_penalties(method):
         loss = -torch.log(torch.sigmoid(D(Y) - D(X))).mean() + 0.2 * Y.square().sum(1).mean()
         return list(torch.autograd.grad(loss, list(G.parameters())))
 
-    for _ in range(4):
+    for step in range(5):
         early = step_x()
-        up = step_y()
+        up = step_y(0 if step % lazy else lazy)
         with torch.no_grad():
             for p, g in zip(D.parameters(), up, strict=True):
                 p.add_(0.05 * g)
@@ -145,7 +146,7 @@ def test_the_relativistic_pairing_loss_with_both_penalties(method):
             for p, g in zip(G.parameters(), down, strict=True):
                 p.sub_(0.02 * g)
             D.neurons.copy_(D.projected()["neurons"])
-    train(*mine, X, Z, objective, method=method, rates=(0.02, 0.05), steps=4)
+    train(*mine, X, Z, objective, method=method, rates=(0.02, 0.05), steps=5)
     for found, expected in zip(
         [*mine[0].parameters(), *mine[1].parameters()], [*G.parameters(), *D.parameters()], strict=True
     ):
@@ -277,16 +278,17 @@ def test_averages_converge_where_the_iterates_circle():
 
 
 def test_an_exponential_average_is_of_the_generator_alone():
-    """A decay of 0.75: the plain mean of the first four iterates, then 0.75 old + 0.25 new."""
+    """A decay of 0.2: of the last tenth of the steps, until 0.2 old + 0.8 new is more than that."""
     X, Z, objective = draw(6, 3), draw(6, 2, seed=1), Objective(beta=0.3)
     iterates, mean = [], None
     for steps in range(1, 8):
         G, D = players()
         train(G, D, X, Z, objective, rates=0.05, steps=steps)
         iterates.append(G.weights.detach())
-        mean = torch.stack(iterates).mean(0) if steps <= 4 else 0.75 * mean + 0.25 * iterates[-1]
+        share = max(0.8, 1 / (1 + 0.1 * (steps - 1)))
+        mean = iterates[-1] if steps == 1 else (1 - share) * mean + share * iterates[-1]
         A, B = players()
-        train(A, B, X, Z, objective, rates=0.05, steps=steps, averaged=0.75)
+        train(A, B, X, Z, objective, rates=0.05, steps=steps, averaged=0.2)
         assert torch.allclose(A.weights, mean, atol=1e-14) and torch.equal(B.outer, D.outer)
     for decay in (1.0, 0.0, 1.5):
         with pytest.raises(ValueError, match="averaged must be"):
@@ -374,7 +376,7 @@ def continued(kind, path, steps, callbacks=()):
         options |= {"method": "alternating", "optimizer": "adam", "averaged": True}
     if kind == "relativistic":  # as pictures are trained
         options |= {"method": "alternating", "optimizer": partial(adam, betas=(0.0, 0.99)), "averaged": 0.9}
-        options["objective"] = Objective(generator_penalty=0.0, loss="relativistic", r1=1.0, r2=1.0)
+        options["objective"] = Objective(generator_penalty=0.0, loss="relativistic", r1=1.0, r2=1.0, lazy=4)
     if kind == "exact":
         D = ExactDiscriminatorLoss(X.astype(np.float32), "relu", bias="penalized", directions=3)
         options = {"method": "simultaneous"}

@@ -1,7 +1,8 @@
 """Folders of progressive training: checkpoints, sheets of the same latents over time, a curve of quality.
 
-report.json marks the folder and is complete last, as in RUN folders of `convexgan fit`. generator.safetensors is the
-result, the generator that was best at the finest resolution; last.safetensors is what became of it. history.csv and
+report.json marks the folder and is complete last, as in RUN folders of `convexgan fit`. A share of the pictures is held
+out; generator.safetensors is the result, the generator that came nearest to them at the finest resolution, the start
+among them; last.safetensors is what became of it. history.csv and
 curve.png are the quality over time, samples/ holds the sheets, checkpoints/ what a killed run needs to go on.
 """
 
@@ -41,7 +42,7 @@ from convexgan.metrics.blocks import Bootstrap
 from convexgan.metrics.extractors import as_extractor
 from convexgan.metrics.frechet import frechet
 from convexgan.progressive import ProgressiveConvexGAN
-from convexgan.progressive.passes import as_pictures
+from convexgan.progressive.passes import SomePictures, as_pictures
 from convexgan.progressive.pyramid import default_sizes
 from convexgan.progressive.ranks import published_ranks
 from convexgan.torch import (
@@ -54,14 +55,16 @@ from convexgan.torch import (
     grow,
 )
 from convexgan.torch.growing import R3GAN
-from convexgan.torch.pictures import as_bytes
+from convexgan.torch.pictures import LEAST, as_bytes
 
-MEASURED = 2000  # pictures that are compared with as many real ones, at most
+MEASURED = 1000  # pictures held out, and generated ones that are compared with them, at most
+HELD = 5  # one picture in so many is held out
 SHOWN = 36
 DRAWS = 39  # the fewest whose range is an interval of 95 %
 PARTS = ("checkpoints", "samples")  # folders of a training
 STEEPNESS = 10.0  # the weight of the gradient penalty: Gulrajani et al., 2017, arXiv 1704.00028, section 4
 LOSSES = ("relativistic", "wasserstein")
+SETTINGS = ("steps", "fade", "old_rate", "head_start", "flip", "mixed_precision")
 COLUMNS = ("size", "step", "steps", "frechet", "low", "high", "floor")
 
 
@@ -71,8 +74,10 @@ class Watch:
     Parameters
     ----------
     folder : Path
-    images : Cache, or (n, h, h) or (n, h, h, 3) array
-        Real pictures, of which `MEASURED` drawn at random are compared with as many generated ones.
+    held : Pictures
+        Real pictures that are not trained on.
+    drawn : int
+        How many generated ones they are compared with.
     extractor : str
         See `frechet_distance`; coarse pictures are enlarged for it.
     seed : int
@@ -82,12 +87,11 @@ class Watch:
     """
 
     def __init__(
-        self, folder: Path, images: Any, extractor: str, seed: int, sizes: tuple[int, ...], steps: int
+        self, folder: Path, held: Any, drawn: int, extractor: str, seed: int, sizes: tuple[int, ...], steps: int
     ) -> None:
         self.folder, self.seed, self.sizes, self.steps = folder, seed, sizes, steps
-        source, self.extractor = as_pictures(images), as_extractor(extractor)
-        drawn = np.random.default_rng(seed).permutation(len(source))[:MEASURED]  # a folder may be sorted
-        self.real: Features = features(source.take(np.sort(drawn)), self.extractor)
+        self.drawn, self.extractor = max(drawn, SHOWN), as_extractor(extractor)
+        self.real: Features = features(held.take(np.arange(len(held))), self.extractor)
         self.rows: dict[tuple[str, str], dict[str, Any]] = {}
         if self.file.exists():  # of the part of the run that was interrupted
             with self.file.open(newline="", encoding="utf-8") as file:
@@ -124,7 +128,7 @@ class Watch:
 
     def _draw(self, stage: GrowingStage) -> NDArray[np.uint8]:
         random, like = torch.Generator().manual_seed(self.seed), next(stage.parameters())
-        Z = torch.randn(max(SHOWN, len(self.real.rows)), stage.latent_dim, generator=random).to(like)
+        Z = torch.randn(self.drawn, stage.latent_dim, generator=random).to(like)
         return np.concatenate([as_bytes(stage(part)) for part in torch.split(Z, 256)])
 
     def _write(self) -> None:
@@ -157,15 +161,14 @@ def grow_run(
     ----------
     out : Path
     about : dict
-        data, size, warm_start and settings: loss, fade, old_rate, head_start, flip, rate, steps, width, decay, r1,
-        extractor, seed, mixed_precision.
+        data, size, warm_start and settings: `SETTINGS`, loss, rate, width, decay, r1, extractor, seed.
     batch, every : int
     strict : bool
         Whether a picture that cannot be read is an error.
     progress : bool
     """
     use, start = about["settings"], about["warm_start"]
-    objective = _objective(use)
+    objective, use["extractor"] = _objective(use), use["extractor"] or _judge()
     if start is None:
         check_size(about["size"])
     model = None if start is None else _closed_form(Path(start), about["size"])
@@ -187,15 +190,18 @@ def grow_run(
     if model is None:
         check_size(pictures.shape[0], f"{pictures.name}: the pictures' size")
     generator = _generator(model, pictures, use["width"])
+    train, held = parted(images, use["seed"])
     extractor = use["extractor"] or f"pixels={min(16, generator.sizes[-1])}"
-    watch = Watch(out, images, extractor, use["seed"], generator.sizes, use["steps"])
+    sizes = generator.sizes if model is None else generator.sizes[-1:]
+    watch = Watch(out, held, min(MEASURED, len(train)), extractor, use["seed"], sizes, use["steps"])
     runs = grow(
         generator,
-        images,
+        train,
         objective,
         warm=model is not None,
+        sizes=sizes,
         discriminator=lambda size: ConvolutionalDiscriminator(size, generator.channels, width=use["width"]),
-        **{name: use[name] for name in ("steps", "fade", "old_rate", "head_start", "flip", "mixed_precision")},
+        **{name: use[name] for name in SETTINGS},
         rates=(use["rate"], use["rate"]),
         folder=out / "checkpoints",
         averaged=use["decay"],
@@ -211,6 +217,8 @@ def grow_run(
     best = watch.best()
     if best is None:  # it diverged at a coarser resolution
         generator.save(out / "generator.safetensors")
+    elif model is not None and int(best["step"]) == 0:
+        note("no look came nearer to the held-out pictures than the start: generator.safetensors is the closed form")
     else:
         note(f"generator.safetensors is the best of the looks at {best['size']} x {best['size']}, step {best['step']}")
     save_sheet(ProgressiveGenerator.load(out / "generator.safetensors").sample(64, use["seed"]), out / "samples.png")
@@ -219,8 +227,29 @@ def grow_run(
     except ModuleNotFoundError as error:
         note(f"no curve.png: {error}")
     kept = None if best is None else {"step": int(best["step"]), "frechet": float(best["frechet"])}
-    content = {"stages": _stages(generator, runs), "best": kept, "generator": generator.shape()}
+    content = {"stages": _stages(sizes, runs), "best": kept, "generator": generator.shape()}
     return write_report(out, pictures, about, content, pixels_of(pictures))
+
+
+def parted(images: Any, seed: int) -> tuple[SomePictures, SomePictures]:
+    """Pictures to train on, and those held out: one in `HELD`, `LEAST` to `MEASURED`, drawn at random."""
+    source = as_pictures(images)
+    n = len(source)
+    if n < 2 * LEAST:
+        raise ValueError(f"there are {n} pictures: pass at least {2 * LEAST}, of which {LEAST} are held out to judge.")
+    order, held = np.random.default_rng(seed).permutation(n), min(MEASURED, max(LEAST, n // HELD))
+    return SomePictures(source, np.sort(order[held:])), SomePictures(source, np.sort(order[:held]))
+
+
+def _judge() -> str | None:
+    """The extractor that was trained on faces, where it is at hand; otherwise None, for pixels."""
+    try:
+        as_extractor("age256")
+    except (FileNotFoundError, ModuleNotFoundError) as error:
+        note(f"the judge is pixels; for faces the judge is age256 where it is installed: {error}")
+        return None
+    note("the judge is age256, which knows faces: pass another --extractor for other pictures")
+    return "age256"
 
 
 def _objective(use: dict[str, Any]) -> Objective:
@@ -252,10 +281,10 @@ def _closed_form(run: Path, size: int | None) -> ProgressiveConvexGAN:
     return model
 
 
-def _stages(generator: ProgressiveGenerator, runs: list[Training]) -> list[dict[str, Any]]:
+def _stages(sizes: tuple[int, ...], runs: list[Training]) -> list[dict[str, Any]]:
     """The outcome of each resolution; a divergence is announced."""
     found = []
-    for size, run in zip(generator.sizes, runs, strict=False):  # fewer runs if one exploded
+    for size, run in zip(sizes, runs, strict=False):  # fewer runs if one exploded
         found.append({"size": size, "outcome": run.outcome.value, "steps": run.steps, **run.history[-1]})
         if run.outcome is Outcome.DIVERGED:
             note(f"{size} x {size}: {run.outcome.sentence}")

@@ -67,18 +67,18 @@ class Grown:
     old_rate: Annotated[
         float | None,
         typer.Option(
-            help="Relative rate of layers trained (1) or solved (0.2) before; 0 freezes.", rich_help_panel=GROWN
+            help="Relative rate of layers trained (1) or solved (0) before; 0 freezes.", rich_help_panel=GROWN
         ),
     ] = None
     head_start: Annotated[
-        int, typer.Option(help="Steps of a warm start's discriminators alone.", rich_help_panel=GROWN)
-    ] = 400
+        int, typer.Option(help="Steps of a warm start's discriminator alone.", rich_help_panel=GROWN)
+    ] = 100
     r1: Annotated[
         float,
         typer.Option(
             help="Penalty on the discriminator's slopes at real and generated pictures.", rich_help_panel=GROWN
         ),
-    ] = 0.1
+    ] = 1.0
     decay: Annotated[
         float, typer.Option(help="Of the running average of the generator's weights.", rich_help_panel=GROWN)
     ] = 0.999
@@ -89,7 +89,8 @@ class Grown:
     extractor: Annotated[
         str | None,
         typer.Option(
-            help="What the curve of the Frechet distance looks with, as for evaluate; pixels=16.", rich_help_panel=GROWN
+            help="What the judge looks with, as for evaluate; age256 where it is installed, or pixels=16.",
+            rich_help_panel=GROWN,
         ),
     ] = None
 
@@ -109,7 +110,7 @@ def train(
         ),
     ] = None,
     rate: Annotated[float, typer.Option(help="Step size (learning rate) of both players.")] = 1e-3,
-    steps: Annotated[int, typer.Option(help="In all; with --progressive at each resolution.")] = 2000,
+    steps: Annotated[int, typer.Option(help="In all; with --progressive at each resolution that is trained.")] = 2000,
     batch: Annotated[int | None, typer.Option(help="Samples of a step (256, pictures 64).")] = None,
     every: Annotated[int, typer.Option(help="Steps between certificates or sheets, and checkpoints.")] = 200,
     progressive: Annotated[
@@ -126,9 +127,10 @@ def train(
 
     Example: convexgan train digits --method optimistic --rate 0.01 --lam 1.5 --out run --gap 0.01
 
-    With --progressive a deep generator of pictures is trained by the loss of R3GAN, from the closed form or from noise.
-    FOLDER gets sheets of the same latents over time, a curve of the Frechet distance, and the generator that was best
-    by it, which `convexgan sample`, `evaluate` and `export` take.
+    With --progressive a deep generator of pictures is trained by the loss of R3GAN: from the closed form at its finest
+    resolution, or from noise at one resolution after the other. One picture in five, at most 1,000, is held out. FOLDER
+    gets sheets of the same latents over time, a curve of the Frechet distance to those pictures, and the generator that
+    was best by it, the start if nothing was better, which `convexgan sample`, `evaluate` and `export` take.
 
     Example: convexgan train faces/ --progressive --warm-start run --out run2
     """

@@ -6,8 +6,7 @@ all classes, each times its share, are those of the whole game: its rank is how 
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -20,7 +19,7 @@ from convexgan._tools.classes import as_labels, grouped
 from convexgan._tools.memory import physical_memory
 from convexgan._tools.tables import Label
 from convexgan.games.conditional import class_beta, joint_certificate
-from convexgan.progressive.passes import BLOCK, Journal, Phase, Pictures, silent
+from convexgan.progressive.passes import Journal, Phase, Pictures, SomePictures, silent
 from convexgan.progressive.ranks import Level, Variance, most_chosen
 from convexgan.progressive.stages import TOLERANCE, Stage
 from convexgan.progressive.streaming import BASE_BYTES, StageData, StageMoments
@@ -30,39 +29,10 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Members:
-    """The pictures of one class, read where they are."""
+class Members(SomePictures):
+    """The pictures of one class."""
 
-    whole: Pictures
-    places: NDArray[np.int64]
     label: Label
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of one picture."""
-        return self.whole.shape
-
-    @property
-    def fingerprint(self) -> str:
-        """Of all pictures, and which of them these are."""
-        return f"{self.whole.fingerprint} {hashlib.sha256(self.places.tobytes()).hexdigest()}"
-
-    @property
-    def parts(self) -> int:
-        """The number of blocks that `blocks` yields."""
-        return -(-len(self.places) // BLOCK)
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def blocks(self, start: int = 0) -> Iterator[NDArray[Any]]:
-        """Slices, from the given one on."""
-        for i in range(start * BLOCK, len(self.places), BLOCK):
-            yield self.whole.take(self.places[i : i + BLOCK])
-
-    def take(self, places: NDArray[np.int64]) -> NDArray[Any]:
-        """The pictures at these places among them."""
-        return self.whole.take(self.places[places])
 
 
 def members(pictures: Pictures, labels: Any) -> list[Members]:

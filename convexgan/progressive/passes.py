@@ -83,6 +83,41 @@ class ArrayPictures:
         return np.asarray(self.images[places])
 
 
+@dataclass(frozen=True, eq=False)
+class SomePictures:
+    """Some of the pictures, read where they are."""
+
+    whole: Pictures
+    places: NDArray[np.int64]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one picture."""
+        return self.whole.shape
+
+    @property
+    def fingerprint(self) -> str:
+        """Of all pictures, and which of them these are."""
+        return f"{self.whole.fingerprint} {hashlib.sha256(self.places.tobytes()).hexdigest()}"
+
+    @property
+    def parts(self) -> int:
+        """The number of blocks that `blocks` yields."""
+        return -(-len(self.places) // BLOCK)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def blocks(self, start: int = 0) -> Iterator[NDArray[Any]]:
+        """Slices, from the given one on."""
+        for i in range(start * BLOCK, len(self.places), BLOCK):
+            yield self.whole.take(self.places[i : i + BLOCK])
+
+    def take(self, places: NDArray[np.int64]) -> NDArray[Any]:
+        """The pictures at these places among them."""
+        return self.whole.take(self.places[places])
+
+
 def as_pictures(images: Any) -> Pictures:
     """What is read block by block already, or an array or ImageSet, checked."""
     if hasattr(images, "blocks"):

@@ -21,9 +21,10 @@ from convexgan.torch.training import train
 from convexgan.updates import adam
 from convexgan.updates.game import pair
 
-R3GAN = Objective(generator_penalty=0.0, loss="relativistic", r1=0.1, r2=0.1)
+# docs/faces.md and benchmarks/training.py tell what was tried beside these
+R3GAN = Objective(generator_penalty=0.0, loss="relativistic", r1=1.0, r2=1.0, lazy=4)
 ADAM = partial(adam, betas=(0.0, 0.99))
-OLD_RATE = 0.2  # of a closed form; benchmarks/faces.py tells what others do
+HEAD_START = 100
 
 
 class GrowingStage(nn.Module):
@@ -79,7 +80,7 @@ def grow(
     steps: int = 1000,
     fade: float = 0.0,
     old_rate: float | None = None,
-    head_start: int = 400,
+    head_start: int = HEAD_START,
     flip: bool = False,
     rates: float | tuple[float, float] = 1e-3,
     folder: str | os.PathLike[str] | None = None,
@@ -93,16 +94,16 @@ def grow(
     images : (n, h, h) or (n, h, h, 3) array, or Cache
         uint8, or floats in [-1, 1], at the generator's finest resolution.
     objective : Objective
-        By default that of R3GAN: relativistic pairing with both penalties on slopes, 0.1 each.
+        By default that of R3GAN: relativistic pairing with both penalties on slopes, 1 each, in every fourth step.
     warm : bool
-        Whether the linear stages are a closed form (`ProgressiveGenerator.from_model`). Then they stay as they are, but
-        for the last resolution, where they are trained as old layers. Otherwise each is trained at its resolution, and
-        starts at what the coarser one has become.
+        Whether the linear stages are a closed form (`ProgressiveGenerator.from_model`). Then they stay as they are, and
+        convolutions of all resolutions are trained by the pictures of the finest; with ``old_rate`` the linear stages
+        too, there. Otherwise each is trained at its resolution, and starts at what the coarser one has become.
     discriminator : callable, optional
         From a size to a module that scores pictures (n, channels, size, size); by default a
         `ConvolutionalDiscriminator`.
     sizes : sequence of int, optional
-        The resolutions to train at; by default all.
+        The resolutions to train at; by default all, but the finest alone where ``warm``, as all are solved.
     steps : int
         At each of them.
     fade : float
@@ -110,7 +111,7 @@ def grow(
         2018, arXiv 1710.10196, section 2); 0 for none.
     old_rate : float, optional
         The rate of layers that were trained or solved before, relative to that of new ones; 0 freezes them. By default
-        0.2 where ``warm``, because a step of Adam has the same length for every entry, and those of a closed form are
+        0 where ``warm``, because a step of Adam has the same length for every entry, and those of a closed form are
         small: at rate 1 it is lost in noise. Otherwise 1.
     head_start : int
         Steps that the discriminator of a resolution takes alone where ``warm``: an untrained one would lead the
@@ -128,7 +129,7 @@ def grow(
     Returns
     -------
     list of Training
-        One for each resolution, the last shorter if it diverged or was interrupted.
+        One for each resolution trained at, the last shorter if it diverged or was interrupted.
 
     Raises
     ------
@@ -147,7 +148,7 @@ def grow(
     >>> images = np.random.default_rng(0).integers(0, 256, (50, 8, 8), dtype=np.uint8)
     >>> G = ProgressiveGenerator.from_model(cg.ProgressiveConvexGAN(ranks=[5, 10]).fit(images), width=8)
     >>> [run.steps for run in grow(G, images, warm=True, steps=3, batch=16)]
-    [3, 3]
+    [3]
     """
     if not isinstance(unwrapped(generator), ProgressiveGenerator):
         raise ValueError(
@@ -158,12 +159,14 @@ def grow(
             "discriminator is a module: pass a function from a size to a new one, "
             "lambda size: ConvolutionalDiscriminator(size, generator.channels) say."
         )
-    sizes = generator.sizes if sizes is None else tuple(sizes)
+    if sizes is None:
+        sizes = generator.sizes[-1:] if warm else generator.sizes
+    sizes = tuple(sizes)
     if not sizes or list(sizes) != sorted(set(sizes)):
         raise ValueError(f"sizes {sizes} must increase: name each resolution to train at once, coarsest first.")
     rates = pair(rates)
     make = discriminator or (lambda size: ConvolutionalDiscriminator(size, generator.channels))
-    old_rate = (OLD_RATE if warm else 1.0) if old_rate is None else check_number(old_rate, "old_rate")
+    old_rate = (0.0 if warm else 1.0) if old_rate is None else check_number(old_rate, "old_rate")
     head_start = check_count(head_start, "head_start", 0) if warm else 0
     if check_number(fade, "fade") > 1:
         raise ValueError(f"fade must be a share of the steps, at most 1, got {fade!r}.")

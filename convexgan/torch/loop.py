@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from convexgan.torch.audit import Audit, audit
 from convexgan.torch.batches import Batches
 from convexgan.torch.measuring import measuring
 from convexgan.torch.memory import moved, pack_tree
-from convexgan.torch.objective import ModuleGame, check_fit
+from convexgan.torch.objective import Batch, ModuleGame, check_fit
 from convexgan.torch.pictures import PictureSource
 from convexgan.torch.samples import flat
 from convexgan.updates import Average, State, Step, average
@@ -31,6 +31,7 @@ from convexgan.updates import Average, State, Step, average
 Callback = Callable[[int, nn.Module, nn.Module], Mapping[str, float] | None]
 
 EXPLODED = 1e8  # growth of the players' norm at which they have diverged
+RECENT = 0.1  # of the steps so far, what a running average goes back at most
 MONITORED = 4096  # samples on which the payoff is monitored
 
 
@@ -94,7 +95,7 @@ class Loop:
     ) -> None:
         self.game, self.batches, self.step, self.rates = game, batches, step, rates
         self.averaged, self.gap, self.callbacks = averaged, gap, callbacks
-        game.draw = partial(batches.draw, game.payoff.objective.smooth)
+        game.draw = self._draw
         self.state, self.count, self.first = game.players(), 0, 0
         self.mean: Average | None = None
         self.history: list[dict[str, float]] = []
@@ -131,6 +132,11 @@ class Loop:
         self._load()
         return Training(Outcome.OPTIMAL if self._reached() else outcome, self.count, self.history, self.audit)
 
+    def _draw(self) -> Batch:
+        """The next batch of this step, with penalties on slopes if it is one of those that take them."""
+        objective = self.game.payoff.objective
+        return self.batches.draw(objective.smooth and self.count % objective.lazy == 0)
+
     def _advance(self) -> bool:
         """One step; False, and no step, if the payoff or a player is not finite or out of all proportion."""
         game = self.game
@@ -156,12 +162,16 @@ class Loop:
             )
 
     def _average(self) -> None:
-        """Add the players to their mean; under a decay, the generator to a mean of about 1 / (1 - decay) steps."""
+        """Add the players to their mean; under a decay, the generator to one of about 1 / (1 - decay) steps.
+
+        As long as those are more than a tenth of all, to one of that tenth: else the start would stay in it for long.
+        """
         if self.averaged is True:
             self.mean = average(self.mean, self.state)
             return
         mean = average(self.mean, self.state._replace(y=()))
-        self.mean = mean._replace(total=min(mean.total, self.averaged / (1 - self.averaged)))
+        most = min(self.averaged / (1 - self.averaged), RECENT * (self.count + 1))
+        self.mean = mean._replace(total=min(mean.total, most))
 
     def _load(self) -> None:
         """Write the players that are reported into the modules."""

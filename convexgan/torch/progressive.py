@@ -283,18 +283,19 @@ class ProgressiveGenerator(nn.Module):
 
 
 class ConvolutionalDiscriminator(nn.Module):
-    """Scores of pictures by residual convolutions from fine to coarse, without normalisation.
+    """Scores of pictures by convolutions that halve the resolution, without normalisation.
 
     Parameters
     ----------
     size, channels : int
         Of the pictures (n, channels, size, size); size is 4 times a power of two.
     width : int
-        Features at the finest resolution; they double as it halves, up to eight times.
+        Features after the first halving; they double with each further one, up to eight times.
 
     References
     ----------
-    Huang et al., The GAN is dead; long live the GAN! (R3GAN), 2024, arXiv 2501.05441, section 3.
+    Radford et al., DCGAN, 2016, arXiv 1511.06434, section 3, without batch normalisation, which couples the pictures of
+    a batch, so that penalties on the slopes at each of them have no meaning (Gulrajani et al., 2017, arXiv 1704.00028).
     """
 
     def __init__(self, size: int, channels: int = 1, *, width: int = 32) -> None:
@@ -302,12 +303,13 @@ class ConvolutionalDiscriminator(nn.Module):
         halvings = (check_count(size, "size") // 4).bit_length() - 1
         if size != 4 << max(halvings, 0):
             raise ValueError(f"size {size} is not 4, 8, 16, ...: resize the pictures.")
-        widths = [width * min(2**i, 8) for i in range(halvings + 1)]
+        check_count(width, "width")
+        widths = [channels, *(width * min(2**i, 8) for i in range(halvings))]
         self.size, self.channels = size, channels
-        self.enter = nn.Conv2d(channels, widths[0], 1)
-        self.blocks = nn.ModuleList(_Block(w) for w in widths)
-        self.wider = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in pairwise(widths))
-        self.score = nn.Linear(16 * widths[-1], 1)
+        self.halve = nn.ModuleList(nn.Conv2d(a, b, 4, stride=2, padding=1) for a, b in pairwise(widths))
+        last = max(widths[-1], width)
+        self.inner = nn.Conv2d(widths[-1], last, 3, padding=1)
+        self.score = nn.Linear(16 * last, 1)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """The scores, (n,).
@@ -322,22 +324,11 @@ class ConvolutionalDiscriminator(nn.Module):
                 f"the discriminator takes pictures ({self.channels}, {self.size}, {self.size}), got "
                 f"{tuple(pictures.shape[1:])}: resize them, or build one of that size."
             )
-        features = self.blocks[0](self.enter(pictures))
-        for wider, block in zip(self.wider, self.blocks[1:], strict=True):
-            features = block(wider(nn.functional.avg_pool2d(features, 2)))
+        features = pictures
+        for layer in (*self.halve, self.inner):
+            features = leaky_relu(layer(features), SLOPE)
         scores: Tensor = self.score(features.flatten(1)).flatten()
         return scores
-
-
-class _Block(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first, self.second = (nn.Conv2d(width, width, 3, padding=1) for _ in range(2))
-
-    def forward(self, features: Tensor) -> Tensor:
-        inner = leaky_relu(self.first(leaky_relu(features, SLOPE)), SLOPE)
-        found: Tensor = features + self.second(inner)
-        return found
 
 
 def quadratic_discriminator(

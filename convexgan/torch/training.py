@@ -90,8 +90,8 @@ def train(
         Rows drawn for each step, with replacement; by default all of them.
     averaged : bool or float
         The modules hold the average of all iterates when they are monitored and in the end: what converges where the
-        game is convex-concave. A number below 1 averages the generator only, exponentially with this decay (plainly as
-        long as 1 / (1 - decay) steps have not been taken); the discriminator is the last.
+        game is convex-concave. A number below 1 averages the generator only, exponentially with this decay, which goes
+        back 1 / (1 - decay) steps or so, and at most a tenth of those taken; the discriminator is the last.
     gap : float, optional
         Certify the generator every ``every`` steps, and stop at this relative gap and violation; 0 only watches. With
         ReLU neurons each certificate takes up to ten seconds.

@@ -115,7 +115,7 @@ def _read_law(game: MomentGame, used: list[int], rows: Array, claimed: Array) ->
     """The factor and the mean of a generator of the class that has the given ones to rounding; ValueError if none has.
 
     ``used`` are the numbers of the factor's rows that are given; the others are 0. The mean F'zbar follows from it.
-    Where only outputs are penalised the factor may be any with the law's second moment, see `_nearest_law`.
+    Where only outputs are penalised the factor may be any with the law's second moment, see `nearest_law`.
     """
     latent, dim = game.latent, game.data.dim
     if claimed.shape != (dim,) or rows.shape != (len(used), dim):
@@ -131,10 +131,10 @@ def _read_law(game: MomentGame, used: list[int], rows: Array, claimed: Array) ->
             return factor, mean
     if game.regularizer == "weights":
         raise ValueError("its mean is not what its factor makes of the latents' mean, so it is no law of the class")
-    return _nearest_law(latent, rows, claimed)
+    return nearest_law(latent, rows, claimed)
 
 
-def _nearest_law(latent: Whitened, rows: Array, claimed: Array) -> tuple[Array, Array]:
+def nearest_law(latent: Whitened, rows: Array, claimed: Array) -> tuple[Array, Array]:
     """The law of the class with the second moment rows'rows whose mean is nearest to the one claimed.
 
     A generator F with F'F = sum_i s_i^2 e_i e_i' has the mean sum_i w_i s_i e_i, w the coordinates of zbar in some

@@ -1,0 +1,164 @@
+"""What helps a generator of faces that starts at the closed form: one change at a time, equal processor seconds.
+
+18,000 synthetic colour faces of 32 pixels, chosen ranks. The judge is FD-age256 of 1,000 generated pictures to 2,000
+faces that neither these runs nor those of `faces` train on or are judged by. Every run takes as many seconds of one
+processor, measured on its first steps; the steps that fit in are in the table. "start" is the closed form's own
+distance, "floor" that of 1,000 training pictures. A change is better or worse if its interval over seeds, least to
+greatest, lies beside that of the defaults, and otherwise "no difference seen".
+
+Predicted, from trials on one seed: the discriminator decides, then the rate; penalties in every step only cost time.
+
+Finished runs are kept in build/training.jsonl, and the table is of those.
+
+Example: OMP_NUM_THREADS=1 python -m benchmarks.training --quick
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from itertools import pairwise, product
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from benchmarks._faces import faces, use_tools
+from benchmarks._records import forget, recall
+from benchmarks._report import parse, write
+from benchmarks.faces import JUDGE, Augmented, Task, spread
+from benchmarks.progressive_gda import Clock
+from convexgan.datasets import digits
+from convexgan.torch import ConvolutionalDiscriminator, Objective, ProgressiveGenerator, grow
+from convexgan.torch.growing import HEAD_START, R3GAN
+
+SIZE, SECONDS, SEEDS, FAKES = 32, 60.0, 3, 1000
+LOOKS, TIMED, BATCH, WIDTH = 3, 60, 16, 32
+
+
+class Blocks(nn.Module):
+    """Residual convolutions at every resolution, box averages between them: the discriminator of R3GAN, small."""
+
+    def __init__(self, size: int, channels: int, width: int = 8) -> None:
+        super().__init__()
+        widths = [width * min(2**i, 8) for i in range((size // 4).bit_length())]
+        self.enter = nn.Conv2d(channels, width, 1)
+        self.first, self.second = (nn.ModuleList(nn.Conv2d(w, w, 3, padding=1) for w in widths) for _ in range(2))
+        self.wider = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in pairwise(widths))
+        self.score = nn.Linear(16 * widths[-1], 1)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """The scores, (n,)."""
+        bent, found = nn.functional.leaky_relu, self.enter(pictures)
+        for i, (first, second) in enumerate(zip(self.first, self.second, strict=True)):
+            found = self.wider[i - 1](nn.functional.avg_pool2d(found, 2)) if i else found
+            found = found + second(bent(first(bent(found, 0.2)), 0.2))
+        scores: Tensor = self.score(found.flatten(1)).flatten()
+        return scores
+
+
+def convolutions(width: int) -> Callable[[int], nn.Module]:
+    """The package's discriminator of colour pictures."""
+    return lambda size: ConvolutionalDiscriminator(size, 3, width=width)
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "discriminator of residual blocks": {"discriminator": lambda size: Blocks(size, 3)},
+    "discriminator of twice the width": {"discriminator": convolutions(2 * WIDTH)},
+    "generator of half the width": {"width": WIDTH // 2},
+    "rate 4e-4, discriminator's 8e-4": {"rates": (4e-4, 8e-4)},
+    "rates 3e-3": {"rates": 3e-3},
+    "closed form trained too, at .2": {"old_rate": 0.2},
+    "no head start": {"head_start": 0},
+    "penalties in every step": {"objective": replace(R3GAN, lazy=1)},
+    "penalties .1": {"objective": replace(R3GAN, r1=0.1, r2=0.1)},
+    "penalties 10": {"objective": replace(R3GAN, r1=10.0, r2=10.0)},
+    "WGAN-GP": {"objective": Objective(generator_penalty=0.0, gradient_penalty=10.0, lazy=4)},
+    "batches of 64": {"batch": 64},
+    "augmented": {"discriminator": lambda size: Augmented(ConvolutionalDiscriminator(size, 3, width=WIDTH))},
+    "mirrored pictures": {"flip": True},
+    "every resolution in turn": {"sizes": None},
+    "bfloat16": {"mixed_precision": True},
+}
+
+
+def sets(quick: bool) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Pictures to train on, and to judge by."""
+    if quick:
+        images = np.repeat(digits().images[..., None], 3, axis=3)
+        return images[200:], images[:200]
+    images = faces(SIZE)
+    return np.asarray(images[4000:]), np.asarray(images[2000:4000])
+
+
+def trained(task: Task, change: dict[str, Any], seed: int, seconds: float) -> list[list[float]]:
+    """The curve (steps, seconds, distance) of a run of so many processor seconds."""
+    given: dict[str, Any] = {"width": WIDTH, "discriminator": convolutions(WIDTH), "batch": BATCH} | change
+    width, head = given.pop("width"), given.pop("head_start", HEAD_START)
+
+    def run(steps: int, head: int, see: Any) -> None:
+        torch.manual_seed(seed)
+        G = ProgressiveGenerator.from_model(task.model[0], width=width)
+        how = {"sizes": [task.size], "rng": seed, "every": max(steps // LOOKS, 1), "callbacks": [see]} | given
+        grow(G, task.train, warm=True, steps=steps, head_start=head, **how)
+
+    times: list[float] = []
+    run(TIMED, 0, lambda step, *_: times.append(time.process_time()))
+    each = (times[-1] - times[0]) / TIMED
+    steps = max(int(seconds / each) - head, LOOKS) // LOOKS * LOOKS
+    curve: list[list[float]] = []
+    clock = Clock()
+
+    def see(step: int, stage: Any, _D: nn.Module) -> None:
+        spent = clock.pause()
+        if stage.size == task.size:
+            curve.append([step, spent, task.distance(stage.generator.sample(FAKES, seed + 1))])
+        clock.resume()
+
+    run(steps, head, see)
+    return curve
+
+
+def verdict(ends: list[float], usual: list[float]) -> str:
+    """Whether intervals over seeds lie beside each other."""
+    if max(ends) < min(usual):
+        return "better"
+    return "worse" if min(ends) > max(usual) else "no difference seen"
+
+
+def main() -> None:
+    """Run what is missing, then compare."""
+    quick = parse(__doc__).quick
+    torch.set_num_threads(1)
+    use_tools()
+    if quick:
+        forget("training_quick")
+    name, seconds, seeds = ("training_quick", 0.5, 1) if quick else ("training", SECONDS, SEEDS)
+    task = Task(f"synthetic, {SIZE} px", *sets(quick))
+    found: dict[str, list[list[list[float]]]] = {change: [] for change in CHANGES}
+    for seed, (change, options) in product(range(seeds), CHANGES.items()):
+        key = {"change": change, "seed": seed, "seconds": seconds}
+        curve = recall(name, key, partial(trained, task, options, seed, seconds))
+        found[change].append(curve)
+        print(change, seed, *(f"{x:.4g}" for x in curve[-1]), flush=True)
+    usual = [curve[-1][2] for curve in found["defaults"]]
+    rows: list[list[Any]] = []
+    for change, curves in found.items():
+        middle = [spread([curve[i][2] for curve in curves]) for i in range(1, LOOKS + 1)]
+        ends = [curve[-1][2] for curve in curves]
+        steps, spent = (float(np.median([curve[-1][i] for curve in curves])) for i in (0, 1))
+        rows.append([change, int(steps), spent, *middle, "" if change == "defaults" else verdict(ends, usual)])
+    start = float(np.median([curve[0][2] for curve in found["defaults"]]))
+    floor = task.distance(task.train[:: len(task.train) // FAKES][:FAKES])
+    text = f"{__doc__}\nstart {start:.3g}, floor {floor:.3g}."
+    columns = ["change", "steps", "seconds", *(f"{JUDGE} after {i}/{LOOKS}" for i in range(1, LOOKS + 1)), "verdict"]
+    write("training", columns, rows, text, quick)
+
+
+if __name__ == "__main__":
+    main()
