@@ -52,7 +52,8 @@ def decode(content: bytes, name: str, size: int, *, grey: bool = False, crop: st
     plain = grey or opaque.mode in GREY_MODES
     if opaque.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
         changes.append(INKS)
-    pixels = fit_square(opaque.convert("L" if plain else "RGB"), size, crop)
+    mode = "L" if plain else "RGB"
+    pixels = fit_square(opaque if opaque.mode == mode else opaque.convert(mode), size, crop)
     left, top, right, bottom = crop_box(crop, opaque.width, opaque.height)
     if min(right - left, bottom - top) < size:
         changes.append(SMALL)
@@ -86,7 +87,8 @@ def _open(content: bytes, suffix: str) -> tuple[Image.Image, list[str]]:
         if is_own_sheet(picture):
             raise ValueError(SHEET)
         several = picture.format != "PSD" and getattr(picture, "is_animated", False)  # its frames are layers
-        return ImageOps.exif_transpose(picture), [FRAMES] * bool(several)
+        ImageOps.exif_transpose(picture, in_place=True)
+        return picture, [FRAMES] * bool(several)
 
 
 def _open_heif(content: bytes) -> tuple[Image.Image, list[str]]:
