@@ -262,6 +262,7 @@ def write_report(
         "omitted": dict(data.omitted),
         "converted": dict(data.converted),
         "notes": list(data.notes),
+        "decoders": dict(data.decoders),
     }
     report = {
         "format": FORMAT,
