@@ -77,7 +77,7 @@ def verify(
     if not isinstance(certificate, Certificate):
         raise ValueError(
             f"certificate must be a Certificate, got {type(certificate).__name__}: pass .certificate of a solution, "
-            "of a file Certificate.from_json(Path(...).read_text())."
+            "of a file Certificate.load(path)."
         )
     if certificate.evidence is None:
         raise ValueError("the certificate carries no evidence, so it cannot be recomputed.")

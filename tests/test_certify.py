@@ -297,6 +297,96 @@ def test_print_says_what_is_proved():
         assert word in str(case) and KINDS[word] in str(case) and f"{case.value:.10g}" in str(case)
 
 
+# -- files -------------------------------------------------------------------------------------------------------
+
+LARGE = np.random.default_rng(0).standard_normal((300, 120)) * 3
+
+
+@pytest.fixture(scope="module")
+def large():
+    """A certificate of 120 columns, of which two arrays are large."""
+    return cg.solve(LARGE, cg.GaussianLatent(120), beta=0.0)
+
+
+def written(certificate, path):
+    """The arrays that a file of the certificate is written with."""
+    certificate.save(path)
+    with np.load(f"{path}.npz") as file:
+        return {name: file[name] for name in file.files}
+
+
+def test_the_files_of_a_certificate_are_the_certificate(large, tmp_path):
+    claim, path = large.certificate, tmp_path / "cert.json"
+    arrays = written(claim, path)
+    assert arrays.keys() == {"factor", "neurons"} and path.stat().st_size < 10_000 + 30 * 4 * 120
+    (tmp_path / "whole.json").write_text(claim.to_json())
+    for name in ("cert.json", "whole.json"):
+        read = cg.Certificate.load(tmp_path / name)
+        assert read == claim and read.evidence.settings == claim.evidence.settings
+        for array in claim.evidence.arrays:
+            assert read.evidence.arrays[array].tobytes() == claim.evidence.arrays[array].tobytes()
+        assert cg.verify(read, LARGE).agreement.agrees
+    TRUE["saddle"].save(path)  # over it: what is beside would be of another
+    assert cg.Certificate.load(path) == TRUE["saddle"] and not (tmp_path / "cert.json.npz").exists()
+    TRUE["saddle"].save(path)
+
+
+def test_solutions_hold_large_evidence_once(large, tmp_path):
+    large.save(tmp_path / "sol.npz")
+    read = cg.load(tmp_path / "sol.npz").certificate
+    assert read == large.certificate
+    for name, array in large.certificate.evidence.arrays.items():
+        assert read.evidence.arrays[name].tobytes() == array.tobytes()
+    with np.load(tmp_path / "sol.npz") as file:
+        assert "evidence.factor" in file and file["settings.json"].size < 10_000 + 30 * 4 * 120
+
+
+FORGED = {
+    "edited": lambda a: a | {"factor": a["factor"] * np.where(np.arange(120) == 7, 1 + 2**-52, 1)},
+    "turned": lambda a: a | {"factor": a["factor"].T.copy()},
+    "swapped": lambda a: {"factor": a["neurons"], "neurons": a["factor"]},
+    "left out": lambda a: {"factor": a["factor"]},
+    "rounded": lambda a: a | {"neurons": a["neurons"].astype(np.float32)},
+    "complex": lambda a: a | {"neurons": a["neurons"].astype(complex)},
+    "words": lambda a: a | {"neurons": a["neurons"].astype(str)},
+    "objects": lambda a: a | {"neurons": a["neurons"].astype(object)},
+}
+
+
+@pytest.mark.parametrize("change", FORGED)
+def test_what_is_changed_beside_a_certificate_is_found(large, tmp_path, change):
+    path = tmp_path / "cert.json"
+    arrays = written(large.certificate, path)
+    cg.Certificate.load(path)
+    np.savez(f"{path}.npz", **FORGED[change](arrays))
+    with pytest.raises(
+        ValueError, match=r"cert\.json: (factor|neurons) of its evidence [^\n]*make the certificate again"
+    ):
+        cg.Certificate.load(path)
+
+
+def test_what_is_torn_or_of_another_certificate_is_found(large, tmp_path):
+    path, beside = tmp_path / "cert.json", tmp_path / "cert.json.npz"
+    written(cg.solve(LARGE, cg.GaussianLatent(120), beta=0.1).certificate, path)
+    other = beside.read_bytes()
+    written(large.certificate, path)
+    whole = beside.read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 1
+    for content in (other, bytes(flipped), b"", b"words", *(whole[: len(whole) * i // 7] for i in range(1, 7))):
+        beside.write_bytes(content)
+        with pytest.raises(ValueError, match=r"^[^\n]*cert\.json: (factor|neurons) of its evidence [^\n]*$"):
+            cg.Certificate.load(path)
+    beside.unlink()
+    with pytest.raises(FileNotFoundError, match=r"cert\.json\.npz, which holds its evidence, is not beside it"):
+        cg.Certificate.load(path)
+    with pytest.raises(ValueError, match=r"read both with Certificate\.load"):
+        cg.Certificate.from_json(path.read_text())
+    with pytest.raises(ValueError, match=r"cert\.json is not a convexgan certificate"):
+        path.write_text("{}")
+        cg.Certificate.load(path)
+
+
 # -- forgeries ---------------------------------------------------------------------------------------------------
 
 
@@ -455,7 +545,7 @@ def test_a_law_outside_the_class_is_exposed():
         "{}",
         "null",
         '{"format": "other"}',
-        lambda c: c.replace('"version": 2', '"version": 3'),
+        lambda c: c.replace('"version": 2', '"version": 4'),
         lambda c: c.replace('"value"', '"valve"'),
         lambda c: c.replace('"kind": "saddle"', '"kind": "perfect"'),
         lambda c: c.replace('"shape": [', '"shape": [9, '),

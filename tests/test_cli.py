@@ -142,7 +142,7 @@ def test_what_solve_claims_a_referee_finds(folder: Path, options: list[str]) -> 
     done = run("solve", "X.npy", *options, "--out", "sol.npz", "--certificate", "cert.json", "--json")
     printed = json.loads(done.stdout)
     assert printed["kind"] in ("saddle", "minimax")
-    assert cg.load("sol.npz").certificate == cg.Certificate.from_json(Path("cert.json").read_text())
+    assert cg.load("sol.npz").certificate == cg.Certificate.load("cert.json")
     assert json.loads(run("verify", "cert.json", "X.npy", "--json").stdout)["agrees"] is True
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.metadata
+import io
 import struct
 import subprocess
 import sys
 import zlib
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ import pytest
 from PIL import Image
 
 from convexgan import datasets
-from convexgan.datasets import bundled
+from convexgan.datasets import bundled, decoding, jpeg
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -44,6 +46,108 @@ def png_header(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
     )
+
+
+# JPEG by simplejpeg: the pixels, errors and counts of Pillow
+
+
+@pytest.fixture
+def either(monkeypatch):
+    """From bytes to what is read of them with simplejpeg, what has read them, and what is read without."""
+    pytest.importorskip("simplejpeg")  # of the extra fast
+
+    def read(content, size=8, **options):
+        results = []
+        for module in (None, importlib.import_module("simplejpeg")):
+            monkeypatch.setattr(jpeg, "simplejpeg", lambda module=module: module)
+            try:
+                results.append(decoding.decode(content, "a.jpg", size, **options))
+            except Exception as error:
+                results.append(decoding.reason(error))
+        without, found = results
+        if isinstance(without, str) or isinstance(found, str):
+            assert found == without
+            return None, found
+        assert np.array_equal(found.pixels, without.pixels) and found[1:3] == without[1:3]
+        assert without.decoder.startswith("Pillow ")
+        return found.decoder.split()[0], found.pixels
+
+    return read
+
+
+def photograph(rng: np.random.Generator, grey: bool) -> Image.Image:
+    """Smooth with noise, of any size and shape, odd ones too."""
+    height, width = (int(n) for n in rng.integers(1, 20 if rng.random() < 0.3 else 240, 2))
+    coarse = rng.integers(0, 256, (max(1, height // 9), max(1, width // 9), 3), dtype=np.uint8)
+    smooth = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)).astype(int)
+    picture = Image.fromarray(np.clip(smooth + rng.integers(-20, 21, smooth.shape), 0, 255).astype(np.uint8))
+    return picture.convert("L") if grey else picture
+
+
+def stored(picture: Image.Image, **options: object) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "JPEG", **options)
+    return file.getvalue()
+
+
+def test_jpeg_has_the_pixels_of_pillow_whatever_its_kind(either):
+    rng, kinds = np.random.default_rng(0), Counter()
+    for i in range(200):
+        grey, progressive = i % 4 == 0, bool(rng.integers(2))
+        options = {"quality": int(rng.integers(1, 96)), "progressive": progressive, "optimize": progressive}
+        options |= {} if grey else {"subsampling": i % 3, "keep_rgb": i % 3 == 0 and i % 2 == 0}
+        picture = photograph(rng, grey)
+        content = stored(picture, **options)
+        kinds[grey, progressive, options.get("subsampling"), options.get("keep_rgb")] += 1
+        opened = Image.open(io.BytesIO(content))
+        made = jpeg.decoded(content, opened)
+        assert np.array_equal(np.asarray(made.convert(picture.mode)), np.asarray(opened)), options
+        read = either(content, int(rng.integers(1, 70)), crop="none", grey=i % 5 == 0)
+        assert read[0] == "simplejpeg"
+    assert min(kinds.values()) >= 5 and len(kinds) == 10
+
+
+def test_jpeg_of_other_encoders_has_the_pixels_of_pillow(either):
+    rng, encoder = np.random.default_rng(1), importlib.import_module("simplejpeg")
+    for subsampling in ("444", "422", "420", "440", "411") * 10:
+        pixels = np.ascontiguousarray(np.asarray(photograph(rng, False)))
+        content = encoder.encode_jpeg(pixels, int(rng.integers(1, 100)), colorsubsampling=subsampling)
+        opened = Image.open(io.BytesIO(content))
+        assert np.array_equal(np.asarray(jpeg.decoded(content, opened).convert("RGB")), np.asarray(opened))
+
+
+def test_what_simplejpeg_reads_otherwise_is_read_by_pillow(either):
+    picture = photograph(np.random.default_rng(2), False)
+    turned, upright = Image.Exif(), Image.Exif()
+    turned[jpeg.ORIENTATION], upright[jpeg.ORIENTATION] = 6, 1
+    assert either(stored(picture, exif=upright))[0] == "simplejpeg"
+    png = io.BytesIO()
+    picture.save(png, "PNG")
+    for content in (stored(picture, exif=turned), stored(picture.convert("CMYK")), png.getvalue()):
+        assert either(content)[0] == "Pillow"
+
+
+def test_broken_jpeg_is_broken_alike(either):
+    rng, said = np.random.default_rng(3), Counter()
+    for i in range(60):
+        content = bytearray(stored(photograph(rng, i % 3 == 0), progressive=i % 2 == 0))
+        if i % 4 == 0:
+            content = content[: int(rng.integers(1, len(content)))]
+        for place in rng.integers(0, len(content), i % 4):
+            content[place] ^= int(rng.integers(1, 256))
+        decoder, found = either(bytes(content))
+        said[decoder or found.split()[0]] += 1
+    assert said["Pillow"] > 5 and said.total() - said["Pillow"] - said["simplejpeg"] > 5, said
+
+
+def test_what_has_read_the_files_is_counted(tmp_path):
+    picture = photograph(np.random.default_rng(4), False)
+    for name in ("a.jpg", "b.jpg", "c.png"):
+        picture.save(tmp_path / name)
+    listing = datasets.find(tmp_path)
+    for found in (datasets.read_folder(tmp_path, 8), *(datasets.build_cache(listing, tmp_path / "c", 8),) * 2):
+        names = {count.what.split()[0]: count.files for count in found.decoders}
+        assert names == ({"Pillow": 1, "simplejpeg": 2} if jpeg.simplejpeg() else {"Pillow": 3})
 
 
 # What is found

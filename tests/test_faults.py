@@ -15,6 +15,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -67,7 +68,7 @@ def contents(out: Path) -> dict[str, Any]:
     """What a run is judged by: every array of its model, its certificates and its pictures."""
     with np.load(out / "model.npz") as file:
         arrays = {name: file[name].tobytes() for name in file.files}
-    certificates = {path.name: path.read_text() for path in (out / "certificates").iterdir()}
+    certificates = {path.name: path.read_bytes() for path in (out / "certificates").iterdir()}
     report = json.loads((out / "report.json").read_text())
     return arrays | certificates | {"samples": (out / "samples.png").read_bytes(), "skipped": report["data"]["skipped"]}
 
@@ -225,16 +226,43 @@ def test_all_options_at_once_on_celeba_from_an_archive(tmp_path):
     assert "must be at least 0.42 GB, got 0.1 GB" in error("fit", celeba, "--out", tmp_path / "o", "--memory", "100MB")
 
 
+def test_killed_between_the_two_files_of_a_certificate_a_run_goes_on(photos, tmp_path, monkeypatch):
+    from convexgan.records import certificate
+
+    monkeypatch.setattr("convexgan.records.encoding.FEW", 100)
+    whole, out = tmp_path / "whole", tmp_path / "run"
+    run("fit", photos, "--out", whole, *OPTIONS)
+    real = certificate.write_bytes
+
+    def dies(path, content):
+        if path.name == "16.json":
+            raise KeyboardInterrupt
+        real(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(certificate, "write_bytes", dies)
+        run("fit", photos, "--out", out, *OPTIONS, code=130)
+    assert (out / "certificates/16.json.npz").exists() and not (out / "certificates/16.json").exists()
+    run("fit", photos, "--out", out, *OPTIONS, "--resume")
+    same = contents(out) == contents(whole)
+    assert same and len(list((out / "certificates").iterdir())) == 6
+    run("verify", out, photos)
+    shutil.copy(whole / "certificates/8.json.npz", out / "certificates/16.json.npz")
+    shown = error("verify", out, photos)
+    assert "16.json: factor of its evidence is not the array it was made with" in shown
+    run("fit", photos, "--out", out, "--size", 16, "--ranks", "1,1,1")  # over an earlier run: nothing of that one stays
+    assert not (out / "certificates/4.json.npz").exists()
+
+
 def test_a_claim_may_not_promise_more_than_a_referee_finds(photos, tmp_path):
     from convexgan.games.agreement import agreement
 
     run("fit", photos, "--out", tmp_path / "run", *OPTIONS)
-    text = (tmp_path / "run/certificates/16.json").read_text()
-    claim = cg.Certificate.from_json(text)
+    claim = cg.Certificate.load(tmp_path / "run/certificates/16.json")
     assert claim.failure > 0
 
     def with_ipm(ipm: float, slack: float) -> cg.Certificate:
-        return cg.Certificate.from_json(json.dumps(json.loads(text) | {"ipm": ipm, "eigenvalue_error": slack}))
+        return replace(claim, ipm=ipm, eigenvalue_error=slack)
 
     assert agreement(with_ipm(claim.ipm * 1.01, claim.ipm), claim).agrees  # too pessimistic, and says so
     assert agreement(with_ipm(claim.ipm * 1.01, 0.0), claim).differing == ("ipm",)

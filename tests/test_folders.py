@@ -287,7 +287,7 @@ def test_photographs_are_read_with_pillow_heif_and_within_limits(tmp_path, monke
         def to_pillow(self) -> Image.Image:
             return noise(4)
 
-    made = types.SimpleNamespace(open_heif=lambda stream, convert_hdr_to_8bit: File([1]))
+    made = types.SimpleNamespace(__version__="0", open_heif=lambda stream, convert_hdr_to_8bit: File([1]))
     monkeypatch.setitem(sys.modules, "pillow_heif", made)
     (tmp_path / "a.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")  # as phones rename them
     assert np.array_equal(datasets.load(tmp_path, 16, strict=True).images[0], np.asarray(noise(4)))

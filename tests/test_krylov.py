@@ -11,7 +11,7 @@ from scipy.stats import binom, chi2
 
 import convexgan as cg
 from convexgan.statistics import krylov
-from convexgan.statistics.krylov import Complement, leading_pairs, orthonormal
+from convexgan.statistics.krylov import Complement, Pairs, leading_pairs, orthonormal
 from convexgan.statistics.moments import Moments
 from convexgan.statistics.subspace import Enclosure, Subspace
 
@@ -232,6 +232,24 @@ def test_what_cannot_be_reached_is_said(monkeypatch):
         leading_pairs(
             lambda Q: S @ Q, np.zeros((300, 0)), 20, width=22, columns=44 + krylov.PROBES, rng=np.random.default_rng(0)
         )
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_is_known_is_told_without_eigenvalues_as_with_them(seed, monkeypatch):
+    rng = np.random.default_rng(seed)
+    b = int(rng.integers(3, 12))
+    width = int(rng.integers(2, b + 1))
+    count = int(rng.integers(1, width + 1))
+    root = np.diag(rng.uniform(0.5, 1, b)) if seed % 2 else rng.standard_normal((b, b)) * rng.uniform(0.01, 1, b)
+    values = np.sort(rng.uniform(1, 2, b))[::-1]
+    pairs = Pairs(values, np.eye(b), root.T @ root * 10.0 ** rng.uniform(-12, -2))
+    for rest in (0.0, 0.5, 0.9 * values[count - 1], values[count - 1], 1.1 * values[count - 1], 3.0):
+        error = pairs.known(rest, width).error(count)
+        for share in (0.4, 0.6, 0.999, 1.0, 1.001, 1.6, 2.5):
+            assert pairs.is_known(rest, width, count, share * error) == (share >= 1)
+    monkeypatch.setattr(np.linalg, "eigvalsh", lambda matrix: pytest.fail("of a sum that is too large anyway"))
+    assert not pairs.is_known(3.0, width, count, 1e-3)
+    assert not pairs.is_known(0.0, width, count, float(pairs.coupling.diagonal()[:count].mean()) / 5)
 
 
 def test_certificates_on_a_subspace_hold_on_the_whole_space():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tracemalloc
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 import convexgan as cg
 from convexgan import discrepancy
+from convexgan._tools.files import read_model, write_model
 from convexgan.datasets import digits
 from convexgan.progressive.coupling import in_order, transport
 from convexgan.progressive.histogram import apply_map, learn_map
@@ -265,6 +267,30 @@ def test_save_and_load(tmp_path, options):
         assert np.array_equal(one, other)
     assert [s.certificate for s in again.stages_] == [s.certificate for s in model.stages_]
     assert again.score(DIGITS) == model.score(DIGITS)
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_models_of_earlier_versions_are_read(tmp_path, monkeypatch, skip):
+    """All evidence was in arrays of the model, and what equals another array was there twice."""
+    monkeypatch.setattr("convexgan.records.encoding.FEW", 100)
+    model = cg.ProgressiveConvexGAN(ranks=[5, 10], skip=skip).fit(DIGITS)
+    path = tmp_path / "m.npz"
+    model.save(path)
+    settings, arrays = read_model(path, "progressive")
+    assert ("1.detail" in arrays) == skip and "1.evidence.factor" in arrays and "1.evidence.outer" not in arrays
+    for i, (stage, facts) in enumerate(zip(model.stages_, settings["stages"], strict=True)):
+        proof = json.loads(facts["certificate"]) | {"version": 2}
+        facts["evidence"], facts["certificate"] = proof.pop("evidence")["settings"], json.dumps(proof)
+        arrays |= {f"{i}.detail": stage.detail, f"{i}.detail_mean": stage.detail_mean}
+        arrays |= {f"{i}.evidence.{name}": array for name, array in stage.certificate.evidence.arrays.items()}
+    del settings["format"], settings["version"], settings["kind"]
+    write_model(tmp_path / "old.npz", "progressive", settings, arrays)
+    for again in (cg.ProgressiveConvexGAN.load(path), cg.ProgressiveConvexGAN.load(tmp_path / "old.npz")):
+        np.testing.assert_array_equal(again.sample(3, 0), model.sample(3, 0))
+        for read, stage in zip(again.stages_, model.stages_, strict=True):
+            assert json.loads(read.certificate.to_json()) == json.loads(stage.certificate.to_json())
+            assert read.detail.tobytes() == stage.detail.tobytes()
+            assert read.detail_mean.tobytes() == stage.detail_mean.tobytes()
 
 
 def test_certificates_are_verified_from_the_pictures():

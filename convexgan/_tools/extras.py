@@ -17,6 +17,7 @@ EXTRAS = {  # by the name that is imported
     "onnx": "onnx",
     "onnxscript": "onnx",
     "pillow_heif": "photos",
+    "simplejpeg": "fast",
     "pyarrow": "tables",
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import json
 import os
 import struct
@@ -14,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib.npyio import NpzFile
@@ -38,7 +37,20 @@ PathLike = str | os.PathLike[str]
 
 
 def write_bytes(path: PathLike, content: bytes) -> None:
-    """Write a file all or nothing: into a hidden neighbour first, then renamed over the target.
+    """Write a file all or nothing."""
+    with _writing(path) as file:
+        file.write(content)
+
+
+def write_npz(path: PathLike, arrays: dict[str, Any]) -> None:
+    """Write arrays to exactly ``path`` (no suffix is added), all or nothing."""
+    with _writing(path) as file:
+        np.savez(file, allow_pickle=False, **arrays)
+
+
+@contextmanager
+def _writing(path: PathLike) -> Iterator[IO[bytes]]:
+    """A hidden neighbour, opened, that is renamed over the target when it has been written.
 
     A full disk or the like raises an OSError that names the target.
     """
@@ -47,7 +59,7 @@ def write_bytes(path: PathLike, content: bytes) -> None:
     neighbour = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with neighbour.open("wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(neighbour, target)
@@ -74,13 +86,6 @@ def remove_unfinished(folder: Path) -> None:
         with suppress(FileNotFoundError):  # its process has just finished it
             if time.time() - part.stat().st_mtime > 3600:
                 part.unlink()
-
-
-def write_npz(path: PathLike, arrays: dict[str, Any]) -> None:
-    """Write arrays to exactly ``path`` (no suffix is added)."""
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    write_bytes(path, buffer.getvalue())
 
 
 def unreadable(error: BaseException) -> str:

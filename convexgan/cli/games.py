@@ -10,7 +10,7 @@ import typer
 
 from convexgan import generators
 from convexgan._tools.files import check_target
-from convexgan.cli.arrays import read_labels, read_samples, write_text
+from convexgan.cli.arrays import read_labels, read_samples
 from convexgan.cli.console import Json, Seed, note, number, phase, print_json, result, search
 from convexgan.cli.options import Discriminator, grouped, one_of
 from convexgan.conic.solvers import BACKENDS
@@ -125,7 +125,7 @@ def solve(
         solution.save(out)
         note(f"solution: {out}")
     if certificate is not None:
-        write_text(certificate, proof.to_json())
+        proof.save(certificate)
         note(f"certificate: {certificate}")
     if as_json:
         print_json({"status": solution.status.value, "method": solution.method, **numbers_of(proof)})

@@ -25,6 +25,7 @@ OPTIONAL = (
     "torchmetrics",
     "onnx",
     "pillow-heif",
+    "simplejpeg",
     "pyarrow",
 )
 IMPORTED = {"POT": "ot", "pillow-heif": "pillow_heif"}  # under other names

@@ -12,7 +12,7 @@ import typer
 
 from convexgan._tools.checks import check_bytes, check_count
 from convexgan._tools.files import check_target
-from convexgan.cli.arrays import read_labels, read_rows, read_sample, read_samples, write_text
+from convexgan.cli.arrays import read_labels, read_rows, read_sample, read_samples
 from convexgan.cli.classes import LABELS
 from convexgan.cli.console import Json, Phases, Seed, note, number, phase, print_json, print_table, result
 from convexgan.cli.games import Labels, numbers_of
@@ -130,7 +130,7 @@ def audit(
     with phase("certifying"):
         found = cg.certify(rows, generated, discriminator=discriminator, **game, tol=tol, time_limit=time_limit)
     if certificate is not None:
-        write_text(certificate, found.to_json())
+        found.save(certificate)
         note(f"certificate: {certificate}")
     if as_json:
         print_json(numbers_of(found) | {"verdict": verdict(found, discriminator)})
@@ -176,17 +176,7 @@ def _print_distance(
 
 def _claims(certificate: Path, x: str) -> Iterator[tuple[str, Certificate, Any]]:
     """The name, the claim and the data of a certificate to recompute."""
-    yield certificate.name, _read(certificate), read_sample(Path(x))
-
-
-def _read(path: Path) -> Certificate:
-    """The certificate in a file."""
-    try:
-        return Certificate.from_json(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} is not a convexgan certificate: pass the .json first, then the data.") from None
-    except ValueError as error:
-        raise ValueError(f"{path} is {error}") from None
+    yield certificate.name, Certificate.load(certificate), read_sample(Path(x))
 
 
 def _run_claims(
@@ -210,7 +200,7 @@ def _run_claims(
     labels = None if model.classes_ is None else read_labels(certificate / LABELS)
     for stage, data in stage_moments(model, images, memory, phases, labels):
         path = certificate / "certificates" / f"{stage.size}.json"
-        yield f"{stage.size} x {stage.size}", _read(path), data
+        yield f"{stage.size} x {stage.size}", Certificate.load(path), data
 
 
 def _seed(run: Path, report: dict[str, Any]) -> int:

@@ -1,8 +1,8 @@
 """RUN folders: a fitted model with everything needed to look at it and to check it.
 
-model.npz, report.json, certificates.txt, certificates/SIZE.json, stages/SIZE.npz (the moments each certificate was
-computed from) and contact sheets. report.json marks the folder as ours and is complete last. cache/ holds decoded
-pictures, journal/ what an interrupted run needs to go on.
+model.npz, report.json, certificates.txt, certificates/SIZE.json (and SIZE.json.npz, if its arrays are large),
+stages/SIZE.npz (the moments each certificate was computed from) and contact sheets. report.json marks the folder as
+ours and is complete last. cache/ holds decoded pictures, journal/ what an interrupted run needs to go on.
 """
 
 from __future__ import annotations
@@ -81,10 +81,12 @@ def begin(folder: Path, about: dict[str, Any], parts: tuple[str, ...] = PARTS, p
     write_text(folder / "report.json", to_json(started))
     for name in RESULTS:
         (folder / name).unlink(missing_ok=True)
-    for part, pattern in (("certificates", "*.json"), ("stages", "*.npz"), ("journal", "pass-*.npz")):
-        for old in (folder / part).glob(pattern):
-            if part == "journal" or old.stem.isdecimal():
+    for part, suffix in (("certificates", ".json"), ("certificates", ".json.npz"), ("stages", ".npz")):
+        for old in (folder / part).glob(f"*{suffix}"):
+            if old.name.removesuffix(suffix).isdecimal():
                 old.unlink()
+    for old in (folder / "journal").glob("pass-*.npz"):
+        old.unlink()
 
 
 def is_training(folder: Path) -> bool:
@@ -224,7 +226,7 @@ def fit_run(
 
     def record(stage: Stage | JointStage, data: Moments | None) -> None:
         nonlocal last
-        write_text(folder / "certificates" / f"{stage.size}.json", stage.certificate.to_json())
+        stage.certificate.save(folder / "certificates" / f"{stage.size}.json")
         if data is not None and data.count is not None and stored_bytes(data) <= LARGEST:
             data.save(folder / "stages" / f"{stage.size}.npz")
         elif labels is None:
@@ -260,6 +262,7 @@ def write_report(
         "omitted": dict(data.omitted),
         "converted": dict(data.converted),
         "notes": list(data.notes),
+        "decoders": dict(data.decoders),
     }
     report = {
         "format": FORMAT,

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from convexgan._tools.checks import check_choice, check_count
 from convexgan._tools.files import remove_unfinished, write_bytes
-from convexgan.datasets.account import Count, Skipped, check_some, check_strict, describe, merged
+from convexgan.datasets.account import Count, Skipped, check_some, check_strict, counts, describe, merged
 from convexgan.datasets.listing import (
     Entry,
     Keeper,
@@ -62,6 +62,7 @@ class Cache:
         Files that could not be read, each with its reason.
     omitted, converted : tuple of Count
     notes : tuple of str
+    decoders : tuple of Count
         As of an `ImageSet`.
 
     Examples
@@ -80,6 +81,7 @@ class Cache:
     omitted: tuple[Count, ...] = ()
     converted: tuple[Count, ...] = ()
     notes: tuple[str, ...] = ()
+    decoders: tuple[Count, ...] = ()
     _maps: dict[int, NDArray[np.uint8]] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -216,7 +218,7 @@ def _opened(
     check_some(listing.name, sum(shard.pictures for shard in shards), skipped, omitted)
     tally = sum((shard.counted for shard in shards), Tally())
     shape = (size, size, 3) if tally.in_color(color) else (size, size)
-    what: Any = skipped, omitted, tally.converted(color), listing.notes
+    what: Any = skipped, omitted, tally.converted(color), listing.notes, counts(tally.decoders)
     return Cache(place, listing.name, shape, shards, *what)
 
 
@@ -268,9 +270,10 @@ def make_shard(task: Task, over: threading.Event) -> Shard:
             tally.add(result)
     pixels = stack.pictures()
     counted = (tally.colored, tally.tinted, tally.grey), tuple(tally.changes.items())
+    decoders = tuple(tally.decoders.items())
     channels = 3 if pixels.ndim == 4 else 1
     sha256 = hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
-    shard = Shard(len(pixels), channels, sha256, stamp, content.hexdigest(), *counted, tuple(skipped))
+    shard = Shard(len(pixels), channels, sha256, stamp, content.hexdigest(), *counted, tuple(skipped), decoders)
     write_bytes(task.path, pixels.tobytes())
     _write_record(task, shard)
     return shard

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan.datasets import jpeg
 from convexgan.datasets.formats import PHOTOS, SUFFIXES, is_heif, openers
 from convexgan.datasets.own import SHEET, is_own_sheet
 from convexgan.datasets.pictures import MAX_PIXELS, crop_box, fit_square
@@ -36,39 +37,44 @@ class Picture(NamedTuple):
         Whether there is more colour than noise makes.
     changes : tuple of str
         What was done to it beside turning, cropping and averaging.
+    decoder : str
+        What has read its file, with the version.
     """
 
     pixels: NDArray[np.uint8]
     colored: bool = False
     changes: tuple[str, ...] = ()
+    decoder: str = ""
 
 
 def decode(content: bytes, name: str, size: int, *, grey: bool = False, crop: str = "center") -> Picture:
     """The picture in the bytes of a file of this name, as grey only if asked for."""
     if not content:
         raise ValueError("the file is empty")
-    upright, changes = _open_heif(content) if is_heif(content) else _open(content, PurePath(name).suffix.lower())
+    read = _open_heif(content) if is_heif(content) else _open(content, PurePath(name).suffix.lower())
+    upright, changes, decoder = read
     opaque = _eight_bit(upright, changes)
     plain = grey or opaque.mode in GREY_MODES
     if opaque.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
         changes.append(INKS)
-    pixels = fit_square(opaque.convert("L" if plain else "RGB"), size, crop)
+    modes = ("L",) if plain else ("RGB", "RGBX")
+    pixels = fit_square(opaque if opaque.mode in modes else opaque.convert(modes[0]), size, crop)
     left, top, right, bottom = crop_box(crop, opaque.width, opaque.height)
     if min(right - left, bottom - top) < size:
         changes.append(SMALL)
     if plain:
-        return Picture(pixels, False, tuple(changes))
+        return Picture(pixels, False, tuple(changes), decoder)
     r, g, b = np.ascontiguousarray(pixels.transpose(2, 0, 1))  # numpy is slow along short axes
     spread = np.maximum(np.maximum(r, g), b) - np.minimum(np.minimum(r, g), b)
     if not spread.any():
-        return Picture(np.ascontiguousarray(pixels[..., 0]), False, tuple(changes))
+        return Picture(np.ascontiguousarray(pixels[..., 0]), False, tuple(changes), decoder)
     specks = np.count_nonzero(spread > FAINT)
-    return Picture(pixels, bool(specks * SPECKS >= spread.size), tuple(changes))
+    return Picture(pixels, bool(specks * SPECKS >= spread.size), tuple(changes), decoder)
 
 
-def _open(content: bytes, suffix: str) -> tuple[Image.Image, list[str]]:
-    """The picture upright, read by Pillow, and what that has changed."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
+def _open(content: bytes, suffix: str) -> tuple[Image.Image, list[str], str]:
+    """The picture upright, what that has changed, and what has read it."""
+    from PIL import Image, ImageOps, UnidentifiedImageError, __version__
 
     Image.init()
     known = [name for name in openers(suffix) if name in Image.OPEN]  # earlier versions know fewer
@@ -86,10 +92,14 @@ def _open(content: bytes, suffix: str) -> tuple[Image.Image, list[str]]:
         if is_own_sheet(picture):
             raise ValueError(SHEET)
         several = picture.format != "PSD" and getattr(picture, "is_animated", False)  # its frames are layers
-        return ImageOps.exif_transpose(picture), [FRAMES] * bool(several)
+        plain = jpeg.decoded(content, picture)
+        if plain is not None:
+            return plain, [], f"simplejpeg {jpeg.simplejpeg().__version__}"
+        ImageOps.exif_transpose(picture, in_place=True)
+        return picture, [FRAMES] * bool(several), f"Pillow {__version__}"
 
 
-def _open_heif(content: bytes) -> tuple[Image.Image, list[str]]:
+def _open_heif(content: bytes) -> tuple[Image.Image, list[str], str]:
     """The same for a photograph that pillow-heif reads, which turns it upright."""
     from PIL import Image
 
@@ -100,7 +110,7 @@ def _open_heif(content: bytes) -> tuple[Image.Image, list[str]]:
     file = pillow_heif.open_heif(io.BytesIO(content), convert_hdr_to_8bit=True)
     if file.size[0] * file.size[1] > MAX_PIXELS:
         raise Image.DecompressionBombError
-    return file.to_pillow(), [FRAMES] * (len(file) > 1)
+    return file.to_pillow(), [FRAMES] * (len(file) > 1), f"pillow-heif {pillow_heif.__version__}"
 
 
 def _eight_bit(picture: Image.Image, changes: list[str]) -> Image.Image:

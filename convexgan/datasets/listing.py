@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,7 +161,8 @@ def read(
     skipped = [*listing.skipped, *without_own(skipped)]
     check_some(listing.name, len(kept), skipped, omitted)
     images = stack.pictures(tally.in_color(color))
-    return ImageSet(images, listing.name, tuple(kept), tuple(skipped), omitted, tally.converted(color), listing.notes)
+    what: Any = omitted, tally.converted(color), listing.notes, counts(tally.decoders)
+    return ImageSet(images, listing.name, tuple(kept), tuple(skipped), *what)
 
 
 class Stack:
@@ -203,6 +204,7 @@ class Tally:
     tinted: int = 0
     grey: int = 0
     changes: Counter[str] = field(default_factory=Counter)
+    decoders: Counter[str] = field(default_factory=Counter)
 
     def add(self, picture: Picture) -> None:
         """Count a picture."""
@@ -210,10 +212,11 @@ class Tally:
         self.tinted += picture.pixels.ndim == 3 and not picture.colored
         self.grey += picture.pixels.ndim == 2
         self.changes.update(picture.changes)
+        self.decoders[picture.decoder] += 1
 
     def __add__(self, other: Tally) -> Tally:
         sums = self.colored + other.colored, self.tinted + other.tinted, self.grey + other.grey
-        return Tally(*sums, self.changes + other.changes)
+        return Tally(*sums, self.changes + other.changes, self.decoders + other.decoders)
 
     def in_color(self, asked: bool | None) -> bool:
         """Whether the pictures have channels: as asked for, or because one of them has colour."""

@@ -42,6 +42,8 @@ class ImageSet:
         Pictures that were changed by more than turning, cropping and averaging.
     notes : tuple of str
         What else was found or decided.
+    decoders : tuple of Count
+        What has read how many of the files.
     """
 
     images: NDArray[np.uint8] = field(repr=False)
@@ -51,6 +53,7 @@ class ImageSet:
     omitted: tuple[Count, ...] = ()
     converted: tuple[Count, ...] = ()
     notes: tuple[str, ...] = ()
+    decoders: tuple[Count, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -99,7 +102,7 @@ def fit_square(picture: Image.Image, size: int, crop: str = "center") -> NDArray
     box = crop_box(crop, picture.width, picture.height)
     shrinks = min(box[2] - box[0], box[3] - box[1]) >= size
     square = picture.resize((size, size), Image.Resampling.BOX if shrinks else Image.Resampling.BILINEAR, box=box)
-    return np.asarray(square, dtype=np.uint8)
+    return np.asarray(square.convert("RGB") if square.mode == "RGBX" else square, dtype=np.uint8)
 
 
 @contextmanager

@@ -16,9 +16,11 @@ from convexgan.progressive.histogram import check_map
 from convexgan.progressive.ranks import Variance
 from convexgan.progressive.stages import Stage
 from convexgan.records.certificate import Certificate, Evidence
+from convexgan.records.encoding import EVIDENCE
 
 Arrays = Mapping[str, NDArray[Any]]
-STAGE_ARRAYS = ("mean", "factor", "carry", "fresh", "eigenvalues", "detail", "detail_mean")
+STAGE_ARRAYS = ("mean", "factor", "carry", "fresh", "eigenvalues")
+DETAIL = {"detail": "factor", "detail_mean": "mean"}  # equal to what is written already, but for skip connections
 
 
 def state(model: Any) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -41,15 +43,14 @@ def state(model: Any) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
 
 
 def _described(stage: Stage) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Settings and arrays of a stage; the evidence as arrays, since in JSON they would be several times as large."""
+    """Settings and arrays of a stage."""
     arrays = {name: getattr(stage, name) for name in STAGE_ARRAYS}
-    evidence, bare = stage.certificate.evidence, replace(stage.certificate, evidence=None)
-    facts = {"size": stage.size, "channels": stage.channels, "beta": stage.beta, "certificate": bare.to_json()}
+    details = {name: getattr(stage, name) for name in DETAIL}
+    arrays |= {name: array for name, array in details.items() if not np.array_equal(array, arrays[DETAIL[name]])}
+    proof, large = stage.certificate.parts()
+    facts = {"size": stage.size, "channels": stage.channels, "beta": stage.beta, "certificate": proof}
     facts["variance"] = stage.variance._asdict()
-    if evidence is not None:
-        facts["evidence"] = evidence.settings
-        arrays |= {f"evidence.{name}": array for name, array in evidence.arrays.items()}
-    return facts, arrays
+    return facts, arrays | {EVIDENCE + name: array for name, array in large.items()}
 
 
 def restore(model: Any, settings: dict[str, Any], arrays: Arrays) -> None:
@@ -90,19 +91,20 @@ def _under(arrays: Arrays, prefix: str) -> dict[str, NDArray[Any]]:
 
 def _stage(settings: dict[str, Any], arrays: Arrays, channels: int) -> Stage:
     size, d = check_count(settings["size"], "size"), settings["size"] ** 2 * channels
-    found = {name: np.asarray(arrays[name], dtype=np.float64) for name in STAGE_ARRAYS}
+    arrays = {name: arrays[same] for name, same in DETAIL.items()} | dict(arrays)
+    found = {name: np.asarray(arrays[name], dtype=np.float64) for name in (*STAGE_ARRAYS, *DETAIL)}
     k = len(found["factor"])
     fits = found["factor"].shape == (k, d) and found["mean"].shape == found["detail_mean"].shape == (d,)
     fits = fits and found["carry"].shape[1:] == found["fresh"].shape[1:] == (k,) and found["detail"].shape[1:] == (d,)
     if not fits or not all(np.isfinite(array).all() for array in found.values()):
         raise ValueError("the arrays of a stage have wrong shapes or entries that are not finite")
-    certificate = Certificate.from_json(settings["certificate"])
-    if "evidence" in settings:
-        certificate = replace(certificate, evidence=Evidence(dict(settings["evidence"]), _under(arrays, "evidence.")))
+    proof = Certificate.from_json(settings["certificate"], apart=lambda name: arrays[EVIDENCE + name])
+    if "evidence" in settings:  # of version 0.2 and earlier, whose evidence is in arrays, the small ones too
+        proof = replace(proof, evidence=Evidence(dict(settings["evidence"]), _under(arrays, EVIDENCE)))
     known = settings.get("variance", {"game": math.nan, "pictures": math.nan})  # models of version 0.1 do not say
     variance = Variance(float(known["game"]), float(known["pictures"]))
     beta = check_number(settings["beta"], "beta")
-    return Stage(size, channels, beta, variance=variance, certificate=certificate, **found)
+    return Stage(size, channels, beta, variance=variance, certificate=proof, **found)
 
 
 def _plain(value: Any) -> Any:

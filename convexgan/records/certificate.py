@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import math
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from convexgan._tools.files import check_target, write_bytes, write_npz
+from convexgan.records.encoding import Apart, decoded, encoded, evidence_path, hashed, is_large, read_beside
 
 Kind = Literal["saddle", "minimax", "bounded", "restricted", "stationary", "infeasible"]
 
@@ -179,49 +184,90 @@ class Certificate:
 
     def to_json(self) -> str:
         """The certificate and its evidence as JSON text; infinities are strings."""
+        return self._text(encoded, VERSION)
+
+    def parts(self) -> tuple[str, dict[str, NDArray[np.float64]]]:
+        """JSON text that holds hashes of the large arrays of the evidence, and these arrays, to be kept elsewhere."""
+        arrays = {} if self.evidence is None else self.evidence.arrays
+        large = {name: array for name, array in arrays.items() if is_large(array)}
+        return self._text(hashed, APART if large else VERSION), large
+
+    def _text(self, large: Callable[[NDArray[np.float64]], dict[str, Any]], version: int) -> str:
         numbers = {name: getattr(self, name) for name in NUMBERS}
         content: dict[str, Any] = {
             "format": "convexgan certificate",
-            "version": VERSION,
+            "version": version,
             **{k: str(v) if isinstance(v, float) and not math.isfinite(v) else v for k, v in numbers.items()},
             "gap": str(self.gap) if not math.isfinite(self.gap) else self.gap,
         }
         if self.evidence is not None:
-            arrays = {name: _to_plain(array) for name, array in self.evidence.arrays.items()}
+            arrays = {name: large(array) for name, array in self.evidence.arrays.items()}
             content["evidence"] = {"settings": self.evidence.settings, "arrays": arrays}
         return json.dumps(content)
 
     @classmethod
-    def from_json(cls, text: str) -> Certificate:
+    def from_json(cls, text: str, *, apart: Callable[[str], NDArray[Any]] | None = None) -> Certificate:
         """The certificate written by `to_json`; its numbers are claims until recomputed with `verify`.
+
+        Parameters
+        ----------
+        text : str
+        apart : callable, optional
+            From the name to the array of what `parts` has separated.
 
         Raises
         ------
         ValueError
-            The text is no certificate of a known version, or its kind, width or origin is none.
+            The text is no certificate of a known version, or its kind, width or origin is none; an array that it holds
+            the hash of is another.
+        """
+        return cls._whole(*_parsed(text), apart)
+
+    @classmethod
+    def _whole(
+        cls, values: dict[str, Any], evidence: Evidence | None, apart: Callable[[str], NDArray[Any]] | None
+    ) -> Certificate:
+        """Of what was read from JSON, with the arrays that are elsewhere."""
+        for name, array in ({} if evidence is None else evidence.arrays).items():
+            if isinstance(array, Apart):
+                evidence.arrays[name] = array.found(name, apart)
+        return cls(**values, evidence=evidence)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the certificate to a JSON file, and large arrays of its evidence to an .npz file beside it.
+
+        That of ``cert.json`` is ``cert.json.npz``. Each is written all or nothing, the arrays first, whose hashes the
+        other holds.
+        """
+        (text, large), beside = self.parts(), evidence_path(path)
+        check_target(Path(path))
+        if large:
+            write_npz(beside, large)
+        write_bytes(path, f"{text}\n".encode())
+        if not large:
+            beside.unlink(missing_ok=True)  # of what was here before
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Certificate:
+        """The certificate in a file that `save` has written, or that holds what `to_json` returns.
+
+        Raises
+        ------
+        ValueError
+            As `from_json`; the file beside it is damaged, or of another certificate.
+        FileNotFoundError
+            There is no such file, or not the one beside it.
         """
         try:
-            content = json.loads(text)
-            if content["format"] != "convexgan certificate" or content["version"] not in (1, VERSION):
-                raise KeyError("format")
-            values: dict[str, Any] = {name: content[name] for name in NUMBERS if name in content or name not in LATER}
-            for name in FLOATS:
-                values[name] = float(values.get(name, 0.0))
-            width, origin = values["min_neurons"], values["origin"]
-            if values["kind"] not in KINDS:
-                raise ValueError(f"kind {values['kind']!r}")
-            if not isinstance(origin, str) or not (width is None or type(width) is int):
-                raise ValueError(f"min_neurons {width!r}, origin {origin!r}")
-            evidence = None
-            if "evidence" in content:
-                raw = content["evidence"]["arrays"]
-                arrays = {name: _from_plain(array) for name, array in raw.items()}
-                evidence = Evidence(dict(content["evidence"]["settings"]), arrays)
-                if content["version"] == 1:
-                    evidence = _of_version_1(evidence, values["kind"])
-        except (KeyError, RecursionError, *DAMAGE) as error:
-            raise ValueError(f"not a convexgan certificate of version 1 or {VERSION} ({error}).") from None
-        return cls(**values, evidence=evidence)
+            parts = _parsed(Path(path).read_text(encoding="utf-8"))
+        except UnicodeDecodeError:
+            raise ValueError(f"{path} is not a convexgan certificate: pass the .json first, then the data.") from None
+        except ValueError as error:
+            raise ValueError(f"{path} is {error}") from None
+        try:
+            return cls._whole(*parts, partial(read_beside, path))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
 
 
 DAMAGE = (
@@ -233,8 +279,8 @@ DAMAGE = (
     MemoryError,
 )  # what strange contents raise
 VERSION = 2  # of files: their evidence names its game
+APART = 3  # and holds hashes of arrays that are elsewhere
 HUGE = 1e100  # squares of smaller numbers are finite
-FEW = 10_000  # numbers of an array that are written as text
 LATER = ("eigenvalue_error", "failure")  # files without them are from complete decompositions
 FLOATS = ("value", "bound", "ipm", "violation", "relative_violation", "max_min", "rounding", "tol", *LATER)
 NUMBERS = (*FLOATS, "kind", "min_neurons", "origin")
@@ -252,19 +298,27 @@ def _of_version_1(evidence: Evidence, kind: str) -> Evidence:
     return Evidence({"game": game, "unproved": unproved} | evidence.settings, evidence.arrays)
 
 
-def _to_plain(array: NDArray[np.float64]) -> dict[str, Any]:
-    """The array for JSON: numbers if they are few, else the bytes of little-endian doubles in base64."""
-    if array.size <= FEW:
-        return {"shape": list(array.shape), "data": array.ravel().tolist()}
-    return {"shape": list(array.shape), "base64": base64.b64encode(array.astype("<f8").tobytes()).decode()}
-
-
-def _from_plain(content: dict[str, Any]) -> NDArray[np.float64]:
-    if "base64" in content:
-        flat = np.frombuffer(base64.b64decode(content["base64"], validate=True), dtype="<f8")
-    else:
-        flat = np.array(content["data"])
-    return flat.astype(np.float64).reshape(tuple(content["shape"]))
+def _parsed(text: str) -> tuple[dict[str, Any], Evidence | None]:
+    """The fields of the certificate in JSON text, and its evidence, in which some arrays may be `Apart`."""
+    try:
+        content = json.loads(text)
+        if content["format"] != "convexgan certificate" or content["version"] not in (1, VERSION, APART):
+            raise KeyError("format")
+        values: dict[str, Any] = {name: content[name] for name in NUMBERS if name in content or name not in LATER}
+        for name in FLOATS:
+            values[name] = float(values.get(name, 0.0))
+        width, origin = values["min_neurons"], values["origin"]
+        if values["kind"] not in KINDS:
+            raise ValueError(f"kind {values['kind']!r}")
+        if not isinstance(origin, str) or not (width is None or type(width) is int):
+            raise ValueError(f"min_neurons {width!r}, origin {origin!r}")
+        if "evidence" not in content:
+            return values, None
+        arrays: dict[str, Any] = {name: decoded(array) for name, array in content["evidence"]["arrays"].items()}
+        evidence = Evidence(dict(content["evidence"]["settings"]), arrays)
+        return values, _of_version_1(evidence, values["kind"]) if content["version"] == 1 else evidence
+    except (KeyError, RecursionError, *DAMAGE) as error:
+        raise ValueError(f"not a convexgan certificate of version 1, {VERSION} or {APART} ({error}).") from None
 
 
 def unit_lengths(neurons: NDArray[np.float64]) -> NDArray[np.float64]:

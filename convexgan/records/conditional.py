@@ -17,6 +17,7 @@ from convexgan._tools.files import write_model
 from convexgan._tools.tables import Label
 from convexgan.gaussian import transport_map
 from convexgan.records.certificate import Certificate
+from convexgan.records.encoding import EVIDENCE
 from convexgan.records.solution import Solution, Status
 
 Array = NDArray[np.float64]
@@ -154,7 +155,9 @@ class ConditionalSolution:
         parts = [solution.state() for solution in self.solutions]
         settings = {"classes": list(self.classes), "counts": list(self.counts), "parts": [part for part, _ in parts]}
         arrays = {PART.format(i) + name: a for i, (_, part) in enumerate(parts) for name, a in part.items()}
-        write_model(path, "conditional", settings | {"certificate": self.certificate.to_json()}, arrays)
+        proof, large = self.certificate.parts()
+        arrays |= {EVIDENCE + name: array for name, array in large.items()}
+        write_model(path, "conditional", settings | {"certificate": proof}, arrays)
 
     @classmethod
     def from_state(cls, settings: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> ConditionalSolution:
@@ -166,4 +169,5 @@ class ConditionalSolution:
         ]
         if not len(set(classes)) == len(classes) == len(counts) > 0:
             raise ValueError("its classes and counts contradict each other")
-        return cls(classes, counts, tuple(parts), Certificate.from_json(settings["certificate"]))
+        proof = Certificate.from_json(settings["certificate"], apart=lambda name: arrays[EVIDENCE + name])
+        return cls(classes, counts, tuple(parts), proof)

@@ -18,6 +18,7 @@ from convexgan._tools.tables import read_names
 from convexgan.discriminators import TwoLayerDiscriminator, activation_from, parameters
 from convexgan.generators import Generator
 from convexgan.records.certificate import Certificate
+from convexgan.records.encoding import EVIDENCE
 
 
 class Status(StrEnum):
@@ -100,6 +101,7 @@ class Solution:
         if self.generator is None or critic is None or self.certificate is None:
             raise ValueError(f"nothing to save: the status is {self.status.value!r}.")
         described, arrays = generators.state(self.generator)
+        proof, large = self.certificate.parts()
         settings = {
             "status": self.status.value,
             "method": self.method,
@@ -107,9 +109,10 @@ class Solution:
             "warnings": list(self.warnings),
             "generator": described,
             "activation": [critic.activation.name, *parameters(critic.activation)],
-            "certificate": self.certificate.to_json(),
+            "certificate": proof,
         }
         stored = {f"generator.{name}": array for name, array in arrays.items()}
+        stored |= {EVIDENCE + name: array for name, array in large.items()}
         return settings, stored | {"neurons": critic.neurons, "outer": critic.outer, "biases": critic.biases}
 
     @classmethod
@@ -120,7 +123,7 @@ class Solution:
         name, *coefficients = settings["activation"]
         if not all(np.isfinite(array).all() for array in arrays.values()):
             raise ValueError("it has entries that are not finite")
-        certificate = Certificate.from_json(settings["certificate"])
+        certificate = Certificate.from_json(settings["certificate"], apart=lambda name: arrays[EVIDENCE + name])
         return cls(
             certificate.value,
             Status(settings["status"]),

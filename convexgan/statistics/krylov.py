@@ -84,7 +84,7 @@ def leading_pairs(
     """
     width = min(width, len(start))
     kept = width if kept is None else kept
-    space, attempts, error = Space(len(start), columns), 0, np.inf
+    space, attempts = Space(len(start), columns), 0
     search: Complement | None = None
     block = orthonormal(start)
     missing = max(width - block.shape[1], 0)
@@ -98,14 +98,14 @@ def leading_pairs(
         pairs = space.pairs()
         limit, last = AIM * tol * float(pairs.values[0]), float(pairs.values[count - 1])
         bound, theta = search.bound()
-        error = pairs.known(bound, width).error(count)
-        if error <= limit:
+        if pairs.is_known(bound, width, count, limit):
             return Subspace(*space.proved(pairs, bound, kept, stray()), attempts * FAILURE)
-        converged = pairs.known(SHOWN * last, width).error(count) <= limit
-        enough = pairs.known(theta, width).error(count) <= limit if converged else theta < last
+        converged = pairs.is_known(SHOWN * last, width, count, limit)
+        enough = pairs.is_known(theta, width, count, limit) if converged else theta < last
         block = block[:, :0] if converged else space.directions(pairs, (count + width) // 2, limit)
         if not enough or search.exhausted:  # what was found in the complement belongs to the subspace
             block, search = np.hstack([block, orthonormal(search.last, space.basis, block)]), None
+    error = pairs.known(bound, width).error(count)
     raise SolverError(
         f"eigenvalues are known to {error / limit * AIM * tol:.1e} of the largest after {MAX_PASSES} passes, not to "
         f"{tol:g}: "
@@ -223,6 +223,16 @@ class Pairs:
     def known(self, rest: float, width: int) -> Enclosure:
         """What the leading pairs are known to be, if the complement's eigenvalues end at ``rest``."""
         return Enclosure(self.values, self.coupling, rest).first(width)
+
+    def is_known(self, rest: float, width: int, count: int, limit: float) -> bool:
+        """Whether the first ``count`` are then known to the limit; mostly without eigenvalues if they are not.
+
+        The sum of the largest eigenvalues is no smaller than that of as many entries of the diagonal (Ky Fan).
+        """
+        last, sizes = float(self.values[count - 1]), np.maximum(self.coupling.diagonal()[:width], 0.0)
+        margin = max(last - rest, float(np.sqrt(sizes.sum())), 1e-300)  # no smaller than that of `Enclosure.error`
+        least = max(rest - last, float(sizes[:count].mean()) / margin)
+        return least <= 2 * limit and self.known(rest, width).error(count) <= limit
 
 
 class Space:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._tools.rounding import eigenvalue_bounds, gamma, largest_eigenvalue, length, up
+from convexgan._tools.rounding import eigenvalue_bounds, gamma, length, proved_level, up
 from convexgan._tools.threads import one_thread
 
 Array = NDArray[np.float64]
@@ -58,24 +58,28 @@ class Enclosure:
         return float((np.maximum(above[:count], self.rest + t) - self.values[:count]).max())
 
     @one_thread()
-    def top(self, corner: Array) -> float:
-        """An upper bound on the largest eigenvalue of [[corner, R'], [R, C]], corner symmetric (b, b)."""
-        t = self._margin(float(np.linalg.eigvalsh(corner)[-1]))
-        best, low, high = (np.inf, t), 0.0, 4 * t
+    def top(self, corner: Array, largest: float | None = None) -> float:
+        """An upper bound on the largest eigenvalue of [[corner, R'], [R, C]], corner symmetric (b, b).
+
+        The largest eigenvalue of the corner need not be computed if it is given.
+        """
+        t = self._margin(float(np.linalg.eigvalsh(corner)[-1]) if largest is None else largest)
+        tried, low, high = [], 0.0, 4 * t
         for _ in range(6):  # any t is right; with growing t one side falls and the other rises
-            inner, outer = float(np.linalg.eigvalsh(corner + self._over(t))[-1]), self.rest + t
-            best = min(best, (max(inner, outer), t))
+            values = np.linalg.eigvalsh(corner + self._over(t))
+            inner, outer = float(values[-1]), self.rest + t
+            tried.append((max(inner, outer), t, inner, float(np.abs(values).max())))
             low, high = (t, high) if inner > outer else (low, t)
             t = (low + high) / 2
-        t = best[1]
-        return up(max(largest_eigenvalue(corner + self._over(t)), self.rest + t) + self.rounding)
+        _, t, inner, size = min(tried)
+        return up(max(proved_level(corner + self._over(t), inner, size), self.rest + t) + self.rounding)
 
     def first(self, count: int) -> Enclosure:
         """The same for the first ``count`` Ritz vectors alone, the others counted to the complement."""
         if count >= len(self.values):
             return self
         others = Enclosure(self.values[count:], self.coupling[count:, count:], self.rest, self.rounding)
-        rest = others.top(np.diag(others.values))
+        rest = others.top(np.diag(others.values), float(others.values[0]))
         return Enclosure(self.values[:count], self.coupling[:count, :count], rest, self.rounding)
 
     def _margin(self, level: float) -> float:
