@@ -1,4 +1,4 @@
-"""A mixture over given particles against a ReLU discriminator: a linear program with one row for each neuron."""
+"""A mixture over given particles against a ReLU discriminator: a program with one constraint for each neuron."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
 from convexgan._tools.deadline import Deadline
@@ -14,13 +13,12 @@ from convexgan._tools.progress import Report
 from convexgan.arrangements import Maximum
 from convexgan.exceptions import InfeasibleError, SolverError
 from convexgan.games.sample.game import SampleGame
+from convexgan.games.sample.master import master_of
 from convexgan.games.sample.responses import apart, discriminator_response, rising_neurons
 
 Array = NDArray[np.float64]
 ROUNDS = 1000
 CUTS = 8  # added in one round
-LIMITED = 1  # scipy's status of a program that was cut short
-RECORD = {"solver": "HIGHS", "solver_version": scipy.__version__, "solver_options": {}}
 
 
 def solve_mixture(
@@ -53,15 +51,15 @@ def solve_mixture(
     def respond(points: Array, weights: Array) -> Maximum:
         return discriminator_response(game, points, weights, deadline)
 
-    neurons = np.zeros((0, game.lift(particles[:1]).shape[1]))
-    cheapest = np.eye(1, len(particles), int(np.argmin(game.cost(particles))))[0]
+    neurons, master = np.zeros((0, game.lift(particles[:1]).shape[1])), master_of(game, particles)
+    cheapest = game.least(game.cost(particles))[1]
     if game.lam == 0 or (game.beta is not None and respond(particles, cheapest).upper_bound <= game.beta):
         return cheapest, neurons, np.zeros(0), {"cuts": 0, "status": "optimal"}
     scale = respond(np.zeros((1, game.data.shape[1])), np.ones(1)).upper_bound
     p, outer, status = cheapest, np.zeros(0), "stopped"
     try:
         for _ in range(ROUNDS):
-            answer = _restricted(game, particles, neurons, deadline)
+            answer = master.solve(deadline) if len(neurons) else (cheapest, 0.0, outer)
             if answer is None and deadline.over:
                 break
             if answer is None:
@@ -71,7 +69,7 @@ def solve_mixture(
             found = respond(particles, p)
             limit = level if game.beta is None else game.beta
             if progress is not None:
-                bound = float(game.cost(particles) @ p) + (game.lam or 0.0) * level
+                bound = float(game.cost(particles) @ p) + game.spread * float(p @ p) + (game.lam or 0.0) * level
                 progress(bound, found.value - limit, len(neurons))
             if found.status == "stopped" or deadline.over:
                 break
@@ -82,50 +80,27 @@ def solve_mixture(
                 break
             level = limit + tol * max(scale, limit)
             more, values = rising_neurons(game, particles, p, neurons[outer != 0], level, deadline.left)
-            neurons = np.vstack([neurons, *apart([u, *more[np.argsort(-values)]], CUTS)])
+            new = np.array(apart([u, *more[np.argsort(-values)]], CUTS))
+            master.add(game.activation(game.lift(particles) @ new.T).T, _means(game, new))
+            neurons = np.vstack([neurons, new])
     except KeyboardInterrupt:
         pass  # what is known is returned
     if status == "stopped" and game.beta is not None:
         p = _within(game, particles, p, respond(particles, p).upper_bound)
     neurons = neurons[: len(outer)]  # the last may have come after the program
     used = outer != 0
-    return p, neurons[used], outer[used], RECORD | {"cuts": len(neurons), "status": status}
+    return p, neurons[used], outer[used], master.record | {"cuts": len(neurons), "status": status}
+
+
+def _means(game: SampleGame, neurons: Array) -> Array:
+    """What neurons (k, d) see of the data, on average, (k,)."""
+    return np.asarray(game.activation(game.lift(game.data) @ neurons.T).mean(axis=0))
 
 
 def _particles(game: SampleGame) -> Array:
     if game.particles is None:
         raise ValueError("a mixture needs particles: generators.Mixture(points).")
     return game.particles
-
-
-def _restricted(
-    game: SampleGame, particles: Array, neurons: Array, deadline: Deadline
-) -> tuple[Array, float, Array] | None:
-    """The program with some neurons only: weights p, the level t (0 with beta) and the multipliers (K,), or None."""
-    from scipy.optimize import linprog  # here: it takes longer to import than all the rest of the package
-
-    count, m = len(neurons), len(particles)
-    seen = game.activation(game.lift(particles) @ neurons.T).T
-    real = game.activation(game.lift(game.data) @ neurons.T).mean(axis=0)
-    size = np.abs(real).max(initial=0.0) + np.abs(seen).max(initial=0.0) or 1.0
-    priced = np.full((2 * count, 1), -1.0 if game.beta is None else 0.0)
-    rows = np.hstack([np.vstack([-seen, seen]) / size, priced])
-    right = np.concatenate([-real, real]) / size + (0.0 if game.beta is None else game.beta / size)
-    costs = game.cost(particles)
-    unit = max(float(costs.max()), (game.lam or 0.0) * size) or 1.0
-    objective = np.append(costs / unit, 0.0 if game.lam is None else game.lam * size / unit)
-    equality = np.append(np.ones(m), 0.0)[None, :]
-    for tight in (1e-10, 1e-8, 1e-7):  # HiGHS gives up now and then at its own limit
-        limits = {"dual_feasibility_tolerance": tight, "primal_feasibility_tolerance": tight}
-        limits |= {} if deadline.left is None else {"time_limit": deadline.left}
-        found = linprog(objective, rows, right, equality, [1.0], method="highs", options=limits)
-        if found.x is not None and found.status != LIMITED:
-            break
-    else:
-        return None
-    multipliers = -found.ineqlin.marginals * (unit / size)
-    p = np.maximum(found.x[:m], 0.0)
-    return p / p.sum(), float(found.x[m] * size), multipliers[:count] - multipliers[count:]
 
 
 def _within(game: SampleGame, particles: Array, p: Array, reached: float) -> Array:
@@ -143,7 +118,7 @@ def _nearest(game: SampleGame, particles: Array, deadline: Deadline) -> Array:
 
     If it ends before, that names a beta that works, the smallest ipm a little rounded up: raises InfeasibleError.
     """
-    free = replace(game, beta=None, lam=1.0, penalty=0.0)
+    free = replace(game, beta=None, lam=1.0, penalty=0.0, spread=0.0)
     p, *_, stats = solve_mixture(free, deadline=deadline)
     least = discriminator_response(game, particles, p, deadline).upper_bound * (1 + 1e-6)
     if stats["status"] == "stopped" or deadline.over:
