@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -71,15 +70,16 @@ def rising_neurons(
     return U[values > level], values[values > level]
 
 
-def apart(ranked: Sequence[Array] | Array, count: int) -> list[Array]:
-    """The first ``count`` of the unit vectors, none of them close to another."""
-    chosen: list[Array] = []
-    for u in ranked:
+def apart(ranked: Array, count: int | None = None, close: float = CLOSE) -> NDArray[np.intp]:
+    """Which of the vectors are the first, at most ``count``, of which none is close to another's direction."""
+    units = ranked / np.maximum(np.linalg.norm(ranked, axis=1), 1e-300)[:, None]
+    chosen: list[int] = []
+    for k, u in enumerate(units):
         if len(chosen) == count:
             break
-        if all(u @ v < CLOSE for v in chosen):
-            chosen.append(u)
-    return chosen
+        if (units[chosen] @ u < close).all():
+            chosen.append(k)
+    return np.array(chosen, dtype=np.intp)
 
 
 def critic_of(game: SampleGame, neurons: Array, outer: Array) -> TwoLayerDiscriminator:
