@@ -19,6 +19,7 @@ Array = NDArray[np.float64]
 ROUNDS = 1000
 CUTS = 60  # added in one round
 STARTS = 30  # random directions from which neurons ascend, besides the program's
+RELATIVE = 100.0  # times the tolerance
 NEAR = 0.8  # share of the level that those see
 FAR = 0.95  # cosine between them
 
@@ -97,7 +98,7 @@ class _Kelley:
             p, level, outer = answer
         self.p, self.outer = p, outer
         limit = level if game.beta is None else game.beta
-        new, seen = self._violated(limit + self._tol * max(self._scale, limit))
+        new, seen = self._violated(limit + self._room(limit))
         cost = float(game.cost(self.particles) @ p) + game.spread * float(p @ p)
         self.best = min(self.best, (cost + (game.lam or 0.0) * max(seen, level), p), key=lambda pair: pair[0])
         if progress is not None:
@@ -111,6 +112,12 @@ class _Kelley:
         self._means = np.append(self._means, means)
         return True
 
+    def _room(self, limit: float) -> float:
+        """The violation that counts as none: of a level that is the value itself a share of that."""
+        if self.game.lam is not None and not self.game.penalty:
+            return max(RELATIVE * self._tol * limit, self._tol / RELATIVE * self._scale)
+        return self._tol * max(self._scale, limit)
+
     def _violated(self, level: float) -> tuple[Array, float]:
         """Neurons that see more than the level, and the most that is seen; none if that is proved, or time is over."""
         game, p = self.game, self.p
@@ -123,7 +130,7 @@ class _Kelley:
             new, seen = self._ascend(found.direction[None, :], level)
             new = new if len(new) else self._fresh(found.direction[None, :])
         # at the end the program's own rounding repeats a neuron
-        proved = found.upper_bound <= level + self._tol * self._scale
+        proved = found.upper_bound <= level + self._tol / RELATIVE * self._scale
         self.finished = not len(new) and (proved or found.value > level)
         return new, max(seen, found.value)
 
