@@ -5,8 +5,9 @@ certified imbalance than those of `balance`, whose gap is 1e-6. The rows whose o
 all rows, in the columns that are seen, each divided by its standard deviation. The imbalance is what the best ReLU
 neuron through the origin of the centred columns sees. Beside: 500 steps of Adam on softmax weights, each against 30
 neurons of which every one climbs by a gradient step; the inverse of scikit-learn's logistic propensities; equal
-weights. Every law is judged by the proved bound of the exact search. Seconds are the processor's. The second table has seconds and gap for 185 rows
-that are to be looked like, 260 that are weighted, normal ones, the former moved by 0.5 in each column.
+weights. Every law is judged by the proved bound of the exact search. Seconds are the processor's. The second table,
+balance_sizes, has seconds and gap for 185 rows that are to be looked like and 260 that are weighted, normal ones, the
+former moved by 0.5 in each column.
 
 Kang and Schafer, Demystifying Double Robustness, Statistical Science 22, 2007, section 1.4: four standard normal
 columns z, outcomes 210 + 27.4 z_1 + 13.7 (z_2 + z_3 + z_4) + noise, seen with probability
