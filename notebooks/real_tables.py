@@ -101,7 +101,9 @@ old, young = frame["age"] > 0.3, frame["age"] < -0.3
 X, Y = frame[old][["bmi", "bp"]][:MOST], frame[young][["bmi", "bp"]][:MOST]
 least = cg.balance(X, Y, bias="free", time_limit=10 if QUICK else 60)
 print(least)
-balance_plot(least, X, Y)[0].figure
+figure, panels = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+balance_plot(least, X, Y, ax=panels)
+plt.show()
 
 # %% [markdown]
 # The least imbalance rests on few rows. Some more imbalance buys many of them back; the certificate says that no
