@@ -1,9 +1,9 @@
 """Weights that balance covariates: the certified imbalance beside gradient balancing and propensity weights.
 
-Claim: in 100 draws of the simulated study of Kang and Schafer (2007), 60 rows each, no other weights have a smaller
+Claim: in 100 draws of the simulated study of Kang and Schafer (2007), 40 rows each, no other weights have a smaller
 certified imbalance than those of `balance`, whose gap is 1e-6. The rows whose outcome is seen are weighted to look like
 all rows, in the columns that are seen, each divided by its standard deviation. The imbalance is what the best ReLU
-neuron through the origin of the centred columns sees. Beside: 500 steps of Adam on softmax weights, each against 30
+neuron through the origin of the centred columns sees. Beside: 400 steps of Adam on softmax weights, each against 30
 neurons of which every one climbs by a gradient step; the inverse of scikit-learn's logistic propensities; equal
 weights. Every law is judged by the proved bound of the exact search. Seconds are the processor's. The second table,
 balance_sizes, has seconds and gap for 185 rows that are to be looked like and 260 that are weighted, normal ones, the
@@ -31,8 +31,8 @@ import convexgan as cg
 from benchmarks._report import parse, write
 
 Array = NDArray[np.float64]
-ROWS, DRAWS = 60, 100
-STEPS, NEURONS, RATE = 500, 30, 0.05
+ROWS, DRAWS = 40, 100
+STEPS, NEURONS, RATE = 400, 30, 0.05
 LIMIT = 60.0  # seconds of one call
 SIZES: list[tuple[int, dict[str, Any]]] = [
     (2, {}),

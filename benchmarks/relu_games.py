@@ -47,9 +47,8 @@ def play(n: int, d: int, generator: Any, latents: Any, options: dict[str, Any]) 
     rng = np.random.default_rng(0)
     X, Z = rng.standard_normal((n, d)), rng.standard_normal((n, 2))
     nothing = cg.ipm(X, np.zeros((1, d)), "relu", bias=options.get("bias", "none")).value
-    generator = (
-        cg.generators.Mixture(1.2 * rng.standard_normal((generator, d))) if isinstance(generator, int) else generator
-    )
+    if isinstance(generator, int):
+        generator = cg.generators.Mixture(1.2 * rng.standard_normal((generator, d)))
     start = time.process_time()
     latents, budget = Z if isinstance(latents, int) else latents, {} if "lam" in options else {"beta": 0.2 * nothing}
     found = cg.solve(X, latents, discriminator="relu", generator=generator, **budget, **options)
