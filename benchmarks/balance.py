@@ -112,7 +112,8 @@ def compared(draws: int) -> list[list[Any]]:
         table = np.array([found[name] for found, _ in played])
         least = np.array([best.imbalance.upper_bound for _, best in played])
         below = int(np.count_nonzero(table[:, 0] < least * (1 - 1e-6)))
-        gap = float(max(best.certificate.gap for _, best in played)) if name == "balance" else ""
+        worst = max(best.certificate.gap for _, best in played)
+        gap = ("below 1e-06" if worst < 1e-6 else worst) if name == "balance" else ""
         error = float(np.sqrt(np.mean(table[:, 2] ** 2)))
         size, seconds = np.median(table[:, 1]), np.median(table[:, 3])
         rows.append([name, *np.quantile(table[:, 0] / least, [0.5, 0.0]), below, gap, size, error, seconds])
