@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from convexgan import discriminators, generators
+from convexgan.balance import Balance, balance
 from convexgan.certify import certify
 from convexgan.discrepancy import IPM, HeldOut, held_out, ipm
 from convexgan.exceptions import ConvexGANError, InfeasibleError, SolverError, UnboundedError
@@ -50,6 +51,7 @@ __version__ = "0.2.0"
 
 __all__ = [
     "IPM",
+    "Balance",
     "Certificate",
     "ConditionalSolution",
     "ConvexGANError",
@@ -64,6 +66,7 @@ __all__ = [
     "Status",
     "TwoSampleTest",
     "UnboundedError",
+    "balance",
     "certify",
     "discriminators",
     "generators",

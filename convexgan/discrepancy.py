@@ -16,7 +16,7 @@ from convexgan._tools.checks import as_rng, check_choice, check_columns, check_c
 from convexgan._tools.deadline import Deadline
 from convexgan._tools.progress import Report, shown
 from convexgan._tools.tables import Label, column_names
-from convexgan.arrangements.maximum import EXACT
+from convexgan.arrangements.maximum import EXACT, Maximum
 from convexgan.discriminators import (
     TwoLayerDiscriminator,
     as_discriminator,
@@ -176,7 +176,11 @@ def _moment_ipm(activation: MomentActivation, X: Any, Y: Any, bias: str, weights
 
 def _relu_ipm(activation: RowActivation, rows: Array, weights: Array, bias: str, **search: Any) -> IPM:
     check_choice(bias, "bias", ("none", "penalized", "free"))
-    dim, found = rows.shape[1], separate_rows(activation, rows, weights, bias, **search)
+    return ipm_of(separate_rows(activation, rows, weights, bias, **search), activation, rows.shape[1])
+
+
+def ipm_of(found: Maximum, activation: Activation, dim: int) -> IPM:
+    """What a search among neurons on ``dim`` columns has found."""
     u, sign = found.direction, found.sign
     critic = TwoLayerDiscriminator(u[None, :dim], np.array([sign]), activation, u[dim:])
     stats = {"method": found.method, **found.stats}

@@ -90,6 +90,8 @@ VERBS: dict[str, tuple[str, Verb]] = {
     "ipm, witness": ("X", lambda A: IPM.witness(A).sum()),
     "two_sample_test, X": ("X", lambda A: cg.two_sample_test(A, OTHER, "linear", permutations=9).value),
     "two_sample_test, Y": ("Y", lambda A: cg.two_sample_test(OTHER, A, "quadratic", permutations=9).value),
+    "balance, X": ("X", lambda A: cg.balance(A, OTHER, "linear").before.value),
+    "balance, Y": ("Y", lambda A: cg.balance(OTHER, A, "linear").before.value),
     "held_out, X": ("X", lambda A: cg.held_out(A, OTHER, resamples=2).high),
     "held_out, generated": ("generated", lambda A: cg.held_out(OTHER, A, resamples=2).value),
     "Moments": ("X", _moments),

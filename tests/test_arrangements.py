@@ -31,6 +31,7 @@ from convexgan.arrangements.majorant import majorants
 from convexgan.arrangements.reduce import lexical, positive_sums, reduce_rows, unreduced
 from convexgan.arrangements.squares import unreduced_squares
 from convexgan.arrangements.zonotope import maximize_concave
+from convexgan.arrangements.zonotopes import shortest_all
 from tests.generators import rotation, seeds
 
 Game = tuple[np.ndarray, np.ndarray]
@@ -287,6 +288,24 @@ def test_concave_maximum_is_certified_by_its_dual(p: int, count: int, seed: int)
     assert linear @ u - np.maximum(minus @ u, 0).sum() == pytest.approx(value, rel=1e-9, abs=1e-9)
     t = rng.random((2000, count))
     assert value <= np.linalg.norm(linear - t @ minus, axis=1).min() + 1e-9  # any point of the zonotope is a bound
+
+
+@given(seed=seeds, p=st.integers(1, 6), m=st.integers(0, 30), size=st.sampled_from([1e-9, 1.0]))
+@few
+def test_many_zonotopes_at_once_have_the_nearest_points_of_each(seed: int, p: int, m: int, size: float) -> None:
+    """Rows that are tiny beside the others too, and zonotopes that hold the origin."""
+    rng = np.random.default_rng(seed)
+    minus = rng.standard_normal((m, p)) * np.where(rng.random((m, 1)) < 0.5, size, 1.0)
+    linear, starts = rng.standard_normal((20, p)) * rng.uniform(0, 3, (20, 1)), rng.standard_normal((20, p))
+    points = shortest_all(linear, minus, starts, Deadline())
+    scale = np.linalg.norm(linear, axis=1) + np.abs(minus).sum()
+    alone = [maximize_concave(each, minus)[0] for each in linear]
+    assert np.abs(np.linalg.norm(points, axis=1) - alone).max() <= 1e-9 * scale.max()
+    # a point of the zonotope: no direction separates it
+    U = rng.standard_normal((200, p))
+    assert (-np.maximum(U @ minus.T, 0).sum(axis=1)[:, None] - 1e-9 * scale.max() <= U @ (points - linear).T).all()
+    stopped = shortest_all(linear, minus, starts, Deadline(0.0))
+    assert (np.linalg.norm(stopped, axis=1) >= np.array(alone) - 1e-9 * scale.max()).all()
 
 
 DEGENERATE: dict[str, Game] = {

@@ -63,6 +63,8 @@ VERBS: dict[str, tuple[int, Callable[[Draw], Callable[[], Any]]]] = {  # the mos
     "test, squared": (5_000, lambda q: lambda: cg.two_sample_test(q.X, q.Y, "squared_relu", time_limit=q.limit)),
     "mixture": (1_000, lambda q: lambda: solve(q, generator=Mixture(q.near))),
     "mixture, free offsets": (1_000, lambda q: lambda: solve(q, generator=Mixture(q.near), bias="free")),
+    "balance": (1_000, lambda q: lambda: cg.balance(q.X, q.Y, bias=q.bias, time_limit=q.limit)),
+    "balance, within beta": (1_000, lambda q: lambda: cg.balance(q.X, q.Y, beta=0.5, time_limit=q.limit)),
     "mixture of the data": (500, lambda q: lambda: solve(q, generator="mixture")),
     "mixture, squared": (200, lambda q: lambda: solve(q, generator=Mixture(q.near), discriminator="squared_relu")),
     "anywhere": (500, lambda q: lambda: solve(q, generator=ANYWHERE)),

@@ -46,6 +46,7 @@ def test_broken_rows_are_named_with_their_repair(broken, says):
         lambda: cg.ipm(broken, X),
         lambda: cg.ipm(broken, X, "quadratic"),
         lambda: cg.two_sample_test(broken, X),
+        lambda: cg.balance(broken, X),
         lambda: cg.certify(broken, X, beta=0.3),
         lambda: cg.Moments.from_array(broken),
     ):
@@ -66,6 +67,7 @@ def test_broken_latents_are_named(broken, generator):
         (lambda: cg.ipm(X, X[:, :2]), "same features"),
         (lambda: cg.ipm(X, X[:, :2], "quadratic"), "3 columns and Y has 2"),
         (lambda: cg.two_sample_test(X, X[:, :2]), "same features"),
+        (lambda: cg.balance(X, X[:, :2]), "same features"),
         (lambda: cg.certify(X, X[:, :2], beta=1.0), "same features"),
         (lambda: cg.held_out(X, X[:, :2]), "same features"),
         (lambda: cg.Moments.from_array(X).update(X[:, :2]), "same features"),

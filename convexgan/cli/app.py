@@ -18,7 +18,7 @@ import typer.core
 from convexgan import __version__
 from convexgan._tools.checks import is_exhausted
 from convexgan._tools.extras import install
-from convexgan.cli import demo, doctor, evaluation, fitting, games, info, models, referee, testing, training
+from convexgan.cli import balancing, demo, doctor, evaluation, fitting, games, info, models, referee, testing, training
 from convexgan.cli.console import warn
 from convexgan.cli.options import quietly
 from convexgan.cli.studies import studies
@@ -124,6 +124,7 @@ for command in (
     games.solve,
     games.ipm,
     testing.test,
+    balancing.balance,
     referee.audit,
     referee.verify,
     training.train,

@@ -16,6 +16,7 @@ ORIGIN = "the generator's best response to the discriminator"
 NOTHING = "costs are non-negative"
 WEYL = "eigenvalue inequalities (Weyl, von Neumann)"
 JENSEN = "partial means of the data along orthogonal directions (Jensen)"
+EVEN = "squares of weights whose sum is 1"
 DUAL = "the dual of the semi-infinite program"
 RISING = "the generator's best response to the rising neurons"
 WORST: tuple[Kind, ...] = ("infeasible", "stationary", "restricted", "bounded", "minimax")

@@ -1,5 +1,6 @@
 """Pictures out: contact sheets (Pillow) and figures (matplotlib), both imported only when drawn."""
 
+from convexgan.plotting.balances import balance_plot
 from convexgan.plotting.bands import band_plot
 from convexgan.plotting.cells import arrangement_plot
 from convexgan.plotting.critics import equilibrium_plot, witness_plot
@@ -12,6 +13,7 @@ from convexgan.plotting.spectrum import spectrum_plot
 __all__ = [
     "SearchTrace",
     "arrangement_plot",
+    "balance_plot",
     "band_plot",
     "contact_sheet",
     "equilibrium_plot",

@@ -60,7 +60,8 @@ def rigorous_sample_certificate(
     value = (cost + lam * ipm[0], cost + lam * ipm[1])
     rows = {row.tobytes() for row in game.data}
     whole = game.particles is None or rows <= {row.tobytes() for row in game.particles}
-    copy = Fraction(game.penalty) * (given.data * given.data).sum() / len(given.data) if whole else None
+    known = whole and not game.spread
+    copy = Fraction(game.penalty) * (given.data * given.data).sum() / len(given.data) if known else None
     return _enclosed(made, value, ipm, game.beta, copy, game.value_scale, game.rows)
 
 

@@ -29,7 +29,9 @@ class ExactSample:
         self._floats = game.lift(game.data), game.lift(np.asarray(points)), weights
 
     def cost(self) -> Fraction:
-        """E R of the law."""
+        """What the law costs."""
+        if self.game.spread:
+            return Fraction(Fraction(self.game.spread) * (self.weights @ self.weights))
         squares = (self.points * self.points).sum(axis=1)
         return Fraction(Fraction(self.game.penalty) * (self.weights @ squares))
 
@@ -63,8 +65,21 @@ class ExactSample:
         real = self._scores(self.data).sum() / len(self.data)
         points = exact(game.particles) if game.particles is not None else self._candidates()
         squares = (points * points).sum(axis=1)
-        least = (Fraction(game.penalty) * squares - self._scores(points)).min()
+        least = self._least(Fraction(game.penalty) * squares - self._scores(points))
         return Fraction(real + least - Fraction(game.beta or 0.0) * norm - self._slack(norm, squares))
+
+    def _least(self, costs: Exact) -> Fraction:
+        """The least cost of a law on points of such further costs, see `SampleGame.least`."""
+        spread = Fraction(self.game.spread)
+        if not spread:
+            return Fraction(costs.min())
+        ordered, total, level = sorted(costs.tolist()), ZERO, ZERO
+        for count, cost in enumerate(ordered, 1):
+            total += cost
+            if (2 * spread + total) / count <= cost:
+                break
+            level = (2 * spread + total) / count
+        return level - sum((max(level - cost, ZERO) ** 2 for cost in ordered), ZERO) / (4 * spread)
 
     def _slack(self, norm: Fraction, squares: Exact) -> Fraction:
         """What square roots leave open of the scores of smooth neurons; those of ReLUs are merely smaller for it."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from convexgan._tools.arrays import as_rows
 from convexgan._tools.checks import check_choice, check_columns, check_count, check_finite, check_number
 from convexgan._tools.deadline import Deadline
-from convexgan._tools.rounding import gamma, up
+from convexgan._tools.rounding import down, gamma, up
 from convexgan._tools.tables import column_names, naming, read_names
 from convexgan.discriminators import (
     TwoLayerDiscriminator,
@@ -22,7 +22,7 @@ from convexgan.discriminators import (
 )
 from convexgan.discriminators.activation import is_kinked, needs_rows
 from convexgan.games.game import Call, check_budget
-from convexgan.games.judge import JENSEN, Bound, Proved, judge
+from convexgan.games.judge import EVEN, JENSEN, Bound, Proved, judge
 from convexgan.games.moment.reading import check_bias, check_sums
 from convexgan.games.sample import (
     SampleGame,
@@ -92,12 +92,27 @@ def make_sample_certificate(
     The ipm is the proved upper bound of its search, so that a violation is never understated. It gets most of the
     ``time_limit`` in seconds.
     """
-    most, little = (None, None) if time_limit is None else (0.8 * time_limit, 0.1 * time_limit)
+    most = None if time_limit is None else 0.8 * time_limit
     found = discriminator_response(game, points, weights, time_limit=most).upper_bound
+    return certified_law(game, points, weights, critic, found, tol, time_limit)
+
+
+def certified_law(
+    game: SampleGame,
+    points: Array,
+    weights: Array,
+    critic: TwoLayerDiscriminator,
+    ipm: float,
+    tol: float,
+    time_limit: float | None = None,
+) -> Certificate:
+    """The same where a bound on the law's ipm has been proved; it gets little of the ``time_limit``."""
+    little = None if time_limit is None else 0.1 * time_limit
     nothing = discriminator_response(game, np.zeros((1, points.shape[1])), np.ones(1), time_limit=little).value
     cost, evidence = game.cost_bound(points, weights), sample_evidence(game, points, weights, critic)
-    others, max_min = [(partial_means_bound(game), JENSEN)], generator_response(game, critic, little)
-    return judge_sample(game, cost, found, nothing, max_min, others, evidence, tol)
+    even = (down(game.spread / len(points), 4), EVEN)
+    others = [even if game.spread else (partial_means_bound(game), JENSEN)]
+    return judge_sample(game, cost, ipm, nothing, generator_response(game, critic, little), others, evidence, tol)
 
 
 def _ipm_rounding(game: SampleGame) -> float:
@@ -134,7 +149,8 @@ def judge_sample(
     unproved : str
         The kind if optimality is not proved.
     """
-    unseen, whole = _ipm_rounding(game), float(game.cost(game.data).mean())
+    unseen, whole = _ipm_rounding(game), game.spread or float(game.cost(game.data).mean())
+    priced = (game.lam or 0.0) * unseen
     proved = Proved(
         value=cost if game.lam is None else up(cost + game.lam * ipm),
         ipm=ipm,
@@ -143,7 +159,7 @@ def judge_sample(
         size=nothing,
         rows=game.rows,
         value_scale=game.value_scale,
-        noise=32 * float(np.finfo(float).eps) * whole + min((game.lam or 0.0) * unseen, NEGLIGIBLE * whole),
+        noise=32 * float(np.finfo(float).eps) * whole + (min(priced, NEGLIGIBLE * whole) if whole else priced),
         unseen=unseen,
         further=lambda _: others,
     )
@@ -181,7 +197,9 @@ def best_critic(
 
 def sample_evidence(game: SampleGame, points: Array, weights: Array, critic: TwoLayerDiscriminator) -> Evidence:
     """What a certificate of a law of points is recomputed from."""
-    arrays = {"points": points, "weights": weights}
+    arrays = {"weights": weights}
+    if points is not game.particles:
+        arrays["points"] = points
     if game.particles is not None:
         arrays["particles"] = game.particles
     return Evidence(settings_of(game), arrays | arrays_of(critic))
@@ -189,17 +207,22 @@ def sample_evidence(game: SampleGame, points: Array, weights: Array, critic: Two
 
 def settings_of(game: SampleGame) -> dict[str, Any]:
     """The settings from which `game_from` reads the game again."""
-    return {
-        "game": "rows",
-        "activation": game.activation.name,
-        "coefficients": list(parameters(game.activation)),
-        "beta": game.beta,
-        "lam": game.lam,
-        "penalty": game.penalty,
-        "bias": game.bias,
-        "rows": game.rows,
-        "value_scale": game.value_scale,
-    } | naming(game.columns)
+    spread = {"spread": game.spread} if game.spread else {}
+    return (
+        {
+            "game": "rows",
+            "activation": game.activation.name,
+            "coefficients": list(parameters(game.activation)),
+            "beta": game.beta,
+            "lam": game.lam,
+            "penalty": game.penalty,
+            "bias": game.bias,
+            "rows": game.rows,
+            "value_scale": game.value_scale,
+        }
+        | naming(game.columns)
+        | spread
+    )
 
 
 def arrays_of(critic: TwoLayerDiscriminator) -> dict[str, Array]:
@@ -220,7 +243,7 @@ def read_players(evidence: Evidence, data: Array) -> tuple[SampleGame, Array, Ar
     """The game, the generated law and the discriminator, checked."""
     arrays = evidence.arrays
     game = game_from(evidence, data)
-    points, weights = arrays["points"], arrays["weights"]
+    points, weights = arrays["points"] if "points" in arrays else arrays["particles"], arrays["weights"]
     if points.ndim != 2 or points.shape[1] != data.shape[1] or weights.shape != (len(points),):
         raise ValueError(f"X has {data.shape[1]} columns, the generated law has shapes {points.shape}, {weights.shape}")
     if (weights < 0).any() or abs(weights.sum() - 1) > 1e-9:
@@ -229,6 +252,8 @@ def read_players(evidence: Evidence, data: Array) -> tuple[SampleGame, Array, Ar
         raise ValueError(f"X has {data.shape[1]} columns, the particles have shape {game.particles.shape}")
     if game.particles is not None and not {row.tobytes() for row in points} <= {r.tobytes() for r in game.particles}:
         raise ValueError("its points are not among the particles")
+    if game.spread and "points" in arrays:
+        raise ValueError("its weights are not those of the particles")
     return game, points, weights, critic_from(game, arrays)
 
 
@@ -240,18 +265,22 @@ def game_from(evidence: Evidence, data: Array) -> SampleGame:
     bias = check_choice(settings["bias"], "bias", ("none", "penalized", "free"))
     if bias == "free" and not is_kinked(activation):
         raise ValueError("a free bias is for neurons that are linear on both sides of their hyperplane")
+    particles, spread = arrays.get("particles"), check_number(settings.get("spread", 0.0), "spread")
     game = SampleGame(
         data,
         activation,
         beta,
         lam,
-        arrays.get("particles"),
-        check_number(settings["penalty"], "penalty", positive=True),
+        particles,
+        check_number(settings["penalty"], "penalty", positive=particles is None),
         bias,
         check_count(settings["rows"], "rows"),
         check_number(settings["value_scale"], "value_scale", positive=True),
         read_names(settings.get("columns"), data.shape[1]),
+        spread,
     )
+    if spread and (particles is None or game.penalty or beta is None):
+        raise ValueError("a spread is for weights of particles within beta, without a penalty")
     if game.value_scale != game.rows or game.rows not in (1, len(data)):
         raise ValueError("its scales do not belong to the sums over the rows of X")
     if game.particles is None and not needs_rows(game.activation):

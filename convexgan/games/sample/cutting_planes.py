@@ -1,4 +1,4 @@
-"""A mixture over given particles against a ReLU discriminator: a linear program with one row for each neuron."""
+"""A mixture over given particles against a ReLU discriminator: a program with one constraint for each neuron."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import scipy
 from numpy.typing import NDArray
 
 from convexgan._tools.deadline import Deadline
 from convexgan._tools.progress import Report
-from convexgan.arrangements import Maximum
 from convexgan.exceptions import InfeasibleError, SolverError
 from convexgan.games.sample.game import SampleGame
+from convexgan.games.sample.master import master_of
 from convexgan.games.sample.responses import apart, discriminator_response, rising_neurons
 
 Array = NDArray[np.float64]
 ROUNDS = 1000
-CUTS = 8  # added in one round
-LIMITED = 1  # scipy's status of a program that was cut short
-RECORD = {"solver": "HIGHS", "solver_version": scipy.__version__, "solver_options": {}}
+CUTS = 60  # added in one round
+STARTS = 30  # random directions from which neurons ascend, besides the program's
+RELATIVE = 100.0  # times the tolerance
+NEAR = 0.8  # share of the level that those see
+FAR = 0.95  # cosine between them
 
 
 def solve_mixture(
@@ -33,8 +34,9 @@ def solve_mixture(
     """The optimal weights of the particles, and the discriminator that proves them.
 
     ipm is convex in the weights p, the maximum of |mean s(Xu) - p . s(Yu)| over all neurons u: the program starts
-    with none and is given the most violated one, and violated ones near those in use, until none is violated. Source:
-    Kelley's cutting planes; the multipliers are the discriminator's outer weights.
+    with none and is given violated ones, local maxima near those in use and from random directions, and where there are
+    none the exact search for another, until none is violated. Source: Kelley's cutting planes; the multipliers are the
+    discriminator's outer weights.
 
     Returns
     -------
@@ -49,83 +51,113 @@ def solve_mixture(
         If no mixture reaches beta; ``smallest_beta`` is in canonical units.
     """
     particles, deadline = _particles(game), deadline or Deadline()
-
-    def respond(points: Array, weights: Array) -> Maximum:
-        return discriminator_response(game, points, weights, deadline)
-
-    neurons = np.zeros((0, game.lift(particles[:1]).shape[1]))
-    cheapest = np.eye(1, len(particles), int(np.argmin(game.cost(particles))))[0]
-    if game.lam == 0 or (game.beta is not None and respond(particles, cheapest).upper_bound <= game.beta):
-        return cheapest, neurons, np.zeros(0), {"cuts": 0, "status": "optimal"}
-    scale = respond(np.zeros((1, game.data.shape[1])), np.ones(1)).upper_bound
-    p, outer, status = cheapest, np.zeros(0), "stopped"
+    cheapest, nothing = game.least(game.cost(particles))[1], np.zeros((0, game.lift(particles[:1]).shape[1]))
+    reached = discriminator_response(game, particles, cheapest, deadline).upper_bound if game.beta is not None else 0.0
+    if game.lam == 0 or (game.beta is not None and reached <= game.beta):
+        return cheapest, nothing, np.zeros(0), {"cuts": 0, "status": "optimal"}
+    search = _Kelley(game, particles, cheapest, tol, deadline)
+    status = "stopped"
     try:
         for _ in range(ROUNDS):
-            answer = _restricted(game, particles, neurons, deadline)
-            if answer is None and deadline.over:
+            if not search.advance(progress):
+                status = "optimal" if search.finished else "stopped"
                 break
-            if answer is None:
-                p, outer = _nearest(game, particles, deadline), np.zeros(0)
-                break
-            p, level, outer = answer
-            found = respond(particles, p)
-            limit = level if game.beta is None else game.beta
-            if progress is not None:
-                bound = float(game.cost(particles) @ p) + (game.lam or 0.0) * level
-                progress(bound, found.value - limit, len(neurons))
-            if found.status == "stopped" or deadline.over:
-                break
-            u = found.direction
-            # at the end the program's own rounding repeats a neuron
-            if found.value <= limit + tol * max(scale, limit) or (np.abs(neurons - u).max(axis=1) < 1e-14).any():
-                status = "optimal"
-                break
-            level = limit + tol * max(scale, limit)
-            more, values = rising_neurons(game, particles, p, neurons[outer != 0], level, deadline.left)
-            neurons = np.vstack([neurons, *apart([u, *more[np.argsort(-values)]], CUTS)])
     except KeyboardInterrupt:
         pass  # what is known is returned
+    p = search.p if status == "optimal" or game.beta is not None else search.best[1]
     if status == "stopped" and game.beta is not None:
-        p = _within(game, particles, p, respond(particles, p).upper_bound)
-    neurons = neurons[: len(outer)]  # the last may have come after the program
+        p = _within(game, particles, p, discriminator_response(game, particles, p, deadline).upper_bound)
+    neurons, outer = search.neurons[: len(search.outer)], search.outer  # the last may have come after the program
     used = outer != 0
-    return p, neurons[used], outer[used], RECORD | {"cuts": len(neurons), "status": status}
+    return p, neurons[used], outer[used], search.master.record | {"cuts": len(neurons), "status": status}
+
+
+class _Kelley:
+    """The program so far, its optimum p with the multipliers, and whether that is the answer."""
+
+    def __init__(self, game: SampleGame, particles: Array, start: Array, tol: float, deadline: Deadline) -> None:
+        self.game, self.particles, self.deadline = game, particles, deadline
+        self.neurons, self.master = np.zeros((0, game.lift(particles[:1]).shape[1])), master_of(game, particles)
+        nothing = discriminator_response(game, np.zeros((1, game.data.shape[1])), np.ones(1), deadline)
+        self.p, self.outer, self._tol, self._scale = start, np.zeros(0), tol, nothing.upper_bound
+        self.best, self.finished, self._draw = (np.inf, start), False, np.random.default_rng(0)
+        self._seen, self._means = np.zeros((0, len(particles))), np.zeros(0)
+        # offsets are in units of the data
+        offset = float(np.abs(game.data).max()) if game.bias == "free" else 1.0
+        self._sizes = np.append(np.ones(self.neurons.shape[1] - 1), offset or 1.0)
+
+    def advance(self, progress: Report | None) -> bool:
+        """One round: the program's optimum, and neurons that it violates; False at the end."""
+        game, (p, level, outer) = self.game, (self.p, 0.0, self.outer)
+        if len(self.neurons):
+            answer = self.master.solve(self.deadline)
+            if answer is None and not self.deadline.over:
+                self.p, self.outer = _nearest(game, self.particles, self.deadline), np.zeros(0)
+            if answer is None:
+                return False
+            p, level, outer = answer
+        self.p, self.outer = p, outer
+        limit = level if game.beta is None else game.beta
+        new, seen = self._violated(limit + self._room(limit))
+        cost = float(game.cost(self.particles) @ p) + game.spread * float(p @ p)
+        self.best = min(self.best, (cost + (game.lam or 0.0) * max(seen, level), p), key=lambda pair: pair[0])
+        if progress is not None:
+            progress(cost + (game.lam or 0.0) * level, seen - limit, len(self.neurons))
+        if not len(new) or self.deadline.over:
+            return False
+        scores = game.activation(game.lift(self.particles) @ new.T).T
+        means = game.activation(game.lift(game.data) @ new.T).mean(axis=0)
+        self.master.add(scores, means)
+        self.neurons, self._seen = np.vstack([self.neurons, new]), np.vstack([self._seen, scores])
+        self._means = np.append(self._means, means)
+        return True
+
+    def _room(self, limit: float) -> float:
+        """The violation that counts as none: of a level that is the value itself a share of that."""
+        if self.game.lam is not None and not self.game.penalty:
+            return max(RELATIVE * self._tol * limit, self._tol / RELATIVE * self._scale)
+        return self._tol * max(self._scale, limit)
+
+    def _violated(self, level: float) -> tuple[Array, float]:
+        """Neurons that see more than the level, and the most that is seen; none if that is proved, or time is over."""
+        game, p = self.game, self.p
+        random = self._draw.standard_normal((STARTS, self.neurons.shape[1]))
+        new, seen = self._ascend(np.vstack([self._near(level), random]), level)
+        if len(new) or self.deadline.over:
+            return new, seen
+        found = discriminator_response(game, self.particles, p, self.deadline, level=level)
+        if found.value > level:
+            new, seen = self._ascend(found.direction[None, :], level)
+            new = new if len(new) else self._fresh(found.direction[None, :])
+        # at the end the program's own rounding repeats a neuron
+        proved = found.upper_bound <= level + self._tol / RELATIVE * self._scale
+        self.finished = not len(new) and (proved or found.value > level)
+        return new, max(seen, found.value)
+
+    def _near(self, level: float) -> Array:
+        """The program's neurons in use, and others that see nearly as much as the level, each far from all before."""
+        used, seen = self.outer != 0, np.abs(self._seen @ self.p - self._means)
+        seen[used] = np.inf
+        order = np.argsort(-seen, kind="stable")[: np.count_nonzero(seen >= NEAR * level)]
+        far = order[apart(self.neurons[order] / self._sizes, close=FAR)]
+        return np.vstack([self.neurons[used], self.neurons[far[~used[far]]]])
+
+    def _ascend(self, starts: Array, level: float) -> tuple[Array, float]:
+        """The same among local maxima."""
+        U, values = rising_neurons(self.game, self.particles, self.p, starts, level, self.deadline.left)
+        U = U[np.argsort(-values)]
+        return self._fresh(U[apart(U / self._sizes, CUTS)]), float(values.max(initial=0.0))
+
+    def _fresh(self, neurons: Array) -> Array:
+        """Those that are not among the program's."""
+        near = (np.abs(self.neurons[None] - neurons[:, None]).max(axis=2) < 1e-14).any(axis=1)
+        return np.asarray(neurons[~near])
 
 
 def _particles(game: SampleGame) -> Array:
     if game.particles is None:
         raise ValueError("a mixture needs particles: generators.Mixture(points).")
     return game.particles
-
-
-def _restricted(
-    game: SampleGame, particles: Array, neurons: Array, deadline: Deadline
-) -> tuple[Array, float, Array] | None:
-    """The program with some neurons only: weights p, the level t (0 with beta) and the multipliers (K,), or None."""
-    from scipy.optimize import linprog  # here: it takes longer to import than all the rest of the package
-
-    count, m = len(neurons), len(particles)
-    seen = game.activation(game.lift(particles) @ neurons.T).T
-    real = game.activation(game.lift(game.data) @ neurons.T).mean(axis=0)
-    size = np.abs(real).max(initial=0.0) + np.abs(seen).max(initial=0.0) or 1.0
-    priced = np.full((2 * count, 1), -1.0 if game.beta is None else 0.0)
-    rows = np.hstack([np.vstack([-seen, seen]) / size, priced])
-    right = np.concatenate([-real, real]) / size + (0.0 if game.beta is None else game.beta / size)
-    costs = game.cost(particles)
-    unit = max(float(costs.max()), (game.lam or 0.0) * size) or 1.0
-    objective = np.append(costs / unit, 0.0 if game.lam is None else game.lam * size / unit)
-    equality = np.append(np.ones(m), 0.0)[None, :]
-    for tight in (1e-10, 1e-8, 1e-7):  # HiGHS gives up now and then at its own limit
-        limits = {"dual_feasibility_tolerance": tight, "primal_feasibility_tolerance": tight}
-        limits |= {} if deadline.left is None else {"time_limit": deadline.left}
-        found = linprog(objective, rows, right, equality, [1.0], method="highs", options=limits)
-        if found.x is not None and found.status != LIMITED:
-            break
-    else:
-        return None
-    multipliers = -found.ineqlin.marginals * (unit / size)
-    p = np.maximum(found.x[:m], 0.0)
-    return p / p.sum(), float(found.x[m] * size), multipliers[:count] - multipliers[count:]
 
 
 def _within(game: SampleGame, particles: Array, p: Array, reached: float) -> Array:
@@ -143,7 +175,7 @@ def _nearest(game: SampleGame, particles: Array, deadline: Deadline) -> Array:
 
     If it ends before, that names a beta that works, the smallest ipm a little rounded up: raises InfeasibleError.
     """
-    free = replace(game, beta=None, lam=1.0, penalty=0.0)
+    free = replace(game, beta=None, lam=1.0, penalty=0.0, spread=0.0)
     p, *_, stats = solve_mixture(free, deadline=deadline)
     least = discriminator_response(game, particles, p, deadline).upper_bound * (1 + 1e-6)
     if stats["status"] == "stopped" or deadline.over:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._tools.rounding import up
+from convexgan._tools.rounding import gamma, up
 from convexgan._tools.tables import Label
 from convexgan.discriminators.activation import Activation, KinkedActivation, is_kinked
 
@@ -22,7 +22,8 @@ class SampleGame:
         min over laws of E R        s.t. ipm <= beta        (penalised discriminator), or
         min over laws of E R + lam * ipm                    (norm-bounded discriminator)
 
-    with R(y) = penalty * |y|^2.
+    with R(y) = penalty * |y|^2; or, with a ``spread``, weights of all particles whose sum of squares takes the place of
+    E R.
 
     Attributes
     ----------
@@ -38,6 +39,9 @@ class SampleGame:
         As in `MomentGame`.
     columns : tuple, optional
         The names of the data's columns.
+    spread : float
+        What multiplies the sum of squared weights; the penalty is then 0, and every particle is a point of the law,
+        equal ones as well.
     """
 
     data: Array
@@ -50,6 +54,7 @@ class SampleGame:
     rows: int = 1
     value_scale: float = 1.0
     columns: tuple[Label, ...] | None = None
+    spread: float = 0.0
 
     @property
     def relu(self) -> KinkedActivation:
@@ -63,9 +68,27 @@ class SampleGame:
         return np.asarray(self.penalty * np.sum(points**2, axis=1))
 
     def cost_bound(self, points: Array, weights: Array) -> float:
-        """At least E R of a law of points (m, d), whose weights (m,) are divided by their sum."""
-        total = math.fsum(self.cost(points) * weights) / math.fsum(weights)
-        return up(total, points.shape[1] + 8)
+        """At least what a law of points (m, d) costs, whose weights (m,) are divided by their sum."""
+        mass = math.fsum(weights)
+        if self.spread:
+            return up(self.spread * math.fsum(weights**2) / mass**2, 8)
+        return up(math.fsum(self.cost(points) * weights) / mass, points.shape[1] + 8)
+
+    def least(self, costs: Array) -> tuple[float, Array]:
+        """The least cost of a law on points of such further costs (m,), from below, and its weights (m,).
+
+        With a spread they are max(level - costs, 0) / (2 spread), at the level at which their sum is 1; by duality
+        level - sum of max(level - costs, 0)^2 / (4 spread) is a bound at any level.
+        """
+        if not self.spread:
+            place = int(np.argmin(costs))
+            return float(costs[place]), np.eye(1, len(costs), place)[0]
+        ordered, counts = np.sort(costs), np.arange(1, len(costs) + 1)
+        levels = (2 * self.spread + np.cumsum(ordered)) / counts
+        level = float(levels[np.flatnonzero(levels > ordered)[-1]])
+        room = np.maximum(level - costs, 0.0)
+        charge = math.fsum(room**2) / (4 * self.spread)
+        return level - charge - gamma(8) * (abs(level) + charge), room / room.sum()
 
     def lift(self, rows: Array) -> Array:
         """The rows as the neurons see them: with a 1 appended where they have a bias."""

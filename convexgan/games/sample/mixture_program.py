@@ -53,14 +53,13 @@ def solve_mixture_program(
     """
     from convexgan.conic.backends import Run, first_accurate  # here: cvxpy takes seconds to import
 
-    lifted, costs = game.lift(particles), game.cost(particles)
-    cheapest = np.eye(1, len(particles), int(np.argmin(costs)))[0]
+    lifted, cheapest = game.lift(particles), game.least(game.cost(particles))[1]
     nothing = np.zeros((0, lifted.shape[1])), np.zeros(0)
     reach = discriminator_response(game, particles, cheapest).upper_bound
     a, b, _ = np.abs(activation.coefficients)
     size = max(float(np.abs(lifted).max()), float(np.abs(game.data).max()))
     if game.lam == 0 or reach <= max(game.beta or 0.0, ROUNDING * (a * size**2 + b * size)):
-        return cheapest, *nothing, {"status": "optimal", "reason": "the cheapest particle is optimal"}
+        return cheapest, *nothing, {"status": "optimal", "reason": "the cheapest law is optimal"}
     program = _Program(game, particles, activation, reach)
     name, reason = choose_backend(lifted.shape[1], activation.coefficients[0] != 0, solver)
     run = Run(ACCURACY, solver_options or {}, Deadline(time_limit))
@@ -93,9 +92,10 @@ class _Program:
         p = cp.Variable(len(costs), nonneg=True)
         bound = cp.Variable(nonneg=True) if game.beta is None else cp.Constant(game.beta / reach)
         separation = _separation(self.activation, game.lift(game.data), game.lift(self.points), p, bound, reach)
-        unit, constraints = max(float(costs.max()), (game.lam or 0.0) * reach), [cp.sum(p) == 1]
+        unit, constraints = max(float(costs.max()), (game.lam or 0.0) * reach, game.spread), [cp.sum(p) == 1]
         for again in (True, False):
             price = 0.0 if game.lam is None else game.lam * reach / unit * bound
+            price += game.spread / unit * cp.sum_squares(p) if game.spread else 0.0
             problem = cp.Problem(cp.Minimize(costs / unit @ p + price), [*constraints, *separation.constraints])
             stats = run.once(problem, name)
             if p.value is None:
@@ -121,7 +121,7 @@ class _Program:
     def _gap_and_excess(self, p: Array, neurons: Array, outer: Array) -> tuple[float, float]:
         game = self.game
         reached = discriminator_response(game, self.points, p).upper_bound
-        value = float(self.costs @ p) + (game.lam or 0.0) * reached
+        value = float(self.costs @ p) + game.spread * float(p @ p) + (game.lam or 0.0) * reached
         proved = generator_response(game, critic_of(game, neurons, outer))
         noise = ROUNDING * (float(self.costs.max()) + (game.lam or 0.0) * self.reach)
         return relative_gap(value, proved, noise), 0.0 if game.beta is None else max(reached - game.beta, 0.0)
@@ -170,7 +170,7 @@ def _no_answer(
 ) -> ConvexGANError:
     """Names a beta that works, the smallest ipm of any mixture a little rounded up, if the game's own does not."""
     if game.beta is not None:
-        free = replace(game, beta=None, lam=1.0, penalty=0.0)
+        free = replace(game, beta=None, lam=1.0, penalty=0.0, spread=0.0)
         p, *_, stats = solve_mixture_program(free, particles, activation, solver=solver, time_limit=deadline.left)
         least = discriminator_response(game, particles, p).upper_bound * (1 + 1e-6)
         if least > game.beta and stats["status"] == "optimal":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from convexgan._tools.deadline import Deadline
 from convexgan._tools.rounding import down, gamma, prefix_sums, up
 from convexgan.arrangements import Maximum, Minimum, minimize_rectified
+from convexgan.arrangements.maximum import EXACT
 from convexgan.discriminators import TwoLayerDiscriminator, at_most, enlarging, pieces, rising, separate, separate_rows
 from convexgan.discriminators.activation import is_kinked, needs_rows
 from convexgan.games.sample.game import SampleGame
@@ -39,7 +39,8 @@ def discriminator_response(
     used, (a, b, _) = weights > 0, game.activation.coefficients
     fake = Moments.from_array(game.lift(points[used]), weights[used])
     found = separate(Moments.from_array(game.lift(game.data)), fake, a, b)
-    return Maximum(found.value, found.upper_bound, True, found.direction, found.sign, "optimal", "moments", {})
+    exact = bool(found.upper_bound - found.value <= EXACT * found.value)
+    return Maximum(found.value, found.upper_bound, exact, found.direction, found.sign, "optimal", "moments", {})
 
 
 def signed_law(game: SampleGame, points: Array, weights: Array) -> tuple[Array, Array]:
@@ -69,15 +70,16 @@ def rising_neurons(
     return U[values > level], values[values > level]
 
 
-def apart(ranked: Sequence[Array] | Array, count: int) -> list[Array]:
-    """The first ``count`` of the unit vectors, none of them close to another."""
-    chosen: list[Array] = []
-    for u in ranked:
+def apart(ranked: Array, count: int | None = None, close: float = CLOSE) -> NDArray[np.intp]:
+    """Which of the vectors are the first, at most ``count``, of which none is close to another's direction."""
+    units = ranked / np.maximum(np.linalg.norm(ranked, axis=1), 1e-300)[:, None]
+    chosen: list[int] = []
+    for k, u in enumerate(units):
         if len(chosen) == count:
             break
-        if all(u @ v < CLOSE for v in chosen):
-            chosen.append(u)
-    return chosen
+        if (units[chosen] @ u < close).all():
+            chosen.append(k)
+    return np.array(chosen, dtype=np.intp)
 
 
 def critic_of(game: SampleGame, neurons: Array, outer: Array) -> TwoLayerDiscriminator:
@@ -92,14 +94,14 @@ def critic_of(game: SampleGame, neurons: Array, outer: Array) -> TwoLayerDiscrim
 def generator_response(game: SampleGame, critic: TwoLayerDiscriminator, time_limit: float | None = None) -> float:
     """What the discriminator guarantees: mean D(X) - beta |v|_1 + min over y of R(y) - D(y).
 
-    The minimum is over the particles; without them over R^d, where R - D is a piecewise quadratic. In one column its
-    minima are at its bends or at the vertices of its pieces; in more they are bounded by `cheapest`, which takes a
-    limit in seconds. Squared neurons are
-    scaled until the minimum is 0. What rounding may have added is taken off: large neurons that cancel prove nothing.
+    The minimum is over the particles, or with a spread over their weights; without them over R^d, where R - D is a
+    piecewise quadratic. In one column its minima are at its bends or at the vertices of its pieces; in more they are
+    bounded by `cheapest`, which takes a limit in seconds. Squared neurons are scaled until the minimum is 0. What
+    rounding may have added is taken off: large neurons that cancel prove nothing.
     """
     charge = up((game.beta or 0.0) * critic.norm, sum(critic.neurons.shape) + 8)  # of lengths that are 1 to rounding
     if critic.norm == 0:
-        return down(float(game.cost(game.particles).min()), 8) if game.particles is not None else 0.0
+        return down(game.least(game.cost(game.particles))[0], 8) if game.particles is not None else 0.0
     real = real_score(game, critic)
     if game.particles is None and not is_kinked(game.activation):
         return _against_any_law(game, critic, real, charge, time_limit)
@@ -113,7 +115,7 @@ def generator_response(game: SampleGame, critic: TwoLayerDiscriminator, time_lim
     points, missed = (game.particles, 0.0) if game.particles is not None else _candidates(game, critic)
     cost = game.cost(points)
     scores = cost - critic(points) - rounding(game, critic, points) - gamma(points.shape[1] + 4) * cost
-    return _below(game, critic, real, charge, float(scores.min()) - missed)
+    return _below(game, critic, real, charge, game.least(scores)[0] - missed)
 
 
 def _against_any_law(

@@ -310,7 +310,8 @@ class _Program:
         for f, g in ((self.sample, law), (law, self.sample))[: 1 if self.one_sided else 2]:
             peak = self._peak(f, g, max_cones, enough)
             worst, bound = max(worst, peak.value), max(bound, peak.upper_bound)
-            cuts += apart(peak.directions[peak.values > level + TOL / 2], CUTS)
+            over = peak.directions[peak.values > level + TOL / 2]
+            cuts += list(over[apart(over, CUTS)])
         return cuts, (worst, bound)
 
     def _peak(self, f: Convex, g: Convex, max_cones: int, enough: float) -> Peak:
