@@ -43,7 +43,7 @@ QUESTIONS = {  # what a reader has, and the pages that begin there
         "command-line",
     ),
     "I have pictures": ("progressive", "faces", "datasets", "metrics", "plotting"),
-    "I have a table": ("arrays", "moments", "estimators", "discriminators", "generators", "conditional"),
+    "I have a table": ("arrays", "moments", "estimators", "discriminators", "generators", "conditional", "balance"),
     "I have a GAN": ("torch", "certificates", "problems", "updates"),
     "I have a game": ("closed-forms", "programs", "games", "arrangements", "numerical-precision"),
     "I have a theorem": ("dynamics", "linear-gans", "claims"),

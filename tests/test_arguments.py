@@ -52,7 +52,7 @@ def test_an_estimator_checks_its_seed_as_scikit_learn_does() -> None:
 
 
 MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
-    "a path for a certificate": (lambda: cg.verify("cert.json", X), r"certificate must be .* Certificate\.from_json"),
+    "a path for a certificate": (lambda: cg.verify("cert.json", X), r"certificate must be .* Certificate\.load"),
     "a solution for one": (lambda: cg.verify(cg.solve(X, LATENT, beta=1.0), X), r"got Solution: pass \.certificate"),
     "one rank": (lambda: ProgressiveConvexGAN(ranks=10).fit(DIGITS), r"ranks must be a list, .*\[4, 8\], got 10"),
     "one beta": (lambda: ProgressiveConvexGAN(betas=1.5).fit(DIGITS), r"betas must be a list, .*\[4, 8\], got 1.5"),

@@ -40,6 +40,7 @@ CALLS: dict[str, tuple[str, list[str]]] = {
     "evaluate": ("run pictures.npy --metrics frechet --resamples 5", ["measuring new pictures", "evaluating"]),
     "solve": ("x.npy --gaussian 2 --beta 0.3", ["solving"]),
     "ipm": ("x.npy y.npy", ["searching"]),
+    "balance": ("x.npy y.npy", ["balancing"]),
     "test": ("x.npy y.npy --permutations 19", ["testing"]),
     "audit": ("y.npy x.npy --beta 0.3", ["certifying"]),
     "verify": ("cert.json x.npy", ["verifying cert.json"]),

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from convexgan._tools.files import check_target
-from convexgan.cli.arrays import read_samples, write_rows, write_text
+from convexgan.cli.arrays import read_samples, write_rows
 from convexgan.cli.console import Json, note, print_json, result, search
 from convexgan.cli.games import numbers_of
 from convexgan.cli.options import Discriminator
@@ -46,7 +46,7 @@ def balance(
         write_rows(out, found.weights)
         note(f"weights: {out}")
     if certificate is not None:
-        write_text(certificate, found.certificate.to_json())
+        found.certificate.save(certificate)
         note(f"certificate: {certificate}")
     if as_json:
         seen = found.imbalance
