@@ -15,8 +15,9 @@ from convexgan._tools.files import one_number
 from convexgan._tools.rounding import gamma
 from convexgan.progressive.pyramid import unit
 from convexgan.progressive.sums import FirstPass, Product
+from convexgan.statistics.accumulation import DOUBLE
 from convexgan.statistics.integers import MIDDLE, add_bytes, int8_is_exact
-from convexgan.statistics.moments import DOUBLE, Moments
+from convexgan.statistics.moments import Moments
 from convexgan.statistics.products import INTEGERS
 
 SUMS = ("sums.count", "sums.pilot", "sums.linear", "sums.gram")  # of a first pass, in its journal
