@@ -72,7 +72,7 @@ def test_products_of_int8_that_are_wrong_or_missing_are_not_used(monkeypatch, fa
     int8_is_exact.cache_clear()
     assert not int8_is_exact("cpu")
     rows = saturated(3000, 40)
-    np.testing.assert_array_equal(np.tril(Moments.from_array(rows)._gram), truth(rows))
+    np.testing.assert_array_equal(np.tril(Moments.from_array(rows)._data.sums.gram), truth(rows))
     int8_is_exact.cache_clear()
 
 
@@ -83,17 +83,17 @@ def test_integers_of_every_type_are_added_up_without_rounding(kind, offset):
         pytest.skip("larger than this type holds")
     rows = (np.random.default_rng(2).integers(0, 120, (5000, 7)) + offset).astype(kind)
     made = Moments.from_chunks(np.array_split(rows, 9))
-    assert made._moved == made._shifted == 0
-    centred = rows.astype(np.int64) - made._pilot.astype(np.int64)
-    np.testing.assert_array_equal(np.tril(made._gram), np.tril(centred.T @ centred))
-    np.testing.assert_array_equal(made._linear, centred.sum(axis=0))
+    assert made._data.sums.moved == made._data.sums.shifted == 0
+    centred = rows.astype(np.int64) - made._data.pilot.astype(np.int64)
+    np.testing.assert_array_equal(np.tril(made._data.sums.gram), np.tril(centred.T @ centred))
+    np.testing.assert_array_equal(made._data.sums.linear, centred.sum(axis=0))
 
 
 def test_what_is_no_integer_or_too_large_is_not_called_exact():
     rng = np.random.default_rng(3)
     for rows in (rng.integers(0, 9, (50, 3)) + 0.5 * (np.arange(50) == 49)[:, None], rng.integers(0, 2**30, (50, 3))):
         made = Moments.from_array(rows.astype(float))
-        assert made._moved >= gamma(50) * made._gram.trace()  # as of any sums of so many products
+        assert made._data.sums.moved >= gamma(50) * made._data.sums.gram.trace()  # as of any sums of so many products
 
 
 @pytest.mark.parametrize("grey", [False, True])
@@ -106,10 +106,10 @@ def test_every_level_follows_exactly_from_the_finest(monkeypatch, finest, grey):
     for size in (s for s in (1, 2, 4, 8, 16) if s <= finest):
         made = stages._sums(size)
         whole = box_sums(images, size).reshape(900, -1).astype(np.int64)
-        centred = whole - made._pilot.astype(np.int64)
-        assert made._moved == made._shifted == 0
-        np.testing.assert_array_equal(np.tril(made._gram), np.tril(centred.T @ centred))
-        np.testing.assert_array_equal(made._linear, centred.sum(axis=0))
+        centred = whole - made._data.pilot.astype(np.int64)
+        assert made._data.sums.moved == made._data.sums.shifted == 0
+        np.testing.assert_array_equal(np.tril(made._data.sums.gram), np.tril(centred.T @ centred))
+        np.testing.assert_array_equal(made._data.sums.linear, centred.sum(axis=0))
 
 
 @pytest.mark.parametrize("base", [16, 8])

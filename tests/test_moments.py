@@ -73,10 +73,10 @@ def test_bytes_are_added_up_exactly_in_any_order(d):
     for parts in (np.array_split(X, 7), np.array_split(X[::-1], 3)):
         made = Moments.from_chunks(parts) + Moments.from_array(X[:0] if len(X) == 0 else X[:50])
         again = Moments.from_array(X[:50]) + Moments.from_chunks(parts)
-        np.testing.assert_array_equal(np.tril(made._gram), np.tril(again._gram))
+        np.testing.assert_array_equal(np.tril(made._data.sums.gram), np.tril(again._data.sums.gram))
         few = X[:50].astype(np.int64) - 128
-        np.testing.assert_array_equal(np.tril(made._gram), np.tril(whole + few.T @ few))
-        assert made._moved == made._shifted == 0
+        np.testing.assert_array_equal(np.tril(made._data.sums.gram), np.tril(whole + few.T @ few))
+        assert made._data.sums.moved == made._data.sums.shifted == 0
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=5), st.booleans(), st.integers(2, 8))
@@ -134,7 +134,7 @@ def test_many_single_rows_lose_no_digits():
 
 
 def test_many_rows_cross_the_chunk_boundary(monkeypatch):
-    monkeypatch.setattr("convexgan.statistics.moments.CHUNK_BYTES", 64)
+    monkeypatch.setattr("convexgan.statistics.accumulation.CHUNK_BYTES", 64)
     X, w = sample((101, 3)) + 2, np.arange(101.0)
     assert_moments(Moments.from_array(X), X)
     assert_moments(Moments.from_array(X, w), X, w)

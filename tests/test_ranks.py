@@ -126,7 +126,7 @@ def test_a_level_waits_for_the_eigenvalues_it_needs() -> None:
 def test_chosen_ranks_do_not_grow_where_pictures_are_fine(monkeypatch: pytest.MonkeyPatch, labels: Any) -> None:
     free = [stage.rank for stage in cg.ProgressiveConvexGAN().fit(IMAGES, labels).stages_]
     assert free[0] < free[1] < free[2]
-    monkeypatch.setattr("convexgan.progressive.model.SETTLED", 8)
+    monkeypatch.setattr("convexgan.progressive.fitting.SETTLED", 8)
     ranks = [stage.rank for stage in cg.ProgressiveConvexGAN().fit(IMAGES, labels).stages_]
     assert ranks == [free[0], free[1], free[1]]
     apart = [stage.rank for stage in cg.ProgressiveConvexGAN(sizes=[4, 16]).fit(IMAGES, labels).stages_]

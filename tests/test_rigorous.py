@@ -165,6 +165,8 @@ def test_the_referee_of_this_file_sees_what_is_false(monkeypatch):
     monkeypatch.setattr(_rounding, "gamma", lambda n: 0.0)
     response = "discriminators.best_response"
     for module in (
+        "statistics.accumulation",
+        "statistics.mapping",
         "statistics.moments",
         "statistics.products",
         response,

@@ -20,7 +20,7 @@ from convexgan._tools.memory import physical_memory
 from convexgan._tools.tables import Label
 from convexgan.games.conditional import class_beta, joint_certificate
 from convexgan.progressive.passes import Journal, Phase, Pictures, SomePictures, silent
-from convexgan.progressive.ranks import Level, Variance, most_chosen
+from convexgan.progressive.ranks import Level, Variance, largest_chosen_rank
 from convexgan.progressive.stages import TOLERANCE, Stage
 from convexgan.progressive.streaming import BASE_BYTES, StageData, StageMoments
 from convexgan.records.certificate import Certificate
@@ -44,14 +44,14 @@ def members(pictures: Pictures, labels: Any) -> list[Members]:
         Labels of another length or missing; a class of one picture, which has no covariance.
     """
     classes, of = grouped(as_labels(labels, len(pictures), "images"))
-    found = [Members(pictures, np.flatnonzero(of == i), label) for i, label in enumerate(classes)]
-    few = [member.label for member in found if len(member) < 2]
+    classed = [Members(pictures, np.flatnonzero(of == i), label) for i, label in enumerate(classes)]
+    few = [member.label for member in classed if len(member) < 2]
     if few:
         raise ValueError(
             f"labels: class {few[0]!r} has one picture, and at least two are needed to have a covariance: add pictures "
             "to it, or join it to another."
         )
-    return found
+    return classed
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +115,7 @@ class ClassMoments:
         whole = physical_memory() // 2 if memory is None else memory
         how["memory"] = BASE_BYTES + (whole - BASE_BYTES) // len(parts)  # all are kept at once
         self.counts, self.shape = tuple(len(part) for part in parts), parts[0].shape
+        self.classes = tuple(part.label for part in parts)
         self.moments = [
             StageMoments(
                 part,
@@ -133,24 +134,24 @@ class ClassMoments:
         shares = np.array(self.counts) / total
         data = [one.at(size, self._own(size, level, n)) for one, n in zip(self.moments, self.counts, strict=True)]
         while True:
-            known = [share * _known(one) for share, one in zip(shares, data, strict=True)]
+            spectra = [share * _leading(one) for share, one in zip(shares, data, strict=True)]
             variance = Variance(*(shares @ [one.variance for one in data]))
-            values = np.sort(np.concatenate(known))[::-1]
+            values = np.sort(np.concatenate(spectra))[::-1]
             partly = [  # of the others all are known
-                i for i, d in enumerate(data) if d.moments.subspace is not None and len(known[i]) < d.moments.dim
+                i for i, d in enumerate(data) if d.moments.subspace is not None and len(spectra[i]) < d.moments.dim
             ]
             if partly and not level.is_reached(values, variance):
-                more = {i: Level(2 * len(known[i])) for i in partly}
+                more = {i: Level(2 * len(spectra[i])) for i in partly}
             else:
                 beta = level.of(values, variance)[1]
-                more = {i: Level(beta=beta / float(shares[i])) for i in partly if known[i][-1] > beta}
+                more = {i: Level(beta=beta / float(shares[i])) for i in partly if spectra[i][-1] > beta}
             if not more:
                 break
             for i, own in more.items():
                 data[i] = self.moments[i].at(size, own)
         betas = [class_beta(beta, n, total) for n in self.counts]
         return [
-            one._replace(rank=int(np.count_nonzero(_known(one) > b)), beta=b)
+            one._replace(rank=int(np.count_nonzero(_leading(one) > b)), beta=b)
             for one, b in zip(data, betas, strict=True)
         ], beta
 
@@ -159,8 +160,10 @@ class ClassMoments:
         channels, share = 3 if len(self.shape) == 3 else 1, count / sum(self.counts)
         if level.beta is not None:
             return Level(beta=level.beta / share)
-        most = min(most_chosen(size, channels, count), level.most or size * size * channels)
-        return Level(pictures=count, most=most) if level.rank is None else Level(min(1 + int(share * level.rank), most))
+        limit = min(largest_chosen_rank(size, channels, count), level.most or size * size * channels)
+        if level.rank is None:
+            return Level(pictures=count, most=limit)
+        return Level(min(1 + int(share * level.rank), limit))
 
 
 def _named(phase: Phase, label: Label, name: str, total: int) -> AbstractContextManager[Callable[[int], object]]:
@@ -168,7 +171,7 @@ def _named(phase: Phase, label: Label, name: str, total: int) -> AbstractContext
     return phase(f"{label}: {name}", total)
 
 
-def _known(data: StageData) -> Array:
+def _leading(data: StageData) -> Array:
     """The leading eigenvalues of a class that are known: all, or as many as were asked for."""
     values = data.moments.spectrum.values
     return values if data.moments.subspace is None else values[: data.rank + 1]
@@ -176,10 +179,10 @@ def _known(data: StageData) -> Array:
 
 def with_levels(levels: Sequence[Level], counts: Sequence[int], sizes: Sequence[int], channels: int) -> list[Level]:
     """Levels of all classes together: ranks count directions of every class, and each leaves one of few pictures."""
-    made = []
+    limited = []
     for level, size in zip(levels, sizes, strict=True):
-        limit = sum(most_chosen(size, channels, n) for n in counts)
+        limit = sum(largest_chosen_rank(size, channels, n) for n in counts)
         if level.rank is not None and level.rank > limit:
             raise ValueError(f"rank {level.rank} at size {size} exceeds {limit}, the most that so many classes have.")
-        made.append(level if level.most is None else replace(level, most=limit))
-    return made
+        limited.append(level if level.most is None else replace(level, most=limit))
+    return limited

@@ -15,8 +15,9 @@ from convexgan._tools.files import one_number
 from convexgan._tools.rounding import gamma
 from convexgan.progressive.pyramid import unit
 from convexgan.progressive.sums import FirstPass, Product
+from convexgan.statistics.accumulation import DOUBLE
 from convexgan.statistics.integers import MIDDLE, add_bytes, int8_is_exact
-from convexgan.statistics.moments import DOUBLE, Moments
+from convexgan.statistics.moments import Moments
 from convexgan.statistics.products import INTEGERS
 
 SUMS = ("sums.count", "sums.pilot", "sums.linear", "sums.gram")  # of a first pass, in its journal
@@ -82,15 +83,15 @@ class DeviceFirstPass(FirstPass):
             return
         count, pilot, linear, gram = self._sums
         arrays = {"pilot": pilot.cpu().numpy(), "linear": linear.cpu().numpy(), "gram": gram.cpu().numpy()}
-        known = {"dim": len(pilot), "count": count, "total": float(count), "eps": DOUBLE, "additions": 0}
+        state = {"dim": len(pilot), "count": count, "total": float(count), "eps": DOUBLE, "additions": 0}
         size, scale = float(arrays["gram"].trace()), self.unit[0]
         if self.unit[1] == 1:  # integers
-            known |= {"centre": float(arrays["pilot"][0])}
+            state |= {"centre": float(arrays["pilot"][0])}
         exact = self.unit[1] == 1 and size < INTEGERS
         size = 0.0 if exact else size + count * len(pilot) * scale**2  # pixels are at most 1 in size, sums the scale
-        known |= {"moved": gamma(count + 64) * size, "shifted": gamma(count + 64) * (count * size) ** 0.5}
-        found = Moments.from_state(known | arrays)
-        self.moments, self._sums = found if self.moments is None else self.moments + found, []
+        state |= {"moved": gamma(count + 64) * size, "shifted": gamma(count + 64) * (count * size) ** 0.5}
+        moments = Moments.from_state(state | arrays)
+        self.moments, self._sums = moments if self.moments is None else self.moments + moments, []
 
     @property
     def arithmetic(self) -> str:

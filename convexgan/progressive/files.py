@@ -101,8 +101,8 @@ def _stage(settings: dict[str, Any], arrays: Arrays, channels: int) -> Stage:
     proof = Certificate.from_json(settings["certificate"], apart=lambda name: arrays[EVIDENCE + name])
     if "evidence" in settings:  # of version 0.2 and earlier, whose evidence is in arrays, the small ones too
         proof = replace(proof, evidence=Evidence(dict(settings["evidence"]), _under(arrays, EVIDENCE)))
-    known = settings.get("variance", {"game": math.nan, "pictures": math.nan})  # models of version 0.1 do not say
-    variance = Variance(float(known["game"]), float(known["pictures"]))
+    described = settings.get("variance", {"game": math.nan, "pictures": math.nan})  # models of version 0.1 do not say
+    variance = Variance(float(described["game"]), float(described["pictures"]))
     beta = check_number(settings["beta"], "beta")
     return Stage(size, channels, beta, variance=variance, certificate=proof, **found)
 

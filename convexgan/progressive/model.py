@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -13,25 +12,25 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from convexgan._tools.arrays import as_floats, as_rows
-from convexgan._tools.checks import as_rng, check_bytes, check_choice, check_count, check_number, warn_user
+from convexgan._tools.checks import as_rng, check_bytes, check_choice, check_count
 from convexgan._tools.classes import check_known
 from convexgan._tools.files import DAMAGE, read_model, write_model
 from convexgan._tools.tables import Label
 from convexgan.discrepancy import HeldOut, held_out_chunks, ipm
-from convexgan.progressive.conditional import ClassMoments, JointStage, Members, members, with_levels
-from convexgan.progressive.coupling import transport
+from convexgan.progressive.conditional import ClassMoments, JointStage, members
 from convexgan.progressive.files import restore, state
+from convexgan.progressive.fitting import Recursion, chain_of, warn_of_no_shrinkage
 from convexgan.progressive.histogram import Quantiles, apply_map, learn_map
 from convexgan.progressive.passes import Journal, Phase, Pictures, as_pictures, run_pass, silent
 from convexgan.progressive.pyramid import box_pyramid, check_sizes, default_sizes, to_uint8
-from convexgan.progressive.ranks import SETTLED, Level, most, most_chosen, published_ranks
-from convexgan.progressive.stages import Coupling, Latents, Stage, solve_stage
-from convexgan.progressive.streaming import StageData, StageMoments
-from convexgan.progressive.sums import detail, enlarge
+from convexgan.progressive.ranks import Level, cut_levels
+from convexgan.progressive.sampling import displace, draw, draw_classes
+from convexgan.progressive.stages import Coupling, Latents, Stage
+from convexgan.progressive.streaming import StageMoments
+from convexgan.progressive.sums import detail
 from convexgan.statistics.moments import Moments
 
 Array = NDArray[np.float64]
-NOTHING = 1e-9  # share of the largest eigenvalue that is rounding
 
 
 class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
@@ -158,12 +157,12 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         self.classes_: tuple[Label, ...] | None = None
         self.counts_: tuple[int, ...] | None = None
         if parts is None:
-            self._fit_one(StageMoments(pictures, sizes, **given), sizes, levels, progress)
+            self._solve(StageMoments(pictures, sizes, **given), sizes, levels, progress)
         else:
-            self._fit_classes(parts, ClassMoments(parts, sizes, **given), sizes, levels, progress)
+            self._solve(ClassMoments(parts, sizes, **given), sizes, levels, progress)
         if self.betas is None and (self.ranks is None or isinstance(self.ranks, str)):
             for i, n in enumerate(self.counts_ or [len(pictures)]):
-                _warn_of_no_shrinkage(self._chain(i), n)
+                warn_of_no_shrinkage(chain_of(self.stages_, i), n)
         self.histogram_: Array | None = None
         if self.histogram:
             drawn = self._draw(1000, np.random.default_rng(self.random_state))[-1]
@@ -172,62 +171,20 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
             self.histogram_ = learn_map(drawn, real.at_knots())
         return self
 
-    def _fit_one(self, moments: StageMoments, sizes: list[int], levels: list[Level], progress: Any) -> None:
-        """The stages of pictures without classes."""
-        self.arithmetic_ = moments.arithmetic
-        for size, level in zip(sizes, levels, strict=True):
-            data = moments.at(size, self._within(level))
-            self.stages_.append(self._solve(data, size, self.stages_))
+    def _solve(self, data: StageMoments | ClassMoments, sizes: list[int], levels: list[Level], progress: Any) -> None:
+        """The stages, of all pictures or of all classes, each told of as it is solved."""
+        latents, coupling = cast(Latents, self.latents), cast(Coupling, self.coupling)
+        recursion = Recursion(latents, coupling, self.latent_dim, self.skip, self.channels_)
+        self.arithmetic_ = data.arithmetic
+        if isinstance(data, ClassMoments):
+            self.classes_, self.counts_ = data.classes, data.counts
+            solved = recursion.joint_stages(data, sizes, levels)
+        else:
+            solved = recursion.stages(data, sizes, levels)
+        for stage, moments in solved:
+            self.stages_.append(stage)
             if progress is not None:
-                progress(self.stages_[-1], data.moments)
-
-    def _fit_classes(
-        self, parts: list[Members], moments: ClassMoments, sizes: list[int], levels: list[Level], progress: Any
-    ) -> None:
-        """The stages of all classes, size by size."""
-        self.arithmetic_, self.counts_ = moments.arithmetic, moments.counts
-        self.classes_ = tuple(part.label for part in parts)
-        for size, level in zip(sizes, with_levels(levels, self.counts_, sizes, self.channels_), strict=True):
-            data, beta = moments.at(size, self._within(level))
-            found = tuple(self._solve(own, size, self._chain(i)) for i, own in enumerate(data))
-            self.stages_.append(JointStage(found, self.counts_, self.classes_, beta))
-            if progress is not None:
-                progress(self.stages_[-1], None)
-
-    def _chain(self, i: int) -> list[Stage]:
-        """The stages of a class, by its place; of all pictures where there are no classes."""
-        return [stage.parts[i] if isinstance(stage, JointStage) else stage for stage in self.stages_]
-
-    def _within(self, level: Level) -> Level:
-        """The level, a chosen rank within that of the stage before where that has all the noise, or is fine enough."""
-        before = self.stages_[-1] if self.stages_ else None
-        limit = None if before is None or self.skip or before.size < SETTLED else before.rank
-        if self.latents == "single":
-            limit = self.latent_dim if before is None else before.rank
-        return level if limit is None or level.most is None else replace(level, most=min(level.most, limit))
-
-    def _solve(self, data: StageData, size: int, before: list[Stage]) -> Stage:
-        """The stage at one size, on the pictures or on their detail."""
-        options: dict[str, Any] = {"latent_dim": self.latent_dim}
-        options |= {"latents": cast(Latents, self.latents), "coupling": cast(Coupling, self.coupling)}
-        if not before:
-            return solve_stage(data, size, self.channels_, None, **options)
-        last = before[-1]
-        previous = self._enlarge(last.factor, last.size, size)
-        if not self.skip:
-            return solve_stage(data, size, self.channels_, previous, **options)
-        stage = solve_stage(data, size, self.channels_, None, **options)
-        q, k = len(previous), len(stage.factor)
-        return replace(
-            stage,
-            mean=stage.mean + self._enlarge(last.mean[None, :], last.size, size)[0],
-            factor=np.vstack([previous, stage.factor]),
-            carry=np.eye(q, q + k),
-            fresh=np.hstack([np.zeros((len(stage.fresh), q)), stage.fresh]),
-        )
-
-    def _enlarge(self, rows: Any, size: int, target: int) -> Any:
-        return enlarge(rows, size, target, self.channels_)
+                progress(stage, moments)
 
     def _check_options(self, n: int) -> None:
         check_choice(self.latents, "latents", ("fresh", "single"))
@@ -253,29 +210,7 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         """
         sizes = list(default_sizes(shape[0]) if self.sizes is None else check_sizes(self.sizes, shape[0]))
         self._check_options(n)
-        return sizes, self._levels(sizes, 3 if len(shape) == 3 else 1, n)
-
-    def _levels(self, sizes: list[int], channels: int, n: int) -> list[Level]:
-        """Where the eigenvalues of each stage are cut."""
-        if isinstance(self.ranks, str):
-            if self.ranks != "published":
-                raise ValueError(f"ranks must be a list, one entry for each stage, or 'published', got {self.ranks!r}.")
-            return [Level(rank) for rank in published_ranks(sizes, channels, n)]
-        given = self.ranks if self.betas is None else self.betas
-        name = "ranks" if self.betas is None else "betas"
-        if given is not None and not hasattr(given, "__len__"):
-            raise ValueError(f"{name} must be a list, one entry for each of the sizes {sizes}, got {given!r}.")
-        if given is not None and len(given) != len(sizes):
-            raise ValueError(f"{name} has {len(given)} entries for the {len(sizes)} sizes {sizes}: pass one each.")
-        if self.betas is not None:
-            return [Level(beta=check_number(beta, "betas")) for beta in self.betas]
-        if self.ranks is None:
-            return [Level(pictures=n, most=most_chosen(size, channels, n)) for size in sizes]
-        for rank, size in zip(self.ranks, sizes, strict=True):
-            limit = most(size, channels, n)
-            if check_count(rank, "ranks") > limit:
-                raise ValueError(f"rank {rank} at size {size} exceeds {limit}, the most {n} such pictures have.")
-        return [Level(rank) for rank in self.ranks]
+        return sizes, cut_levels(self.ranks, self.betas, sizes, 3 if len(shape) == 3 else 1, n)
 
     # -- pictures ------------------------------------------------------------------------------------------------
 
@@ -298,16 +233,12 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         if self.counts_ is None:
             if label is not None:
                 raise ValueError("label is for a model with classes, and this one has none: leave it out.")
-            return _drawn(self._chain(0), n, rng)
+            return draw(chain_of(self.stages_, 0), n, rng)
         if label is None:
             places = rng.choice(len(self.counts_), n, p=np.array(self.counts_) / sum(self.counts_))
         else:
             places = np.full(n, self._place(label))
-        drawn = [np.empty((n, s.size, s.size, self.channels_)) for s in self.stages_]
-        for i in np.unique(places):
-            for whole, part in zip(drawn, _drawn(self._chain(i), int(np.sum(places == i)), rng), strict=True):
-                whole[places == i] = part
-        return drawn
+        return draw_classes([chain_of(self.stages_, i) for i in range(len(self.counts_))], places, rng)
 
     def _place(self, label: Label) -> int:
         return int(check_known([label], self.classes_ or (), "label")[0])
@@ -325,7 +256,7 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
             raise ValueError("this model has no classes: fit(images, labels) makes one that has.")
         own = type(self)(**self.get_params())
         own.color_, own.channels_, own.histogram_ = self.color_, self.channels_, self.histogram_
-        own.classes_, own.counts_, own.stages_ = None, None, self._chain(self._place(label))
+        own.classes_, own.counts_, own.stages_ = None, None, chain_of(self.stages_, self._place(label))
         return own
 
     def between(
@@ -337,11 +268,7 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         one to the other. Source: R. J. McCann, A convexity principle for interacting gases, 1997; Gelbrich 1990.
         """
         (a, b), rng = (self.of(label).stages_[-1] for label in (source, target)), as_rng(random_state, "random_state")
-        code, noise = rng.standard_normal((1, len(a.factor))), rng.standard_normal((1, len(b.factor)))
-        carry, fresh = transport(a.factor, b.factor, len(b.factor))
-        start, end = a.pictures(code), b.pictures(code @ carry + noise @ fresh)
-        shares = np.linspace(0, 1, check_count(steps, "steps", 2))[:, None, None, None]
-        return self._finish((1 - shares) * start + shares * end, True)
+        return self._finish(displace(a, b, check_count(steps, "steps", 2), rng), True)
 
     def _finish(self, images: Array, finest: bool) -> NDArray[np.uint8]:
         if finest and self.histogram_ is not None:
@@ -357,8 +284,8 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         """The stages of a model without classes, coarsest first; ValueError if it is not fitted, or has some."""
         stages = self._fitted()
         if self.classes_ is not None:
-            known = ", ".join(map(repr, self.classes_[:10]))
-            raise ValueError(f"this model has the classes {known}: take that of one, model.of({self.classes_[0]!r}).")
+            labels = ", ".join(map(repr, self.classes_[:10]))
+            raise ValueError(f"this model has the classes {labels}: take that of one, model.of({self.classes_[0]!r}).")
         return stages
 
     def encode(self, images: Any) -> Array:
@@ -454,27 +381,6 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
         except (KeyError, TypeError, ValueError, AttributeError, *DAMAGE) as error:
             raise ValueError(f"{path} is not a complete model file ({error}).") from None
         return model
-
-
-def _drawn(stages: list[Stage], n: int, rng: np.random.Generator) -> list[Array]:
-    """n pictures at every size."""
-    code, drawn = np.zeros((n, 0)), []
-    for stage in stages:
-        code = stage.code(code, rng)
-        drawn.append(stage.pictures(code))
-    return drawn
-
-
-def _warn_of_no_shrinkage(stages: Sequence[Stage], n: int) -> None:
-    """Warn where the pictures are so few that all their directions are kept: nothing is left for beta."""
-    few = [s for s in stages if n <= s.mean.size and s.eigenvalues.max(initial=0.0) > 0]
-    sizes = [s.size for s in few if s.beta <= NOTHING * s.eigenvalues.max()]
-    if sizes:
-        warn_user(
-            f"{n} pictures have {n - 1} directions of variation, all of which are kept at size "
-            f"{', '.join(map(str, sizes))}, where beta is 0 up to rounding: there the model is the mean and covariance "
-            f"of these pictures and nothing more. Pass ranks below {n - 1}, betas, or more pictures."
-        )
 
 
 def _stage_rows(pictures: Pictures, stage: Stage, coarser: Stage | None) -> Iterator[Array]:

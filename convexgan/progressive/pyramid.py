@@ -164,10 +164,10 @@ def _unit_range(sums: NDArray[Any], pixels: int, kind: np.dtype[Any]) -> NDArray
 
 def halvings(size: int) -> list[int]:
     """The size, halved as often as it is even: increasing."""
-    found = [size]
-    while found[0] % 2 == 0:
-        found.insert(0, found[0] // 2)
-    return found
+    sizes = [size]
+    while sizes[0] % 2 == 0:
+        sizes.insert(0, sizes[0] // 2)
+    return sizes
 
 
 def check_sizes(sizes: Sequence[int], finest: int) -> tuple[int, ...]:

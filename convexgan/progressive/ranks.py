@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from convexgan._tools.checks import check_count, check_number
+
 Array = NDArray[np.float64]
 PUBLISHED = {4: 20, 8: 30, 16: 40, 32: 100, 64: 175}
 FINEST = 300  # above 64 pixels, where nothing is published
@@ -90,15 +92,46 @@ class Variance(NamedTuple):
 def published_ranks(sizes: Sequence[int], channels: int, n: int) -> list[int]:
     """The ranks that were published, for n pictures."""
     wanted = [PUBLISHED.get(size, 20 if size < 4 else FINEST) for size in sizes]
-    return [min(rank, most(size, channels, n)) for rank, size in zip(wanted, sizes, strict=True)]
+    return [min(rank, largest_rank(size, channels, n)) for rank, size in zip(wanted, sizes, strict=True)]
 
 
-def most(size: int, channels: int, n: int) -> int:
+def largest_rank(size: int, channels: int, n: int) -> int:
     """The largest rank that n centred pictures can have."""
     return min(size * size * channels, n - 1)
 
 
-def most_chosen(size: int, channels: int, n: int) -> int:
+def largest_chosen_rank(size: int, channels: int, n: int) -> int:
     """The largest rank that is chosen for n pictures: where they are few, one direction is left for beta to be its
     variance, which would be 0 otherwise, and the model the mean and covariance of these pictures and nothing more."""
     return max(min(size * size * channels, n - 2), 1)
+
+
+def cut_levels(
+    ranks: Sequence[int] | str | None, betas: Sequence[float] | None, sizes: list[int], channels: int, n: int
+) -> list[Level]:
+    """Where the eigenvalues of each stage are cut, from ranks or betas that a user gives for n pictures.
+
+    Raises
+    ------
+    ValueError
+        They are no list with one entry for each size, or a rank is larger than that of the pictures.
+    """
+    if isinstance(ranks, str):
+        if ranks != "published":
+            raise ValueError(f"ranks must be a list, one entry for each stage, or 'published', got {ranks!r}.")
+        return [Level(rank) for rank in published_ranks(sizes, channels, n)]
+    given = ranks if betas is None else betas
+    name = "ranks" if betas is None else "betas"
+    if given is not None and not hasattr(given, "__len__"):
+        raise ValueError(f"{name} must be a list, one entry for each of the sizes {sizes}, got {given!r}.")
+    if given is not None and len(given) != len(sizes):
+        raise ValueError(f"{name} has {len(given)} entries for the {len(sizes)} sizes {sizes}: pass one each.")
+    if betas is not None:
+        return [Level(beta=check_number(beta, "betas")) for beta in betas]
+    if ranks is None:
+        return [Level(pictures=n, most=largest_chosen_rank(size, channels, n)) for size in sizes]
+    for rank, size in zip(ranks, sizes, strict=True):
+        limit = largest_rank(size, channels, n)
+        if check_count(rank, "ranks") > limit:
+            raise ValueError(f"rank {rank} at size {size} exceeds {limit}, the most {n} such pictures have.")
+    return [Level(rank) for rank in ranks]

@@ -146,8 +146,8 @@ def solve_stage(
         tol=tol,
         min_neurons=optimum.min_neurons,
     )
-    known = data.spectrum.values
-    return Stage(size, channels, beta, mean, factor, carry, fresh, known, variance, certificate, factor, mean)
+    values = data.spectrum.values
+    return Stage(size, channels, beta, mean, factor, carry, fresh, values, variance, certificate, factor, mean)
 
 
 def _input_law(previous: Array, noise: int) -> Moments:

@@ -138,8 +138,8 @@ class StageMoments:
     ) -> Moments:
         """The centred moments of a linear map of the pictures, of such a norm, at a size that was accumulated."""
         scale = self._first.unit[0] * (self.complete[-1] // size) ** 2
-        made = self._sums(size).centered()
-        return made.mapped(lambda rows: linear(rows / scale), norm / scale, ROUNDINGS).centered()
+        sums = self._sums(size).centered()
+        return sums.mapped(lambda rows: linear(rows / scale), norm / scale, ROUNDINGS).centered()
 
     def _sums(self, size: int) -> Moments:
         """The moments of sums over boxes at a size, from those at twice the size; exact if the pictures are bytes."""
@@ -165,19 +165,19 @@ class StageMoments:
         count = 1 + (self._expected(size, level) if level.rank is None else level.rank)
         start = self._start(size, dim, self._widths(size, dim, count)[0])
         while True:
-            known = search(min(count, dim), start, *self._widths(size, dim, count))
-            failure += known.failure  # any of the attempts could have been the last
-            found = known.enclosure.values[:count]
-            if level.is_reached(found, self._variance(size, search.trace)) or count >= dim:
-                return replace(known, failure=failure)
-            start, count = known.vectors.T, 2 * count
+            subspace = search(min(count, dim), start, *self._widths(size, dim, count))
+            failure += subspace.failure  # any of the attempts could have been the last
+            values = subspace.enclosure.values[:count]
+            if level.is_reached(values, self._variance(size, search.trace)) or count >= dim:
+                return replace(subspace, failure=failure)
+            start, count = subspace.vectors.T, 2 * count
 
     def _start(self, size: int, dim: int, width: int) -> Array:
         """Leading eigenvectors of a coarser level's moment, interpolated, as rows; none with skip connections."""
-        known = None if self.skip and size != self.sizes[0] else self._leading or self._coarse
-        if known is None:
+        before = None if self.skip and size != self.sizes[0] else self._leading or self._coarse
+        if before is None:
             return np.zeros((0, dim))
-        coarse, spectrum = known
+        coarse, spectrum = before
         used = slice(0, 2 * width)
         parts = np.array_split((spectrum.vectors[:, used] * np.sqrt(spectrum.values[used])).T, 1 + width // 32)
         rows = np.concatenate([_interpolated(part, coarse, size, self.channels) for part in parts])
@@ -251,7 +251,7 @@ class _InPasses:
         name = f"{self.size} px" if self.attempts == 0 else f"{self.size} px, wider {self.attempts}"
         self.attempts += 1
         times = _Passes(self.stages, self.size, self.mean, name)
-        found = leading_pairs(
+        subspace = leading_pairs(
             times,
             np.vstack([self.guess, start[:width]]).T,
             count,
@@ -262,7 +262,7 @@ class _InPasses:
             stray=times.stray,
         )
         self.trace = times.trace
-        return found
+        return subspace
 
 
 class _InMemory:

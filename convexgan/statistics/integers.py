@@ -35,9 +35,9 @@ def add_bytes(gram: Any, rows: Any, int8: bool) -> None:
     int8 : bool
         Whether `multiplies_int8` there, and it is worth it.
     """
-    most = INT32_ROWS if int8 else SINGLE_ROWS
-    for start in range(0, len(rows), most):
-        product = _Int8(gram, rows[start : start + most]) if int8 else _Single(gram, rows[start : start + most])
+    block = INT32_ROWS if int8 else SINGLE_ROWS
+    for start in range(0, len(rows), block):
+        product = _Int8(gram, rows[start : start + block]) if int8 else _Single(gram, rows[start : start + block])
         for i in range(0, len(gram), TILE):
             for j in range(0, i + 1, TILE):
                 product.add(slice(i, i + TILE), slice(j, j + TILE))
@@ -73,10 +73,10 @@ class _Int8:
         import torch
 
         one, other = self.centred[:, left], self.centred[:, right]
-        found = torch._int_mm(one.T, other)
-        if found.sum(dtype=torch.float64) != (self.sums[left.start] * self.sums[right.start]).sum():
-            found = one.double().T @ other.double()
-        self.gram[left, right] += found
+        product = torch._int_mm(one.T, other)
+        if product.sum(dtype=torch.float64) != (self.sums[left.start] * self.sums[right.start]).sum():
+            product = one.double().T @ other.double()
+        self.gram[left, right] += product
 
 
 def multiplies_int8(products: float) -> bool:
@@ -97,7 +97,7 @@ def int8_is_exact(device: str) -> bool:
     ends[:, 16:] = np.where(np.arange(48) < 24, ends[:, 16:], rng.integers(-128, 128, (len(ends), 48), dtype=np.int8))
     there = torch.from_numpy(ends).to(device)
     try:
-        found = torch._int_mm(there.T, there).cpu().numpy()
+        product = torch._int_mm(there.T, there).cpu().numpy()
     except (RuntimeError, AttributeError, NotImplementedError, TypeError):
         return False  # without the instructions, or under another name: a private one
-    return bool((found == ends.T.astype(np.int64) @ ends).all())
+    return bool((product == ends.T.astype(np.int64) @ ends).all())

@@ -301,11 +301,11 @@ class Space:
         skew = entries(overlap - np.eye(len(D))) + wrong
         inner = entries(along - np.diag(D)) + off
         rounding = inner + moved + 2.1 * skew * (up(abs(float(D[0]))) + inner)
-        known, (squares, short) = pairs.known(rest, len(D)), transposed(residuals, residuals)
+        enclosure, (squares, short) = pairs.known(rest, len(D)), transposed(residuals, residuals)
         # |r + s|^2 <= (1 + h) |r|^2 + (1 + 1/h) |s|^2 for every h > 0
         own = short + 2e4 * strays**2
         coupling = squares * (1 + 3 * skew) * (1 + 1e-4) + own * np.eye(len(D))
-        return V, Enclosure(D, coupling, known.rest, rounding)
+        return V, Enclosure(D, coupling, enclosure.rest, rounding)
 
     def directions(self, pairs: Pairs, width: int, limit: float) -> Array:
         """The residuals of the leading Ritz vectors that hide more than their share of the limit, orthonormal."""

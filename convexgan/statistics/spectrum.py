@@ -52,8 +52,8 @@ class Spectrum:
 
     def residual(self, second: Array) -> float:
         """A bound on the spectral norm of a symmetric matrix (d, d) less V diag(values) V'."""
-        rest = second - (self.vectors * self.values) @ self.vectors.T
-        return entries(rest) + gamma(len(self.values) + 4) * float(self.values.sum())
+        difference = second - (self.vectors * self.values) @ self.vectors.T
+        return entries(difference) + gamma(len(self.values) + 4) * float(self.values.sum())
 
     def factor_residual(self, factor: Array) -> float:
         """A bound on the spectral norm of F'F - V diag(values) V', F (r, d), without a (d, d) matrix."""

@@ -79,8 +79,8 @@ class Enclosure:
         if count >= len(self.values):
             return self
         others = Enclosure(self.values[count:], self.coupling[count:, count:], self.rest, self.rounding)
-        rest = others.top(np.diag(others.values), float(others.values[0]))
-        return Enclosure(self.values[:count], self.coupling[:count, :count], rest, self.rounding)
+        bound = others.top(np.diag(others.values), float(others.values[0]))
+        return Enclosure(self.values[:count], self.coupling[:count, :count], bound, self.rounding)
 
     def _margin(self, level: float) -> float:
         """A good t for eigenvalues at this level."""
@@ -116,12 +116,12 @@ class Subspace:
         factor : (r, d) array
             The bound is sharp if its rows lie in the span of V; what sticks out is added.
         """
-        inside, known = factor @ self.vectors, self.enclosure
+        inside, S = factor @ self.vectors, self.enclosure
         d, size = len(self.vectors), length(factor)
         outside = length(factor - inside @ self.vectors.T)
-        outside += gamma(d + len(known.values) + 4) * size * length(self.vectors)
+        outside += gamma(d + len(S.values) + 4) * size * length(self.vectors)
         moved = outside * (2.2 * size + outside)  # F = I + O: F'F - I'I = I'O + O'I + O'O
         moved += gamma(d + len(factor) + 4) * length(inside) ** 2
-        corner = np.diag(known.values) - inside.T @ inside
-        negative = Enclosure(known.values, known.coupling, 0.0, known.rounding)  # -C <= 0
-        return up(max(known.top(corner), negative.top(-corner)) + moved)
+        corner = np.diag(S.values) - inside.T @ inside
+        negative = Enclosure(S.values, S.coupling, 0.0, S.rounding)  # -C <= 0
+        return up(max(S.top(corner), negative.top(-corner)) + moved)
