@@ -1,10 +1,10 @@
 """What helps a generator of faces that starts at the closed form: one change at a time, equal processor seconds.
 
-18,000 synthetic colour faces of 32 pixels, chosen ranks. The judge is FD-age256 of 1,000 generated pictures to 2,000
-faces that neither these runs nor those of `faces` train on or are judged by. Every run takes as many seconds of one
-processor, measured on its first steps; the steps that fit in are in the table. "start" is the closed form's own
-distance, "floor" that of 1,000 training pictures. A change is better or worse if its interval over seeds, least to
-greatest, lies beside that of the defaults, and otherwise "no difference seen".
+16,000 synthetic colour faces of 32 pixels, chosen ranks. The judge is FD-age256 of 1,000 generated pictures to 2,000
+others, not those by which `faces` judges. Every run takes as many seconds of one processor, measured on its first
+steps; the steps that fit in are in the table. "start" is the closed form's own distance, "floor" that of 1,000 training
+pictures. A change is better or worse if its interval over two seeds lies beside that of the defaults, and otherwise "no
+difference seen".
 
 Predicted, from trials on one seed: the discriminator decides, then the rate; penalties in every step only cost time.
 
@@ -36,7 +36,7 @@ from convexgan.datasets import digits
 from convexgan.torch import ConvolutionalDiscriminator, Objective, ProgressiveGenerator, grow
 from convexgan.torch.growing import HEAD_START, R3GAN
 
-SIZE, SECONDS, SEEDS, FAKES = 32, 60.0, 3, 1000
+SIZE, SECONDS, SEEDS, FAKES = 32, 60.0, 2, 1000
 LOOKS, TIMED, BATCH, WIDTH = 3, 60, 16, 32
 
 

@@ -111,7 +111,7 @@ def train(
     ] = None,
     rate: Annotated[float, typer.Option(help="Step size (learning rate) of both players.")] = 1e-3,
     steps: Annotated[int, typer.Option(help="In all; with --progressive at each resolution that is trained.")] = 2000,
-    batch: Annotated[int | None, typer.Option(help="Samples of a step (256, pictures 64).")] = None,
+    batch: Annotated[int | None, typer.Option(help="Samples of a step (256, pictures 16).")] = None,
     every: Annotated[int, typer.Option(help="Steps between certificates or sheets, and checkpoints.")] = 200,
     progressive: Annotated[
         bool, typer.Option("--progressive", help="A deep generator, resolution by resolution.", rich_help_panel=GROWN)
@@ -233,7 +233,7 @@ def _grow(out: Path, about: dict[str, Any], batch: int | None, every: int, stric
     """Train a progressive generator and say what became of it."""
     from convexgan.cli.growing import grow_run
 
-    report = grow_run(out, about, 64 if batch is None else batch, every, strict=strict, progress=loud())
+    report = grow_run(out, about, 16 if batch is None else batch, every, strict=strict, progress=loud())
     if as_json:
         print_json(report)
         return

@@ -123,7 +123,7 @@ def grow(
     folder : path, optional
         Of checkpoints, SIZE.safetensors and, of head starts, SIZE-alone.safetensors. The same call continues from them.
     **options
-        As for `train`; otherwise alternating steps of Adam with betas (0, 0.99), batches of 64, and an exponential
+        As for `train`; otherwise alternating steps of Adam with betas (0, 0.99), batches of 16, and an exponential
         average of the generator with decay 0.999.
 
     Returns
@@ -170,7 +170,7 @@ def grow(
     head_start = check_count(head_start, "head_start", 0) if warm else 0
     if check_number(fade, "fade") > 1:
         raise ValueError(f"fade must be a share of the steps, at most 1, got {fade!r}.")
-    settings: dict[str, Any] = {"optimizer": ADAM, "batch": 64, "averaged": 0.999}
+    settings: dict[str, Any] = {"optimizer": ADAM, "batch": 16, "averaged": 0.999}
     settings |= options | {"objective": objective, "steps": steps}
     sources = {size: _source(generator, images, size, flip) for size in sizes}
     runs: list[Training] = []
