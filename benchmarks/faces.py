@@ -567,9 +567,22 @@ def sheet(found: list[Run]) -> None:
         pictures = np.concatenate([drawn for _, drawn in rows])
         image = contact_sheet(pictures, SHOWN, [method for method, _ in rows], scale=max(1, 64 // task.size))
         save_image(image, RESULTS / f"faces_{task.size}.png")
+        beside_nearest(task, [method for method in ("closed form", "warm") if method in methods])
     model = max((run.task for run in found if run.task.public), key=lambda task: task.size).model[0]
     stages = model.sample_stages(SHOWN, 1)
     save_image(stage_sheet(stages, [f"{stage.shape[1]} px" for stage in stages]), RESULTS / "faces_stages.png")
+
+
+def beside_nearest(task: Task, methods: list[str]) -> None:
+    """A sheet of generated pictures, the judge's nearest training picture under each."""
+    seen, labels, parts = features(task.train, EXTRACTOR).rows, [], []
+    for method in methods:
+        drawn = np.load(sheet_path(task, method))
+        indices = nearest(features(drawn, EXTRACTOR).rows, seen)[1]
+        parts += [drawn, task.train[indices]]
+        labels += [method, "nearest in training"]
+    image = contact_sheet(np.concatenate(parts), SHOWN, labels, scale=max(1, 64 // task.size))
+    save_image(image, RESULTS / f"faces_nearest_{task.size}.png")
 
 
 def main() -> None:
