@@ -59,14 +59,16 @@ def rows(folder: Path) -> list[dict[str, str]]:
 
 def test_a_warm_start_leaves_a_generator_sheets_and_a_curve(base: Path) -> None:
     report = json.loads((base / "warm" / "report.json").read_text())
-    assert report["state"] == "complete" and [stage["size"] for stage in report["stages"]] == [8]
-    assert [stage["outcome"] for stage in report["stages"]] == ["finished"]
+    assert report["state"] == "complete" and [stage["size"] for stage in report["stages"]] == [4, 8]
+    assert [stage["outcome"] for stage in report["stages"]] == ["finished", "finished"]
     assert report["generator"] == {"sizes": [4, 8], "channels": 1, "ranks": [4, 9], "noises": [4, 9], "width": 4}
     curve = rows(base / "warm")
-    assert [(row["size"], row["steps"]) for row in curve] == [("8", "0"), ("8", "2"), ("8", "4")]
+    assert [(row["size"], row["steps"]) for row in curve] == [
+        (s, str(n)) for s, n in zip("444888", (0, 2, 4, 4, 6, 8), strict=True)
+    ]
     assert float(curve[-1]["frechet"]) == pytest.approx(report["stages"][-1]["frechet"], rel=1e-5)
     sheets = sorted(path.name for path in (base / "warm" / "samples").iterdir())
-    assert sheets == ["0000000-8px.png", "0000002-8px.png", "0000004-8px.png"]
+    assert len(sheets) == 6 and sheets[0] == "0000000-4px.png" and sheets[-1] == "0000008-8px.png"
     for name in ("curve.png", "samples.png"):
         with Image.open(base / "warm" / name) as picture:
             assert min(picture.size) > 100
@@ -292,7 +294,7 @@ def test_the_best_generator_is_the_result_and_the_last_one_is_beside_it(base: Pa
     assert json.loads((out / "report.json").read_text())["best"] == {"step": best, "frechet": curve[best]}
     (tmp_path / "samples").mkdir()
     train, held = parted(np.load(base / "pictures.npy"), 0)
-    watch = Watch(tmp_path, held, len(train), "pixels=8", 0, (8,), 4)
+    watch = Watch(tmp_path, held, len(train), "pixels=8", 0, (4, 8), 4)
     for name, step in (("generator", best), ("last", 4)):
         G = ProgressiveGenerator.load(out / f"{name}.safetensors")
         stage = GrowingStage(G, 8, PictureSource(np.load(base / "pictures.npy")), 0, True)

@@ -205,7 +205,7 @@ def test_another_closed_form_is_refused_and_the_same_goes_on(tmp_path):
     warm(tmp_path, closed_form(PICTURES))
     with pytest.raises(ValueError, match="whose warm start was another"):
         warm(tmp_path, closed_form(PICTURES[:30]))
-    assert [run.steps for run in warm(tmp_path, closed_form(PICTURES))] == [4]
+    assert [run.steps for run in warm(tmp_path, closed_form(PICTURES))] == [4, 4]
     G = ProgressiveGenerator.from_model(closed_form(PICTURES), width=4)
     assert GrowingStage(G, 8, None, 0, warm=True).origin == G.origin is not None  # type: ignore[arg-type]
     assert GrowingStage(G, 8, None, 0, warm=False).origin is None  # type: ignore[arg-type]

@@ -192,14 +192,12 @@ def grow_run(
     generator = _generator(model, pictures, use["width"])
     train, held = parted(images, use["seed"])
     extractor = use["extractor"] or f"pixels={min(16, generator.sizes[-1])}"
-    sizes = generator.sizes if model is None else generator.sizes[-1:]
-    watch = Watch(out, held, min(MEASURED, len(train)), extractor, use["seed"], sizes, use["steps"])
+    watch = Watch(out, held, min(MEASURED, len(train)), extractor, use["seed"], generator.sizes, use["steps"])
     runs = grow(
         generator,
         train,
         objective,
         warm=model is not None,
-        sizes=sizes,
         discriminator=lambda size: ConvolutionalDiscriminator(size, generator.channels, width=use["width"]),
         **{name: use[name] for name in SETTINGS},
         rates=(use["rate"], use["rate"]),
@@ -227,7 +225,7 @@ def grow_run(
     except ModuleNotFoundError as error:
         note(f"no curve.png: {error}")
     kept = None if best is None else {"step": int(best["step"]), "frechet": float(best["frechet"])}
-    content = {"stages": _stages(sizes, runs), "best": kept, "generator": generator.shape()}
+    content = {"stages": _stages(generator, runs), "best": kept, "generator": generator.shape()}
     return write_report(out, pictures, about, content, pixels_of(pictures))
 
 
@@ -281,10 +279,10 @@ def _closed_form(run: Path, size: int | None) -> ProgressiveConvexGAN:
     return model
 
 
-def _stages(sizes: tuple[int, ...], runs: list[Training]) -> list[dict[str, Any]]:
+def _stages(generator: ProgressiveGenerator, runs: list[Training]) -> list[dict[str, Any]]:
     """The outcome of each resolution; a divergence is announced."""
     found = []
-    for size, run in zip(sizes, runs, strict=False):  # fewer runs if one exploded
+    for size, run in zip(generator.sizes, runs, strict=False):  # fewer runs if one exploded
         found.append({"size": size, "outcome": run.outcome.value, "steps": run.steps, **run.history[-1]})
         if run.outcome is Outcome.DIVERGED:
             note(f"{size} x {size}: {run.outcome.sentence}")

@@ -127,10 +127,10 @@ def train(
 
     Example: convexgan train digits --method optimistic --rate 0.01 --lam 1.5 --out run --gap 0.01
 
-    With --progressive a deep generator of pictures is trained by the loss of R3GAN: from the closed form at its finest
-    resolution, or from noise at one resolution after the other. One picture in five, at most 1,000, is held out. FOLDER
-    gets sheets of the same latents over time, a curve of the Frechet distance to those pictures, and the generator that
-    was best by it, the start if nothing was better, which `convexgan sample`, `evaluate` and `export` take.
+    With --progressive a deep generator of pictures is trained by the loss of R3GAN, from the closed form or from noise,
+    one resolution after the other. One picture in five, at most 1,000, is held out. FOLDER gets sheets of the same
+    latents over time, a curve of the Frechet distance to those pictures, and the generator that was best by it, the start
+    if nothing was better, which `convexgan sample`, `evaluate` and `export` take.
 
     Example: convexgan train faces/ --progressive --warm-start run --out run2
     """

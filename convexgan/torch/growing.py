@@ -96,14 +96,14 @@ def grow(
     objective : Objective
         By default that of R3GAN: relativistic pairing with both penalties on slopes, 1 each, in every fourth step.
     warm : bool
-        Whether the linear stages are a closed form (`ProgressiveGenerator.from_model`). Then they stay as they are, and
-        convolutions of all resolutions are trained by the pictures of the finest; with ``old_rate`` the linear stages
-        too, there. Otherwise each is trained at its resolution, and starts at what the coarser one has become.
+        Whether the linear stages are a closed form (`ProgressiveGenerator.from_model`). Then they stay as they are, but
+        with an ``old_rate`` are trained as old layers at the last resolution. Otherwise each is trained at its
+        resolution, and starts at what the coarser one has become.
     discriminator : callable, optional
         From a size to a module that scores pictures (n, channels, size, size); by default a
         `ConvolutionalDiscriminator`.
     sizes : sequence of int, optional
-        The resolutions to train at; by default all, but the finest alone where ``warm``, as all are solved.
+        The resolutions to train at; by default all. The finest alone does as well from a closed form.
     steps : int
         At each of them.
     fade : float
@@ -148,7 +148,7 @@ def grow(
     >>> images = np.random.default_rng(0).integers(0, 256, (50, 8, 8), dtype=np.uint8)
     >>> G = ProgressiveGenerator.from_model(cg.ProgressiveConvexGAN(ranks=[5, 10]).fit(images), width=8)
     >>> [run.steps for run in grow(G, images, warm=True, steps=3, batch=16)]
-    [3]
+    [3, 3]
     """
     if not isinstance(unwrapped(generator), ProgressiveGenerator):
         raise ValueError(
@@ -159,9 +159,7 @@ def grow(
             "discriminator is a module: pass a function from a size to a new one, "
             "lambda size: ConvolutionalDiscriminator(size, generator.channels) say."
         )
-    if sizes is None:
-        sizes = generator.sizes[-1:] if warm else generator.sizes
-    sizes = tuple(sizes)
+    sizes = generator.sizes if sizes is None else tuple(sizes)
     if not sizes or list(sizes) != sorted(set(sizes)):
         raise ValueError(f"sizes {sizes} must increase: name each resolution to train at once, coarsest first.")
     rates = pair(rates)
