@@ -129,8 +129,8 @@ def train(
 
     With --progressive a deep generator of pictures is trained by the loss of R3GAN, from the closed form or from noise,
     one resolution after the other. One picture in five, at most 1,000, is held out. FOLDER gets sheets of the same
-    latents over time, a curve of the Frechet distance to those pictures, and the generator that was best by it, the start
-    if nothing was better, which `convexgan sample`, `evaluate` and `export` take.
+    latents over time, a curve of the Frechet distance to those pictures, and the generator that was best by it, the
+    start if nothing was better, which `convexgan sample`, `evaluate` and `export` take.
 
     Example: convexgan train faces/ --progressive --warm-start run --out run2
     """
