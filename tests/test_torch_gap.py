@@ -200,6 +200,17 @@ class Point(nn.Module):
         return self.at**2 * Z if self.square else self.at.expand(len(Z), 1)
 
 
+@pytest.mark.parametrize("penalty", [{"r1": 0.5, "r2": 0.2}, {"gradient_penalty": 2.0}], ids=str)
+def test_penalties_of_lazy_training_have_their_own_strength_in_the_gap(penalty):
+    """Only training takes them seldom and as much stronger: the payoff that both players have is the same."""
+    torch.manual_seed(0)
+    G, D = LinearGenerator(2, 3, bias=True), nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1))
+    gaps = [
+        duality_gap(G, D, TILTED, 2, Objective(lazy=lazy, **penalty), steps=20, batch=16, batches=3) for lazy in (1, 4)
+    ]
+    assert gaps[0].value == gaps[1].value and gaps[0].value != 0
+
+
 def test_perturbed_copies_leave_a_stationary_point_that_is_no_equilibrium():
     """D(x) = d^2 x on real 1 and generated 0: at d = 0 no gradient, but d = 1 sees the difference."""
     ones, objective = torch.ones(8, 1, dtype=torch.float64), Objective(clip=1.0, generator_penalty=0.0)

@@ -120,11 +120,14 @@ def check_players(generator: Any, discriminator: Any) -> None:
 
 
 class Payoff(nn.Module):
-    """Both players in one module, whose output is the payoff on a batch."""
+    """Both players in one module, whose output is the payoff on a batch, with penalties on slopes times a strength."""
 
-    def __init__(self, generator: nn.Module, discriminator: nn.Module, objective: Objective) -> None:
+    def __init__(
+        self, generator: nn.Module, discriminator: nn.Module, objective: Objective, strength: float = 1.0
+    ) -> None:
         super().__init__()
         self.generator, self.discriminator, self.objective = generator, discriminator, objective
+        self.strength = strength
         if isinstance(discriminator, ExactDiscriminatorLoss) and (objective.bounded or objective.loss != "wasserstein"):
             raise ValueError("the exact discriminator has its own lam and beta: leave them out of the objective.")
         if isinstance(unwrapped(discriminator), TwoLayerDiscriminator) and not objective.bounded:
@@ -163,7 +166,7 @@ class Payoff(nn.Module):
             cost = objective.r1 / 2 * real_slope + objective.r2 / 2 * fake_slope
             if objective.gradient_penalty > 0:
                 cost = cost + objective.gradient_penalty * self._steepness(real, fake.detach(), mix)
-            gain = gain - objective.lazy * cost
+            gain = gain - self.strength * cost
         return gain
 
     def _gain(self, on_real: Tensor | None, on_fake: Tensor, minimised: bool) -> Tensor:

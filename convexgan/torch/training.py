@@ -136,7 +136,7 @@ def train(
     step = transformed_step(method, optimizer, isinstance(discriminator, ExactDiscriminatorLoss))
     if function_of(step) in ZERO_SUM and not objective.zero_sum:
         raise ValueError(f"loss={objective.loss!r} is not a zero-sum game, which method={described(method)!r} is for.")
-    game = ModuleGame(Payoff(generator, discriminator, objective), mixed_precision)
+    game = ModuleGame(Payoff(generator, discriminator, objective, objective.lazy), mixed_precision)
     for rate, names in zip(pair(rates), (game.names_x, game.names_y), strict=True):
         if isinstance(rate, tuple) and len(rate) != len(names):
             raise ValueError(f"rates has {len(rate)} numbers for the {len(names)} parameters {names}: pass one each.")
