@@ -88,6 +88,11 @@ def remove_unfinished(folder: Path) -> None:
                 part.unlink()
 
 
+def files_in(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """The members that are no folders; a name may be empty, for which ``is_dir`` fails."""
+    return [member for member in archive.infolist() if not member.filename.endswith("/")]
+
+
 def unreadable(error: BaseException) -> str:
     """Why numpy does not read a file, without its advice to trust pickles."""
     if "Object arrays" in str(error) or "Python objects" in str(error):

@@ -2,8 +2,8 @@
 
 report.json marks the folder and is complete last, as in RUN folders of `convexgan fit`. A share of the pictures is held
 out; generator.safetensors is the result, the generator that came nearest to them at the finest resolution, the start
-among them; last.safetensors is what became of it. history.csv and
-curve.png are the quality over time, samples/ holds the sheets, checkpoints/ what a killed run needs to go on.
+among them; last.safetensors is what became of it. history.csv and curve.png are the quality over time, samples/ holds
+the sheets, checkpoints/ what a killed run needs to go on.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from convexgan.metrics.blocks import Bootstrap
 from convexgan.metrics.extractors import as_extractor
 from convexgan.metrics.frechet import frechet
 from convexgan.progressive import ProgressiveConvexGAN
-from convexgan.progressive.passes import SomePictures, as_pictures
+from convexgan.progressive.passes import Pictures, SomePictures, as_pictures
 from convexgan.progressive.pyramid import default_sizes
 from convexgan.progressive.ranks import published_ranks
 from convexgan.torch import (
@@ -87,7 +87,7 @@ class Watch:
     """
 
     def __init__(
-        self, folder: Path, held: Any, drawn: int, extractor: str, seed: int, sizes: tuple[int, ...], steps: int
+        self, folder: Path, held: Pictures, drawn: int, extractor: str, seed: int, sizes: tuple[int, ...], steps: int
     ) -> None:
         self.folder, self.seed, self.sizes, self.steps = folder, seed, sizes, steps
         self.drawn, self.extractor = max(drawn, SHOWN), as_extractor(extractor)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from convexgan._tools.files import DAMAGE
+from convexgan._tools.files import DAMAGE, files_in
 from convexgan.datasets.account import Count, Skipped, counts, listed
 from convexgan.datasets.formats import COMMON, SUFFIXES
 from convexgan.datasets.listing import Entry, Listing
@@ -155,9 +155,7 @@ def _members(archive: Path) -> Iterator[tuple[Entry, str | None]]:
 def _zip_members(path: Path) -> Iterator[tuple[Entry, str | None]]:
     """Each member of a zip file, and what is wrong with it."""
     with zipfile.ZipFile(path) as archive:
-        for info in archive.infolist():
-            if info.filename.endswith("/"):  # a name may be empty, for which is_dir fails
-                continue
+        for info in files_in(archive):
             problem = None
             if info.flag_bits & 0x1:
                 problem = "it is encrypted"

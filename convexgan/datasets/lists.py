@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from convexgan._tools.checks import check_choice
-from convexgan._tools.files import DAMAGE
+from convexgan._tools.files import DAMAGE, files_in
 from convexgan.datasets.formats import SUFFIXES
 
 MOST = 2**28  # bytes of a list, those of CelebA have 25 million
@@ -155,9 +155,7 @@ def _unpacked(label: str, content: bytes) -> bytes:
                 found = stream.read(MOST + 1)
         elif content[:4] == b"PK\3\4":
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
-                members = [
-                    m for m in archive.infolist() if not m.filename.endswith("/") and "__MACOSX" not in m.filename
-                ]
+                members = [m for m in files_in(archive) if "__MACOSX" not in m.filename]
                 if len(members) != 1:
                     raise ValueError(f"{label} holds {len(members)} files: unpack it, a list alone is one.")
                 with archive.open(members[0]) as member:

@@ -24,9 +24,8 @@ class Shard(NamedTuple):
     @property
     def counted(self) -> Tally:
         """The tally of a shard's pictures: colours, conversions, decoders."""
-        return Tally(
-            *self.tally, Counter(dict(self.changes)), Counter(dict(self.decoders or {("Pillow", self.pictures)}))
-        )
+        decoders = dict(self.decoders) or {"Pillow": self.pictures}
+        return Tally(*self.tally, Counter(dict(self.changes)), Counter(decoders))
 
 
 def typed(skipped: Any, changes: Any, tally: Any, decoders: Any = (), **fields: Any) -> Shard:

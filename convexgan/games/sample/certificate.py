@@ -12,6 +12,7 @@ from convexgan._tools.checks import check_choice, check_columns, check_count, ch
 from convexgan._tools.deadline import Deadline
 from convexgan._tools.rounding import down, gamma, up
 from convexgan._tools.tables import column_names, naming, read_names
+from convexgan.arrangements import Maximum
 from convexgan.discriminators import (
     TwoLayerDiscriminator,
     activation_from,
@@ -87,14 +88,8 @@ def make_sample_certificate(
     tol: float,
     time_limit: float | None = None,
 ) -> Certificate:
-    """The certificate of a law of points (m, d) with weights (m,) and a discriminator in canonical units.
-
-    The ipm is the proved upper bound of its search, so that a violation is never understated. It gets most of the
-    ``time_limit`` in seconds.
-    """
-    most = None if time_limit is None else 0.8 * time_limit
-    found = discriminator_response(game, points, weights, time_limit=most).upper_bound
-    return certified_law(game, points, weights, critic, found, tol, time_limit)
+    """The certificate of a law of points (m, d) with weights (m,) and a discriminator in canonical units."""
+    return certified_law(game, points, weights, critic, tol, time_limit)[1]
 
 
 def certified_law(
@@ -102,17 +97,22 @@ def certified_law(
     points: Array,
     weights: Array,
     critic: TwoLayerDiscriminator,
-    ipm: float,
     tol: float,
     time_limit: float | None = None,
-) -> Certificate:
-    """The same where a bound on the law's ipm has been proved; it gets little of the ``time_limit``."""
-    little = None if time_limit is None else 0.1 * time_limit
+) -> tuple[Maximum, Certificate]:
+    """The neuron that sees most of a law, and the certificate.
+
+    The ipm is the proved upper bound of its search, so that a violation is never understated. It gets most of the
+    ``time_limit`` in seconds.
+    """
+    most, little = (None, None) if time_limit is None else (0.8 * time_limit, 0.1 * time_limit)
+    found = discriminator_response(game, points, weights, time_limit=most)
     nothing = discriminator_response(game, np.zeros((1, points.shape[1])), np.ones(1), time_limit=little).value
     cost, evidence = game.cost_bound(points, weights), sample_evidence(game, points, weights, critic)
     even = (down(game.spread / len(points), 4), EVEN)
     others = [even if game.spread else (partial_means_bound(game), JENSEN)]
-    return judge_sample(game, cost, ipm, nothing, generator_response(game, critic, little), others, evidence, tol)
+    max_min = generator_response(game, critic, little)
+    return found, judge_sample(game, cost, found.upper_bound, nothing, max_min, others, evidence, tol)
 
 
 def _ipm_rounding(game: SampleGame) -> float:
@@ -207,22 +207,18 @@ def sample_evidence(game: SampleGame, points: Array, weights: Array, critic: Two
 
 def settings_of(game: SampleGame) -> dict[str, Any]:
     """The settings from which `game_from` reads the game again."""
-    spread = {"spread": game.spread} if game.spread else {}
-    return (
-        {
-            "game": "rows",
-            "activation": game.activation.name,
-            "coefficients": list(parameters(game.activation)),
-            "beta": game.beta,
-            "lam": game.lam,
-            "penalty": game.penalty,
-            "bias": game.bias,
-            "rows": game.rows,
-            "value_scale": game.value_scale,
-        }
-        | naming(game.columns)
-        | spread
-    )
+    settings = {
+        "game": "rows",
+        "activation": game.activation.name,
+        "coefficients": list(parameters(game.activation)),
+        "beta": game.beta,
+        "lam": game.lam,
+        "penalty": game.penalty,
+        "bias": game.bias,
+        "rows": game.rows,
+        "value_scale": game.value_scale,
+    } | naming(game.columns)
+    return settings | {"spread": game.spread} if game.spread else settings
 
 
 def arrays_of(critic: TwoLayerDiscriminator) -> dict[str, Array]:

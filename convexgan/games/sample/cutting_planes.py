@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 ROUNDS = 1000
 CUTS = 60  # added in one round
 STARTS = 30  # random directions from which neurons ascend, besides the program's
-RELATIVE = 100.0  # times the tolerance
+RELATIVE = 100.0  # from the tolerance of a level that is all the value to that of a violation
 NEAR = 0.8  # share of the level that those see
 FAR = 0.95  # cosine between them
 
@@ -50,7 +50,7 @@ def solve_mixture(
     InfeasibleError
         If no mixture reaches beta; ``smallest_beta`` is in canonical units.
     """
-    particles, deadline = _particles(game), deadline or Deadline()
+    particles, deadline = game.given, deadline or Deadline()
     cheapest, nothing = game.least(game.cost(particles))[1], np.zeros((0, game.lift(particles[:1]).shape[1]))
     reached = discriminator_response(game, particles, cheapest, deadline).upper_bound if game.beta is not None else 0.0
     if game.lam == 0 or (game.beta is not None and reached <= game.beta):
@@ -113,7 +113,7 @@ class _Kelley:
         return True
 
     def _room(self, limit: float) -> float:
-        """The violation that counts as none: of a level that is the value itself a share of that."""
+        """The violation that counts as none; a share of the level, where that is all that the value is made of."""
         if self.game.lam is not None and not self.game.penalty:
             return max(RELATIVE * self._tol * limit, self._tol / RELATIVE * self._scale)
         return self._tol * max(self._scale, limit)
@@ -143,7 +143,7 @@ class _Kelley:
         return np.vstack([self.neurons[used], self.neurons[far[~used[far]]]])
 
     def _ascend(self, starts: Array, level: float) -> tuple[Array, float]:
-        """The same among local maxima."""
+        """Local maxima near the starts that see more than the level and are new, and the most that is seen there."""
         U, values = rising_neurons(self.game, self.particles, self.p, starts, level, self.deadline.left)
         U = U[np.argsort(-values)]
         return self._fresh(U[apart(U / self._sizes, CUTS)]), float(values.max(initial=0.0))
@@ -152,12 +152,6 @@ class _Kelley:
         """Those that are not among the program's."""
         near = (np.abs(self.neurons[None] - neurons[:, None]).max(axis=2) < 1e-14).any(axis=1)
         return np.asarray(neurons[~near])
-
-
-def _particles(game: SampleGame) -> Array:
-    if game.particles is None:
-        raise ValueError("a mixture needs particles: generators.Mixture(points).")
-    return game.particles
 
 
 def _within(game: SampleGame, particles: Array, p: Array, reached: float) -> Array:

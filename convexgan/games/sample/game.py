@@ -57,6 +57,13 @@ class SampleGame:
     spread: float = 0.0
 
     @property
+    def given(self) -> Array:
+        """The particles, of a game that must have some."""
+        if self.particles is None:
+            raise ValueError("a mixture needs particles: generators.Mixture(points).")
+        return self.particles
+
+    @property
     def relu(self) -> KinkedActivation:
         """The activation of a game with ReLU neurons, or others with one kink."""
         if not is_kinked(self.activation):
