@@ -17,6 +17,7 @@ from PIL import Image
 
 from convexgan import datasets
 from convexgan.datasets import bundled, decoding, jpeg
+from convexgan.datasets.shard import typed
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -483,6 +484,12 @@ def test_damaged_or_ambiguous_array_files_are_refused(tmp_path):
     ]:
         with pytest.raises(ValueError, match=message):
             datasets.load(tmp_path / name)
+
+
+def test_records_of_caches_that_name_no_decoder_were_read_by_pillow():
+    record = {"pictures": 3, "channels": 1, "sha256": "a", "stamp": "b", "content": "c", "changes": [], "skipped": []}
+    old, new = typed(**record, tally=[0, 0, 3]), typed(**record, tally=[0, 0, 3], decoders=[["simplejpeg 1.9", 2]])
+    assert old.counted.decoders == {"Pillow": 3} and new.counted.decoders == {"simplejpeg 1.9": 2}
 
 
 def test_importing_the_room_loads_no_decoder():

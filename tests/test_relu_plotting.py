@@ -40,6 +40,13 @@ def test_the_witness_has_its_scores_the_right_way_round_and_its_bends(tmp_path):
     assert f"difference of mean scores {critic(X).mean() - critic(Y).mean():.4g}" in (tmp_path / "a.svg").read_text()
 
 
+def test_a_bend_far_from_the_points_leaves_no_part_of_the_panel_without_scores():
+    X, Y = pair(2)
+    critic = TwoLayerDiscriminator(np.array([[0.0, 1]]), np.ones(1), cg.discriminators.ReLU(), np.array([50.0]))
+    panel = witness_plot(critic, X, Y)
+    assert [*panel.get_xlim(), *panel.get_ylim()] == pytest.approx(panel.images[0].get_extent())
+
+
 def test_neurons_that_do_not_bend_have_no_lines():
     critic = TwoLayerDiscriminator(np.eye(2), np.ones(2), as_discriminator("quadratic"))
     assert not dotted(witness_plot(critic, *pair(2)))

@@ -140,4 +140,5 @@ def _draw_scores(panel: Any, critic: TwoLayerDiscriminator, points: Array) -> No
                 panel.axline(
                     foot, (foot[0] - u[1], foot[1] + u[0]), color="black", linestyle=":", linewidth=0.8, alpha=0.6
                 )
-    panel.set(xlabel="first column", ylabel="second column")
+    # a bend may lie far outside
+    panel.set(xlabel="first column", ylabel="second column", xlim=extent[:2], ylim=extent[2:])
