@@ -6,6 +6,7 @@ import argparse
 import csv
 import os
 import platform
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -62,6 +63,12 @@ def write(
     (RESULTS / f"{name}.md").write_text(f"# {name}\n\n{text.strip()}\n\n{picture}{body}\n\nMachine: {machine}.\n")
     with (RESULTS / f"{name}.csv").open("w", newline="") as file:
         csv.writer(file).writerows([columns, *rows])
+
+
+def spread(values: Sequence[float], form: str = ".3g") -> str:
+    """Median (least to greatest), or the only value."""
+    middle = f"{statistics.median(values):{form}}"
+    return middle if len(values) == 1 else f"{middle} ({min(values):{form}} to {max(values):{form}})"
 
 
 def fastest(repeats: int, *sides: Callable[[], Any]) -> list[float]:

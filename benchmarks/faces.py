@@ -60,9 +60,10 @@ from torch import nn
 import convexgan as cg
 from benchmarks._faces import faces, use_tools
 from benchmarks._records import BUILD, forget, recall
-from benchmarks._report import RESULTS, write
+from benchmarks._report import RESULTS, spread, write
 from benchmarks.progressive_gda import PUBLISHED, Clock, Law, published_stage
 from benchmarks.progressive_gda import STEPS as PUBLISHED_STEPS
+from convexgan.cli.classes import clustered
 from convexgan.datasets import load, orl
 from convexgan.metrics import Features, Report, evaluate, features
 from convexgan.metrics.neighbours import nearest
@@ -203,19 +204,11 @@ def closed_form(task: Task, method: str, seed: int) -> dict[str, Any]:
     else:
         start = time.process_time()
         model = cg.ProgressiveConvexGAN(ranks="published" if "published" in method else None)
-        model.fit(task.train, None if "published" in method else clusters(task.train))
+        model.fit(task.train, None if "published" in method else clustered(task.train, CLUSTERS, 0))
         seconds = time.process_time() - start
     watch = Watch(task, method, seed)
     watch.look(0, seconds, model.sample(FAKES, seed))
     return watch.found()
-
-
-def clusters(images: Pictures) -> list[str]:
-    """The cluster of each picture at 8 pixels."""
-    from sklearn.cluster import KMeans
-
-    rows = box_pyramid(images, [8])[8].reshape(len(images), -1)
-    return [str(i) for i in KMeans(CLUSTERS, n_init=4, random_state=0).fit(rows).labels_]
 
 
 def yardstick(task: Task, method: str, seed: int) -> dict[str, Any]:
@@ -500,12 +493,6 @@ def table(found: list[Run]) -> list[list[Any]]:
 def shown(metric: str, task: Task) -> bool:
     """Whether a metric is a column: of the sliced distances that at the finest size."""
     return not metric.startswith("sliced") or metric.endswith(f" {task.size}")
-
-
-def spread(values: list[float]) -> str:
-    """Median (least to greatest)."""
-    middle = f"{np.median(values):.3g}"
-    return middle if len(values) == 1 else f"{middle} ({min(values):.3g} to {max(values):.3g})"
 
 
 def reached(curve: list[list[float]], target: float) -> tuple[float, float]:

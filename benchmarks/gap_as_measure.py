@@ -31,7 +31,7 @@ from torch import nn
 
 from benchmarks import rings
 from benchmarks._records import forget, recall
-from benchmarks._report import parse, write
+from benchmarks._report import parse, spread, write
 from benchmarks.pseudo_supervised_gans import Task, digits_task
 from convexgan.torch import Objective, duality_gap, train
 
@@ -148,7 +148,7 @@ def main() -> None:
                 key = {"modes": modes, "seed": seed, "steps": steps} | ({"r1": r1} if r1 else {})
                 gaps.append(recall(name, key, partial(ring_run, modes, seed, steps, r1)))
             text = "ring" + (f", r1 = {r1:g}" if r1 else "")
-            rows.append([text, f"gap with {modes} of 8 modes", rings.spread(gaps, ".3g")])
+            rows.append([text, f"gap with {modes} of 8 modes", spread(gaps)])
     write(NAME, ["data", "measure", "found"], rows, __doc__ or "", options.quick)
 
 

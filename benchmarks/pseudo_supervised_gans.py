@@ -37,7 +37,7 @@ from matplotlib.figure import Figure
 from scipy.stats import t as student
 from torch import nn
 
-from benchmarks._report import RESULTS, parse, write
+from benchmarks._report import RESULTS, parse, spread, write
 from convexgan._tools.files import write_bytes
 from convexgan.datasets import digits, orl
 from convexgan.gaussian import squared_wasserstein
@@ -218,11 +218,6 @@ def final(curve: np.ndarray) -> float:
 def reached(curve: np.ndarray, target: float) -> float:
     """The first iteration with a distance at most the target."""
     return float(np.min(curve[curve[:, 1] <= target, 0], initial=np.inf))
-
-
-def spread(values: list[float]) -> str:
-    """Median (least to greatest)."""
-    return f"{np.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
 
 
 def interval(ratios: list[list[float]]) -> str:

@@ -27,7 +27,6 @@ Example: python -m benchmarks.rings --quick
 from __future__ import annotations
 
 import json
-import statistics
 import time
 from collections.abc import Callable
 from functools import partial
@@ -40,7 +39,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 import convexgan as cg
-from benchmarks._report import parse, write
+from benchmarks._report import parse, spread, write
 from convexgan.torch import ExactDiscriminatorLoss, Objective, train
 from convexgan.updates import adam, generative_minimization
 
@@ -127,11 +126,6 @@ def run(name: str, method: str, seed: int, steps: int) -> dict[str, Any]:
     found, floor = (cg.ipm(real, rows, "relu", bias="penalized").value for rows in (samples, other))
     shown = samples[:1000].round(3).tolist()
     return {"modes": modes, "share": share, "seconds": seconds, "ratio": found / floor, "samples": shown}
-
-
-def spread(values: list[float], form: str) -> str:
-    """Median (least to greatest)."""
-    return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
 
 
 def scatter(table: dict[tuple[str, str], list[dict[str, Any]]]) -> Figure:

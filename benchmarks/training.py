@@ -29,8 +29,8 @@ from torch import Tensor, nn
 
 from benchmarks._faces import faces, use_tools
 from benchmarks._records import forget, recall
-from benchmarks._report import parse, write
-from benchmarks.faces import JUDGE, Augmented, Task, spread
+from benchmarks._report import parse, spread, write
+from benchmarks.faces import JUDGE, Augmented, Task
 from benchmarks.progressive_gda import Clock
 from convexgan.datasets import digits
 from convexgan.torch import ConvolutionalDiscriminator, Objective, ProgressiveGenerator, grow

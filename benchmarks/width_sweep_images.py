@@ -55,7 +55,7 @@ from matplotlib.figure import Figure
 from scipy.stats import t as student
 from torch import nn
 
-from benchmarks._report import write
+from benchmarks._report import spread, write
 from benchmarks.pseudo_supervised_gans import digits_task, orl_task
 from convexgan.datasets import load
 from convexgan.metrics import Extractor, Result, frechet_distance
@@ -321,11 +321,6 @@ def groups(done: dict[Run, dict[str, Any]], panel: Panel) -> dict[int, list[dict
         if (run.data, run.network, run.critic) == (panel.data, panel.network, panel.critic):
             found.setdefault(run.k, {}).setdefault(run.rate, []).append(outcome)
     return {k: min(rates.values(), key=lambda runs: np.median([*map(level, runs)])) for k, rates in found.items()}
-
-
-def spread(values: list[float], form: str = ".3g") -> str:
-    """Median (least to greatest)."""
-    return f"{np.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
 
 
 def ratio(wide: list[float], narrow: list[float]) -> str:

@@ -100,7 +100,7 @@ def _conditions(data: str, found: ImageSet | Listing, conditions: Sequence[str])
     return [part[shared] for part in parts]
 
 
-def clustered(pictures: ImageSet | Cache, count: int, seed: int) -> list[str]:
+def clustered(pictures: Any, count: int, seed: int) -> list[str]:
     """The clusters of pictures at 8 pixels, numbered from the largest."""
     from sklearn.cluster import KMeans
 
