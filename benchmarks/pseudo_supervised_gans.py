@@ -92,9 +92,14 @@ def orl_task() -> Task:
     """The faces, every other photograph of each person, seen by principal coordinates."""
     pictures = orl(16).images / 127.5 - 1
     train, held = pictures[::2], pictures[1::2]
+    return Task(train, held, principal_coordinates(train))
+
+
+def principal_coordinates(train: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """What takes pictures to their first 20 principal coordinates, those of the training pictures."""
     flat = train.reshape(len(train), -1)
     axes = np.linalg.svd(flat - flat.mean(0), full_matrices=False)[2][:20]
-    return Task(train, held, lambda rows: rows.reshape(len(rows), -1) @ axes.T)
+    return lambda rows: rows.reshape(len(rows), -1) @ axes.T
 
 
 def perceptrons(k: int, size: int) -> tuple[nn.Module, nn.Module]:

@@ -56,7 +56,7 @@ from scipy.stats import t as student
 from torch import nn
 
 from benchmarks._report import spread, write
-from benchmarks.pseudo_supervised_gans import digits_task, orl_task
+from benchmarks.pseudo_supervised_gans import digits_task, orl_task, principal_coordinates
 from convexgan.datasets import load
 from convexgan.metrics import Extractor, Result, frechet_distance
 from convexgan.metrics.extractors import age256, pixels
@@ -77,7 +77,7 @@ class Panel:
     critic: str = "as wide"
     widths: tuple[int, ...] = (1, 3, 10, 32)
     rates: tuple[float, ...] = (2e-3,)
-    lengths: tuple[int, ...] = (1000, 1500, 2250)
+    lengths: tuple[int, ...] = (1000, 1500, 2250, 3400, 5100, 7600, 11_400, 17_000)
     every: int = 50
     batch: int = 32
 
@@ -86,7 +86,7 @@ LARGE = partial(
     Panel, widths=(4, 16, 64, 128), rates=(2e-4, 1e-3), lengths=(4000, 6000, 9000, 13_500), every=250, batch=64
 )
 TINY = partial(Panel, widths=(1, 8), lengths=(12, 18), every=2)
-SMALL = [Panel(data, network) for data in ("digits", "orl") for network in ("dcgan", "residual")]
+SMALL = [Panel(data, network) for data in ("digits", "orl", "faces-16") for network in ("dcgan", "residual")]
 FULL = [LARGE("faces", "dcgan", critic) for critic in ("as wide", "fixed", "exact")] + [LARGE("faces", "residual")]
 QUICK = [TINY("digits", "dcgan"), TINY("digits", "dcgan", "exact"), TINY("orl", "residual")]
 
@@ -125,12 +125,14 @@ class Pictures:
 @cache
 def pictures(data: str) -> Pictures:
     """The pictures of a name."""
-    if data == "faces":
+    if data in ("faces", "faces-16"):
         from benchmarks._faces import faces, use_tools
 
         use_tools()
-        images = faces(32, 10_000)
-        return Pictures(images[::2] / 127.5 - 1, images[1::2] / 127.5 - 1, age256())
+        size, count = (32, 10_000) if data == "faces" else (16, 2000)
+        train, held = (faces(size, count)[start::2] / 127.5 - 1 for start in (0, 1))
+        seen = age256() if data == "faces" else Extractor("faces-pca20", principal_coordinates(train))
+        return Pictures(train, held, seen)
     if data == "digits":
         task = digits_task()
         return Pictures(task.train, task.held, Extractor("digits-perceptron32", task.features))
