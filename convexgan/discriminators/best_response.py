@@ -79,7 +79,7 @@ def difference(X: Moments, Y: Moments) -> Difference:
     X.check_whole()
     mean = X.mean - Y.mean
     shifted = X.mean_error + Y.mean_error + UNIT * length(mean)
-    if X.factor is None or Y.factor is None or len(X.factor) + len(Y.factor) + 4 > X.dim:
+    if X.factor is None or Y.factor is None or 2 * (len(X.factor) + len(Y.factor) + 4) > X.dim:
         second = X.second - Y.second_once()  # Y is mostly a law that is asked once
         return Difference(second, mean, X.second_error + Y.second_error + UNIT * length(second), shifted)
     # one more direction represents the null space: an eigenvalue 0 the maximum may need

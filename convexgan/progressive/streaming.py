@@ -25,14 +25,13 @@ from convexgan.progressive.ranks import Level, Variance
 from convexgan.progressive.sums import FirstPass, Product, detail, shrink
 from convexgan.statistics.integers import MIDDLE
 from convexgan.statistics.krylov import PROBES, leading_pairs
-from convexgan.statistics.moments import Moments
+from convexgan.statistics.moments import FEW, PARTIAL, Moments
 from convexgan.statistics.products import INTEGERS
 from convexgan.statistics.spectrum import Spectrum
 from convexgan.statistics.subspace import Subspace
 
 Array = NDArray[np.float64]
 COMPLETE = 4096  # rows or columns, whichever are fewer, up to which a moment is accumulated as a whole
-DECOMPOSED = 1024  # and up to which it is decomposed completely; what is larger, to `CLOSELY`
 ROUNDINGS = 128  # of an entry that is halved in size up to ten times, scaled, and compared with what is coarser
 DETAIL = 2.0  # the norm of what a picture lacks over boxes, with the sizes of all its terms
 BASE_BYTES = 400 * 2**20  # the interpreter, its libraries, and one block of pictures in several forms
@@ -115,7 +114,7 @@ class StageMoments:
             data = Moments.on_subspace(self._leading_pairs(size, passes, level, guess))
             return self._stage(size, level, self._game(mean, size)[0], data, passes.trace)
         data = self._mapped(size, lambda rows: self._game(rows, size), DETAIL if self.coarser(size) else 1.0)
-        if not self._is_decomposed(size):
+        if not (self._is_decomposed(size) or self._is_decomposed(size, self._count(size, level))):
             with suppress(SolverError):  # too many for a search to be worth it: all are computed
                 data = data.restricted(self._leading_pairs(size, _InMemory(data, guess), level, guess))
         mean = shrink(self._mean[None, :], self.complete[-1], size, self.channels)
@@ -161,8 +160,7 @@ class StageMoments:
 
     def _leading_pairs(self, size: int, search: _Search, level: Level, guess: Array) -> Subspace:
         """Certified leading eigenpairs, as many as the level takes."""
-        dim, failure = guess.shape[1], 0.0
-        count = 1 + (self._expected(size, level) if level.rank is None else level.rank)
+        dim, failure, count = guess.shape[1], 0.0, self._count(size, level)
         start = self._start(size, dim, self._widths(size, dim, count)[0])
         while True:
             subspace = search(min(count, dim), start, *self._widths(size, dim, count))
@@ -189,6 +187,10 @@ class StageMoments:
         """The finest size at which pictures are decomposed completely, if there is one, and their spectrum."""
         sizes = [size for size in self.complete if self._is_decomposed(size)]
         return (sizes[-1], self._mapped(sizes[-1]).spectrum) if sizes else None
+
+    def _count(self, size: int, level: Level) -> int:
+        """How many eigenpairs are looked for first."""
+        return 1 + (self._expected(size, level) if level.rank is None else level.rank)
 
     def _expected(self, size: int, level: Level) -> int:
         """A guess at the rank, from a coarser level: sums over more pixels are larger, and there are more of them."""
@@ -223,9 +225,9 @@ class StageMoments:
         copies = 8 if fewer == dim else 11  # as measured: of the moment, or of the rows
         return fewer <= COMPLETE and copies * 8 * fewer * dim <= self.memory - BASE_BYTES
 
-    def _is_decomposed(self, size: int) -> bool:
-        """Whether a moment that was accumulated is decomposed completely."""
-        return min(size * size * self.channels, len(self.pictures)) <= DECOMPOSED
+    def _is_decomposed(self, size: int, count: int = 0) -> bool:
+        """Whether a moment that was accumulated is decomposed completely when so many pairs are wanted."""
+        return min(size * size * self.channels, len(self.pictures)) < max(PARTIAL, FEW * count)
 
     def coarser(self, size: int) -> int | None:
         """The size whose upsampling is not part of a stage's game, with skip connections."""

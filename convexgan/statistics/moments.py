@@ -292,8 +292,10 @@ class Moments:
     @property
     def trace(self) -> float:
         """The trace of the second moment, mean |x|^2."""
-        matrix = self.factor
-        return float(np.trace(self.second)) if matrix is None else float(np.sum(matrix**2))
+        if "trace" not in self._cache:
+            matrix = self.factor
+            self._cache["trace"] = float(np.trace(self.second) if matrix is None else np.sum(matrix**2))
+        return self._cache["trace"]  # type: ignore[no-any-return]
 
     # -- spectrum ------------------------------------------------------------------------------------------
 
