@@ -22,6 +22,7 @@ from convexgan.games.game import Answer, Call
 from convexgan.games.registry import judged
 from convexgan.games.sample import SampleGame, critic_of, discriminator_response, solve_mixture, solve_mixture_program
 from convexgan.games.sample.certificate import certified_law, read_sample_game
+from convexgan.games.sample.responses import signed_law
 from convexgan.generators import MixtureGenerator
 from convexgan.records.certificate import Certificate
 from convexgan.records.solution import Status
@@ -30,6 +31,7 @@ from convexgan.statistics.products import check_size
 Array = NDArray[np.float64]
 BEFORE = 0.1  # share of the time limit for the imbalance of equal weights
 SEARCH = 0.65  # share of what is left for the weights; the rest is for proving them
+BLOCK = 2**22  # scores at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +168,7 @@ def balance(
     used = weights > 0
     law = MixtureGenerator(points[used], weights[used])
     sol = judged(Answer(law, critic, judge, stats, status, searched=True), "balance", limit, whole, throw=True)
-    after, certificate = found[-1]
+    after, certificate = no_less(game, weights, critic, found[-1][0]), found[-1][1]
     return Balance(weights, _seen(game, after), _seen(game, before), certificate, sol.status, sol.stats)
 
 
@@ -200,6 +202,25 @@ def _weights(
             "of the least imbalance.",
             smallest_beta=least,
         ) from None
+
+
+def no_less(game: SampleGame, weights: Array, critic: TwoLayerDiscriminator, found: Maximum) -> Maximum:
+    """What a search that a limit stopped has found, or the discriminator's own neuron that sees more.
+
+    The best of its neurons sees at least what their mixture guarantees, so that no value is below the game's bound.
+    """
+    if found.status != "stopped" or critic.norm == 0:
+        return found
+    rows, signed = signed_law(game, game.given, weights)
+    neurons = np.column_stack([critic.neurons, critic.biases])
+    parts = np.array_split(neurons, 1 + len(rows) * len(neurons) // BLOCK)
+    seen = np.concatenate([signed @ game.activation(rows @ part[:, :-1].T + part[:, -1]) for part in parts])
+    best = int(np.argmax(np.abs(seen)))
+    value = float(abs(seen[best]))
+    if value <= found.value:
+        return found
+    u, sign = neurons[best, : len(found.direction)], float(np.sign(seen[best]))
+    return replace(found, value=value, upper_bound=max(found.upper_bound, value), direction=u, sign=sign)
 
 
 def _seen(game: SampleGame, found: Maximum) -> IPM:

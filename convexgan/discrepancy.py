@@ -16,7 +16,7 @@ from convexgan._tools.checks import as_rng, check_choice, check_columns, check_c
 from convexgan._tools.deadline import Deadline
 from convexgan._tools.progress import Report, shown
 from convexgan._tools.tables import Label, column_names
-from convexgan.arrangements.maximum import EXACT, Maximum
+from convexgan.arrangements.maximum import Maximum
 from convexgan.discriminators import (
     TwoLayerDiscriminator,
     as_discriminator,
@@ -167,11 +167,7 @@ def _moment_ipm(activation: MomentActivation, X: Any, Y: Any, bias: str, weights
     if real.dim != fake.dim:
         raise ValueError(f"X has {real.dim} columns and Y has {fake.dim}: both must describe the same features.")
     a, b, _ = activation.coefficients
-    best = separate(real, fake, a, b, bias)
-    neuron = best.direction[None, : real.dim]
-    critic = TwoLayerDiscriminator(neuron, np.array([best.sign]), activation, best.direction[real.dim :])
-    exact = best.upper_bound - best.value <= EXACT * best.value
-    return IPM(best.value, best.upper_bound, bool(exact), best.direction, best.sign, "optimal", {}, critic)
+    return ipm_of(separate(real, fake, a, b, bias), activation, real.dim)
 
 
 def _relu_ipm(activation: RowActivation, rows: Array, weights: Array, bias: str, **search: Any) -> IPM:

@@ -16,10 +16,11 @@ from typer.testing import CliRunner
 
 import convexgan as cg
 from convexgan.arrangements import Maximum
+from convexgan.balance import no_less
 from convexgan.cli.app import app
 from convexgan.discriminators import TwoLayerDiscriminator, as_game_discriminator
 from convexgan.games.sample import SampleGame, discriminator_response, solve_mixture
-from convexgan.games.sample.certificate import no_less, read_players
+from convexgan.games.sample.certificate import read_players
 from convexgan.plotting import balance_plot
 from convexgan.records.certificate import Certificate, Evidence
 from tests.generators import seeds
@@ -260,14 +261,14 @@ def test_a_search_that_a_limit_stopped_sees_no_less_than_the_proving_neurons():
     X, Y = samples(8, d=3, n=30, m=40)
     for bias in ("none", "penalized", "free"):
         found = cg.balance(X, Y, bias=bias)
-        seen, (game, points, weights, critic) = found.imbalance, read_players(found.certificate.evidence, X)
+        seen, (game, _, weights, critic) = found.imbalance, read_players(found.certificate.evidence, X)
         far = np.zeros_like(seen.direction)
         poor = Maximum(0.0, seen.upper_bound, False, far, 1.0, "stopped", "cones", {})
-        better = no_less(game, points, weights, critic, poor)
+        better = no_less(game, weights, critic, poor)
         assert found.certificate.bound * (1 - 1e-9) <= better.value <= seen.upper_bound
         again = TwoLayerDiscriminator(better.direction[None, :3], np.ones(1), game.activation, better.direction[3:])
-        assert better.sign * (again(X).mean() - weights @ again(points)) == pytest.approx(better.value, rel=1e-9)
-        assert no_less(game, points, weights, critic, better) is better
+        assert better.sign * (again(X).mean() - weights @ again(Y)) == pytest.approx(better.value, rel=1e-9)
+        assert no_less(game, weights, critic, better) is better
 
 
 def test_the_figure_has_both_samples_along_both_witnesses(tmp_path):

@@ -32,7 +32,7 @@ METHODS = ("auto", "sweep", "cones", "enumerate", "sampled")
 
 @dataclass(frozen=True)
 class Maximum:
-    """The maximum of |m(u)| over the unit ball, m(u) = sum_i weights_i max(rows_i . u, 0), and its proof.
+    """The maximum of |m(u)| over the unit ball, m(u) what a neuron u sees of a signed sample, and its proof.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Maximum:
     status : str
         "optimal": the gap asked for was reached; "stopped": a limit was, or the method gives no better bound.
     method : str
-        "sweep", "cones", "enumerate" or "sampled".
+        "sweep", "cones", "enumerate" or "sampled"; "moments" of neurons for which moments are enough.
     stats : dict
         ``rank``, ``rows`` (after merging), ``seconds``, counts of the method, ``interrupted`` after Ctrl-C.
     """

@@ -10,7 +10,6 @@ from convexgan._tools.checks import check_choice, resolve
 from convexgan.discriminators.absolute import Absolute
 from convexgan.discriminators.activation import Activation, MomentActivation, is_kinked, needs_rows
 from convexgan.discriminators.best_response import (
-    BestResponse,
     difference,
     distance,
     maximize_on_sphere,
@@ -48,7 +47,6 @@ CLASSES: dict[str, Any] = {
 
 __all__ = [
     "Absolute",
-    "BestResponse",
     "Linear",
     "Polynomial",
     "Quadratic",

@@ -8,32 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._tools.rounding import TINY, UNIT, entries, gamma, is_positive, length, spectral_norm, up
+from convexgan.arrangements.maximum import EXACT, Maximum
 from convexgan.statistics.moments import Moments
 
 Array = NDArray[np.float64]
 NEAR = 1e-9  # relative: what rounding and the eigensolver leave of a value that a game says to be at its level
-
-
-@dataclass(frozen=True)
-class BestResponse:
-    """The neuron that separates the samples best.
-
-    Attributes
-    ----------
-    value : float
-        |mean s(Xu) - mean s(Yu)| at the direction.
-    upper_bound : float
-        At least the maximum over all directions, in exact arithmetic for the rows as they are stored.
-    direction : (d,) array
-        The unit vector u.
-    sign : float
-        +1 if real samples score higher, else -1.
-    """
-
-    value: float
-    upper_bound: float
-    direction: Array
-    sign: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +91,7 @@ def _projected(factor: Array, basis: Array) -> tuple[Array, float]:
     return second, outside * (2.2 * size + outside) + gamma(len(factor) + d + 4) * length(inside) ** 2
 
 
-def separate(X: Moments, Y: Moments, a: float, b: float, bias: str = "none") -> BestResponse:
+def separate(X: Moments, Y: Moments, a: float, b: float, bias: str = "none") -> Maximum:
     """The best response of neurons a t^2 + b t + c (constants cancel) with unit weights.
 
     Linear neurons (a = 0) point along the difference of means; quadratic ones (b = 0) along the eigenvector of
@@ -126,25 +105,27 @@ def separate(X: Moments, Y: Moments, a: float, b: float, bias: str = "none") -> 
     gap = gap.with_ones() if bias == "penalized" else gap
     values, vectors = np.linalg.eigh(gap.second)
     values, shift = a * values, b * gap.mean
-    best = BestResponse(-1.0, 0.0, np.zeros(len(shift)), 1.0)
-    for sign in (1.0, -1.0):
-        value, _, direction = maximize_on_sphere(sign * values, vectors, sign * shift)
-        if value > best.value:
-            best = BestResponse(value, 0.0, direction, sign)
-        if b != 0:
-            bound = max(best.upper_bound, _proved(sign * a * gap.second, sign * shift, value, direction))
-            best = BestResponse(best.value, bound, best.direction, best.sign)
-    bound = best.upper_bound if b != 0 else up(abs(a) * spectral_norm(gap.second))
+    sides = {sign: maximize_on_sphere(sign * values, vectors, sign * shift) for sign in (1.0, -1.0)}
+    sign, (value, _, u) = max(sides.items(), key=lambda side: side[1][0])
+    if b == 0:
+        bound = up(abs(a) * spectral_norm(gap.second))
+    else:
+        bound = max(_proved(s * a * gap.second, s * shift, size, at) for s, (size, _, at) in sides.items())
     bound = up(bound + abs(a) * gap.second_error + abs(b) * gap.mean_error + 2 * UNIT * abs(b) * length(gap.mean))
-    return BestResponse(best.value, max(bound, best.value), gap.lifted(best.direction), best.sign)
+    return _maximum(value, bound, gap.lifted(u), sign)
 
 
-def _along_means(X: Moments, Y: Moments, b: float) -> BestResponse:
+def _maximum(value: float, bound: float, direction: Array, sign: float) -> Maximum:
+    bound = max(bound, value)
+    return Maximum(value, bound, bool(bound - value <= EXACT * value), direction, sign, "optimal", "moments", {})
+
+
+def _along_means(X: Moments, Y: Moments, b: float) -> Maximum:
     shift = b * (X.mean - Y.mean)
     size = float(np.linalg.norm(shift))
     direction = shift / size if size > 0 else np.eye(1, X.dim)[0]
     bound = up(length(shift) + abs(b) * (X.mean_error + Y.mean_error)) + 2 * UNIT * length(shift)
-    return BestResponse(size, bound, direction, 1.0)
+    return _maximum(size, bound, direction, 1.0)
 
 
 def _proved(matrix: Array, linear: Array, value: float, u: Array) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,7 +35,6 @@ from convexgan.games.sample import (
     solve_continuous,
     solve_scalar,
 )
-from convexgan.games.sample.responses import signed_law
 from convexgan.records.certificate import Certificate, Evidence, Kind, reading_evidence, unit_lengths, within_budget
 from convexgan.statistics.moments import Moments
 from convexgan.statistics.products import check_size
@@ -114,26 +112,7 @@ def certified_law(
     even = (down(game.spread / len(points), 4), EVEN)
     others = [even if game.spread else (partial_means_bound(game), JENSEN)]
     max_min = generator_response(game, critic, little)
-    found = no_less(game, points, weights, critic, found)
     return found, judge_sample(game, cost, found.upper_bound, nothing, max_min, others, evidence, tol)
-
-
-def no_less(game: SampleGame, points: Array, weights: Array, critic: TwoLayerDiscriminator, found: Maximum) -> Maximum:
-    """The maximum, or the discriminator's own neuron if it sees more of the law: of a search that a limit stopped.
-
-    The best of its neurons sees at least what their mixture guarantees, so that no value is below the game's bound.
-    """
-    if found.exact or critic.norm == 0:
-        return found
-    units = np.column_stack([critic.neurons, critic.biases])[:, : len(found.direction)]
-    rows, signed = signed_law(game, points, weights)
-    seen = signed @ game.activation(rows @ critic.neurons.T + critic.biases)
-    best = int(np.argmax(np.abs(seen)))
-    value = float(abs(seen[best]))
-    if value <= found.value:
-        return found
-    bound, sign = max(found.upper_bound, value), float(np.sign(seen[best]))
-    return replace(found, value=value, upper_bound=bound, direction=units[best], sign=sign)
 
 
 def _ipm_rounding(game: SampleGame) -> float:

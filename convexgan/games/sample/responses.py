@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from convexgan._tools.deadline import Deadline
 from convexgan._tools.rounding import down, gamma, prefix_sums, up
 from convexgan.arrangements import Maximum, Minimum, minimize_rectified
-from convexgan.arrangements.maximum import EXACT
 from convexgan.discriminators import TwoLayerDiscriminator, at_most, enlarging, pieces, rising, separate, separate_rows
 from convexgan.discriminators.activation import is_kinked, needs_rows
 from convexgan.games.sample.game import SampleGame
@@ -38,9 +37,7 @@ def discriminator_response(
         return best
     used, (a, b, _) = weights > 0, game.activation.coefficients
     fake = Moments.from_array(game.lift(points[used]), weights[used])
-    found = separate(Moments.from_array(game.lift(game.data)), fake, a, b)
-    exact = bool(found.upper_bound - found.value <= EXACT * found.value)
-    return Maximum(found.value, found.upper_bound, exact, found.direction, found.sign, "optimal", "moments", {})
+    return separate(Moments.from_array(game.lift(game.data)), fake, a, b)
 
 
 def signed_law(game: SampleGame, points: Array, weights: Array) -> tuple[Array, Array]:
