@@ -250,6 +250,20 @@ def test_what_is_wrong_is_named(Y, options, message):
     assert str(caught.value).count(". ") == 0
 
 
+@pytest.mark.parametrize("bias", ["none", "penalized"])
+@pytest.mark.parametrize("discriminator", [*ROWS, *MOMENTS])
+@settings(max_examples=3)
+@given(seed=seeds)
+def test_samples_that_can_be_balanced_completely_are_a_saddle_at_0(discriminator, bias, seed):
+    if (discriminator, bias) == ("squared_relu", "penalized"):
+        return
+    X, Y = samples(seed, d=3, n=12, m=150)
+    Y = np.vstack([Y, X[::-1]]) if discriminator in ROWS else 2 * Y
+    found = cg.balance(X, Y, discriminator, bias=bias)
+    assert found.before.value > 1e-3 and found.imbalance.value < 1e-12
+    assert (found.certificate.kind, found.certificate.gap) == ("saddle", 0) and found.weights.min() >= 0
+
+
 def test_a_limit_leaves_weights_with_a_bound():
     X, Y = samples(8, d=5, n=60, m=80)
     found = cg.balance(X, Y, time_limit=1.0)

@@ -119,10 +119,11 @@ def _ipm_rounding(game: SampleGame) -> float:
     """The size below which an ipm is rounding noise."""
     seen = game.data if game.bias == "free" else game.lift(game.data)  # where a bias is free constants cancel
     square = float(np.mean(np.sum(seen**2, axis=1)))
+    summed = gamma(len(game.data) + (0 if game.particles is None else len(game.particles)) + 16)
     if needs_rows(game.activation):
-        return 64 * gamma(len(game.data) + 16) * float(square ** (degree_of(game.activation) / 2))
+        return 64 * summed * float(square ** (degree_of(game.activation) / 2))
     a, b = game.activation.coefficients[:2]
-    return 64 * gamma(len(game.data) + 16) * float(abs(a) * square + abs(b) * square**0.5)
+    return 64 * summed * float(abs(a) * square + abs(b) * square**0.5)
 
 
 def judge_sample(

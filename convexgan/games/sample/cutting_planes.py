@@ -55,6 +55,9 @@ def solve_mixture(
     reached = discriminator_response(game, particles, cheapest, deadline).upper_bound if game.beta is not None else 0.0
     if game.lam == 0 or (game.beta is not None and reached <= game.beta):
         return cheapest, nothing, np.zeros(0), {"cuts": 0, "status": "optimal"}
+    own = _own(game, particles)
+    if own is not None and game.lam is not None and not (game.penalty or game.spread):
+        return own, nothing, np.zeros(0), {"cuts": 0, "status": "optimal"}
     search = _Kelley(game, particles, cheapest, tol, deadline)
     status = "stopped"
     try:
@@ -156,12 +159,18 @@ class _Kelley:
 
 def _within(game: SampleGame, particles: Array, p: Array, reached: float) -> Array:
     """The mixture moved towards the data, whose ipm is 0, until it is within beta; as it is where a row is missing."""
-    place = {row.tobytes(): k for k, row in enumerate(particles + 0.0)}
-    rows = [place.get(row.tobytes(), -1) for row in game.data + 0.0]
-    if game.beta is None or reached <= game.beta or min(rows) < 0:
+    own = _own(game, particles)
+    if game.beta is None or reached <= game.beta or own is None:
         return p
     share = game.beta / reached  # ipm is convex
-    return np.asarray(share * p + (1 - share) * np.bincount(rows, minlength=len(p)) / len(rows))
+    return np.asarray(share * p + (1 - share) * own)
+
+
+def _own(game: SampleGame, particles: Array) -> Array | None:
+    """The data as a mixture, if every row is one of the particles."""
+    place = {row.tobytes(): k for k, row in enumerate(particles + 0.0)}
+    rows = [place.get(row.tobytes(), -1) for row in game.data + 0.0]
+    return np.bincount(rows, minlength=len(particles)) / len(rows) if min(rows) >= 0 else None
 
 
 def _nearest(game: SampleGame, particles: Array, deadline: Deadline) -> Array:

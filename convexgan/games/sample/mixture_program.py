@@ -22,6 +22,7 @@ Array = NDArray[np.float64]
 SMALL = 1e-2
 NEGLIGIBLE = 1e-10  # share of a weight that is an interior-point solver's distance from zero
 ROUNDING = 1e-13
+SOLVED = 1e-8  # relative: what solvers may leave of moments that they match
 
 
 def solve_mixture_program(
@@ -70,8 +71,31 @@ def solve_mixture_program(
     except SolverError as failure:
         raise _no_answer(game, particles, activation, solver, run.deadline, failure) from failure
     p, neurons, outer = answer.found
+    p = p if game.penalty or game.spread else _matched(game, particles, activation, p)
     status = "stopped" if answer.stats["solver_status"] == "user_limit" else "optimal"
     return p, neurons, outer, answer.stats | {"status": status, "reason": reason}
+
+
+def _matched(game: SampleGame, particles: Array, activation: MomentActivation, p: Array) -> Array:
+    """Weights whose moments are the data's up to rounding, by the least change, if they are up to a solver's accuracy.
+
+    Relative to an optimum of 0 no tolerance of a solver is small.
+    """
+    a, b, _ = activation.coefficients
+    used = p > 0
+
+    def moments(rows: Array) -> Array:
+        lifted = game.lift(rows)
+        i, j = np.triu_indices(lifted.shape[1])
+        return np.column_stack([lifted] * (b != 0) + [lifted[:, i] * lifted[:, j]] * (a != 0))
+
+    features = np.vstack([moments(particles[used]).T, np.ones(used.sum())])
+    missing = np.append(moments(game.data).mean(axis=0), 1.0) - features @ p[used]
+    if np.abs(missing).max() > SOLVED * np.abs(features).max():
+        return p
+    found = p.copy()
+    found[used] += np.linalg.lstsq(features, missing, rcond=SOLVED)[0]
+    return found if (found >= 0).all() else p
 
 
 class _Program:
