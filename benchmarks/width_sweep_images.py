@@ -77,7 +77,7 @@ class Panel:
     critic: str = "as wide"
     widths: tuple[int, ...] = (1, 3, 10, 32)
     rates: tuple[float, ...] = (2e-3,)
-    lengths: tuple[int, ...] = (1000, 1500, 2250, 3400, 5100, 7600, 11_400, 17_000)
+    lengths: tuple[int, ...] = (5100, 7600, 11_400, 17_000)
     every: int = 50
     batch: int = 32
 

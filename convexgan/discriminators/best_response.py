@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,7 +107,7 @@ def separate(X: Moments, Y: Moments, a: float, b: float, bias: str = "none") -> 
     values, vectors = np.linalg.eigh(gap.second)
     values, shift = a * values, b * gap.mean
     sides = {sign: maximize_on_sphere(sign * values, vectors, sign * shift) for sign in (1.0, -1.0)}
-    sign, (value, _, u) = max(sides.items(), key=lambda side: side[1][0])
+    sign, (value, _, u) = max(sides.items(), key=lambda side: -math.inf if math.isnan(side[1][0]) else side[1][0])
     if b == 0:
         bound = up(abs(a) * spectral_norm(gap.second))
     else:
@@ -116,6 +117,8 @@ def separate(X: Moments, Y: Moments, a: float, b: float, bias: str = "none") -> 
 
 
 def _maximum(value: float, bound: float, direction: Array, sign: float) -> Maximum:
+    if math.isnan(value) or math.isnan(bound):  # numbers that overflowed prove nothing
+        return Maximum(0.0, math.inf, False, np.eye(1, len(direction))[0], 1.0, "optimal", "moments", {})
     bound = max(bound, value)
     return Maximum(value, bound, bool(bound - value <= EXACT * value), direction, sign, "optimal", "moments", {})
 
