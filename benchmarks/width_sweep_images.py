@@ -2,7 +2,8 @@
 
 Balaji et al. (arXiv 2104.05605) report all three for CIFAR-10 and CelebA, "across the board". Predicted from the
 generators that match a mean (`gda_predictions`): too narrow generators fail, wider ones need fewer steps, and from some
-width on nothing is gained.
+width on nothing is gained. The last seemed right while runs could end after 1,000 steps, and is refuted up to k = 32:
+what is level there falls again after 5,000.
 
 Networks: "dcgan", whose generator doubles a picture's edge by transposed convolutions with batch normalisation, of k
 channels before the last and twice as many in each layer before (Radford et al., arXiv 1511.06434); "residual", two
@@ -15,8 +16,8 @@ at the third of the widths: these two with --full only.
 Half of the pictures train. Quality is the squared Frechet distance of as many generated pictures to the other half, on
 named features: of the digits (8 x 8) "digits-perceptron32", 32 ReLU units of a perceptron trained on the training
 half's labels; of the ORL photographs of faces (16 x 16, grey) "orl-pca20", 20 principal coordinates of the training
-half's pixels; with --full age256, of 10,000 colour faces of 32 x 32 pixels drawn from the DCGAN of gan-face-generate
-(not photographs). The floor is that of real pictures against real ones.
+half's pixels; of 2,000 colour faces drawn from the DCGAN of gan-face-generate, not photographs, the same at 16 x 16
+pixels, "faces-pca20", and with --full age256 of 10,000 at 32 x 32. The floor is that of real pictures against real ones.
 
 A run is lengthened by half, to the most steps allowed, until the geometric mean of its distances over the last third
 of the steps is less than 5 % below that over the third before: "at a plateau" counts those that came to that. (The
@@ -30,8 +31,8 @@ The second table compares two widths, by ratios of geometric means over seeds wi
 logarithms): of levels, of oscillations, and of the steps to a common level, within 10 % of the worst of all their runs.
 An interval that holds 1 decides nothing; one in twenty misses.
 
---full trains the colour faces, on a GPU where there is one, and needs build/tools (`make build/tools`). --data PATH
-trains anybody's pictures at 32 x 32, 20,000 at most, seen as averages of 8 x 8 pixels: CIFAR-10's folder or CelebA, the
+Colour faces need build/tools (`make build/tools`). --full trains those of 32 x 32, for a GPU. --data PATH trains
+anybody's pictures at 32 x 32, 20,000 at most, seen as averages of 8 x 8 pixels: CIFAR-10's folder or CelebA, the
 paper's own sets, which were not at hand. A finished run is a line of build/width_sweep_images/runs.jsonl and is not
 repeated; the one under way goes on from its checkpoint.
 
