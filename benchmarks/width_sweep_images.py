@@ -17,7 +17,7 @@ Half of the pictures train. Quality is the squared Frechet distance of as many g
 named features: of the digits (8 x 8) "digits-perceptron32", 32 ReLU units of a perceptron trained on the training
 half's labels; of the ORL photographs of faces (16 x 16, grey) "orl-pca20", 20 principal coordinates of the training
 half's pixels; of 2,000 colour faces drawn from the DCGAN of gan-face-generate, not photographs, the same at 16 x 16
-pixels, "faces-pca20", and with --full age256 of 10,000 at 32 x 32. The floor is that of real pictures against real ones.
+pixels, "faces-pca20", and with --full age256 of 10,000 at 32 x 32. The floor is that of real against real pictures.
 
 A run is lengthened by half, to the most steps allowed, until the geometric mean of its distances over the last third
 of the steps is less than 5 % below that over the third before: "at a plateau" counts those that came to that. (The
