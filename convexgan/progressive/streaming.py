@@ -114,7 +114,7 @@ class StageMoments:
             data = Moments.on_subspace(self._leading_pairs(size, passes, level, guess))
             return self._stage(size, level, self._game(mean, size)[0], data, passes.trace)
         data = self._mapped(size, lambda rows: self._game(rows, size), DETAIL if self.coarser(size) else 1.0)
-        if not (self._is_decomposed(size) or self._is_decomposed(size, self._count(size, level))):
+        if not self._is_decomposed(size, level):
             with suppress(SolverError):  # too many for a search to be worth it: all are computed
                 data = data.restricted(self._leading_pairs(size, _InMemory(data, guess), level, guess))
         mean = shrink(self._mean[None, :], self.complete[-1], size, self.channels)
@@ -225,9 +225,10 @@ class StageMoments:
         copies = 8 if fewer == dim else 11  # as measured: of the moment, or of the rows
         return fewer <= COMPLETE and copies * 8 * fewer * dim <= self.memory - BASE_BYTES
 
-    def _is_decomposed(self, size: int, count: int = 0) -> bool:
-        """Whether a moment that was accumulated is decomposed completely when so many pairs are wanted."""
-        return min(size * size * self.channels, len(self.pictures)) < max(PARTIAL, FEW * count)
+    def _is_decomposed(self, size: int, level: Level | None = None) -> bool:
+        """Whether a moment that was accumulated is decomposed completely, whatever is wanted or for the level."""
+        fewer = min(size * size * self.channels, len(self.pictures))
+        return fewer < PARTIAL or (level is not None and fewer < FEW * self._count(size, level))
 
     def coarser(self, size: int) -> int | None:
         """The size whose upsampling is not part of a stage's game, with skip connections."""

@@ -55,8 +55,7 @@ def solve_mixture(
     reached = discriminator_response(game, particles, cheapest, deadline).upper_bound if game.beta is not None else 0.0
     if game.lam == 0 or (game.beta is not None and reached <= game.beta):
         return cheapest, nothing, np.zeros(0), {"cuts": 0, "status": "optimal"}
-    own = _own(game, particles)
-    if own is not None and game.lam is not None and not (game.penalty or game.spread):
+    if game.lam is not None and not (game.penalty or game.spread) and (own := _own(game, particles)) is not None:
         return own, nothing, np.zeros(0), {"cuts": 0, "status": "optimal"}
     search = _Kelley(game, particles, cheapest, tol, deadline)
     status = "stopped"
