@@ -61,11 +61,12 @@ class Cost(NamedTuple):
 
 
 class Run(NamedTuple):
-    """Which pictures, and how many workers of a Dask cluster, if there is one."""
+    """Which pictures, how many workers of a Dask cluster, if there is one, and whether ranks are as published."""
 
     count: int
     size: int
     dask: int = 0
+    ranks: str = "published"
 
     def __str__(self) -> str:
         return "-".join(map(str, self))
@@ -126,6 +127,7 @@ def fit(celeba: Path, out: Path, run: Run, workers: int) -> tuple[Cost, dict[str
     """The whole command, and its report."""
     command = [sys.executable, "-m", "convexgan", "fit", str(celeba), "--out", str(out), "--count", str(run.count)]
     command += ["--size", str(run.size), "--memory", MEMORY[run.size], "--workers", str(workers), "--json"]
+    command += ["--ranks", "published"] if run.ranks == "published" else []
     start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     with cluster(run.dask) if run.dask else nullcontext() as address:
         command += ["--dask", address] if address else []
@@ -169,6 +171,7 @@ def chosen(total: int, names: str, folder: Path) -> list[Run]:
     part = 2 * total // 5
     known = {"growth": [Run(count, 64) for count in (total // 10, part, total)]}
     known |= {"sizes": [Run(part, 32), Run(part, 128)], "dask": [Run(part, 64, 1), Run(part, 64, 2)]}
+    known["chosen"] = [Run(part, 32, ranks="chosen"), Run(part, 64, ranks="chosen")]
     wanted = [run for name in names.split(",") for run in known[name]]
     return [run for runs in known.values() for run in runs if run in wanted or (folder / f"row-{run}.json").exists()]
 
@@ -177,6 +180,7 @@ COLUMNS = [
     "pictures",
     "pixels",
     "Dask workers",
+    "ranks",
     "decode and cache s",
     "first pass s",
     "iterating s",
@@ -197,7 +201,7 @@ def main() -> None:
         celeba = folder / f"celeba-{total}"
         if not (celeba / "list_eval_partition.txt").exists():  # written last
             write_celeba(celeba, total, workers=workers)
-        names, rows = os.environ.get("ROWS", "growth,sizes,dask"), []
+        names, rows = os.environ.get("ROWS", "growth,sizes,dask,chosen"), []
         for run in [Run(total, 16)] if options.quick else chosen(total, names, folder):
             rows.append(measured(folder, celeba, run, workers))
             print(rows[-1], flush=True)

@@ -217,6 +217,19 @@ def test_memory_decides_the_route_and_too_little_is_refused_with_a_number(monkey
     assert model.fit(images, memory=int(need)).stages_[0].certificate.failure > 0
 
 
+def test_what_coarser_sizes_keep_and_small_products_are_counted_as_memory(monkeypatch):
+    monkeypatch.setattr(streaming, "COMPLETE", 192)  # 8 pixels are formed, 16 multiplied
+    dim, width = 768, 51
+    stages = StageMoments(ArrayPictures(power_law(1000, 16)), [8, 16], memory=10**9)
+    stages.at(8, Level(30))
+    kept = 8 * 192**2 * 2  # a moment, and its eigenvectors
+    others = streaming.BASE_BYTES + kept + 8 * dim * (8 * width + 2 * krylov.PROBES)
+    for columns in (160, 250, 400):
+        for spare, fit in ((0, columns), (-1, columns - 1)):
+            stages.memory = others + 16 * dim * columns + 64 * columns**2 + spare
+            assert stages._widths(16, dim, 31) == (width, fit)
+
+
 def test_memory_in_words():
     for text, number in (
         ("2GB", 2e9),

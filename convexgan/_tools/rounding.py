@@ -16,6 +16,7 @@ Array = NDArray[np.float64]
 UNIT = 2.0**-53
 TINY = 1e-290  # beside which underflow is nothing
 BLOCK = 128  # numbers whose squares are added up at once
+COPIED = 2**20  # numbers that are copied at once
 TRIES = 60  # margins, each eight times the last
 AT_ONCE, GUESSED = 2, 1e-7  # margins tried at a guess, and how far above it a bound may lie: margins grow with d^2
 
@@ -49,18 +50,24 @@ def length(vector: Array) -> float:
     """At least the Euclidean norm of an array's entries, by little more than rounding."""
     if not vector.size:
         return 0.0
-    largest = float(np.abs(vector).max())
+    largest = max(float(vector.max()), -float(vector.min()))
     if largest == 0 or not math.isfinite(largest):
         return largest
-    return up(math.sqrt(squares(vector / largest))) * largest * (1 + 2 * UNIT)
+    return up(math.sqrt(squares(vector, largest))) * largest * (1 + 2 * UNIT)
 
 
-def squares(array: Array) -> float:
-    """At least the sum of an array's squared entries: sums over blocks, then those without rounding."""
-    flat = np.asarray(array, dtype=np.float64).ravel()
-    whole = flat[: len(flat) // BLOCK * BLOCK].reshape(-1, BLOCK)
-    parts = [*np.einsum("ij,ij->i", whole, whole).tolist(), float(flat[whole.size :] @ flat[whole.size :])]
-    return up(math.fsum(parts), min(flat.size, BLOCK))
+def squares(array: Array, unit: float = 1.0) -> float:
+    """At least the sum of an array's squared entries, in a unit: sums over blocks, then those without rounding.
+
+    Blocks are the same, and so are the bits, whatever the layout: of many rows some are copied at a time.
+    """
+    array, parts = np.atleast_1d(array), list[float]()
+    rows = BLOCK * max(1, COPIED * len(array) // (BLOCK * max(array.size, 1)))
+    for i in range(0, len(array), rows):
+        flat = np.asarray(array[i : i + rows], dtype=np.float64).ravel() / unit
+        whole = flat[: len(flat) // BLOCK * BLOCK].reshape(-1, BLOCK)
+        parts += [*np.einsum("ij,ij->i", whole, whole).tolist(), float(flat[whole.size :] @ flat[whole.size :])]
+    return up(math.fsum(parts), min(array.size, BLOCK))
 
 
 def prefix_sums(values: Array) -> tuple[Array, int]:

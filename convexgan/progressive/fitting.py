@@ -46,6 +46,7 @@ class Recursion:
             data = moments.at(size, self._within(level, chain))
             chain.append(self._solve(data, size, chain))
             yield chain[-1], data.moments
+            del data  # the next size may need all the memory
 
     def joint_stages(self, moments: ClassMoments, sizes: list[int], levels: list[Level]) -> Solved:
         """The stages of all classes, size by size."""

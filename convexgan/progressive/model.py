@@ -185,6 +185,7 @@ class ProgressiveConvexGAN(BaseEstimator):  # type: ignore[misc]
             self.stages_.append(stage)
             if progress is not None:
                 progress(stage, moments)
+            del moments  # before those of the next stage are computed
 
     def _check_options(self, n: int) -> None:
         check_choice(self.latents, "latents", ("fresh", "single"))

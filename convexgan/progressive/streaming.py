@@ -7,6 +7,7 @@ vectors, starting from the level below. Small ones are decomposed completely; la
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -205,18 +206,27 @@ class StageMoments:
 
     def _widths(self, size: int, dim: int, count: int) -> tuple[int, int]:
         """How many vectors are sought for so many wanted, and how many fit in memory with as many images."""
+        base = BASE_BYTES + self._held
         for share in (2 / 3, 1 / 4):  # many more save passes, fewer save memory
             width = min(count + max(10, int(share * count)), dim)
             temporary = 8 * dim * (8 * width + 2 * PROBES)  # as measured
-            columns = (self.memory - BASE_BYTES - temporary) // (16 * dim)
+            room = max(self.memory - base - temporary, 0)
+            columns = (math.sqrt(dim**2 + room) - dim) / 8  # 16 dim of a column, and 8 matrices of their small products
             least = min(2 * width + PROBES, dim)
             if columns >= least:
                 return width, int(min(columns, 8 * width, dim))
-        need = BASE_BYTES + temporary + 16 * dim * least
+        # with more memory more coarser sizes are formed, which keep up to a quarter of it
+        need = BASE_BYTES + 1.4 * (temporary + 16 * dim * least + 64 * least**2)
         raise ValueError(
             f"memory of {self.memory / 1e9:.2g} GB is too little for {count - 1} components of {size} x {size} "
             f"pixels: allow {need / 1e9:.2g} GB, or ask for a lower rank."
         )
+
+    @property
+    def _held(self) -> int:
+        """Bytes of what coarser sizes have left in memory: their moments, and the eigenvectors that were found last."""
+        vectors = 0 if self._leading is None else self._leading[1].vectors.nbytes
+        return vectors + sum(8 * min(level.dim, len(self.pictures)) * level.dim for level in self._levels.values())
 
     def _is_complete(self, size: int) -> bool:
         """Whether rows or second moment at a size are few and small enough for a moment to be formed."""
@@ -276,7 +286,7 @@ class _InMemory:
 
     def __call__(self, count: int, start: Array, width: int, columns: int) -> Subspace:
         """The leading pairs, from rows that are near them."""
-        return self.data.leading_pairs(count, np.vstack([self.guess, start[:width]]))
+        return self.data.leading_pairs(count, self.guess if len(self.guess) else None, start[:width])
 
 
 _Search = _InPasses | _InMemory

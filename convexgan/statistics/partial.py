@@ -29,7 +29,13 @@ WIDER = 2 / 3  # vectors that are sought besides those wanted: they let the last
 
 
 def formed_pairs(
-    second: Array | None, factor: Array | None, count: int, *, guess: Array | None = None, tol: float = CLOSELY
+    second: Array | None,
+    factor: Array | None,
+    count: int,
+    *,
+    guess: Array | None = None,
+    start: Array | None = None,
+    tol: float = CLOSELY,
 ) -> Subspace:
     """The ``count`` largest eigenpairs of S, each eigenvalue to ``tol`` of the largest, certified without a doubt.
 
@@ -41,7 +47,9 @@ def formed_pairs(
         Rows F with F'F = S instead.
     count : int
     guess : (w, d) array, optional
-        Rows near leading eigenvectors.
+        Rows that the span of the result shall contain, near leading eigenvectors.
+    start : (w, d) array, optional
+        Rows near leading eigenvectors that it need not contain.
     tol : float
 
     Raises
@@ -54,9 +62,10 @@ def formed_pairs(
         raise ValueError("pass the second moment, or a factor of it.")
     dim, rng = matrix.shape[1], np.random.default_rng(0)
     width = min(count + max(10, int(WIDER * count)), *matrix.shape)
-    start = np.zeros((dim, 0)) if guess is None else orthonormal(guess.T)
-    drawn = rng.standard_normal((dim, max(width - start.shape[1], min(width, PROBES))))
-    block, failed = np.hstack([start, orthonormal(drawn, start)]), 0
+    near = [rows.T for rows in (guess, start) if rows is not None]
+    block = orthonormal(np.hstack([np.zeros((dim, 0)), *near]))
+    drawn = rng.standard_normal((dim, max(width - block.shape[1], min(width, PROBES))))
+    block, failed = np.hstack([block, orthonormal(drawn, block)]), 0
     space = Space(dim, int(max(ROOM * dim, block.shape[1])))
     stray = gamma(dim + len(matrix) + 4) * (length(matrix) ** 2 if second is None else length(matrix))
     for _ in range(PASSES):
@@ -66,8 +75,8 @@ def formed_pairs(
         pairs = space.pairs()
         limit, expected = AIM * tol * float(pairs.values[0]), _expected(pairs, count, width)
         hidden = length(pairs.coupling[:count, :count])  # a first look, which costs nothing
-        near = hidden <= max(limit * (pairs.values[count - 1] - expected), limit**2 / 4)
-        if not near or pairs.known(expected, width).error(count) > limit:
+        promising = hidden <= max(limit * (pairs.values[count - 1] - expected), limit**2 / 4)
+        if not promising or pairs.known(expected, width).error(count) > limit:
             block = space.directions(pairs, (count + width) // 2, limit)
             continue
         V = space.basis @ pairs.turn

@@ -84,7 +84,10 @@ class Enclosure:
 
     def _margin(self, level: float) -> float:
         """A good t for eigenvalues at this level."""
-        return max(level - self.rest, float(np.sqrt(max(np.linalg.eigvalsh(self.coupling)[-1], 0.0))))
+        apart = level - self.rest
+        if apart > 0 and apart**2 >= length(self.coupling):  # which is no less than its largest eigenvalue
+            return apart
+        return max(apart, float(np.sqrt(max(np.linalg.eigvalsh(self.coupling)[-1], 0.0))))
 
     def _over(self, t: float) -> Array:
         """R'R / t, which is 0 where R and t are; rounded up."""
