@@ -1,12 +1,15 @@
 """What `convexgan fit` does beside multiplying pixels, each part done in two ways in turn, in processor seconds.
 
-JPEG of several sizes read by Pillow and by simplejpeg, whose pixels must be equal; pictures decoded and forgotten, and
-decoded into a cache and read from there as a pass does; a certificate of 64 pixels in colour written and read as text
-and as two files; and `import convexgan` without and with scikit-learn, of which models of pictures are estimators.
+JPEG of several sizes read by Pillow and by simplejpeg, whose pixels must be equal; pictures brought to a size by
+Pillow's box filter, which counts pixels on a border in full, and by exact area averages; pictures decoded and
+forgotten, and decoded into a cache and read from there as a pass does; a certificate of 64 pixels in colour written and
+read as text and as two files; and `import convexgan` without and with scikit-learn, of which models of pictures are
+estimators.
 
-Predicted: simplejpeg takes half to two thirds of Pillow's time. Refuted: .87 to 1.0 of it, since Pillow brings the same
-decoder. A cache adds a sixth to decoding, which passes at 64 pixels would do five times without it. Two files take a
-sixth to a fifth of the seconds of one text.
+Predicted: simplejpeg takes half to two thirds of Pillow's time. Refuted: .9 to 1.05 of it, since Pillow brings the same
+decoder. By counts of operations exact averages take 2 to 7 times the time of Pillow's filter. Refuted up to 1,024
+pixels: 1.1 to 1.2 of it, as sparse products; 3 at 4,096. A cache adds a sixth to decoding, which passes at 64 pixels
+would do five times without it. Two files take a sixth to a fifth of the seconds of one text.
 
 Example: python -m benchmarks.fit_costs --quick
 """
@@ -31,6 +34,7 @@ from convexgan import Certificate
 from convexgan.datasets import build_cache, find, jpeg
 from convexgan.datasets.decoding import decode
 from convexgan.datasets.listing import attempt
+from convexgan.datasets.pictures import fit_square
 from convexgan.records.certificate import Evidence
 
 Work = Callable[[], Any]
@@ -66,6 +70,23 @@ def decoding(edge: int, count: int, repeats: int) -> tuple[float, float]:
         raise SystemExit("the pixels differ")
     seconds = in_turn(lambda: read(None), lambda: read(module), repeats)
     jpeg.simplejpeg = lambda: module
+    return seconds[0] / count, seconds[1] / count
+
+
+def averaging(edge: int, size: int, repeats: int) -> tuple[float, float]:
+    """Seconds a picture brought to a size by Pillow's box filter, and by exact area averages."""
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (edge, edge, 3), dtype=np.uint8))
+    count = max(1, 10**7 // edge**2)
+
+    def box() -> None:
+        for _ in range(count):
+            np.asarray(picture.resize((size, size), Image.Resampling.BOX))
+
+    def area() -> None:
+        for _ in range(count):
+            fit_square(picture, size)
+
+    seconds = in_turn(box, area, repeats)
     return seconds[0] / count, seconds[1] / count
 
 
@@ -123,6 +144,9 @@ def main() -> None:
             name = "178 x 218" if edge == 178 else f"{edge} x {edge}"
             took = decoding(edge, count, 2 if options.quick else 15)
             rows.append([f"JPEG of {name} to 64: ms", "Pillow", "simplejpeg", *(1000 * seconds for seconds in took)])
+    for edge, size in ((178, 64),) if options.quick else ((178, 32), (178, 64), (178, 128), (1024, 64), (4096, 64)):
+        took = averaging(edge, size, 2 if options.quick else 5)
+        rows.append([f"{edge} pixels to {size}: ms", "Pillow's box", "area", *(1000 * seconds for seconds in took)])
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         took = caching(folder / "celeba", 100 if options.quick else 3000)

@@ -13,10 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from PIL import Image
 
 from convexgan import datasets
-from convexgan.datasets import bundled, decoding, jpeg
+from convexgan.datasets import averages, bundled, decoding, jpeg
+from convexgan.datasets.pictures import fit_square
 from convexgan.datasets.shard import typed
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -184,6 +187,56 @@ def test_grey_folder_gives_one_channel_with_box_averages(tmp_path):
     assert pictures.images.dtype == np.uint8
     assert np.abs(pictures.images[0] - expected).max() <= 0.5 + 1e-9
     assert pictures.paths == (tmp_path / "a.png",)
+
+
+def exact_averages(pixels: np.ndarray, size: int) -> np.ndarray:
+    """By the integers: every pixel is cut into size x size parts, and each part counts once."""
+    height, width = pixels.shape[:2]
+    fine = pixels.astype(np.int64).repeat(size, axis=0).repeat(size, axis=1)
+    sums = fine.reshape(size, height, size, width, -1).sum(axis=(1, 3))
+    return ((2 * sums + height * width) // (2 * height * width)).reshape(size, size, *pixels.shape[2:])
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.sampled_from([None, 1, 3]), st.integers(0, 10**6))
+@example(178, 178, 40, 3, 0)
+@example(2, 2, 1, None, 1)  # halves are rounded up
+def test_pixels_are_exact_area_averages_by_every_route(height, width, size, channels, seed):
+    size, rng = min(size, height, width), np.random.default_rng(seed)
+    shape = (height, width) if channels is None else (height, width, channels)
+    for largest in (256, 2):
+        pixels = (rng.integers(0, largest, shape) * (1 if largest > 2 else 255)).astype(np.uint8)
+        expected = exact_averages(pixels, size)
+        routes = {"SINGLE": (0, 2**22), "COPIED": (1, 60, 2**24)}
+        for name, values in routes.items():
+            for value in values:
+                with pytest.MonkeyPatch.context() as patch:
+                    patch.setattr(averages, name, value)
+                    found = averages.area_averages(pixels, size)
+                assert found.dtype == np.uint8
+                np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("level", [0, 200, 254])
+@pytest.mark.parametrize("edges", [(1025, 1023), (127, 129), (8191, 3)])
+def test_a_unit_below_a_half_is_rounded_down(edges, level):
+    """Where the sum of a part is more than float32 holds, too."""
+    pixels = np.full(edges, level, np.uint8)
+    pixels.ravel()[: pixels.size // 2] += 1  # of an odd number
+    assert averages.area_averages(pixels, 1) == level
+    pixels.ravel()[pixels.size // 2] += 1
+    assert averages.area_averages(pixels, 1) == level + 1
+
+
+def test_crops_are_averaged_and_smaller_pictures_enlarged():
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 256, (50, 30, 3), dtype=np.uint8)
+    whole = Image.fromarray(picture)
+    np.testing.assert_array_equal(fit_square(whole, 16), exact_averages(picture[10:40], 16))
+    np.testing.assert_array_equal(fit_square(whole, 16, "none"), exact_averages(picture, 16))
+    padded = Image.frombuffer("RGBX", (30, 50), np.concatenate([picture, picture[..., :1]], 2), "raw", "RGBX", 0, 1)
+    np.testing.assert_array_equal(fit_square(padded, 16), exact_averages(picture[10:40], 16))
+    bilinear = whole.resize((64, 64), Image.Resampling.BILINEAR, box=(0, 10, 30, 40))
+    np.testing.assert_array_equal(fit_square(whole, 64), np.asarray(bilinear))
 
 
 def test_any_colour_gives_three_channels_and_grey_stored_as_rgb_gives_one(tmp_path):

@@ -40,7 +40,7 @@ from convexgan.datasets.listing import (
 from convexgan.datasets.pictures import CROPS, pillow_silenced
 from convexgan.datasets.shard import Shard, typed
 
-VERSION = 2
+VERSION = 3
 SAMPLED = 8  # pictures whose bytes tell two sets apart whose names and sizes do not
 SHARD_BYTES, SHARD_PICTURES = 16 * 2**20, 1024
 RECORD_BYTES = 2**24  # a record is a few hundred bytes, and more only if every file is broken

@@ -100,8 +100,7 @@ def read_folder(
     """The pictures of a folder as one uint8 array.
 
     Each picture is turned upright as its EXIF orientation says, laid on white where transparent, cropped and brought to
-    ``size`` pixels: each of them is the average of those whose centres lie in its box (smaller pictures are enlarged
-    bilinearly).
+    ``size`` pixels, each of them the average over its area (smaller pictures are enlarged bilinearly).
 
     Parameters
     ----------
