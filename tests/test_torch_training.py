@@ -515,6 +515,21 @@ def test_compiled_players_take_the_same_steps():
     assert all(np.array_equal(a, b) for a, b in zip(*ends, strict=True))
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # dynamo's own look at its inputs
+@pytest.mark.parametrize("penalty", ["gradient_penalty", "r1", "r2"])
+def test_penalties_on_slopes_go_through_the_module_that_was_compiled(penalty):
+    """Backends but "eager" do not differentiate twice."""
+    data, ends = draw(12, 3), []
+    for compiled in (False, True):
+        torch.manual_seed(0)
+        G, D = nn.Linear(2, 3), nn.Sequential(nn.Linear(3, 4), nn.Softplus(), nn.Linear(4, 1))
+        pair = [torch.compile(module, backend="aot_eager") for module in (G, D)] if compiled else (G, D)
+        train(*pair, data, draw(12, 2, seed=1), Objective(**{penalty: 1.0}), rates=0.05, steps=3, rng=0)
+        ends.append([parameter.detach().numpy() for module in (G, D) for parameter in module.parameters()])
+    for one, other in zip(*ends, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
 def test_the_bar_shows_value_gap_and_violation(capfd):
     torch.manual_seed(0)
     G, D = players()

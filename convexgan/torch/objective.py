@@ -180,8 +180,10 @@ class Payoff(nn.Module):
         lead = on_real[:pairs] - on_fake[:pairs]
         return softplus(lead).mean() if minimised else logsigmoid(lead).mean()
 
-    def _scores(self, samples: Tensor) -> Tensor:
-        scores = one_tensor(self.discriminator(samples), "discriminator")
+    def _scores(self, samples: Tensor, twice: bool = False) -> Tensor:
+        """The scores, (n,), by the module that `torch.compile` was given where they are differentiated twice."""
+        discriminator = getattr(self.discriminator, "_orig_mod", self.discriminator) if twice else self.discriminator
+        scores = one_tensor(discriminator(samples), "discriminator")
         if scores.numel() != len(samples):
             raise ValueError(
                 f"the discriminator makes {tuple(scores.shape)} of {len(samples)} samples: one number each is needed."
@@ -200,7 +202,7 @@ class Payoff(nn.Module):
     def _slopes(self, samples: Tensor) -> tuple[Tensor, Tensor]:
         """The scores of samples and their gradients there, in a graph of the discriminator's parameters."""
         points = samples.detach().requires_grad_()
-        scores = self._scores(points)
+        scores = self._scores(points, twice=True)
         return scores, torch.autograd.grad(scores.sum(), points, create_graph=True)[0]
 
     def _steepness(self, real: Tensor, fake: Tensor, mix: Tensor) -> Tensor:
