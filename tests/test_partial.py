@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import convexgan as cg
 from convexgan.exceptions import SolverError
-from convexgan.statistics import moments, partial
+from convexgan.statistics import partial
 from convexgan.statistics.krylov import CLOSELY
 from convexgan.statistics.partial import formed_pairs
 
@@ -134,7 +134,7 @@ def test_games_are_solved_from_few_pairs(monkeypatch, rows, beta):
             return cg.solve(given, latent, beta=error.smallest_beta)
 
     whole = solved(X)
-    monkeypatch.setattr(moments, "PARTIAL", 100)
+    monkeypatch.setattr(partial, "PARTIAL", 100)
     data = cg.Moments.from_array(X)
     sol = solved(data)
     assert "spectrum" not in data._cache and data.leading(11) is not data
@@ -150,7 +150,7 @@ def test_games_are_solved_from_few_pairs(monkeypatch, rows, beta):
 
 
 def test_more_rows_are_decomposed_anew(monkeypatch):
-    monkeypatch.setattr(moments, "PARTIAL", 100)
+    monkeypatch.setattr(partial, "PARTIAL", 100)
     X = np.random.default_rng(6).standard_normal((400, 300)) / np.arange(1.0, 301)
     data = cg.Moments.from_array(X)
     first = data.leading(5)
