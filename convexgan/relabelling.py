@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._tools.deadline import Deadline
+from convexgan._tools.rounding import power_above
 from convexgan.arrangements import Maximum, Sampled, SampledOffsets, net_bounds, net_size
 from convexgan.discrepancy import IPM, ipm
 from convexgan.discriminators import at_most, has_free_offset, separate_all, separate_offsets, separate_rows
@@ -74,7 +75,7 @@ class Statistic:
     @cached_property
     def _scaled(self) -> tuple[Array, float]:
         """The points in units of a power of 2, and that."""
-        scale = 2.0 ** int(np.frexp(np.abs(self._points).max(initial=0.0))[1])
+        scale = power_above(self._points)
         return self._points / scale, scale
 
     @cached_property

@@ -45,6 +45,11 @@ def down(value: float, roundings: float = 4) -> float:
     return -up(-value, roundings)
 
 
+def power_above(values: Array | float) -> float:
+    """A power of 2 that no entry exceeds in size, 1 if all are 0: dividing by it rounds nothing."""
+    return 2.0 ** int(np.frexp(np.max(np.abs(values), initial=0.0))[1])
+
+
 def length(vector: Array) -> float:
     """At least the Euclidean norm of an array's entries, by little more than rounding."""
     if not vector.size:

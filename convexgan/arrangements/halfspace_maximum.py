@@ -14,7 +14,7 @@ from convexgan.arrangements.enumeration import MAX_CELLS, check_cells
 from convexgan.arrangements.halfspace_search import HalfspaceSearch
 from convexgan.arrangements.halfspace_sweep import sweep_halfplanes
 from convexgan.arrangements.halfspaces import Halfspaces, best_cell, beyond, integers, reduce_halfspaces
-from convexgan.arrangements.maximum import EXACT, METHODS, Asked, Maximum, levels
+from convexgan.arrangements.maximum import METHODS, Asked, Maximum
 from convexgan.arrangements.sampled_offsets import best_of_directions
 
 Array = NDArray[np.float64]
@@ -60,8 +60,9 @@ def maximize_over_halfspaces(
     For half-planes: Dobkin, Eppstein and Mitchell, Computing the discrepancy with applications to supersampling
     patterns, ACM Transactions on Graphics 15, 1996.
     """
-    asked = Asked.read(rows, weights, METHODS, method, gap, time_limit, max_nodes, rng)
-    rows, weights, deadline, late = asked.rows, asked.weights, asked.deadline, asked.late
+    asked = Asked.read(rows, weights, METHODS, method, gap, time_limit, max_nodes, rng, progress, level)
+    rows, weights, deadline = asked.rows, asked.weights, asked.deadline
+    asked = asked._replace(max_nodes=0) if asked.late else asked
     whole = reduce_halfspaces(rows, weights)
     q = whole.dim - 1
     method = asked.about_points(q, len(whole.weights))
@@ -72,9 +73,7 @@ def maximize_over_halfspaces(
     elif q == 1:
         bound, z = whole.best_cut(np.ones(1))
     elif method == "cones":
-        search = HalfspaceSearch(whole, asked.gap, progress)
-        search.level = levels(level, 1.0, whole.slack)
-        z, bound, status = search.answer(deadline.left, 0 if late else asked.max_nodes, stats)
+        z, bound, status = asked.by_cones(HalfspaceSearch, whole, 1.0, stats)
     elif method == "sweep":
         bound, u, finished = sweep_halfplanes(whole, deadline)
         z = whole.best_cut(u)[1]
@@ -102,9 +101,7 @@ def _record(
     inside = weights[beyond(rows, direction)]
     m, size = math.fsum(inside), float(np.abs(whole.weights).sum())
     roundings = 2 * (math.isqrt(len(whole.weights)) if whole.dim == 2 else len(whole.weights)) + 16
-    bound = max(bound + gamma(roundings) * size + whole.slack, abs(m))
-    exact = method != "sampled" and status == "optimal" and bound - abs(m) <= EXACT * abs(m)
-    return Maximum(abs(m), bound, bool(exact), direction, 1.0 if m >= 0 else -1.0, status, method, stats)
+    return Maximum.at(direction, m, bound + gamma(roundings) * size + whole.slack, status, method, stats)
 
 
 def _enumerated(whole: Halfspaces) -> tuple[Array, float]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,10 @@ from convexgan._tools.arrays import as_floats, as_rows
 from convexgan._tools.checks import as_rng, check_choice, check_count, check_finite, check_number
 from convexgan._tools.deadline import Deadline
 from convexgan._tools.progress import Report
-from convexgan._tools.rounding import gamma
+from convexgan._tools.rounding import gamma, power_above
+from convexgan.arrangements.branching import Branching
 from convexgan.arrangements.enumeration import enumerated_maximum
-from convexgan.arrangements.reduce import Arrangement, reduce_rows, unreduced
+from convexgan.arrangements.reduce import SignedSum, reduce_rows, unreduced
 from convexgan.arrangements.sampled import sampled_maximum
 from convexgan.arrangements.search import Search
 from convexgan.arrangements.sweep2d import sweep
@@ -63,6 +64,18 @@ class Maximum:
     method: str
     stats: dict[str, Any]
 
+    @classmethod
+    def at(
+        cls, direction: Array, m: float, bound: float, status: str, method: str, stats: dict[str, Any], error: float = 0
+    ) -> Self:
+        """The record of m at a direction, off by at most the error, which is taken off where the bound is exceeded."""
+        value = abs(m)
+        if value > bound:
+            value = max(value - error, 0.0)
+            bound = max(bound, value)
+        exact = method != "sampled" and status == "optimal" and bound - value <= EXACT * value
+        return cls(value, bound, bool(exact), direction, 1.0 if m >= 0 else -1.0, status, method, stats)
+
 
 def maximize(
     rows: Any,
@@ -107,35 +120,33 @@ def maximize(
     ValueError
         The method is a sweep, and the rows' rank is above 2; or the arrays do not fit together.
     """
-    asked = Asked.read(rows, weights, METHODS, method, gap, time_limit, max_nodes, rng)
-    rows, weights, method, deadline = asked.rows, asked.weights, asked.method, asked.deadline
-    row_scale, weight_scale = (2.0 ** int(np.frexp(np.abs(part).max())[1]) for part in (rows, weights))  # exact
+    asked = Asked.read(rows, weights, METHODS, method, gap, time_limit, max_nodes, rng, progress, level)
+    rows, weights = asked.rows, asked.weights
+    row_scale, weight_scale = power_above(rows), power_above(weights)
     reduce = unreduced if asked.late else reduce_rows
     arrangement = reduce(rows / row_scale, weights / weight_scale)
-    if method == "auto":
-        method = "sweep" if arrangement.dim <= 2 and not asked.late else "cones"
-    if method == "sweep" and arrangement.dim > 2:
-        raise ValueError(f"method='sweep' needs rows of rank 1 or 2, these have rank {arrangement.dim}: use 'auto'.")
+    unit, method = row_scale * weight_scale, asked.about_rows(arrangement.dim)
     stats: dict[str, Any] = {"rank": arrangement.dim, "rows": len(arrangement.rows)}
+    status = "optimal"
     if arrangement.dim == 0 or (method in ("sweep", "cones") and arrangement.dim == 1):
-        u, bound, status = _on_a_line(arrangement)
+        u, bound = on_a_line(arrangement)
     elif method == "cones":
-        search = Search(arrangement, asked.gap, in_units(progress, row_scale * weight_scale))
-        search.level = levels(level, row_scale * weight_scale, arrangement.slack)
-        u, bound, status = search.answer(deadline.left, asked.max_nodes, stats)
+        u, bound, status = asked.by_cones(Search, arrangement, unit, stats)
     elif method == "sampled":
-        u, more = sampled_maximum(arrangement, asked.draw, deadline)
-        bound, status = max(arrangement.bound(), arrangement.negated().bound()), "stopped"
+        u, more = sampled_maximum(arrangement, asked.draw, asked.deadline)
+        bound, status = arrangement.absolute_bound(), "stopped"
         stats |= more
     else:
         u = sweep(arrangement) if method == "sweep" else enumerated_maximum(arrangement)
-        bound, status = abs(arrangement.value(u)), "optimal"
+        bound = abs(arrangement.value(u))
     stats["seconds"] = asked.seconds
     slack = arrangement.slack
     if method == "sweep":  # the best of all arcs is chosen by sums that are rounded too
         slack += gamma(4 * len(arrangement.rows) + 16) * float(np.linalg.norm(arrangement.rows, axis=1).sum())
-    bound = (bound * (1 + ROUNDING) + slack) * row_scale * weight_scale
-    return _maximum(rows, weights, arrangement.basis @ u, bound, status, method, stats)
+    bound, u = (bound * (1 + ROUNDING) + slack) * row_scale * weight_scale, unit_vector(arrangement.basis @ u)
+    seen = np.maximum(rows @ u, 0)
+    rounding = gamma(len(rows) + rows.shape[1] + 4) * float(np.abs(weights) @ seen)
+    return Maximum.at(u, float(weights @ seen), bound, status, method, stats, rounding)
 
 
 class Asked(NamedTuple):
@@ -148,6 +159,8 @@ class Asked(NamedTuple):
     gap: float
     max_nodes: int | None
     draw: np.random.Generator
+    progress: Report | None
+    level: float | None
     start: float
 
     @classmethod
@@ -161,6 +174,8 @@ class Asked(NamedTuple):
         time_limit: float | None,
         max_nodes: int | None,
         rng: np.random.Generator | int | None,
+        progress: Report | None,
+        level: float | None,
     ) -> Asked:
         """The arguments as they are used; ValueError that names the one that is wrong."""
         deadline = Deadline(None if time_limit is None else check_number(time_limit, "time_limit"))
@@ -168,7 +183,7 @@ class Asked(NamedTuple):
         method = check_choice(method, "method", methods)
         gap = check_number(gap, "gap")
         max_nodes = None if max_nodes is None else check_count(max_nodes, "max_nodes", 0)
-        return cls(deadline, rows, weights, method, gap, max_nodes, as_rng(rng), time.perf_counter())
+        return cls(deadline, rows, weights, method, gap, max_nodes, as_rng(rng), progress, level, time.perf_counter())
 
     @property
     def late(self) -> bool:
@@ -181,6 +196,14 @@ class Asked(NamedTuple):
         """Since the arguments were read."""
         return time.perf_counter() - self.start
 
+    def about_rows(self, rank: int) -> str:
+        """The method for rows of such a rank."""
+        if self.method == "sweep" and rank > 2:
+            raise ValueError(f"method='sweep' needs rows of rank 1 or 2, these have rank {rank}: use 'auto'.")
+        if self.method != "auto":
+            return self.method
+        return "sweep" if rank <= 2 and not self.late else "cones"
+
     def about_points(self, columns: int, count: int) -> str:
         """The method for so many points that span so many columns, whose offset is free."""
         if self.method == "sweep" and columns > 2:
@@ -191,17 +214,17 @@ class Asked(NamedTuple):
             return self.method
         return "sweep" if columns <= 1 or (columns == 2 and count <= SWEPT) else "cones"
 
-
-def levels(level: float | None, unit: float, slack: float) -> tuple[float, float]:
-    """The value that is surely no less than a level, and the bound that is surely less, in a search's units."""
-    if level is None:
-        return np.inf, -np.inf
-    return level / unit * (1 + ROUNDING) + slack, level / unit * (1 - 2 * ROUNDING) - slack
-
-
-def in_units(progress: Report | None, unit: float) -> Report | None:
-    """What takes the search's own numbers and reports the data's."""
-    return progress and (lambda value, bound, nodes: progress(unit * value, unit * bound, nodes))
+    def by_cones(
+        self, search: Callable[..., Branching[Any]], side: Any, unit: float, stats: dict[str, Any]
+    ) -> tuple[Array, float, str]:
+        """The direction, the upper bound and the status of a search, a ``unit`` of which is one of the data."""
+        progress, level = self.progress, self.level
+        in_units = progress and (lambda value, bound, nodes: progress(unit * value, unit * bound, nodes))
+        started = search(side, self.gap, in_units)
+        if level is not None:  # the value that is surely no less, and the bound that is surely less
+            enough, little = level / unit * (1 + ROUNDING) + side.slack, level / unit * (1 - 2 * ROUNDING) - side.slack
+            started.level = enough, little
+        return started.answer(self.deadline.left, self.max_nodes, stats)
 
 
 def checked_sum(rows: Any, weights: Any) -> tuple[Array, Array]:
@@ -214,26 +237,16 @@ def checked_sum(rows: Any, weights: Any) -> tuple[Array, Array]:
     return rows, weights
 
 
-def _on_a_line(arrangement: Arrangement) -> tuple[Array, float, str]:
-    """The better end of a line, for rank 1; nothing to choose for rank 0."""
-    if arrangement.dim == 0:
-        return np.zeros(0), 0.0, "optimal"
+def on_a_line(side: SignedSum) -> tuple[Array, float]:
+    """The end of a line at which |m| is larger, (1,), and its size there; (0,) and 0 for rank 0."""
+    if side.rows.shape[1] == 0:
+        return np.zeros(0), 0.0
     ends = np.array([[1.0], [-1.0]])
-    sizes = np.abs(arrangement.values(ends))
-    return ends[int(np.argmax(sizes))], float(sizes.max()), "optimal"
+    sizes = np.abs(side.values(ends))
+    return ends[int(np.argmax(sizes))], float(sizes.max())
 
 
-def _maximum(
-    rows: Array, weights: Array, u: Array, bound: float, status: str, method: str, stats: dict[str, Any]
-) -> Maximum:
-    """The record, its value evaluated from the data."""
+def unit_vector(u: Array) -> Array:
+    """The direction of u (d,) as a unit vector, the first axis if u is 0."""
     length = float(np.linalg.norm(u))
-    u = u / length if length > 0 else np.eye(1, rows.shape[1])[0]
-    seen = np.maximum(rows @ u, 0)
-    m = float(weights @ seen)
-    value = abs(m)
-    if value > bound:  # by rounding of the evaluation
-        value = max(value - gamma(len(rows) + rows.shape[1] + 4) * float(np.abs(weights) @ seen), 0.0)
-        bound = max(bound, value)
-    exact = method != "sampled" and status == "optimal" and bound - value <= EXACT * value
-    return Maximum(value, bound, exact, u, 1.0 if m >= 0 else -1.0, status, method, stats)
+    return u / length if length > 0 else np.eye(1, len(u))[0]
