@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from convexgan._tools.progress import Report
 from convexgan._tools.rounding import gamma
-from convexgan.arrangements.enumeration import MAX_CELLS, check_cells
+from convexgan.arrangements.enumeration import check_cells
 from convexgan.arrangements.halfspace_search import HalfspaceSearch
 from convexgan.arrangements.halfspace_sweep import sweep_halfplanes
 from convexgan.arrangements.halfspaces import Halfspaces, best_cell, beyond, integers, reduce_halfspaces
@@ -106,7 +106,7 @@ def _record(
 
 def _enumerated(whole: Halfspaces) -> tuple[Array, float]:
     """The maximum from all cells in integers, and a hyperplane that shows it."""
-    check_cells(len(whole.weights), whole.dim, MAX_CELLS)
+    check_cells(len(whole.weights), whole.dim)
     lifted = [[int(x) for x in row] + [1] for row in integers(whole.rows)]
     bound, inside = best_cell(lifted, whole.weights.tolist())
     return separating(whole.points, np.array(inside)), bound

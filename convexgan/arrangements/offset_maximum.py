@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from convexgan._tools.deadline import Deadline
 from convexgan._tools.progress import Report
 from convexgan._tools.rounding import gamma, power_above
-from convexgan.arrangements.enumeration import MAX_CELLS, check_cells, enumerated_maximum
+from convexgan.arrangements.enumeration import check_cells, enumerated_maximum
 from convexgan.arrangements.maximum import METHODS, ROUNDING, Asked, Maximum, unit_vector
 from convexgan.arrangements.offset_search import OffsetSearch
 from convexgan.arrangements.offset_sweep import sweep_line, sweep_plane
@@ -123,7 +123,7 @@ def _swept(side: Offsets, deadline: Deadline) -> tuple[Array, float, str]:
 def _enumerated(side: Offsets) -> tuple[Array, float, str]:
     """The same from all activation patterns of the differences to each point."""
     points, weights, linear = side.points, side.weights, side.linear[:-1]
-    check_cells(len(points), side.dim, MAX_CELLS)
+    check_cells(len(points), side.dim)
     tried = [linear]
     for x in points:
         about = reduce_rows(np.vstack([points - x, linear, -linear]), np.append(weights, [1.0, -1.0]))

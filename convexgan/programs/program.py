@@ -274,15 +274,14 @@ class Program:
         return [expression == expression.value for expression in self.variables.values()], {"solver": None}
 
 
-def build_program(game: MomentGame, finish: Finish | None = None, level: float | None = None) -> Program:
+def build_program(game: MomentGame, finish: Finish | None = None) -> Program:
     """The convex program of a moment game.
 
     min penalty tr S over the moments (S, m) of laws that the latents can reach, [[S, m], [m', kappa]] >= 0, with
     ipm <= beta or its lam-fold added. Under the weight penalty it is convex only for latents with equal
-    eigenvalues. ``finish`` makes of an optimum and its statistics what `Program.recover` returns; ``level`` is about
-    the ipm at the optimum, where it is known better than beta and lam tell.
+    eigenvalues. ``finish`` makes of an optimum and its statistics what `Program.recover` returns.
     """
-    made = formulate(game, level)
+    made = formulate(game)
     parameter = cp.Parameter(nonneg=True, name="beta" if game.lam is None else "lam")
     parameter.value = (
         game.beta * game.rows if game.beta is not None else (game.lam or 0.0) * game.value_scale / game.rows

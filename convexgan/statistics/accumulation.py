@@ -110,7 +110,7 @@ class Accumulation:
         """Go over from kept rows to the (d, d) Gram matrix, around the mean of the first chunk."""
         if self.rows is None:
             return
-        check_memory(self.dim, "X")
+        check_memory(self.dim)
         kept, self.rows = self.rows, None
         first = kept[0][0] if kept else first[:1024]
         self.pilot = _pilot(first) if self.centre is None else np.full(self.dim, self.centre)

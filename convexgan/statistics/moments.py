@@ -275,7 +275,7 @@ class Moments:
         """`second`, which is not kept if it has to be made of a factor."""
         if self.factor is None or "second" in self._cache:
             return self.second
-        check_memory(self.dim, "X")
+        check_memory(self.dim)
         return self.factor.T @ self.factor
 
     @property

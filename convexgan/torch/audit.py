@@ -32,7 +32,7 @@ from convexgan.torch.exact import ExactDiscriminatorLoss
 from convexgan.torch.measuring import measuring
 from convexgan.torch.modules import TwoLayerDiscriminator
 from convexgan.torch.objective import Objective
-from convexgan.torch.players import called, unwrapped
+from convexgan.torch.players import generated_by, unwrapped
 from convexgan.torch.samples import BLOCK, flat, has_bytes, is_batched, moments
 
 Array = NDArray[np.float64]
@@ -243,7 +243,7 @@ def _called_in_blocks(generator: nn.Module, Z: Any) -> Iterator[NDArray[Any]]:
     like = next(generator.parameters(), torch.zeros(()))
     for start in range(0, 1 if Z is None else len(Z), BLOCK):
         given = None if Z is None else torch.as_tensor(Z[start : start + BLOCK]).to(like)
-        yield flat(called(generator, given, "generator", "latents"), "generator(Z)")
+        yield flat(generated_by(generator, given), "generator(Z)")
 
 
 def guaranteed(
