@@ -36,12 +36,12 @@ def scaled_up(value: float, factor: float) -> float:
 
 
 def scaled_down(value: float, factor: float) -> float:
-    """At most that product."""
+    """At most the product with a positive factor; the value itself for a factor of 1."""
     return -scaled_up(-value, factor)
 
 
 def down(value: float, roundings: float = 4) -> float:
-    """At most that number."""
+    """At most a number of which a float is known after so many roundings of positive terms."""
     return -up(-value, roundings)
 
 

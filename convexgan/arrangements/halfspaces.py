@@ -63,7 +63,7 @@ class Halfspaces:
         return np.column_stack([self.points, np.ones(len(self.points))])
 
     def negated(self) -> Halfspaces:
-        """Those of -F."""
+        """The half-spaces of -F."""
         return replace(self, weights=-self.weights)
 
     def bound(self) -> float:

@@ -121,7 +121,7 @@ def _swept(side: Offsets, deadline: Deadline) -> tuple[Array, float, str]:
 
 
 def _enumerated(side: Offsets) -> tuple[Array, float, str]:
-    """The same from all activation patterns of the differences to each point."""
+    """Where |m| is largest, its size there and the status, from all activation patterns about each point."""
     points, weights, linear = side.points, side.weights, side.linear[:-1]
     check_cells(len(points), side.dim)
     tried = [linear]

@@ -172,7 +172,7 @@ def reduce_rows(rows: Array, weights: Array) -> Arrangement:
 
 
 def unreduced(rows: Array, weights: Array) -> Arrangement:
-    """The same function with all rows as they are given but those of no weight: of use for a bound, and a direction."""
+    """The sum that `reduce_rows` takes, with all rows of any weight as they are: for a bound, and a direction."""
     scaled, d = rows * np.abs(weights)[:, None], rows.shape[1]
     seen = scaled.any(axis=1)
     slack = gamma(len(rows) + d + 16) * float(np.linalg.norm(scaled, axis=1).sum()) + len(rows) * LOST

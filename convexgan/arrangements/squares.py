@@ -88,7 +88,7 @@ def squared_sums(U: Array, rows: Array) -> Array:
 
 
 def unreduced_squares(rows: Array, weights: Array) -> Squares:
-    """The same function with all rows as they are given, zeros among them: of use for a bound, and a direction."""
+    """The sum that `reduce_squares` takes, with all rows as they are: for a bound, and a direction."""
     d, scaled = rows.shape[1], rows * np.sqrt(np.abs(weights))[:, None]
     size = float(np.einsum("nd,nd->", scaled, scaled))
     slack = gamma(len(rows) + 4 * d + 128) * size + len(rows) * TINY

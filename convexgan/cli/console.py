@@ -45,7 +45,7 @@ def note(text: str) -> None:
 
 
 def warn(text: str) -> None:
-    """The same, under --quiet too."""
+    """Print a line to standard error, under --quiet too."""
     say(printable(text))
 
 

@@ -106,7 +106,7 @@ class Watch:
 
     @property
     def file(self) -> Path:
-        """Of the curve."""
+        """The file of the curve."""
         return self.folder / "history.csv"
 
     def __call__(self, step: int, stage: Any, discriminator: Any) -> dict[str, float]:

@@ -40,7 +40,7 @@ class Selection:
 
     @classmethod
     def of_report(cls, report: dict[str, Any]) -> Selection:
-        """The one a RUN was fitted with."""
+        """The selection that a RUN was fitted with."""
         fields: dict[str, Any] = report.get("about", {}).get("selection", {})
         known: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in fields.items()}
         return cls(**known)

@@ -113,7 +113,7 @@ def enlarging(rows: Array) -> float:
 
 
 def _separate_lifted(activation: KinkedActivation, rows: Array, weights: Array, **search: Any) -> Maximum:
-    """The same for rows with a 1 appended, as those of samples whose weights sum to 1 and to -1.
+    """The neuron that sees most of rows with a 1 appended, of samples whose weights sum to 1 and to -1.
 
     From 1 small rows lie on one spot, where cones do not tell them apart. Neurons bend among them, with biases that are
     no larger and cost next to nothing: the best neuron with a free offset is searched, and charged for it.

@@ -66,7 +66,7 @@ class LabelledMoments(NamedTuple):
     parts: tuple[Moments, ...]
 
     def part(self, i: int) -> Moments:
-        """Those of a class."""
+        """The moments of a class."""
         return self.parts[i]
 
 

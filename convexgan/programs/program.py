@@ -264,7 +264,7 @@ class Program:
         return [c for c in problem.constraints if c.id not in own], {"solver": solver, "solver_status": problem.status}
 
     def _solved_last(self) -> tuple[list[Any], dict[str, Any]]:
-        """The same of the last `solve`; of a problem unknown here, that its constraints hold for its moments."""
+        """`_solved_by` of the last `solve`; of a problem unknown here, that its constraints hold for its moments."""
         solution, (ours, added, record) = self.problem.solution, self._last
         if solution is not None and all(
             np.array_equal(variable.value, solution.primal_vars.get(variable.id))

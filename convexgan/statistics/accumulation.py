@@ -72,7 +72,7 @@ class Accumulation:
         return float(self.count or 0) * self.dim**2
 
     def copy(self) -> Accumulation:
-        """Another that may be added to."""
+        """A copy that may be added to."""
         out = Accumulation(self.dim, self.centre)
         out.count, out.total, out.eps, out.additions = self.count, self.total, self.eps, self.additions
         out.rows, out.pilot = None if self.rows is None else list(self.rows), self.pilot.copy()
@@ -80,7 +80,7 @@ class Accumulation:
         return out
 
     def reordered(self, places: Sequence[int]) -> Accumulation:
-        """That of the same rows with column ``places[i]`` as the i-th."""
+        """The sums of the same rows with column ``places[i]`` as the i-th."""
         out = self.copy()
         out.pilot, out.sums.linear = self.pilot[places], self.sums.linear[places]
         if self.rows is None:
@@ -132,7 +132,7 @@ class Accumulation:
         self.sums = chunks
 
     def merge(self, other: Accumulation) -> Accumulation:
-        """That of the rows of both; neither changes."""
+        """The sums of the rows of both; neither changes."""
         if self.rows is None and other.rows is not None:
             return other.merge(self)
         out = other.copy()

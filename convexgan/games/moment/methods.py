@@ -191,7 +191,7 @@ def _least_ipm(game: MomentGame, deadline: Deadline) -> float:
 
 
 def _violation(game: MomentGame, factor: NDArray[np.float64]) -> float:
-    """Of the constraint, relative."""
+    """The relative violation of the constraint."""
     if game.beta is None:
         return 0.0
     excess, scale = game_ipm(game, generated_moments(game, factor)) - game.beta, max(game.beta, ipm_of_nothing(game))
