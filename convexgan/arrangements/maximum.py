@@ -222,8 +222,8 @@ class Asked(NamedTuple):
         in_units = progress and (lambda value, bound, nodes: progress(unit * value, unit * bound, nodes))
         started = search(side, self.gap, in_units)
         if level is not None:  # the value that is surely no less, and the bound that is surely less
-            enough, little = level / unit * (1 + ROUNDING) + side.slack, level / unit * (1 - 2 * ROUNDING) - side.slack
-            started.level = enough, little
+            wanted = level / unit
+            started.level = wanted * (1 + ROUNDING) + side.slack, wanted * (1 - 2 * ROUNDING) - side.slack
         return started.answer(self.deadline.left, self.max_nodes, stats)
 
 

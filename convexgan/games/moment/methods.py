@@ -63,9 +63,9 @@ def run_program(
     """The optimum by a conic solver, and the solver's record."""
     from convexgan.programs import build_program
 
-    made = build_program(game)
-    stats = made.solve(solver, solver_options=options, time_limit=time_limit, verbose=progress)
-    optimum = made.optimum()[1]
+    program = build_program(game)
+    stats = program.solve(solver, solver_options=options, time_limit=time_limit, verbose=progress)
+    optimum = program.optimum()[1]
     zeros = np.zeros_like(optimum.factor)
     # a solver stops within its accuracy of zero, where zero itself is the answer
     if nothing_is_optimal(game) or (game.lam is not None and payoff(game, zeros) <= payoff(game, optimum.factor)):

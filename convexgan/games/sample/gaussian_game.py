@@ -79,24 +79,24 @@ def solve_gaussian(
         axes = np.linalg.svd(rows - search.mean, full_matrices=False)[2][:rank]
         narrow = Program(rows, search.mean, axes.T, *how)
     try:
-        found = search.best(*budget)
+        optimum = search.best(*budget)
     except OutOfReachError:
         raise _none_within(size * narrow.least(), bool(mean.any())) from None
-    proof = search.witnesses(found)
-    if game.lam is not None and (found.outer < 0).any():  # such neurons prove little: see `guaranteed`
+    proof = search.witnesses(optimum)
+    if game.lam is not None and (optimum.outer < 0).any():  # such neurons prove little: see `guaranteed`
         relaxed = Program(rows, search.mean, search.axes, *how, one_sided=True)
         proof = relaxed.witnesses(relaxed.best(*budget))
     if rank < p:
-        search, found = _of_rank(search, found, narrow, rank, budget, size)
+        search, optimum = _of_rank(search, optimum, narrow, rank, budget, size)
     if budget[0] is not None:
-        best, found = found, search.within(found, budget[0])
-        if not found.finished and rank >= p:
+        best, optimum = optimum, search.within(optimum, budget[0])
+        if not optimum.finished and rank >= p:
             search.deadline = whole
-            found = search.moved(best, budget[0])
-    values, vectors = np.linalg.eigh(found.covariance)
+            optimum = search.moved(best, budget[0])
+    values, vectors = np.linalg.eigh(optimum.covariance)
     root = np.sqrt(np.maximum(values, 0))[::-1][:rank]
     factor = size * root[:, None] * (basis @ vectors[:, ::-1][:, :rank]).T
-    status = "optimal" if found.finished and not whole.over else "stopped"
+    status = "optimal" if optimum.finished and not whole.over else "stopped"
     neurons, outer, spreads = proof
     stats = how[2].record | {"cuts": len(search.cuts), "status": status}
     return GaussianAnswer(factor, neurons @ basis.T, unit * outer, size * spreads, stats)
@@ -104,21 +104,21 @@ def solve_gaussian(
 
 def _of_rank(
     whole: Program,
-    found: Optimum,
+    optimum: Optimum,
     narrow: Program,
     rank: int,
     budget: tuple[float | None, float | None],
     size: float,
 ) -> tuple[Program, Optimum]:
     """The optimum if its rank is no higher, else the best one on the axes or of a local search, and its program."""
-    values, vectors = np.linalg.eigh(found.covariance)
+    values, vectors = np.linalg.eigh(optimum.covariance)
     values[:-rank] = 0
-    cut = replace(found, covariance=(vectors * values) @ vectors.T)
-    near = float(np.trace(found.covariance - cut.covariance)) <= RANK * values[-1]
+    cut = replace(optimum, covariance=(vectors * values) @ vectors.T)
+    near = float(np.trace(optimum.covariance - cut.covariance)) <= RANK * values[-1]
     beta = budget[0]
-    if near and (beta is None or whole.proved(cut) <= max(beta, whole.proved(found)) + PROVED):
+    if near and (beta is None or whole.proved(cut) <= max(beta, whole.proved(optimum)) + PROVED):
         return whole, cut
-    programs = [narrow, LowRankProgram(whole, rank, found.covariance)]
+    programs = [narrow, LowRankProgram(whole, rank, optimum.covariance)]
     for search in programs[::-1] if near else programs:
         try:
             return search, search.best(*budget)

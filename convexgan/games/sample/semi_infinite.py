@@ -87,53 +87,53 @@ class Program:
             return self.zero
         if beta is None:
             return self._priced(lam or 0.0, highest)
-        found = self.at(beta)
-        if found is None:
+        optimum = self.at(beta)
+        if optimum is None:
             raise OutOfReachError
-        return found
+        return optimum
 
-    def witnesses(self, found: Optimum) -> tuple[Array, Array, Array]:
+    def witnesses(self, optimum: Optimum) -> tuple[Array, Array, Array]:
         """The cuts that hold the optimum, their outer weights, and the deviations that they see."""
-        used = np.flatnonzero(found.outer)
+        used = np.flatnonzero(optimum.outer)
         cuts = self.cuts[used]
-        variances = np.einsum("kp,pq,kq->k", cuts, found.covariance, cuts)
-        return cuts, found.outer[used], np.sqrt(np.maximum(variances, 0))
+        variances = np.einsum("kp,pq,kq->k", cuts, optimum.covariance, cuts)
+        return cuts, optimum.outer[used], np.sqrt(np.maximum(variances, 0))
 
     def at(self, level: float) -> Optimum | None:
         """The optimum with ipm at most the level, None if there is none."""
-        found: Optimum | None = self.zero
+        optimum: Optimum | None = self.zero
         try:
             for _ in range(ROUNDS):
-                found = self._restricted(level)
-                if found is None or self.deadline.over:
+                optimum = self._restricted(level)
+                if optimum is None or self.deadline.over:
                     break
-                fresh, (worst, _) = self._peaks(found.covariance, level)
+                fresh, (worst, _) = self._peaks(optimum.covariance, level)
                 if self.progress is not None:
-                    self.progress(float(np.trace(found.covariance)), worst - level, len(self.cuts))
+                    self.progress(float(np.trace(optimum.covariance)), worst - level, len(self.cuts))
                 # at the end the program's own rounding repeats cuts
                 fresh = [u for u in fresh if np.abs(self.cuts - u).max(axis=1).min() > SAME]
                 if worst <= level + TOL or not fresh:
-                    return found
+                    return optimum
                 self.cuts = np.vstack([self.cuts, fresh])
         except OutOfTimeError:
             pass  # what is known is returned
         except KeyboardInterrupt:
             self.deadline.end()
-        return None if found is None else replace(found, finished=False)
+        return None if optimum is None else replace(optimum, finished=False)
 
-    def within(self, found: Optimum, level: float) -> Optimum:
+    def within(self, optimum: Optimum, level: float) -> Optimum:
         """The optimum if its ipm is proved to be within the level, else that of a lower one, unfinished if none is."""
         for _ in range(TIGHTENINGS):
-            excess = self.proved(found) - level
+            excess = self.proved(optimum) - level
             if excess <= PROVED:
-                return found
-            tighter = self.at(found.level - SAFETY * excess) if found.level > SAFETY * excess else None
+                return optimum
+            tighter = self.at(optimum.level - SAFETY * excess) if optimum.level > SAFETY * excess else None
             if tighter is None or not tighter.finished:
                 break
-            found = tighter
-        return replace(found, finished=False)
+            optimum = tighter
+        return replace(optimum, finished=False)
 
-    def moved(self, found: Optimum, level: float) -> Optimum:
+    def moved(self, optimum: Optimum, level: float) -> Optimum:
         """A law that is proved to be within the level: the nearest that is on the way to the data's covariance.
 
         What a neuron sees of the law is concave in the covariance: whatever it sees too little of falls in proportion.
@@ -142,16 +142,16 @@ class Program:
         whole, goal = self.deadline, np.atleast_2d(np.cov(self.sample.rows.T, bias=True))
         self.deadline = whole.part(1 / (len(ASIDE) + 2))
         if self._within(goal, level)[0] > level:
-            return replace(found, finished=False)
+            return replace(optimum, finished=False)
         self.deadline = whole.part(1 / (len(ASIDE) + 1))
-        excess, best = max(self._within(found.covariance, level)[0] / level - 1, 0.0), goal
+        excess, best = max(self._within(optimum.covariance, level)[0] / level - 1, 0.0), goal
         for k, share in enumerate(ASIDE):
             self.deadline = whole.part(1 / (len(ASIDE) - k))
-            law = found.covariance + min(share + excess, 1.0) * (goal - found.covariance)
+            law = optimum.covariance + min(share + excess, 1.0) * (goal - optimum.covariance)
             if not self._within(law, level)[1]:
                 break
             best = law
-        return replace(found, covariance=best, finished=False)
+        return replace(optimum, covariance=best, finished=False)
 
     def _within(self, covariance: Array, level: float) -> tuple[float, bool]:
         """What is found of a law's ipm, and whether it is proved to be within the level."""
@@ -162,9 +162,9 @@ class Program:
         """The level at which no generator is needed."""
         return self._peaks(self.zero.covariance)[1][1]
 
-    def proved(self, found: Optimum) -> float:
+    def proved(self, optimum: Optimum) -> float:
         """The bound on the optimum's ipm."""
-        return self._peaks(found.covariance, max_cones=MAX_CONES)[1][1]
+        return self._peaks(optimum.covariance, max_cones=MAX_CONES)[1][1]
 
     def _peaks(
         self, covariance: Array, level: float = np.inf, max_cones: int = CONES, enough: float = 0.0
@@ -226,30 +226,30 @@ class Program:
 
         if excess(0.0) > 0:
             brentq(excess, 0.0, highest, xtol=1e-12 * highest, rtol=1e-13)
-        return min(tried, key=lambda found: float(np.trace(found.covariance)) + lam * found.level)
+        return min(tried, key=lambda optimum: float(np.trace(optimum.covariance)) + lam * optimum.level)
 
     def _excess(self, level: float, lam: float, tried: list[Optimum]) -> float:
         """By how much the price at a level exceeds lam; the answer is added to those that were tried."""
         try:
-            found = self.at(level)
+            optimum = self.at(level)
         except SolverError:  # at the edge of feasibility
-            found = None
-        if found is None:
+            optimum = None
+        if optimum is None:
             return 9 * lam
-        if found.finished or found.covariance.any():
-            tried.append(found)
-        return min(found.price, 10 * lam) - lam
+        if optimum.finished or optimum.covariance.any():
+            tried.append(optimum)
+        return min(optimum.price, 10 * lam) - lam
 
     def least(self) -> float:
         """A level with an answer that is proved, little above the smallest."""
-        low, high, found = 0.0, self._highest(), self.zero
+        low, high, optimum = 0.0, self._highest(), self.zero
         while high - low > NEAREST * high:
             middle = self.at((low + high) / 2)
             if middle is None:
                 low = (low + high) / 2
             else:
-                high, found = middle.level, middle
-        return high + 2 * max(self.proved(found) - high, 0.0)
+                high, optimum = middle.level, middle
+        return high + 2 * max(self.proved(optimum) - high, 0.0)
 
 
 def _variance_per_level(variance: Array, mu: Array) -> Array:
