@@ -16,7 +16,7 @@ from convexgan._tools.checks import as_rng, check_choice, check_columns, check_c
 from convexgan._tools.deadline import Deadline
 from convexgan._tools.progress import Report, shown
 from convexgan._tools.tables import Label, column_names
-from convexgan.arrangements.maximum import Maximum
+from convexgan.arrangements.record import Maximum
 from convexgan.discriminators import (
     TwoLayerDiscriminator,
     as_discriminator,

@@ -14,7 +14,8 @@ from convexgan.arrangements.enumeration import check_cells
 from convexgan.arrangements.halfspace_search import HalfspaceSearch
 from convexgan.arrangements.halfspace_sweep import sweep_halfplanes
 from convexgan.arrangements.halfspaces import Halfspaces, best_cell, beyond, integers, reduce_halfspaces
-from convexgan.arrangements.maximum import METHODS, Asked, Maximum
+from convexgan.arrangements.record import Maximum
+from convexgan.arrangements.request import METHODS, Request
 from convexgan.arrangements.sampled_offsets import best_of_directions
 
 Array = NDArray[np.float64]
@@ -60,12 +61,12 @@ def maximize_over_halfspaces(
     For half-planes: Dobkin, Eppstein and Mitchell, Computing the discrepancy with applications to supersampling
     patterns, ACM Transactions on Graphics 15, 1996.
     """
-    asked = Asked.read(rows, weights, METHODS, method, gap, time_limit, max_nodes, rng, progress, level)
-    rows, weights, deadline = asked.rows, asked.weights, asked.deadline
-    asked = asked._replace(max_nodes=0) if asked.late else asked
+    request = Request.read(rows, weights, METHODS, method, gap, time_limit, max_nodes, rng, progress, level)
+    rows, weights, deadline = request.rows, request.weights, request.deadline
+    request = request._replace(max_nodes=0) if request.late else request
     whole = reduce_halfspaces(rows, weights)
     q = whole.dim - 1
-    method = asked.about_points(q, len(whole.weights))
+    method = request.about_points(q, len(whole.weights))
     stats: dict[str, Any] = {"rank": q, "rows": len(whole.weights)}
     z, bound, status = np.zeros(q + 1), 0.0, "optimal"
     if not len(whole.weights):
@@ -73,7 +74,7 @@ def maximize_over_halfspaces(
     elif q == 1:
         bound, z = whole.best_cut(np.ones(1))
     elif method == "cones":
-        z, bound, status = asked.by_cones(HalfspaceSearch, whole, 1.0, stats)
+        z, bound, status = request.by_cones(HalfspaceSearch, whole, 1.0, stats)
     elif method == "sweep":
         bound, u, finished = sweep_halfplanes(whole, deadline)
         z = whole.best_cut(u)[1]
@@ -81,8 +82,8 @@ def maximize_over_halfspaces(
     elif method == "enumerate":
         z, bound = _enumerated(whole)
     else:
-        z, bound, status = best_of_directions(whole.best_cut, q, asked.draw, deadline), whole.bound(), "stopped"
-    stats["seconds"] = asked.seconds
+        z, bound, status = best_of_directions(whole.best_cut, q, request.draw, deadline), whole.bound(), "stopped"
+    stats["seconds"] = request.seconds
     return _record(rows, weights, whole, z, bound, status, method, stats)
 
 

@@ -13,11 +13,12 @@ from convexgan._tools.deadline import Deadline
 from convexgan._tools.progress import Report
 from convexgan._tools.rounding import gamma, power_above
 from convexgan.arrangements.enumeration import check_cells, enumerated_maximum
-from convexgan.arrangements.maximum import METHODS, ROUNDING, Asked, Maximum, unit_vector
 from convexgan.arrangements.offset_search import OffsetSearch
 from convexgan.arrangements.offset_sweep import sweep_line, sweep_plane
 from convexgan.arrangements.offsets import Offsets, reduce_points
-from convexgan.arrangements.reduce import reduce_rows
+from convexgan.arrangements.record import Maximum
+from convexgan.arrangements.reduce import reduce_rows, unit_vector
+from convexgan.arrangements.request import METHODS, ROUNDING, Request
 from convexgan.arrangements.sampled_offsets import best_of_directions
 
 Array = NDArray[np.float64]
@@ -66,22 +67,22 @@ def maximize_with_offsets(
     The sweep and the bounds are derived here. As a statistic, with a smoother penalty in place of |u| <= 1: the
     Radon-Kolmogorov-Smirnov test of degree 1, arXiv 2309.02422.
     """
-    asked = Asked.read(rows, weights, METHODS, method, gap, time_limit, max_nodes, rng, progress, level)
-    rows, weights, deadline, late = asked.rows, asked.weights, asked.deadline, asked.late
+    request = Request.read(rows, weights, METHODS, method, gap, time_limit, max_nodes, rng, progress, level)
+    rows, weights, deadline, late = request.rows, request.weights, request.deadline, request.late
     wide = 2 * float(np.linalg.norm(rows.max(axis=0) / 2 - rows.min(axis=0) / 2))
     scale, mass = power_above(wide), power_above(weights)
     side = reduce_points(rows / scale, weights / mass, slope, whole=late)
     unit, q = scale * mass, side.dim - 1
-    method = asked.about_points(q, len(side.rows))
+    method = request.about_points(q, len(side.rows))
     stats: dict[str, Any] = {"rank": q, "rows": len(side.rows)}
     side = side if q <= 1 else replace(side, slack=side.slack + _rounding(side, len(side.rows) + 64))
     if method == "cones" and q > 1:
-        z, bound, status = asked.by_cones(OffsetSearch, side, unit, stats)
+        z, bound, status = request.by_cones(OffsetSearch, side, unit, stats)
     elif method == "sampled" and q > 1:
-        z, bound, status = _sampled(side, asked.draw, deadline), side.absolute_bound(), "stopped"
+        z, bound, status = _sampled(side, request.draw, deadline), side.absolute_bound(), "stopped"
     else:
         z, bound, status = _enumerated(side) if method == "enumerate" and q > 0 else _swept(side, deadline)
-    stats["seconds"] = asked.seconds
+    stats["seconds"] = request.seconds
     bound, u = bound * (1 + ROUNDING) + side.slack, unit_vector(side.basis @ z[:-1])
     m = min(max(_at(side, z), -bound), bound)
     direction = np.append(u, (z[-1] - u @ side.centre) * scale)

@@ -59,6 +59,14 @@ class SignedSum(ABC):
         """m(u)."""
         return float(self.values(u[None, :])[0])
 
+    def best_end(self) -> tuple[Array, float]:
+        """Of rank 1 the end of the line at which |m| is larger, (1,), and its size there; (0,) and 0 of rank 0."""
+        if self.plus.shape[1] == 0:
+            return np.zeros(0), 0.0
+        ends = np.array([[1.0], [-1.0]])
+        sizes = np.abs(self.values(ends))
+        return ends[int(np.argmax(sizes))], float(sizes.max())
+
     def absolute_bound(self) -> float:
         """An upper bound on |m| over the unit ball."""
         return max(self.bound(), self.negated().bound())
@@ -207,6 +215,12 @@ def lexical(rows: Array) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     order[some] = order[some][np.lexsort(rows[order[some]].T[::-1])]
     fresh[some[1:]] = (rows[order[some[1:]]] != rows[order[some[:-1]]]).any(axis=1)
     return order, fresh
+
+
+def unit_vector(u: Array) -> Array:
+    """The direction of u (d,) as a unit vector, the first axis if u is 0."""
+    length = float(np.linalg.norm(u))
+    return u / length if length > 0 else np.eye(1, len(u))[0]
 
 
 def line_sums(line: NDArray[np.intp], mass: Array, count: int) -> tuple[Array, float]:

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from convexgan._tools.progress import Report
 from convexgan._tools.rounding import gamma, power_above
-from convexgan.arrangements.maximum import ROUNDING, Asked, Maximum, on_a_line, unit_vector
+from convexgan.arrangements.record import Maximum
+from convexgan.arrangements.reduce import unit_vector
+from convexgan.arrangements.request import ROUNDING, Request
 from convexgan.arrangements.square_ascents import sampled_squares
 from convexgan.arrangements.square_search import SquareSearch
 from convexgan.arrangements.square_sweep import sweep_squares
@@ -46,24 +48,24 @@ def maximize_squares(
     ValueError
         The method is a sweep, and the rows' rank is above 2.
     """
-    asked = Asked.read(rows, weights, METHODS, method, gap, time_limit, max_nodes, rng, progress, level)
-    rows, weights = asked.rows, asked.weights
+    request = Request.read(rows, weights, METHODS, method, gap, time_limit, max_nodes, rng, progress, level)
+    rows, weights = request.rows, request.weights
     used = rows[weights != 0]
     row_scale, weight_scale = power_above(used), power_above(weights)
-    reduce = unreduced_squares if asked.late else reduce_squares
+    reduce = unreduced_squares if request.late else reduce_squares
     squares = reduce(used / row_scale, weights[weights != 0] / weight_scale)
-    unit, method = row_scale * row_scale * weight_scale, asked.about_rows(squares.dim)
+    unit, method = row_scale * row_scale * weight_scale, request.about_rows(squares.dim)
     stats: dict[str, Any] = {"rank": squares.dim, "rows": len(squares.rows)}
     status = "optimal"
     if squares.dim == 0 or (method in ("sweep", "cones") and squares.dim == 1):
-        u, bound = on_a_line(squares)
+        u, bound = squares.best_end()
     elif method == "cones":
-        u, bound, status = asked.by_cones(SquareSearch, squares, unit, stats)
+        u, bound, status = request.by_cones(SquareSearch, squares, unit, stats)
     elif method == "sampled":
-        u, bound, status = sampled_squares(squares, asked.draw, asked.deadline), squares.absolute_bound(), "stopped"
+        u, bound, status = sampled_squares(squares, request.draw, request.deadline), squares.absolute_bound(), "stopped"
     else:
         u, bound = sweep_squares(squares)
-    stats["seconds"] = asked.seconds
+    stats["seconds"] = request.seconds
     bound, u = float((bound * (1 + ROUNDING) + squares.slack) * unit), unit_vector(squares.basis @ u)
     sizes = np.abs(weights) @ np.einsum("nd,nd->n", rows, rows)
     rounding = gamma(len(rows) + 2 * rows.shape[1] + 8) * float(sizes)

@@ -14,7 +14,7 @@ from convexgan._tools.checks import check_columns, check_finite, check_number, c
 from convexgan._tools.rounding import down, gamma
 from convexgan._tools.tables import check_labels
 from convexgan.arrangements import Maximum, maximize, maximize_with_offsets
-from convexgan.arrangements.maximum import EXACT
+from convexgan.arrangements.record import EXACT
 from convexgan.discriminators.activation import KinkedActivation
 from convexgan.statistics.moments import Moments
 
