@@ -219,22 +219,27 @@ def grow_run(
     )
     if runs[-1].outcome is Outcome.INTERRUPTED:
         raise KeyboardInterrupt
-    generator.cpu().save(out / "last.safetensors")
-    best = watch.best()
+    best = _finish(watch, generator, model is not None)
+    content = {"stages": _stages(generator, runs), "best": best, "generator": generator.shape()}
+    return write_report(out, pictures, about, content, pixels_of(pictures))
+
+
+def _finish(watch: Watch, generator: ProgressiveGenerator, warm: bool) -> dict[str, Any] | None:
+    """Write the last generator, the result, its sheet and the curve; the step and distance of the result, if any."""
+    generator.cpu().save(watch.folder / "last.safetensors")
+    result, best = watch.folder / "generator.safetensors", watch.best()
     if best is None:  # it diverged at a coarser resolution
-        generator.save(out / "generator.safetensors")
-    elif model is not None and int(best["step"]) == 0:
+        generator.save(result)
+    elif warm and int(best["step"]) == 0:
         note("no look came nearer to the held-out pictures than the start: generator.safetensors is the closed form")
     else:
         note(f"generator.safetensors is the best of the looks at {best['size']} x {best['size']}, step {best['step']}")
-    save_sheet(ProgressiveGenerator.load(out / "generator.safetensors").sample(64, use["seed"]), out / "samples.png")
+    save_sheet(ProgressiveGenerator.load(result).sample(64, watch.seed), watch.folder / "samples.png")
     try:
         watch.plot()
     except ModuleNotFoundError as error:
         note(f"no curve.png: {error}")
-    kept = None if best is None else {"step": int(best["step"]), "frechet": float(best["frechet"])}
-    content = {"stages": _stages(generator, runs), "best": kept, "generator": generator.shape()}
-    return write_report(out, pictures, about, content, pixels_of(pictures))
+    return None if best is None else {"step": int(best["step"]), "frechet": float(best["frechet"])}
 
 
 def parted(images: Any, seed: int) -> tuple[SomePictures, SomePictures]:
