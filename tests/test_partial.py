@@ -157,3 +157,18 @@ def test_more_rows_are_decomposed_anew(monkeypatch):
     data.update(10 * X[:1])
     assert data.leading(5) is not first and first.count == 400
     assert data.leading(5).spectrum.value(0) == pytest.approx(data._copy().spectrum.value(0), rel=1e-9)
+
+
+def test_few_pairs_are_sought_where_rows_and_columns_are_many_and_eight_times_as_many(monkeypatch):
+    sought = []
+
+    def seeking(self, count, guess=None):
+        sought.append(count)
+        raise SolverError("they are not separated")
+
+    monkeypatch.setattr(partial, "PARTIAL", 100)
+    monkeypatch.setattr(cg.Moments, "leading_pairs", seeking)
+    X = np.random.default_rng(7).standard_normal((400, 300))
+    for rows, count in ((X, 38), (X, 37), (X[:99], 5), (X[:100], 5)):
+        cg.Moments.from_array(rows).leading(count)
+    assert sought == [37, 5]
