@@ -85,5 +85,5 @@ def maximize(
         slack += gamma(4 * len(arrangement.rows) + 16) * float(np.linalg.norm(arrangement.rows, axis=1).sum())
     bound, u = (bound * (1 + ROUNDING) + slack) * row_scale * weight_scale, unit_vector(arrangement.basis @ u)
     seen = np.maximum(rows @ u, 0)
-    rounding = gamma(len(rows) + rows.shape[1] + 4) * float(np.abs(weights) @ seen)
-    return Maximum.at(u, float(weights @ seen), bound, status, method, stats, rounding)
+    error = gamma(len(rows) + rows.shape[1] + 4) * float(np.abs(weights) @ seen)
+    return Maximum.at(u, float(weights @ seen), bound, status, method, stats, error)

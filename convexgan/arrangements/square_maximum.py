@@ -68,5 +68,5 @@ def maximize_squares(
     stats["seconds"] = request.seconds
     bound, u = float((bound * (1 + ROUNDING) + squares.slack) * unit), unit_vector(squares.basis @ u)
     sizes = np.abs(weights) @ np.einsum("nd,nd->n", rows, rows)
-    rounding = gamma(len(rows) + 2 * rows.shape[1] + 8) * float(sizes)
-    return Maximum.at(u, float(weights @ np.maximum(rows @ u, 0) ** 2), bound, status, method, stats, rounding)
+    error = gamma(len(rows) + 2 * rows.shape[1] + 8) * float(sizes)
+    return Maximum.at(u, float(weights @ np.maximum(rows @ u, 0) ** 2), bound, status, method, stats, error)

@@ -118,9 +118,9 @@ def semi_infinite(call: SampleSetting, options: Options, deadline: Deadline) -> 
     critic = critic_of(game, neurons, outer)
     weights = np.zeros((latent.dim, dim))
     weights[: len(found.factor)] = found.factor
-    generator = spec.build(np.vstack([weights, mean]) if biased else weights, latent)
+    made = spec.build(np.vstack([weights, mean]) if biased else weights, latent)
     judge = partial(make_gaussian_certificate, game, found.factor, mean, critic, spreads, biased, options.tol)
-    return _judged(game, generator, critic, judge, found.stats)
+    return _judged(game, made, critic, judge, found.stats)
 
 
 def fixed_patterns(call: SampleSetting, options: Options, deadline: Deadline) -> Answer:
@@ -148,17 +148,17 @@ def fixed_patterns(call: SampleSetting, options: Options, deadline: Deadline) ->
             game, features, starts, spare=spare, deadline=deadline, progress=report, conic=conic
         )
     rows = features @ weights
-    generator: Generator = FreeGenerator(rows)
+    made: Generator = FreeGenerator(rows)
     if spec.form != "rows" and spec.form != "law" and isinstance(latent, SampleLatent):
         if spec.form == "network":
-            generator = spec.fit(weights / unit, latent, deadline)[0]
+            made = spec.fit(weights / unit, latent, deadline)[0]
         else:
-            generator = spec.build(weights / unit, latent)
-        rows = generator(latent.rows)
+            made = spec.build(weights / unit, latent)
+        rows = made(latent.rows)
     even, critic = np.full(len(rows), 1 / len(rows)), critic_of(game, neurons, outer)
     if "stopped" in (stats["status"], more["status"]):
         more["status"] = "stopped"
-    return _answer(options, game, generator, rows, even, critic, stats | more)
+    return _answer(options, game, made, rows, even, critic, stats | more)
 
 
 def _particles(call: SampleSetting) -> Array:
@@ -172,35 +172,33 @@ def _particles(call: SampleSetting) -> Array:
 def _mixture(
     call: SampleSetting, options: Options, points: Array, p: Array, neurons: Array, outer: Array, stats: dict[str, Any]
 ) -> Answer:
-    game, generator = replace(call.game, particles=points), MixtureGenerator(points[p > 0], p[p > 0])
-    return _answer(
-        options, game, generator, generator.particles, generator.weights, critic_of(game, neurons, outer), stats
-    )
+    game, made = replace(call.game, particles=points), MixtureGenerator(points[p > 0], p[p > 0])
+    return _answer(options, game, made, made.particles, made.weights, critic_of(game, neurons, outer), stats)
 
 
 def _answer(
     options: Options,
     game: SampleGame,
-    generator: Generator,
+    made: Generator,
     points: Array,
     weights: Array,
     critic: TwoLayerDiscriminator,
     stats: dict[str, Any],
 ) -> Answer:
     judge = partial(make_sample_certificate, game, points, weights, critic, options.tol)
-    return _judged(game, generator, critic, judge, stats)
+    return _judged(game, made, critic, judge, stats)
 
 
 def _judged(
     game: SampleGame,
-    generator: Generator,
+    made: Generator,
     critic: TwoLayerDiscriminator,
     judge: Callable[[float | None], Certificate],
     stats: dict[str, Any],
 ) -> Answer:
     """The answer; its record's status becomes its own."""
     status = Status(stats.pop("status"))
-    return Answer(generator, critic, judge, stats, status, game.value_scale / game.rows, searched=True)
+    return Answer(made, critic, judge, stats, status, game.value_scale / game.rows, searched=True)
 
 
 def _paired(features: Array, data: Array, rng: np.random.Generator) -> list[Array]:
