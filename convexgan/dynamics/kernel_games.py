@@ -159,7 +159,13 @@ class KernelGame(Game):
         return Critic(price, price[None], np.broadcast_to(points, (1, *batch, *points.shape[-2:])))
 
     def linearized(self, points: Any) -> LinearGame:
-        """The game around points that their best critic leaves at rest, see `linearize`."""
+        """The game around points that their best critic leaves at rest, see `linearize`.
+
+        Raises
+        ------
+        ValueError
+            There are no points, or they are moved by their best critic.
+        """
         if points is None:
             raise ValueError("saddle is missing: pass points that their best critic leaves at rest.")
         return linearize(self, points)
