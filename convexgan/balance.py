@@ -152,7 +152,8 @@ def balance(
     >>> found.imbalance.value < 1e-9, found.before.value
     (True, 0.16666666666666674)
     """
-    game = _read(X, Y, discriminator, beta, bias, check_number(tol, "tol", positive=True))
+    tol = check_number(tol, "tol", positive=True)
+    game = _read(X, Y, discriminator, beta, bias)
     limit = None if time_limit is None else check_number(time_limit, "time_limit")
     whole = Deadline(limit)
     points = game.given
@@ -172,7 +173,7 @@ def balance(
     return Balance(weights, _seen(game, after), _seen(game, before), certificate, sol.status, sol.stats)
 
 
-def _read(X: Any, Y: Any, discriminator: str | Activation, beta: float | None, bias: str, tol: float) -> SampleGame:
+def _read(X: Any, Y: Any, discriminator: str | Activation, beta: float | None, bias: str) -> SampleGame:
     """The checked game: of the least ipm, or of the least sum of squares within beta."""
     X, Y = paired(X, Y)
     lam, spread = (1.0, 0.0) if beta is None else (None, 1.0)

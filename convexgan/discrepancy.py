@@ -16,7 +16,7 @@ from convexgan._tools.checks import as_rng, check_choice, check_columns, check_c
 from convexgan._tools.deadline import Deadline
 from convexgan._tools.progress import Report, shown
 from convexgan._tools.tables import Label, column_names
-from convexgan.arrangements.maximum import Maximum
+from convexgan.arrangements.record import Maximum
 from convexgan.discriminators import (
     TwoLayerDiscriminator,
     as_discriminator,
@@ -247,7 +247,7 @@ def held_out_chunks(
     level: float,
     rng: int | np.random.Generator | None,
 ) -> HeldOut:
-    """The same on rows (n_i, d) that are read chunk by chunk, anew for every few draws: no (n, d) array is made.
+    """`held_out` of rows (n_i, d) that are read chunk by chunk, anew for every few draws: no (n, d) array is made.
 
     Against quadratic neurons with more than 1,024 rows and columns no second moment is formed either: the value comes
     from certified eigenpairs (and may be too large by 1e-7 of the largest eigenvalue), those of the draws from Lanczos
@@ -343,7 +343,7 @@ def _weighted(chunks: Callable[[], Iterable[Array]], weights: NDArray[Any], dim:
 
 
 def _rotate(rows: Array, fake: Moments) -> tuple[Array, Moments]:
-    """Both in coordinates of the space they span, where it is smaller: no ipm changes, every eigenproblem shrinks."""
+    """Both samples in coordinates of their span, where it is smaller: no ipm changes, every eigenproblem shrinks."""
     if fake.factor is None or len(rows) + len(fake.factor) + 1 >= fake.dim:
         return rows, fake
     basis, _ = np.linalg.qr(np.vstack([rows, fake.factor, fake.mean]).T)

@@ -184,7 +184,7 @@ class ConvexWGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
 
     @property
     def _signs(self) -> Array:
-        """Of each latent, (k,)."""
+        """The sign of each latent, (k,)."""
         W = self._generator.weights
         return np.where(np.take_along_axis(W, np.abs(W).argmax(axis=1)[:, None], axis=1)[:, 0] < 0, -1.0, 1.0)
 

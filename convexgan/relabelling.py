@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._tools.deadline import Deadline
+from convexgan._tools.rounding import power_above
 from convexgan.arrangements import Maximum, Sampled, SampledOffsets, net_bounds, net_size
 from convexgan.discrepancy import IPM, ipm
 from convexgan.discriminators import at_most, has_free_offset, separate_all, separate_offsets, separate_rows
@@ -74,7 +75,7 @@ class Statistic:
     @cached_property
     def _scaled(self) -> tuple[Array, float]:
         """The points in units of a power of 2, and that."""
-        scale = 2.0 ** int(np.frexp(np.abs(self._points).max(initial=0.0))[1])
+        scale = power_above(self._points)
         return self._points / scale, scale
 
     @cached_property
@@ -97,7 +98,7 @@ class Statistic:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Of `ipm`, which gives the same statistic for one split, or of drawn directions another one."""
+        """Options with which `ipm` gives the same statistic of one split, or one of other drawn directions."""
         method = "sampled" if self.sampled else "auto"
         return {"discriminator": self.activation, "bias": self.bias, "method": method, "rng": self.seed}
 
@@ -123,7 +124,7 @@ class Statistic:
                 return
 
     def _decided(self, splits: Iterator[Split], least: float, deadline: Deadline) -> Iterator[Array]:
-        """The same for ReLU neurons on three columns: what one net of cones for all leaves open is searched."""
+        """The values of ReLU neurons on three columns: what one net of cones for all leaves open is searched."""
         rows, scale = self._scaled
         step = max(1, min(MOST, BATCH // max(len(rows), net_size(len(rows)))))
         while not deadline.over and (some := list(islice(splits, step))):
@@ -138,7 +139,7 @@ class Statistic:
                 yield np.array([number])
 
     def _turned(self, splits: Iterator[Split], deadline: Deadline) -> Iterator[Array]:
-        """The same for free offsets on one or two columns: lines through each row, sorted once for some splits."""
+        """The values of free offsets on one or two columns: lines through each row, sorted once for some splits."""
         count, dim = self.rows.shape
         step = max(LEAST, BATCH // count**dim)
         neuron: Any = self.activation

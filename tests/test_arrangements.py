@@ -521,7 +521,7 @@ def test_rows_as_they_are_have_a_bound_too(case: Game) -> None:
 def test_many_rows_are_not_sorted_when_there_is_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     rows, weights = game(3, 400)
     whole = maximize(rows, weights)
-    monkeypatch.setattr("convexgan.arrangements.maximum.LARGE", 100)
+    monkeypatch.setattr("convexgan.arrangements.request.LARGE", 100)
     for p in (2, 3):
         found = maximize(rows[:, :p], weights, time_limit=0)
         assert found.status == "stopped" and found.stats["rows"] == 400

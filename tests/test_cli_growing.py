@@ -13,6 +13,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -265,10 +266,18 @@ def test_the_face_network_judges_where_it_is_installed(
     call = ["train", base / "pictures.npy", "--progressive", "--warm-start", base / "run", *QUICK]
     told = run(*call, "--out", tmp_path / "without").stderr
     assert "the judge is pixels; for faces the judge is age256 where it is installed: age-v1.onnx comes with" in told
-    found = dict.fromkeys(["age256"], replace(pixels(4), name="age256"))
-    monkeypatch.setattr(growing, "as_extractor", lambda name: found.get(name) or as_extractor(name))
+    opened: list[str] = []
+
+    def opening(extractor: Any) -> Any:
+        if extractor != "age256":
+            return as_extractor(extractor)
+        opened.append(extractor)
+        return replace(pixels(4), name="age256")
+
+    monkeypatch.setattr(growing, "as_extractor", opening)
     told = run(*call, "--out", tmp_path / "with").stderr
     assert "the judge is age256, which knows faces: pass another --extractor" in told and "FD-age256" in told
+    assert len(opened) == 1
     assert "settings extractor = None, and this is 'age256'" in refused(*call, "--out", tmp_path / "without")
     assert "FD-pixels-8" in run(*call, "--extractor", "pixels=8", "--out", tmp_path / "other").stderr
 

@@ -108,7 +108,7 @@ def test_steps_that_no_matrix_describes_are_refused(name):
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_by_name_has_a_matrix(method):
     told = predict_gda(DAMPED, 0.1, method)
-    assert measure_gda(DAMPED, (0.1, 0.1), method, saddle=ORIGIN) == pytest.approx(told.rate, rel=1e-3)
+    assert measure_gda(DAMPED, (0.1, 0.1), method) == pytest.approx(told.rate, rel=1e-3)
 
 
 def test_large_games_find_memory_too():

@@ -49,4 +49,4 @@ def test_the_smaller_of_machine_and_container_counts(monkeypatch: pytest.MonkeyP
         assert memory.physical_memory() == expected
     monkeypatch.setattr(memory, "container_limits", lambda: [2**20])
     with pytest.raises(ValueError, match="this machine has 0 GiB"):
-        _checks.check_memory(10_000, "X")
+        _checks.check_memory(10_000)

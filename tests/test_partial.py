@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import convexgan as cg
 from convexgan.exceptions import SolverError
-from convexgan.statistics import moments, partial
+from convexgan.statistics import partial
 from convexgan.statistics.krylov import CLOSELY
 from convexgan.statistics.partial import formed_pairs
 
@@ -146,7 +146,7 @@ def test_games_are_solved_from_few_pairs(monkeypatch, rows, beta):
             return cg.solve(given, latent, beta=error.smallest_beta)
 
     whole = solved(X)
-    monkeypatch.setattr(moments, "PARTIAL", 100)
+    monkeypatch.setattr(partial, "PARTIAL", 100)
     data = cg.Moments.from_array(X)
     sol = solved(data)
     assert "spectrum" not in data._cache and data.leading(11) is not data
@@ -162,10 +162,25 @@ def test_games_are_solved_from_few_pairs(monkeypatch, rows, beta):
 
 
 def test_more_rows_are_decomposed_anew(monkeypatch):
-    monkeypatch.setattr(moments, "PARTIAL", 100)
+    monkeypatch.setattr(partial, "PARTIAL", 100)
     X = np.random.default_rng(6).standard_normal((400, 300)) / np.arange(1.0, 301)
     data = cg.Moments.from_array(X)
     first = data.leading(5)
     data.update(10 * X[:1])
     assert data.leading(5) is not first and first.count == 400
     assert data.leading(5).spectrum.value(0) == pytest.approx(data._copy().spectrum.value(0), rel=1e-9)
+
+
+def test_few_pairs_are_sought_where_rows_and_columns_are_many_and_eight_times_as_many(monkeypatch):
+    sought = []
+
+    def seeking(self, count, guess=None):
+        sought.append(count)
+        raise SolverError("they are not separated")
+
+    monkeypatch.setattr(partial, "PARTIAL", 100)
+    monkeypatch.setattr(cg.Moments, "leading_pairs", seeking)
+    X = np.random.default_rng(7).standard_normal((400, 300))
+    for rows, count in ((X, 38), (X, 37), (X[:99], 5), (X[:100], 5)):
+        cg.Moments.from_array(rows).leading(count)
+    assert sought == [37, 5]

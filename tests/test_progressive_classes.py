@@ -14,6 +14,7 @@ from convexgan.progressive import streaming
 from convexgan.progressive.passes import Journal
 from convexgan.progressive.pyramid import box_pyramid
 from convexgan.progressive.ranks import CUT
+from convexgan.statistics import partial
 from tests.test_progressive import power_law
 
 DIGITS = load("digits").images[:600]
@@ -42,8 +43,10 @@ def scaled(images: np.ndarray, labels: np.ndarray, size: int) -> np.ndarray:
     "options", [{}, {"ranks": [20, 60, 90]}, {"betas": [0.05, 0.1, 0.2]}], ids=["chosen", "ranks", "betas"]
 )
 def test_one_beta_cuts_the_eigenvalues_of_all_classes(monkeypatch: Any, route: str, options: dict[str, Any]) -> None:
-    for name, limit in zip(("COMPLETE", "PARTIAL", "FEW"), (*ROUTES[route], 0), strict=True):
-        monkeypatch.setattr(streaming, name, limit)
+    complete, few = ROUTES[route]
+    monkeypatch.setattr(streaming, "COMPLETE", complete)
+    monkeypatch.setattr(partial, "PARTIAL", few)
+    monkeypatch.setattr(partial, "FEW", 0)
     model = cg.ProgressiveConvexGAN(**options).fit(COLOUR, KINDS)
     for i, (stage, size) in enumerate(zip(model.stages_, [4, 8, 16], strict=True)):
         values = scaled(COLOUR, KINDS, size)

@@ -13,6 +13,7 @@ from convexgan.progressive import streaming
 from convexgan.progressive.pyramid import box_pyramid, upsample
 from convexgan.progressive.ranks import CUT, Level, Variance, published_ranks
 from convexgan.progressive.stages import Stage
+from convexgan.statistics import partial
 from tests.test_progressive import power_law
 
 SIZES = [4, 8, 16]
@@ -45,8 +46,10 @@ def smallest_rank(rows: np.ndarray, variance: float) -> int:
 def test_the_smallest_rank_that_cuts_little_by_every_route(
     monkeypatch: pytest.MonkeyPatch, route: str, options: dict[str, Any]
 ) -> None:
-    for name, limit in zip(("COMPLETE", "PARTIAL", "FEW"), (*ROUTES[route], 0), strict=True):
-        monkeypatch.setattr(streaming, name, limit)
+    complete, few = ROUTES[route]
+    monkeypatch.setattr(streaming, "COMPLETE", complete)
+    monkeypatch.setattr(partial, "PARTIAL", few)
+    monkeypatch.setattr(partial, "FEW", 0)
     model = cg.ProgressiveConvexGAN(**options).fit(IMAGES)
     for stage, (rows, variance) in zip(model.stages_, games(IMAGES, "skip" in options), strict=True):
         assert stage.rank == smallest_rank(rows, variance) < rows.shape[1]

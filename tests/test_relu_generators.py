@@ -339,7 +339,7 @@ def test_limits_and_interrupts(Z, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("convexgan.games.sample.fixed_patterns._Search._program", interrupted)
-    monkeypatch.setattr("convexgan.games.sample.semi_infinite._Program._restricted", interrupted)
+    monkeypatch.setattr("convexgan.games.sample.semi_infinite.Program._restricted", interrupted)
     sol = relu_game(X, Z, **options)
     assert sol.status == "stopped" and sol.certificate.bound <= full.value * (1 + 1e-6)
 

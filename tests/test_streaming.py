@@ -70,8 +70,9 @@ CASES: dict[str, tuple[np.ndarray, dict[str, Any]]] = {
 @pytest.mark.parametrize("where", ["in passes", "in memory"])
 @pytest.mark.parametrize("case", CASES)
 def test_every_stage_is_that_of_the_complete_decomposition(monkeypatch, case, where):
-    monkeypatch.setattr(streaming, "COMPLETE" if where == "in passes" else "PARTIAL", 60)
-    monkeypatch.setattr(streaming, "FEW", 0)
+    module, limit = (streaming, "COMPLETE") if where == "in passes" else (partial, "PARTIAL")
+    monkeypatch.setattr(module, limit, 60)
+    monkeypatch.setattr(partial, "FEW", 0)
     monkeypatch.setattr(passes, "BLOCK", 64)
     monkeypatch.setattr(partial, "ROOM", 1.0)
     tol = 1e-7 if where == "in passes" else CLOSELY
@@ -136,8 +137,8 @@ def test_one_pass_serves_all_levels_that_fit(monkeypatch):
 @pytest.mark.parametrize("decomposed", [60, 1024])
 @pytest.mark.parametrize("skip", [False, True])
 def test_coarse_moments_are_those_of_coarse_pictures(monkeypatch, skip, decomposed):
-    monkeypatch.setattr(streaming, "PARTIAL", decomposed)
-    monkeypatch.setattr(streaming, "FEW", 0)
+    monkeypatch.setattr(partial, "PARTIAL", decomposed)
+    monkeypatch.setattr(partial, "FEW", 0)
     pictures = ArrayPictures(IMAGES)
     moments = StageMoments(pictures, [4, 8, 16], skip=skip)
     assert moments.complete[-1] == 16
@@ -170,10 +171,10 @@ def test_every_attempt_draws_anew_and_has_passes_of_its_own(iterating, monkeypat
     assert saved(model, tmp_path / "recorded.npz") == whole
 
 
-@pytest.mark.parametrize("level", ["COMPLETE", "PARTIAL"])
-def test_no_guess_hides_an_eigenvector_behind_vectors_that_its_author_foresaw(monkeypatch, level):
-    monkeypatch.setattr(streaming, level, 5)
-    monkeypatch.setattr(streaming, "FEW", 0)
+@pytest.mark.parametrize("module, limit", [(streaming, "COMPLETE"), (partial, "PARTIAL")])
+def test_no_guess_hides_an_eigenvector_behind_vectors_that_its_author_foresaw(monkeypatch, module, limit):
+    monkeypatch.setattr(module, limit, 5)
+    monkeypatch.setattr(partial, "FEW", 0)
     rng = np.random.default_rng(0)
     images = (0.02 * rng.standard_normal((1000, 60)) @ rng.standard_normal((60, 768))).reshape(-1, 16, 16, 3)
     images /= np.abs(images).max()

@@ -77,7 +77,7 @@ def as_rows(X: Any, name: str) -> NDArray[Any]:
 
 
 def as_floats(values: Any, name: str) -> NDArray[np.float64]:
-    """The same in float64, of any shape; no copy where that is what it is."""
+    """The numbers of anything that holds real ones, of any shape, in float64; no copy where that is what it is."""
     return read_array(values, name).astype(np.float64, copy=False)
 
 

@@ -124,13 +124,13 @@ def warn_user(message: str) -> None:
     warnings.warn(message, stacklevel=level)
 
 
-def check_memory(dim: int, name: str) -> None:
+def check_memory(dim: int) -> None:
     """Raise before a (dim, dim) float64 eigenproblem that cannot fit in this machine's memory."""
     need = 4 * 8 * dim**2  # the matrix, its eigenvectors, LAPACK's workspace and one product
     total = physical_memory()
     if need > total:
         raise ValueError(
-            f"{name} has {dim} columns: the second moment and its eigenvectors need {need / 2**30:.0f} GiB and this "
+            f"X has {dim} columns: the second moment and its eigenvectors need {need / 2**30:.0f} GiB and this "
             f"machine has {total / 2**30:.0f} GiB. Reduce the columns (smaller pictures), or pass fewer rows than "
             "columns, for which only the rows are kept."
         )

@@ -29,7 +29,7 @@ def as_labels(labels: Any, rows: int, other: str) -> list[Label]:
 
 
 def _label(value: Any) -> Label:
-    """One of them, as Python has it."""
+    """A label as Python has it, a str or an int."""
     if isinstance(value, str):
         return str(value)
     if isinstance(value, bool | np.bool_ | int | np.integer):

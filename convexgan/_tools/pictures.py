@@ -50,7 +50,7 @@ def _on_others(shape: Shape, this: str, square: bool) -> str:
 
 
 def _on_two(shape: Shape, this: str, square: bool) -> str:
-    """Of one grey picture, or flattened ones: only here the numbers are in the right order already."""
+    """The advice for an array of two axes, one grey picture or flattened ones: its numbers are in order already."""
     grey, colour = math.isqrt(shape[1]), math.isqrt(shape[1] // 3)
     advice = f"one grey picture is {this}[None]"
     if grey**2 == shape[1]:

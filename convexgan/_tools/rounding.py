@@ -37,13 +37,18 @@ def scaled_up(value: float, factor: float) -> float:
 
 
 def scaled_down(value: float, factor: float) -> float:
-    """At most that product."""
+    """At most the product with a positive factor; the value itself for a factor of 1."""
     return -scaled_up(-value, factor)
 
 
 def down(value: float, roundings: float = 4) -> float:
-    """At most that number."""
+    """At most a number of which a float is known after so many roundings of positive terms."""
     return -up(-value, roundings)
+
+
+def power_above(values: Array | float) -> float:
+    """A power of 2 that no entry exceeds in size, 1 if all are 0: dividing by it rounds nothing."""
+    return 2.0 ** int(np.frexp(np.max(np.abs(values), initial=0.0))[1])
 
 
 def length(vector: Array) -> float:

@@ -10,10 +10,11 @@ from convexgan.arrangements.enumeration import activation_patterns, cover_bound
 from convexgan.arrangements.halfspace_maximum import maximize_over_halfspaces
 from convexgan.arrangements.halfspace_sweep import sweep_cuts
 from convexgan.arrangements.interpolation import Interpolation, interpolate
-from convexgan.arrangements.maximum import Maximum, maximize
+from convexgan.arrangements.maximum import maximize
 from convexgan.arrangements.net import net_bounds, net_size
 from convexgan.arrangements.offset_maximum import maximize_with_offsets
 from convexgan.arrangements.offset_sweep import sweep_offsets
+from convexgan.arrangements.record import Maximum
 from convexgan.arrangements.reduce import row_space
 from convexgan.arrangements.sampled import Sampled, sampled_patterns
 from convexgan.arrangements.sampled_offsets import SampledOffsets

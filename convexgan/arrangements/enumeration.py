@@ -50,7 +50,7 @@ def activation_patterns(rows: Array, max_cells: int = MAX_CELLS) -> Patterns:
     return patterns
 
 
-def check_cells(N: int, p: int, max_cells: int) -> None:
+def check_cells(N: int, p: int, max_cells: int = MAX_CELLS) -> None:
     """Refuse arrangements that may have more cells than allowed."""
     count = cover_bound(N, p)
     if count > max_cells:
@@ -60,13 +60,13 @@ def check_cells(N: int, p: int, max_cells: int) -> None:
         )
 
 
-def enumerated_maximum(arrangement: Arrangement, max_cells: int = MAX_CELLS) -> Array:
+def enumerated_maximum(arrangement: Arrangement) -> Array:
     """A unit vector at which |m| is largest, (p,).
 
     The maximiser is the normalised gradient of its cell, or it lies on a hyperplane and the same holds there.
     Hence the normalised gradients of all cells of all flats are tried.
     """
-    check_cells(len(arrangement.rows), arrangement.dim, max_cells)
+    check_cells(len(arrangement.rows), arrangement.dim)
     signs = arrangement.signs
     sizes = np.linalg.norm(arrangement.rows, axis=1)
     return _explore(arrangement.rows / sizes[:, None], signs * sizes, arrangement.linear)[1]

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from convexgan._tools.progress import Report
 from convexgan._tools.rounding import gamma
-from convexgan.arrangements.enumeration import MAX_CELLS, check_cells
+from convexgan.arrangements.enumeration import check_cells
 from convexgan.arrangements.halfspace_search import HalfspaceSearch
 from convexgan.arrangements.halfspace_sweep import sweep_halfplanes
 from convexgan.arrangements.halfspaces import Halfspaces, best_cell, beyond, integers, reduce_halfspaces
-from convexgan.arrangements.maximum import EXACT, METHODS, Asked, Maximum, levels
+from convexgan.arrangements.record import Maximum
+from convexgan.arrangements.request import METHODS, Request
 from convexgan.arrangements.sampled_offsets import best_of_directions
 
 Array = NDArray[np.float64]
@@ -60,11 +61,12 @@ def maximize_over_halfspaces(
     For half-planes: Dobkin, Eppstein and Mitchell, Computing the discrepancy with applications to supersampling
     patterns, ACM Transactions on Graphics 15, 1996.
     """
-    asked = Asked.read(rows, weights, METHODS, method, gap, time_limit, max_nodes, rng)
-    rows, weights, deadline, late = asked.rows, asked.weights, asked.deadline, asked.late
+    request = Request.read(rows, weights, METHODS, method, gap, time_limit, max_nodes, rng, progress, level)
+    rows, weights, deadline = request.rows, request.weights, request.deadline
+    request = request._replace(max_nodes=0) if request.late else request
     whole = reduce_halfspaces(rows, weights)
     q = whole.dim - 1
-    method = asked.about_points(q, len(whole.weights))
+    method = request.about_points(q, len(whole.weights))
     stats: dict[str, Any] = {"rank": q, "rows": len(whole.weights)}
     z, bound, status = np.zeros(q + 1), 0.0, "optimal"
     if not len(whole.weights):
@@ -72,9 +74,7 @@ def maximize_over_halfspaces(
     elif q == 1:
         bound, z = whole.best_cut(np.ones(1))
     elif method == "cones":
-        search = HalfspaceSearch(whole, asked.gap, progress)
-        search.level = levels(level, 1.0, whole.slack)
-        z, bound, status = search.answer(deadline.left, 0 if late else asked.max_nodes, stats)
+        z, bound, status = request.by_cones(HalfspaceSearch, whole, 1.0, stats)
     elif method == "sweep":
         bound, u, finished = sweep_halfplanes(whole, deadline)
         z = whole.best_cut(u)[1]
@@ -82,8 +82,8 @@ def maximize_over_halfspaces(
     elif method == "enumerate":
         z, bound = _enumerated(whole)
     else:
-        z, bound, status = best_of_directions(whole.best_cut, q, asked.draw, deadline), whole.bound(), "stopped"
-    stats["seconds"] = asked.seconds
+        z, bound, status = best_of_directions(whole.best_cut, q, request.draw, deadline), whole.bound(), "stopped"
+    stats["seconds"] = request.seconds
     return _record(rows, weights, whole, z, bound, status, method, stats)
 
 
@@ -102,14 +102,12 @@ def _record(
     inside = weights[beyond(rows, direction)]
     m, size = math.fsum(inside), float(np.abs(whole.weights).sum())
     roundings = 2 * (math.isqrt(len(whole.weights)) if whole.dim == 2 else len(whole.weights)) + 16
-    bound = max(bound + gamma(roundings) * size + whole.slack, abs(m))
-    exact = method != "sampled" and status == "optimal" and bound - abs(m) <= EXACT * abs(m)
-    return Maximum(abs(m), bound, bool(exact), direction, 1.0 if m >= 0 else -1.0, status, method, stats)
+    return Maximum.at(direction, m, bound + gamma(roundings) * size + whole.slack, status, method, stats)
 
 
 def _enumerated(whole: Halfspaces) -> tuple[Array, float]:
     """The maximum from all cells in integers, and a hyperplane that shows it."""
-    check_cells(len(whole.weights), whole.dim, MAX_CELLS)
+    check_cells(len(whole.weights), whole.dim)
     lifted = [[int(x) for x in row] + [1] for row in integers(whole.rows)]
     bound, inside = best_cell(lifted, whole.weights.tolist())
     return separating(whole.points, np.array(inside)), bound

@@ -63,7 +63,7 @@ class Halfspaces:
         return np.column_stack([self.points, np.ones(len(self.points))])
 
     def negated(self) -> Halfspaces:
-        """Those of -F."""
+        """The half-spaces of -F."""
         return replace(self, weights=-self.weights)
 
     def bound(self) -> float:
@@ -99,8 +99,8 @@ def reduce_halfspaces(rows: Array, weights: Array) -> Halfspaces:
     columns = independent_columns(rows)
     rows = rows[:, columns]
     if not len(rows):
-        nothing = np.zeros(len(columns))
-        return Halfspaces(rows, weights, rows, columns, nothing, nothing + 1, 0.0)
+        zeros = np.zeros(len(columns))
+        return Halfspaces(rows, weights, rows, columns, zeros, zeros + 1, 0.0)
     low, high = rows.min(axis=0), rows.max(axis=0)
     centre, wide = low / 2 + high / 2, high / 2 - low / 2
     scale = np.where(wide > 0, wide, 1.0) * 1.01 * math.sqrt(rows.shape[1])

@@ -18,8 +18,10 @@ Array = NDArray[np.float64]
 ROUNDS, ROWS = 30, 200  # rounds for so many rows; fewer for more, since a round costs their cube
 NODES = 50_000  # cones that a proof may cost
 STARTS = 300  # random directions from which better neurons are sought
-LENGTHS = np.array([0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 30.0])  # steps of that ascent
+CLIMBS = 12  # steps of an ascent from there, each the best of these lengths
+LENGTHS = np.array([0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 30.0])
 NOTICED = 1e-3  # share of the gap by which leaving out small weights may raise the norm
+PURSUED, PURSUIT_STEPS = 1e-9, 60  # the relative gap of the method of interior points, and its steps at most
 EXACTLY = 1e-12  # relative, of targets that are met
 RANK = 1e-13  # singular values below this share of the largest are rounding
 
@@ -147,8 +149,8 @@ def _first(Z: Array, rng: np.random.Generator) -> Array:
     return np.vstack([_units(bent), -_units(bent), axes, -axes])
 
 
-def _pursuit(F: Array, y: Array, gap: float = 1e-9, steps: int = 60) -> tuple[Array, Array]:
-    """A minimiser a of sum |a_j| subject to F a = y, and multipliers c with |F'c| < 1, to a relative gap.
+def _pursuit(F: Array, y: Array) -> tuple[Array, Array]:
+    """A minimiser a of sum |a_j| subject to F a = y, and multipliers c with |F'c| < 1, to a relative gap of `PURSUED`.
 
     Mehrotra's predictor-corrector method on a = p - q with p, q >= 0, from a strictly feasible start of both programs.
     """
@@ -163,8 +165,8 @@ def _pursuit(F: Array, y: Array, gap: float = 1e-9, steps: int = 60) -> tuple[Ar
     x = np.concatenate([np.maximum(x, 0), np.maximum(-x, 0)]) + shift
     G, c, A = np.hstack([F, -F]), np.zeros(len(F)), F.shape[1]
     slack = np.ones(2 * A)
-    for _ in range(steps):
-        if x @ slack <= gap * x.sum():
+    for _ in range(PURSUIT_STEPS):
+        if x @ slack <= PURSUED * x.sum():
             break
         weight = x / slack
         normal = (F * (weight[:A] + weight[A:])) @ F.T
@@ -194,9 +196,9 @@ def _reach(x: Array, dx: Array) -> float:
     return min(1.0, float((x[falling] / -dx[falling]).min())) if falling.any() else 1.0
 
 
-def _ascend(Z: Array, c: Array, U: Array, steps: int = 12) -> tuple[Array, Array]:
+def _ascend(Z: Array, c: Array, U: Array) -> tuple[Array, Array]:
     """Local maxima of |sum_i c_i max(z_i . u, 0)| from each direction, and the values there."""
-    for _ in range(steps):
+    for _ in range(CLIMBS):
         products = U @ Z.T
         slope = ((products > 0) * c) @ Z * np.sign(np.maximum(products, 0) @ c)[:, None]
         slope /= np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-300)

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from convexgan._tools.deadline import Deadline
 from convexgan._tools.progress import Report
-from convexgan._tools.rounding import gamma
-from convexgan.arrangements.enumeration import MAX_CELLS, check_cells, enumerated_maximum
-from convexgan.arrangements.maximum import EXACT, METHODS, ROUNDING, Asked, Maximum, in_units, levels
+from convexgan._tools.rounding import gamma, power_above
+from convexgan.arrangements.enumeration import check_cells, enumerated_maximum
 from convexgan.arrangements.offset_search import OffsetSearch
 from convexgan.arrangements.offset_sweep import sweep_line, sweep_plane
 from convexgan.arrangements.offsets import Offsets, reduce_points
-from convexgan.arrangements.reduce import reduce_rows
+from convexgan.arrangements.record import Maximum
+from convexgan.arrangements.reduce import reduce_rows, unit_vector
+from convexgan.arrangements.request import METHODS, ROUNDING, Request
 from convexgan.arrangements.sampled_offsets import best_of_directions
 
 Array = NDArray[np.float64]
@@ -66,32 +67,26 @@ def maximize_with_offsets(
     The sweep and the bounds are derived here. As a statistic, with a smoother penalty in place of |u| <= 1: the
     Radon-Kolmogorov-Smirnov test of degree 1, arXiv 2309.02422.
     """
-    asked = Asked.read(rows, weights, METHODS, method, gap, time_limit, max_nodes, rng)
-    rows, weights, deadline, late = asked.rows, asked.weights, asked.deadline, asked.late
+    request = Request.read(rows, weights, METHODS, method, gap, time_limit, max_nodes, rng, progress, level)
+    rows, weights, deadline, late = request.rows, request.weights, request.deadline, request.late
     wide = 2 * float(np.linalg.norm(rows.max(axis=0) / 2 - rows.min(axis=0) / 2))
-    scale, mass = (2.0 ** int(np.frexp(size)[1]) for size in (wide, float(np.abs(weights).max())))
+    scale, mass = power_above(wide), power_above(weights)
     side = reduce_points(rows / scale, weights / mass, slope, whole=late)
     unit, q = scale * mass, side.dim - 1
-    method = asked.about_points(q, len(side.rows))
+    method = request.about_points(q, len(side.rows))
     stats: dict[str, Any] = {"rank": q, "rows": len(side.rows)}
     side = side if q <= 1 else replace(side, slack=side.slack + _rounding(side, len(side.rows) + 64))
     if method == "cones" and q > 1:
-        search = OffsetSearch(side, asked.gap, in_units(progress, unit))
-        search.level = levels(level, unit, side.slack)
-        z, bound, status = search.answer(deadline.left, asked.max_nodes, stats)
+        z, bound, status = request.by_cones(OffsetSearch, side, unit, stats)
     elif method == "sampled" and q > 1:
-        z, bound, status = _sampled(side, asked.draw, deadline), _cap(side), "stopped"
+        z, bound, status = _sampled(side, request.draw, deadline), side.absolute_bound(), "stopped"
     else:
         z, bound, status = _enumerated(side) if method == "enumerate" and q > 0 else _swept(side, deadline)
-    stats["seconds"] = asked.seconds
-    value, bound = _at(side, z), bound * (1 + ROUNDING) + side.slack
-    size = min(abs(value), bound)
-    exact = method != "sampled" and status == "optimal" and bound - size <= EXACT * size
-    u = side.basis @ z[:-1]
-    u = u / np.linalg.norm(u) if u.any() else np.eye(1, rows.shape[1])[0]
+    stats["seconds"] = request.seconds
+    bound, u = bound * (1 + ROUNDING) + side.slack, unit_vector(side.basis @ z[:-1])
+    m = min(max(_at(side, z), -bound), bound)
     direction = np.append(u, (z[-1] - u @ side.centre) * scale)
-    sign = 1.0 if value >= 0 else -1.0
-    return Maximum(size * unit, bound * unit, bool(exact), direction, sign, status, method, stats)
+    return Maximum.at(direction, m * unit, bound * unit, status, method, stats)
 
 
 def _rounding(side: Offsets, roundings: int) -> float:
@@ -105,10 +100,6 @@ def _at(side: Offsets, z: Array) -> float:
     seen = side.weights * np.maximum(side.points @ z[:-1] + z[-1], 0.0)
     m = math.fsum([float(side.linear @ z), *seen.tolist()])
     return math.copysign(max(abs(m) - side.slack, 0.0), m)
-
-
-def _cap(side: Offsets) -> float:
-    return max(side.bound(), side.negated().bound())
 
 
 def _best(side: Offsets, U: Array) -> Array:
@@ -126,13 +117,14 @@ def _swept(side: Offsets, deadline: Deadline) -> tuple[Array, float, str]:
         value, z, roundings = sweep_line(points[:, 0], weights, float(linear[0]))
         return z, abs(value) + _rounding(side, roundings + 8), "optimal"
     value, u, finished = sweep_plane(points, weights, linear, deadline)
-    return _best(side, np.stack([u, -u])), value if finished else _cap(side), "optimal" if finished else "stopped"
+    z = _best(side, np.stack([u, -u]))
+    return (z, value, "optimal") if finished else (z, side.absolute_bound(), "stopped")
 
 
 def _enumerated(side: Offsets) -> tuple[Array, float, str]:
-    """The same from all activation patterns of the differences to each point."""
+    """Where |m| is largest, its size there and the status, from all activation patterns about each point."""
     points, weights, linear = side.points, side.weights, side.linear[:-1]
-    check_cells(len(points), side.dim, MAX_CELLS)
+    check_cells(len(points), side.dim)
     tried = [linear]
     for x in points:
         about = reduce_rows(np.vstack([points - x, linear, -linear]), np.append(weights, [1.0, -1.0]))

@@ -71,7 +71,7 @@ class Fans:
 
     @classmethod
     def of(cls, points: Array, pivots: Indices) -> Fans:
-        """All points about some of them."""
+        """The fans of some points as pivots."""
         x, y = (column - column[pivots, None] for column in points.T)
         turned = (x < 0) | ((x == 0) & (y > 0))
         flip = np.where(turned, -1.0, 1.0)
@@ -82,7 +82,7 @@ class Fans:
 
     @classmethod
     def all(cls, points: Array, deadline: Deadline) -> Iterator[Fans]:
-        """Those of every point, some at a time, until the time is over."""
+        """The fans of every point as pivot, some at a time, until the time is over."""
         step = max(1, BLOCK // max(len(points), 1))
         for i in range(0, len(points), step):
             if deadline.over:
@@ -91,7 +91,7 @@ class Fans:
 
     @cached_property
     def normals(self) -> tuple[Array, Array]:
-        """That of the line through both, of length 1, by its coordinates (P, N)."""
+        """The unit normals of the lines through pivot and point, by their coordinates (P, N)."""
         sizes = np.hypot(self.x, self.y)
         scale = np.where(sizes > 0, sizes, 1.0)
         return np.where(sizes > 0, -self.y / scale, 1.0), self.x / scale
@@ -119,7 +119,7 @@ class Fans:
 
 
 def _shifted(part: Array) -> Array:
-    """Each entry of a row moved on by one, the last to the front, where it is met from the other side."""
+    """The entries of each row moved on by one, the last to the front, where it is met from the other side."""
     return np.concatenate([-part[:, -1:], part[:, :-1]], axis=1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -20,7 +21,59 @@ WORK = 2**22  # products of rows and directions that are held at a time
 
 
 @dataclass(frozen=True, eq=False)
-class Arrangement:
+class SignedSum(ABC):
+    """A function m on R^p: what rows of positive weight see of u, less what rows of negative weight see.
+
+    Attributes
+    ----------
+    plus, minus : (n_+, p) and (n_-, p) arrays
+        Both kinds of rows, the sizes of their weights folded in.
+    """
+
+    plus: Array
+    minus: Array
+
+    @abstractmethod
+    def values(self, U: Array) -> Array:
+        """m at each row of U, (k,)."""
+
+    @abstractmethod
+    def negated(self) -> Self:
+        """The normal form of -m."""
+
+    @abstractmethod
+    def bound(self) -> float:
+        """An upper bound on m over the unit ball."""
+
+    @property
+    def rows(self) -> Array:
+        """All rows, those of positive weight first, (N, p)."""
+        return np.vstack([self.plus, self.minus])
+
+    @property
+    def signs(self) -> Array:
+        """+1 and -1 for each of `rows`, (N,)."""
+        return np.concatenate([np.ones(len(self.plus)), -np.ones(len(self.minus))])
+
+    def value(self, u: Array) -> float:
+        """m(u)."""
+        return float(self.values(u[None, :])[0])
+
+    def best_end(self) -> tuple[Array, float]:
+        """Of rank 1 the end of the line at which |m| is larger, (1,), and its size there; (0,) and 0 of rank 0."""
+        if self.plus.shape[1] == 0:
+            return np.zeros(0), 0.0
+        ends = np.array([[1.0], [-1.0]])
+        sizes = np.abs(self.values(ends))
+        return ends[int(np.argmax(sizes))], float(sizes.max())
+
+    def absolute_bound(self) -> float:
+        """An upper bound on |m| over the unit ball."""
+        return max(self.bound(), self.negated().bound())
+
+
+@dataclass(frozen=True, eq=False)
+class Arrangement(SignedSum):
     """The function m(u) = linear . u + sum_i max(plus_i . u, 0) - sum_j max(minus_j . u, 0) on R^p.
 
     Weights are folded into the rows, since w max(t, 0) = max(w t, 0) for w > 0.
@@ -38,8 +91,6 @@ class Arrangement:
         were taken for parallel, directions that were taken for none, and rounding.
     """
 
-    plus: Array
-    minus: Array
     linear: Array
     basis: Array
     slack: float = 0.0
@@ -49,16 +100,6 @@ class Arrangement:
         """p, the rank of the rows."""
         return len(self.linear)
 
-    @property
-    def rows(self) -> Array:
-        """All rows, those of positive weight first, (N, p)."""
-        return np.vstack([self.plus, self.minus])
-
-    @property
-    def signs(self) -> Array:
-        """+1 and -1 for each of `rows`, (N,)."""
-        return np.concatenate([np.ones(len(self.plus)), -np.ones(len(self.minus))])
-
     def negated(self) -> Self:
         """The arrangement of -m."""
         return replace(self, plus=self.minus, minus=self.plus, linear=-self.linear)
@@ -66,10 +107,6 @@ class Arrangement:
     def values(self, U: Array) -> Array:
         """m at each row of U, (k,)."""
         return U @ self.linear + positive_sums(U, self.plus) - positive_sums(U, self.minus)
-
-    def value(self, u: Array) -> float:
-        """m(u)."""
-        return float(self.values(u[None, :])[0])
 
     def bound(self) -> float:
         """An upper bound on m over the unit ball, at the cost of one pass.
@@ -143,7 +180,7 @@ def reduce_rows(rows: Array, weights: Array) -> Arrangement:
 
 
 def unreduced(rows: Array, weights: Array) -> Arrangement:
-    """The same function with all rows as they are given but those of no weight: of use for a bound, and a direction."""
+    """The sum that `reduce_rows` takes, with all rows of any weight as they are: for a bound, and a direction."""
     scaled, d = rows * np.abs(weights)[:, None], rows.shape[1]
     seen = scaled.any(axis=1)
     slack = gamma(len(rows) + d + 16) * float(np.linalg.norm(scaled, axis=1).sum()) + len(rows) * LOST
@@ -178,6 +215,12 @@ def lexical(rows: Array) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
     order[some] = order[some][np.lexsort(rows[order[some]].T[::-1])]
     fresh[some[1:]] = (rows[order[some[1:]]] != rows[order[some[:-1]]]).any(axis=1)
     return order, fresh
+
+
+def unit_vector(u: Array) -> Array:
+    """The direction of u (d,) as a unit vector, the first axis if u is 0."""
+    length = float(np.linalg.norm(u))
+    return u / length if length > 0 else np.eye(1, len(u))[0]
 
 
 def line_sums(line: NDArray[np.intp], mass: Array, count: int) -> tuple[Array, float]:

@@ -120,7 +120,7 @@ class Sampled:
 
     @classmethod
     def draw(cls, rows: Array, seed: int) -> Sampled:
-        """With directions of a seed."""
+        """Ascents of the rows from the random directions of a seed."""
         U = np.random.default_rng(seed).standard_normal((min(DIRECTIONS, max(1, WORK // len(rows))), rows.shape[1]))
         return cls(rows, U / np.linalg.norm(U, axis=1)[:, None])
 

@@ -48,7 +48,7 @@ class SampledOffsets:
 
     @classmethod
     def draw(cls, points: Array, seed: int) -> SampledOffsets:
-        """With directions of a seed."""
+        """Points (N, d) along the random directions of a seed."""
         points = points - np.median(points, axis=0)
         U = np.random.default_rng(seed).standard_normal((min(DIRECTIONS, max(1, WORK // len(points))), points.shape[1]))
         U /= np.linalg.norm(U, axis=1)[:, None]

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from convexgan._tools.checks import as_rng
 from convexgan._tools.deadline import Deadline
+from convexgan._tools.rounding import power_above
 from convexgan.arrangements.reduce import WORK
 from convexgan.arrangements.squares import Squares, reduce_squares
 
@@ -24,7 +25,7 @@ def ascend_squares(side: Squares, u: Array, deadline: Deadline) -> tuple[Array, 
     On the cell of u, m is a quadratic form; its top eigenvector is the next point if m is larger there, else a step
     along the gradient. A maximiser in the open is the top eigenvector of its own cell, and reached exactly.
     """
-    value = float(side.values(u[None, :])[0])
+    value = side.value(u)
     for _ in range(STEPS):
         form = side.local_form(u)
         levels, vectors = np.linalg.eigh(form)
@@ -52,7 +53,7 @@ def local_square_maxima(
     go on no further.
     """
     deadline = Deadline(time_limit)
-    row_scale, weight_scale = (2.0 ** int(np.frexp(np.abs(part).max(initial=0.0))[1]) for part in (rows, weights))
+    row_scale, weight_scale = power_above(rows), power_above(weights)
     squares = reduce_squares(rows / row_scale, weights / weight_scale)
     found = [
         ascend_squares(side, u / np.linalg.norm(u), deadline)
@@ -68,8 +69,7 @@ def local_square_maxima(
 def sampled_squares(squares: Squares, rng: np.random.Generator | int | None, deadline: Deadline) -> Array:
     """A good direction for |m|, (p,): the best of random ones and of the even part's eigenvectors, after ascents."""
     rng = as_rng(rng)
-    symmetric = squares.form + (squares.rows.T * squares.signs) @ squares.rows / 2
-    vectors = np.linalg.eigh(symmetric)[1].T
+    vectors = squares.even_axes()
     tried = _best(squares, np.vstack([vectors, -vectors]), REFINED)
     step = max(1, min(BATCH, WORK // max(len(squares.rows), 1)))
     for i in range(0, DRAWS, step):
@@ -79,7 +79,7 @@ def sampled_squares(squares: Squares, rng: np.random.Generator | int | None, dea
         if deadline.over:
             break
     for u in list(tried):
-        side = squares if squares.values(u[None, :])[0] > 0 else squares.negated()
+        side = squares if squares.value(u) > 0 else squares.negated()
         tried = np.vstack([tried, ascend_squares(side, u, deadline)[0]])
     return np.asarray(_best(squares, tried, 1)[0])
 

@@ -45,7 +45,7 @@ class SquareSearch(Branching[SquareCones]):
     def _wander(self) -> None:
         """Ascents from the outer eigenvectors of the even part of m, and from random directions where no cones are."""
         squares = self.sides[1.0]
-        vectors = np.linalg.eigh(squares.form + (squares.rows.T * squares.signs) @ squares.rows / 2)[1].T
+        vectors = squares.even_axes()
         outer = np.vstack([vectors[[-1, 0]], -vectors[[-1, 0]]])
         values = squares.values(outer)
         starts = [(sign, outer[k]) for k in np.argsort(-np.abs(values), kind="stable") for sign in _sides(values[k])]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._tools.rounding import gamma
-from convexgan.arrangements.squares import Squares, squared_sums
+from convexgan.arrangements.squares import Squares
 from convexgan.arrangements.sweep2d import Arcs
 
 Array = NDArray[np.float64]
@@ -18,12 +18,8 @@ def sweep_squares(squares: Squares) -> tuple[Array, float]:
     Between two neighbouring boundary angles m is a quadratic form, known from prefix sums: it is largest at an
     eigenvector, if that lies between them, or at an end.
     """
-    arcs = Arcs(squares.rows, _waves(squares.rows))
-    angles, values = arcs.extremes(arcs.sums(squares.signs[None, :]) + _parts(squares.form))
-    ends = angles[0, [int(values.argmax()), int(values.argmin())]]
-    U = np.column_stack([np.cos(ends), np.sin(ends)])
-    best = U[int(np.argmax(np.abs(squares.values(U))))]
-    return best, float(np.abs(values).max()) + gamma(8 * len(squares.rows) + 64) * squares.size
+    u, value = Arcs(squares.rows, _waves(squares.rows)).peak(squares, _parts(squares.form))
+    return u, value + gamma(8 * len(squares.rows) + 64) * squares.size
 
 
 def sweep_square_values(rows: Array, weights: Array) -> Array:
@@ -45,16 +41,6 @@ def sweep_square_values(rows: Array, weights: Array) -> Array:
         ends = np.maximum(rows * np.array([1.0, -1.0]), 0) ** 2
         return np.asarray(np.abs(weights @ ends).max(axis=1))
     return Arcs(rows, _waves(rows)).largest(weights)
-
-
-def on_a_line(squares: Squares) -> tuple[Array, float]:
-    """The better end of a line, for rank 1, and an upper bound on |m|; nothing to choose for rank 0."""
-    if squares.dim == 0:
-        return np.zeros(0), 0.0
-    ends = np.array([[1.0], [-1.0]])
-    smooth = squares.form[0, 0]
-    sizes = np.abs(smooth + squared_sums(ends, squares.plus) - squared_sums(ends, squares.minus))
-    return ends[int(np.argmax(sizes))], float(sizes.max())
 
 
 def _parts(form: Array) -> Array:

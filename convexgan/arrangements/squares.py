@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._tools.rounding import TINY, gamma
-from convexgan.arrangements.reduce import CACHE, line_sums, lines, merge_equal, row_space
+from convexgan.arrangements.reduce import CACHE, SignedSum, line_sums, lines, merge_equal, row_space
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Squares:
+class Squares(SignedSum):
     """The function m(u) = u'form u + sum_i max(plus_i . u, 0)^2 - sum_j max(minus_j . u, 0)^2 on R^p.
 
     Roots of weights are folded into the rows, since w max(t, 0)^2 = max(sqrt(w) t, 0)^2 for w > 0.
@@ -33,8 +34,6 @@ class Squares:
         How far the sum over the rows as they were given may lie from this one anywhere on the unit ball.
     """
 
-    plus: Array
-    minus: Array
     form: Array
     basis: Array
     size: float
@@ -45,19 +44,9 @@ class Squares:
         """p, the rank of the rows."""
         return len(self.form)
 
-    @property
-    def rows(self) -> Array:
-        """All rows, those of positive weight first, (N, p)."""
-        return np.vstack([self.plus, self.minus])
-
-    @property
-    def signs(self) -> Array:
-        """+1 and -1 for each of `rows`, (N,)."""
-        return np.concatenate([np.ones(len(self.plus)), -np.ones(len(self.minus))])
-
-    def negated(self) -> Squares:
+    def negated(self) -> Self:
         """The normal form of -m."""
-        return Squares(self.minus, self.plus, -self.form, self.basis, self.size, self.slack)
+        return replace(self, plus=self.minus, minus=self.plus, form=-self.form)
 
     def values(self, U: Array) -> Array:
         """m at each row of U, (k,)."""
@@ -68,6 +57,10 @@ class Squares:
         """The matrix (p, p) of the quadratic form that m is on the cell of u."""
         plus, minus = self.plus[self.plus @ u > 0], self.minus[self.minus @ u > 0]
         return np.asarray(self.form + plus.T @ plus - minus.T @ minus)
+
+    def even_axes(self) -> Array:
+        """The eigenvectors, as rows (p, p), of the even part of m, a quadratic form; that of the largest value last."""
+        return np.asarray(np.linalg.eigh(self.form + (self.rows.T * self.signs) @ self.rows / 2)[1].T)
 
     def bound(self) -> float:
         """An upper bound on m over the unit ball, at the cost of one pass.
@@ -95,7 +88,7 @@ def squared_sums(U: Array, rows: Array) -> Array:
 
 
 def unreduced_squares(rows: Array, weights: Array) -> Squares:
-    """The same function with all rows as they are given, zeros among them: of use for a bound, and a direction."""
+    """The sum that `reduce_squares` takes, with all rows as they are: for a bound, and a direction."""
     d, scaled = rows.shape[1], rows * np.sqrt(np.abs(weights))[:, None]
     size = float(np.einsum("nd,nd->", scaled, scaled))
     slack = gamma(len(rows) + 4 * d + 128) * size + len(rows) * TINY

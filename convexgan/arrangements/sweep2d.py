@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan.arrangements.reduce import Arrangement
+from convexgan._tools.rounding import power_above
+from convexgan.arrangements.reduce import Arrangement, SignedSum
 
 Array = NDArray[np.float64]
 BLOCK = 100_000  # weights whose arcs are in memory together
@@ -17,11 +18,7 @@ def sweep(arrangement: Arrangement) -> Array:
     Between two neighbouring boundary angles m(u) = g . u with g from prefix sums, so the best angle of an arc is
     that of g (or -g), or an end of the arc.
     """
-    arcs = Arcs(arrangement.rows, arrangement.rows)
-    angles, values = arcs.extremes(arcs.sums(arrangement.signs[None, :]) + arrangement.linear)
-    ends = angles[0, [int(values.argmax()), int(values.argmin())]]
-    U = np.column_stack([np.cos(ends), np.sin(ends)])
-    return np.asarray(U[int(np.argmax(np.abs(arrangement.values(U))))])
+    return Arcs(arrangement.rows, arrangement.rows).peak(arrangement, arrangement.linear)[0]
 
 
 def sweep_values(rows: Array, weights: Array) -> Array:
@@ -53,7 +50,7 @@ def sweep_values(rows: Array, weights: Array) -> Array:
     if rows.shape[1] == 1:
         ends = np.maximum(rows * np.array([1.0, -1.0]), 0)
         return np.asarray(np.abs(weights @ ends).max(axis=1))
-    scale = 2.0 ** int(np.frexp(np.abs(rows).max(initial=0.0))[1])  # squares neither overflow nor vanish
+    scale = power_above(rows)  # squares neither overflow nor vanish
     return Arcs(rows / scale, rows / scale).largest(weights) * scale
 
 
@@ -101,6 +98,21 @@ class Arcs:
             angles.append(self.starts + best)
             values.append(level + sign * size * np.cos(self._order * (ahead - best)))
         return np.concatenate(angles, axis=-1), np.concatenate(values, axis=-1)
+
+    def peak(self, side: SignedSum, smooth: Array) -> tuple[Array, float]:
+        """A unit vector (2,) at which |m| is largest, and that maximum as the arcs' sums have it.
+
+        Parameters
+        ----------
+        side : SignedSum
+            m, of the same rows and weights of size 1.
+        smooth : (2,) or (3,) array
+            Coefficients that m has on every arc besides.
+        """
+        angles, values = self.extremes(self.sums(side.signs[None, :]) + smooth)
+        ends = angles[0, [int(values.argmax()), int(values.argmin())]]
+        U = np.column_stack([np.cos(ends), np.sin(ends)])
+        return U[int(np.argmax(np.abs(side.values(U))))], float(np.abs(values).max())
 
     def largest(self, weights: Array) -> Array:
         """max |m| over the circle for each of many weightings (B, N) of the rows, (B,)."""

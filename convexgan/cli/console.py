@@ -45,7 +45,7 @@ def note(text: str) -> None:
 
 
 def warn(text: str) -> None:
-    """The same, under --quiet too."""
+    """Print a line to standard error, under --quiet too."""
     say(printable(text))
 
 
@@ -76,11 +76,11 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, str | int | bool) else str(value)
 
 
-def render(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> str:
+def render(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table as plain text, no wider than its content."""
     console = Console(width=PIPE_WIDTH, no_color=True, highlight=False)
     with console.capture() as capture:
-        for table in _tables(columns, list(rows), title, PIPE_WIDTH):
+        for table in _tables(columns, list(rows), None, PIPE_WIDTH):
             console.print(table)
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
 

@@ -37,7 +37,7 @@ from convexgan.cli.runs import (
     write_report,
 )
 from convexgan.datasets import Cache, ImageSet
-from convexgan.metrics import Features, features
+from convexgan.metrics import Extractor, Features, features
 from convexgan.metrics.blocks import Bootstrap
 from convexgan.metrics.extractors import as_extractor
 from convexgan.metrics.frechet import frechet
@@ -78,7 +78,7 @@ class Watch:
         Real pictures that are not trained on.
     drawn : int
         How many generated ones they are compared with.
-    extractor : str
+    extractor : str or Extractor
         See `frechet_distance`; coarse pictures are enlarged for it.
     seed : int
         Of the pictures and latents drawn.
@@ -87,7 +87,14 @@ class Watch:
     """
 
     def __init__(
-        self, folder: Path, held: Pictures, drawn: int, extractor: str, seed: int, sizes: tuple[int, ...], steps: int
+        self,
+        folder: Path,
+        held: Pictures,
+        drawn: int,
+        extractor: str | Extractor,
+        seed: int,
+        sizes: tuple[int, ...],
+        steps: int,
     ) -> None:
         self.folder, self.seed, self.sizes, self.steps = folder, seed, sizes, steps
         self.drawn, self.extractor = max(drawn, SHOWN), as_extractor(extractor)
@@ -99,7 +106,7 @@ class Watch:
 
     @property
     def file(self) -> Path:
-        """Of the curve."""
+        """The file of the curve."""
         return self.folder / "history.csv"
 
     def __call__(self, step: int, stage: Any, discriminator: Any) -> dict[str, float]:
@@ -168,7 +175,8 @@ def grow_run(
     progress : bool
     """
     use, start = about["settings"], about["warm_start"]
-    objective, use["extractor"] = _objective(use), use["extractor"] or _judge()
+    objective, judge = _objective(use), use["extractor"] or _face_network()
+    use["extractor"] = judge.name if isinstance(judge, Extractor) else judge
     if start is None:
         check_size(about["size"])
     model = None if start is None else _closed_form(Path(start), about["size"])
@@ -191,8 +199,8 @@ def grow_run(
         check_size(pictures.shape[0], f"{pictures.name}: the pictures' size")
     generator = _generator(model, pictures, use["width"])
     train, held = parted(images, use["seed"])
-    extractor = use["extractor"] or f"pixels={min(16, generator.sizes[-1])}"
-    watch = Watch(out, held, min(MEASURED, len(train)), extractor, use["seed"], generator.sizes, use["steps"])
+    judge = judge or f"pixels={min(16, generator.sizes[-1])}"
+    watch = Watch(out, held, min(MEASURED, len(train)), judge, use["seed"], generator.sizes, use["steps"])
     runs = grow(
         generator,
         train,
@@ -211,22 +219,27 @@ def grow_run(
     )
     if runs[-1].outcome is Outcome.INTERRUPTED:
         raise KeyboardInterrupt
-    generator.cpu().save(out / "last.safetensors")
-    best = watch.best()
+    best = _finish(watch, generator, model is not None)
+    content = {"stages": _stages(generator, runs), "best": best, "generator": generator.shape()}
+    return write_report(out, pictures, about, content, pixels_of(pictures))
+
+
+def _finish(watch: Watch, generator: ProgressiveGenerator, warm: bool) -> dict[str, Any] | None:
+    """Write the last generator, the result, its sheet and the curve; the step and distance of the result, if any."""
+    generator.cpu().save(watch.folder / "last.safetensors")
+    result, best = watch.folder / "generator.safetensors", watch.best()
     if best is None:  # it diverged at a coarser resolution
-        generator.save(out / "generator.safetensors")
-    elif model is not None and int(best["step"]) == 0:
+        generator.save(result)
+    elif warm and int(best["step"]) == 0:
         note("no look came nearer to the held-out pictures than the start: generator.safetensors is the closed form")
     else:
         note(f"generator.safetensors is the best of the looks at {best['size']} x {best['size']}, step {best['step']}")
-    save_sheet(ProgressiveGenerator.load(out / "generator.safetensors").sample(64, use["seed"]), out / "samples.png")
+    save_sheet(ProgressiveGenerator.load(result).sample(64, watch.seed), watch.folder / "samples.png")
     try:
         watch.plot()
     except ModuleNotFoundError as error:
         note(f"no curve.png: {error}")
-    kept = None if best is None else {"step": int(best["step"]), "frechet": float(best["frechet"])}
-    content = {"stages": _stages(generator, runs), "best": kept, "generator": generator.shape()}
-    return write_report(out, pictures, about, content, pixels_of(pictures))
+    return None if best is None else {"step": int(best["step"]), "frechet": float(best["frechet"])}
 
 
 def parted(images: Any, seed: int) -> tuple[SomePictures, SomePictures]:
@@ -239,15 +252,15 @@ def parted(images: Any, seed: int) -> tuple[SomePictures, SomePictures]:
     return SomePictures(source, np.sort(order[held:])), SomePictures(source, np.sort(order[:held]))
 
 
-def _judge() -> str | None:
+def _face_network() -> Extractor | None:
     """The extractor that was trained on faces, where it is at hand; otherwise None, for pixels."""
     try:
-        as_extractor("age256")
+        network = as_extractor("age256")
     except (FileNotFoundError, ModuleNotFoundError) as error:
         note(f"the judge is pixels; for faces the judge is age256 where it is installed: {error}")
         return None
     note("the judge is age256, which knows faces: pass another --extractor for other pictures")
-    return "age256"
+    return network
 
 
 def _objective(use: dict[str, Any]) -> Objective:

@@ -40,7 +40,7 @@ class Selection:
 
     @classmethod
     def of_report(cls, report: dict[str, Any]) -> Selection:
-        """The one a RUN was fitted with."""
+        """The selection that a RUN was fitted with."""
         fields: dict[str, Any] = report.get("about", {}).get("selection", {})
         known: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in fields.items()}
         return cls(**known)
@@ -132,12 +132,12 @@ def demo_images(data: str | None, size: int, strict: bool) -> ImageSet:
     return read_images("digits", min(size, 8)) if data == "digits" else read_images(str(data), size, strict=strict)
 
 
-def split(images: Any, seed: int, share: float = 0.8) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """A random split of an array or a Cache into pictures to fit and pictures to evaluate on."""
+def split(images: Any, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Four fifths of the pictures at random, to fit, and the others, to evaluate on."""
     from convexgan.progressive.passes import as_pictures
 
     pictures = as_pictures(images)
     check_count(len(pictures), "the number of pictures", 5)
     order = np.random.default_rng(seed).permutation(len(pictures))
-    cut = round(share * len(pictures))
+    cut = round(0.8 * len(pictures))
     return pictures.take(order[:cut]), pictures.take(order[cut:])

@@ -32,7 +32,7 @@ def whiten(features: Moments) -> Whitened:
 
 
 def whiten_sample(features: Decomposed) -> Whitened:
-    """The same of a sample, whose small directions keep their digits, cut where weights could not use them."""
+    """A sample's whitened features, whose small directions keep their digits, cut where weights cannot use them."""
     r = int(np.count_nonzero(features.sizes > RANK * features.sizes.max(initial=0.0)))
     left, vectors = features.left[:, :r], features.right[:r].T
     return Whitened(features.sizes[:r] ** 2, _clipped(left.T @ features.ones), vectors, left.T @ features.triangle)

@@ -18,10 +18,10 @@ def has_match(game: MomentGame) -> bool:
     a, b, _ = game.activation.coefficients
     if game.beta != 0 or a == 0 or (b == 0 and game.bias == "none") or not equal_prices(game):
         return False
-    made = generated_moments(game, realize(game.latent, game.data.second, game.data.mean))
+    law = generated_moments(game, realize(game.latent, game.data.second, game.data.mean))
     size = game.data.trace or 1.0
-    second = float(np.linalg.norm((made.second - game.data.second) / size))  # scaled first: its square may overflow
-    mean = float(np.linalg.norm(made.mean - game.data.mean))
+    second = float(np.linalg.norm((law.second - game.data.second) / size))  # scaled first: its square may overflow
+    mean = float(np.linalg.norm(law.mean - game.data.mean))
     return second <= MISFIT and mean <= MISFIT * size**0.5
 
 

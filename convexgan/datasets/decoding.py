@@ -100,7 +100,7 @@ def _open(content: bytes, suffix: str) -> tuple[Image.Image, list[str], str]:
 
 
 def _open_heif(content: bytes) -> tuple[Image.Image, list[str], str]:
-    """The same for a photograph that pillow-heif reads, which turns it upright."""
+    """The photograph as pillow-heif reads it, upright, what that has changed, and what has read it."""
     from PIL import Image
 
     try:

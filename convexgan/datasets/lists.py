@@ -47,15 +47,16 @@ class Rows:
         """The cells of the first line."""
         return self._cells(self.lines[0][1])
 
-    def behind(self, count: int) -> Rows:
-        """The lines behind the first ones."""
-        return replace(self, lines=self.lines[count:])
+    @property
+    def behind(self) -> Rows:
+        """The lines behind the first."""
+        return replace(self, lines=self.lines[1:])
 
     def counted(self) -> tuple[int | None, Rows]:
         """The number of pictures that the first line announces, if it does, and the lines behind it."""
         cells = self.first if self.lines else []
         if len(cells) == 1 and cells[0].isdecimal():
-            return int(cells[0]), self.behind(1)
+            return int(cells[0]), self.behind
         return None, self
 
     def _cells(self, line: str) -> list[str]:
@@ -96,7 +97,7 @@ class List:
         announced, rows = self.rows().counted()
         if len(rows) < 1 or (announced is not None and len(rows) < 2 and announced > 0):
             raise ValueError(f"{self.label} does not begin with a count and a line of attributes: get the list again.")
-        header, found = rows.first, rows.behind(1)
+        header, found = rows.first, rows.behind
         if announced is not None and announced != len(found):
             raise ValueError(f"{self.label} announces {announced} pictures and lists {len(found)}: get the list again.")
         width = len(found.first) if len(found) else len(header)
@@ -133,7 +134,7 @@ class List:
         _, rows = self.rows().counted()
         headed = len(rows) > 0 and not any(_part(cell) or _is_file(cell) for cell in rows.first)
         header = [cell.lower() for cell in rows.first] if headed else []
-        rows = rows.behind(1) if headed else rows
+        rows = rows.behind if headed else rows
         place = _name_column(header, rows)
         column = next((header.index(name) for name in ("partition", "split") if name in header), place + 1)
         listed, wanted = [], []

@@ -61,7 +61,7 @@ class ImageSet:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one picture."""
+        """The shape of one picture."""
         return self.images.shape[1:]
 
     def __str__(self) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._tools.rounding import TINY, UNIT, entries, gamma, is_positive, length, spectral_norm, up
-from convexgan.arrangements.maximum import EXACT, Maximum
+from convexgan.arrangements.record import EXACT, Maximum
 from convexgan.statistics.moments import Moments
 
 Array = NDArray[np.float64]

@@ -14,7 +14,7 @@ from convexgan._tools.checks import check_columns, check_finite, check_number, c
 from convexgan._tools.rounding import down, gamma
 from convexgan._tools.tables import check_labels
 from convexgan.arrangements import Maximum, maximize, maximize_with_offsets
-from convexgan.arrangements.maximum import EXACT
+from convexgan.arrangements.record import EXACT
 from convexgan.discriminators.activation import KinkedActivation
 from convexgan.statistics.moments import Moments
 
@@ -113,7 +113,7 @@ def enlarging(rows: Array) -> float:
 
 
 def _separate_lifted(activation: KinkedActivation, rows: Array, weights: Array, **search: Any) -> Maximum:
-    """The same for rows with a 1 appended, as those of samples whose weights sum to 1 and to -1.
+    """The neuron that sees most of rows with a 1 appended, of samples whose weights sum to 1 and to -1.
 
     From 1 small rows lie on one spot, where cones do not tell them apart. Neurons bend among them, with biases that are
     no larger and cost next to nothing: the best neuron with a free offset is searched, and charged for it.

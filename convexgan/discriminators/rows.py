@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from convexgan._tools.deadline import Deadline
 from convexgan._tools.rounding import gamma
 from convexgan.arrangements import Maximum, local_maxima, sweep_cuts, sweep_offsets, sweep_values
-from convexgan.arrangements.maximum import EXACT
+from convexgan.arrangements.record import EXACT
 from convexgan.discriminators.activation import RowActivation, is_kinked
 from convexgan.discriminators.relu import pieces, separate_relu
 

@@ -30,7 +30,7 @@ class SquaredReLU:
         return maximize_squares(rows, weights, **search)
 
     def separate_all(self, rows: Array, weights: Array) -> Array:
-        """What it sees for each of many weights (B, N) of the same rows (N, 1) or (N, 2)."""
+        """What the best neuron sees, (B,), for many weights (B, N) of the same rows (N, 1) or (N, 2)."""
         return sweep_square_values(rows, weights)
 
     def local_maxima(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._tools.checks import as_rng, check_count, check_number
-from convexgan.dynamics.overparameterized import Runs
+from convexgan.dynamics.overparameterized import Runs, residual_path
 from convexgan.updates import Game, State, Step, resolve_step
 
 Array = NDArray[np.float64]
@@ -166,12 +166,6 @@ def simulate_deep(
     eta, mu = (check_number(rate, "rates") for rate in rates)
     step = resolve_step(method)
     game, layers = draw_deep(setting, width, seeds, rng)
-    state = State(layers, np.zeros_like(game.target))
-    residuals = np.empty((check_count(steps, "steps") + 1, *game.target.shape))
-    residuals[0] = game.residual(layers)
-    with np.errstate(over="ignore", invalid="ignore"):
-        for index in range(1, steps + 1):
-            state = step(game, state, (eta, mu))
-            residuals[index] = game.residual(state.x)
+    residuals = residual_path(game, State(layers, np.zeros_like(game.target)), (eta, mu), step, steps)
     kernels = np.linalg.eigvalsh(game.kernels(layers))[:, None]
     return Runs((width,), residuals[:, :, None], np.maximum(kernels, 0))

@@ -11,7 +11,6 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
 from convexgan._tools.checks import as_rng, check_count, check_number
 from convexgan._tools.memory import physical_memory
-from convexgan.dynamics.kernel_games import KernelGame, linearize
 from convexgan.dynamics.linear_games import LinearGame, update_matrix
 from convexgan.dynamics.linear_steps import LinearStep
 from convexgan.dynamics.solved_game import SolvedGame
@@ -143,19 +142,19 @@ def predict_gda(
     'damped oscillation'
     """
     step, schedule = resolve_step(method), _schedule(rates)
-    game = _game(problem, saddle, X)
+    game = _game(problem, X)
     neurons = len(game.saddle.y[0]) if isinstance(game, SolvedGame) else None
-    if isinstance(game, KernelGame):
-        game = linearize(game, saddle)
-    if not isinstance(game, LinearGame):
+    if hasattr(game, "linearized"):  # exactly
+        linear: LinearGame = game.linearized(saddle)
+    else:
         tangent = Tangent(game, _saddle(game, saddle))
         tangent.check_still(tangent.gradient)
         if sum(tangent.sizes) > DENSE and (found := _leading(tangent, schedule, step)) is not None:
             return _forecast(found, neurons, len(schedule), complete=False)
-        game = tangent.dense()
-    if game.xx.ndim > 2:
+        linear = tangent.dense()
+    if linear.xx.ndim > 2:
         raise ValueError("problem is a batch of linear games: `predict` takes batches.")
-    return _forecast(_all(game, schedule, step), neurons, len(schedule), complete=True)
+    return _forecast(_all(linear, schedule, step), neurons, len(schedule), complete=True)
 
 
 def _schedule(rates: Any) -> list[tuple[float, float]]:
@@ -211,15 +210,13 @@ def measure_gda(
     return float(np.exp(np.polyfit(np.arange(len(late)), late, 1)[0])) if len(late) > 2 else float("nan")
 
 
-def _game(problem: Game | Solution, saddle: Any, X: Any) -> Game:
+def _game(problem: Game | Solution, X: Any) -> Game:
     if isinstance(problem, Solution):
         if X is None:
             raise ValueError("X is missing: a Solution does not keep its data, pass the real samples as X=.")
         return SolvedGame(problem, X)
     if X is not None:
         raise ValueError("X is for a Solution only: leave it out.")
-    if isinstance(problem, KernelGame) and saddle is None:
-        raise ValueError("saddle is missing: pass points that their best critic leaves at rest.")
     return problem
 
 

@@ -158,6 +158,18 @@ class KernelGame(Game):
         price = np.broadcast_to(1 / self.lam, (*batch, 1, 1))
         return Critic(price, price[None], np.broadcast_to(points, (1, *batch, *points.shape[-2:])))
 
+    def linearized(self, points: Any) -> LinearGame:
+        """The game around points that their best critic leaves at rest, see `linearize`.
+
+        Raises
+        ------
+        ValueError
+            There are no points, or they are moved by their best critic.
+        """
+        if points is None:
+            raise ValueError("saddle is missing: pass points that their best critic leaves at rest.")
+        return linearize(self, points)
+
 
 def simulate_points(
     game: KernelGame,

@@ -49,6 +49,15 @@ class LinearGame(Game):
                 found = getattr(self, name).shape
                 raise ValueError(f"{name} of LinearGame has shape {found}: it must end in {shape}.")
 
+    @property
+    def saddle(self) -> tuple[Array, Array]:
+        """The players at rest, 0: (n,) and (m,) arrays."""
+        return np.zeros(self.xx.shape[-1]), np.zeros(self.yy.shape[-1])
+
+    def linearized(self, saddle: Any) -> LinearGame:
+        """The game itself, around any point."""
+        return self
+
     @classmethod
     def of_modes(cls, xx: Any, xy: Any, yx: Any, yy: Any) -> LinearGame:
         """A batch of games of two numbers each, the blocks broadcast against each other."""

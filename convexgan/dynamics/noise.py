@@ -168,8 +168,6 @@ def _doubled(powers: list[Array], source: Array) -> Array:
 def _linear(games: Sequence[Game], saddle: Any) -> tuple[LinearGame, Array]:
     """The games linearised at the point, side by side, and their gradients (S, n + m) there."""
     point = getattr(games[0], "saddle", None) if saddle is None else saddle
-    if point is None and isinstance(games[0], LinearGame):
-        point = np.zeros(games[0].xx.shape[-1]), np.zeros(games[0].yy.shape[-1])
     if point is None:
         raise ValueError("saddle is missing: pass the players (x, y) at which the mean of the gradients vanishes.")
     tangents = [Tangent(game, point) for game in games]

@@ -200,16 +200,20 @@ def simulate(
     eta, mu = (check_number(rate, "rates") for rate in rates)
     step, widths = resolve_step(method), tuple(widths)
     game, W = draw(setting, widths, seeds, rng)
-    state = State(W, np.zeros((seeds, len(widths), setting.outputs)))
     kernels = np.maximum(np.linalg.eigvalsh(game.kernels(W)), 0)
-    shape = (check_count(steps, "steps") + 1, seeds, len(widths), setting.outputs)
-    residuals = np.empty(shape)
-    residuals[0] = game.residual(W)
+    start = State(W, np.zeros((seeds, len(widths), setting.outputs)))
+    return Runs(widths, residual_path(game, start, (eta, mu), step, steps), kernels)
+
+
+def residual_path(game: Any, state: State, rates: tuple[float, float], step: Step, steps: int) -> Array:
+    """(steps + 1, ...) residuals of a game from a state on, in the shape of its d; what diverges is not finite."""
+    residuals = np.empty((check_count(steps, "steps") + 1, *state.y.shape))
+    residuals[0] = game.residual(state.x)
     with np.errstate(over="ignore", invalid="ignore"):
         for index in range(1, steps + 1):
-            state = step(game, state, (eta, mu))
+            state = step(game, state, rates)
             residuals[index] = game.residual(state.x)
-    return Runs(widths, residuals, kernels)
+    return residuals
 
 
 def modes(kernels: Any) -> LinearGame:

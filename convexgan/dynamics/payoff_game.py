@@ -103,15 +103,15 @@ class PayoffGame(DifferentiableGame):
         return np.concatenate([flat(part) for part in self.gradients(*self._unflat(entries))])
 
     def grad_x(self, x: Player, y: Player) -> Player:
-        """In x."""
+        """The gradient in x."""
         return self.gradients(x, y)[0]
 
     def grad_y(self, x: Player, y: Player) -> Player:
-        """In y."""
+        """The gradient in y."""
         return self.gradients(x, y)[1]
 
     def gradients(self, x: Player, y: Player) -> tuple[Player, Player]:
-        """Both, with a graph if the players have one."""
+        """Both gradients, with a graph if the players have one."""
         if self._given is not None:
             return self._given(x, y)
         (first, second), inputs, numpy = self._leaves(x, y)

@@ -83,7 +83,7 @@ class SolvedGame(Game):
         return moved / size, size
 
     def grad_x(self, x: Array, y: Critic) -> Array:
-        """In W: of R_g less the critic's mean on the generated rows."""
+        """The gradient in W of R_g less the critic's mean on the generated rows."""
         v, (U, _) = y[0], self.neurons(y[1])
         u, bias = (U[:, :-1], U[:, -1]) if self.biased else (U, np.zeros(len(U)))
         K, mean = self.feature_second, self.feature_mean
@@ -93,7 +93,7 @@ class SolvedGame(Game):
         return gradient
 
     def grad_y(self, x: Array, y: Critic) -> Critic:
-        """In v and T: of the critic's mean difference less its penalty."""
+        """The gradient in v and T of the critic's mean difference less its penalty."""
         v, (U, size) = y[0], self.neurons(y[1])
         shift, bend = self._difference(x, U)
         gain = self.a * np.einsum("md,md->m", U, bend) + self.b * U @ shift

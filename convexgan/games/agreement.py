@@ -51,7 +51,7 @@ def _same(name: str, claim: Certificate, found: Certificate) -> bool:
 
 
 def _units(found: Certificate) -> dict[str, float]:
-    """In what the numbers are compared: not in those of the claim, in whose units any bound would be near."""
+    """The units in which numbers are compared: not in those of the claim, in whose units any bound would be near."""
     value, ipm = abs(found.value), found.ipm
     if found.relative_violation > 0:
         ipm = max(ipm, found.violation / found.relative_violation)

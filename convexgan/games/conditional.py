@@ -66,7 +66,7 @@ class LabelledMoments(NamedTuple):
     parts: tuple[Moments, ...]
 
     def part(self, i: int) -> Moments:
-        """Those of a class."""
+        """The moments of a class."""
         return self.parts[i]
 
 
@@ -113,8 +113,8 @@ def solve_classes(
     if any(solution.certificate is None for solution in found):
         return ConditionalSolution(data.classes, counts, tuple(found), None)
     proofs = [solution.certificate for solution in found if solution.certificate is not None]
-    made = joint_certificate(proofs, data.classes, counts, beta, tol)
-    return ConditionalSolution(data.classes, counts, tuple(found), made)
+    certificate = joint_certificate(proofs, data.classes, counts, beta, tol)
+    return ConditionalSolution(data.classes, counts, tuple(found), certificate)
 
 
 def joint_certificate(

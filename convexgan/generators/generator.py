@@ -70,7 +70,7 @@ class FeatureClass(Lifting, Protocol):
 
     @property
     def refusals(self) -> Mapping[str, str]:
-        """Those among them that are not convex, and the repair."""
+        """The penalties among `regularizers` that are not convex, and the repair."""
 
     def features(self, latent: Latent) -> Moments:
         """The moments of the lifted latents; ValueError for laws of which they are not known."""

@@ -98,7 +98,7 @@ class TwoLayerReLU:
     def fit(
         self, weights: Array, latent: Latent, deadline: Deadline | None = None
     ) -> tuple[ReLUGenerator, dict[str, float]]:
-        """The same, and how it was found: its path norm, the least possible one, the largest error.
+        """The generator of `build`, and how it was found: its path norm, the least possible one, the largest error.
 
         Path norms are those of the outputs' principal components, each of which has its own neurons. After the deadline
         they are no longer made smaller.

@@ -80,7 +80,7 @@ class Pairs:
         return np.asarray(factor_distance(self.F, W) + weight / self.X.shape[-2] * misfit)
 
     def gradient(self, W: Array, weight: float) -> Array:
-        """Its gradient (..., q, r): 2 (W - Q P' F) + (2 weight / m) Z' (Z W - X)."""
+        """The objective's gradient (..., q, r): 2 (W - Q P' F) + (2 weight / m) Z' (Z W - X)."""
         misfit = np.swapaxes(self.Z, -1, -2) @ (self.Z @ W - self.X)
         return np.asarray(2 * (W - aligned(self.F, W)) + 2 * weight / self.X.shape[-2] * misfit)
 

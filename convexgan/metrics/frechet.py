@@ -71,7 +71,7 @@ def frechet_distance(
 
 
 def frechet(real: Any, fake: Any, extractor: Extractor, bootstrap: Bootstrap) -> Result:
-    """The same without the warning, which is in the result's note."""
+    """`frechet_distance` without the warning, which is in the result's note."""
     rng = np.random.default_rng(bootstrap.rng)
     fake = fake.in_order_of(real) if isinstance(fake, Features) else fake
     (left, shape), (right, other) = (block_moments(s, extractor, n, rng) for s, n in ((real, "real"), (fake, "fake")))

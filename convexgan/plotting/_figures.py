@@ -47,7 +47,7 @@ def _own_panels(count: int, width: float, height: float, **subplots: Any) -> lis
 
 
 def write_panels(panels: list[Axes], path: str | os.PathLike[str] | None) -> None:
-    """Their figure as a file in the format the path's suffix names; nothing where there is no path."""
+    """Write the panels' figure to a file in the format the path's suffix names; nothing where there is no path."""
     if path is None:
         return
     buffer = io.BytesIO()

@@ -67,10 +67,9 @@ class ScalarProblem(Problem):
         *described: Any,
         f: Callable[[Tensor, Tensor], Tensor],
         kind: str,
-        version: int = 1,
     ) -> None:
         name, description, source = described
-        super().__init__(name, version, description, source)
+        super().__init__(name, 1, description, source)
         self.f, self._kind = f, kind
 
     @property

@@ -100,11 +100,11 @@ def _of_both(game: MomentGame, units: Units) -> Formulation:
     )
 
 
-def within(game: MomentGame, made: Formulation, level: Any) -> Separation:
+def within(game: MomentGame, formulation: Formulation, level: Any) -> Separation:
     """``ipm <= level * unit`` in the formulation's variables; neurons are then in its basis."""
-    units, (D, e) = made.units, made.own
+    units, (D, e) = formulation.units, formulation.own
     if game.activation.coefficients[0] == 0:
-        return separate(game, made.moments, level, units.level)
+        return separate(game, formulation.moments, level, units.level)
     if e is not None:
         return _separation(game, units.second * D, units.shift * e, level, units.level, units.shift)
     fixed = game.latent.kappa == 0 and (game.activation.coefficients[1] != 0 or game.bias == "penalized")

@@ -19,7 +19,7 @@ FAR = 1e-3  # of a unit: a least level below is looked for again in units of its
 
 
 def why_infeasible(
-    game: MomentGame, made: Formulation, names: list[str], run: Run, added: list[Any]
+    game: MomentGame, formulation: Formulation, names: list[str], run: Run, added: list[Any]
 ) -> InfeasibleError:
     """The error that names what excludes every generator, and the least beta that is left.
 
@@ -27,7 +27,7 @@ def why_infeasible(
     ----------
     game : MomentGame
         At the present beta.
-    made : Formulation
+    formulation : Formulation
         In whose variables the constraints are.
     names : list of str
         Solvers, the first one that answers is believed.
@@ -40,7 +40,7 @@ def why_infeasible(
         If nothing is excluded, or no solver says.
     """
     beta = np.inf if game.beta is None else game.beta
-    restricted = _least_level(game, made, names, run, added) if added else 0.0
+    restricted = _least_level(game, formulation, names, run, added) if added else 0.0
     if restricted is None:
         return InfeasibleError(
             "the added constraints contradict each other, or ask for moments that no generator of this class has: "
@@ -81,15 +81,17 @@ def _class_level(game: MomentGame, names: list[str], run: Run) -> float:
     return level if level > negligible(game) else 0.0
 
 
-def _least_level(game: MomentGame, made: Formulation, names: list[str], run: Run, added: list[Any]) -> float | None:
+def _least_level(
+    game: MomentGame, formulation: Formulation, names: list[str], run: Run, added: list[Any]
+) -> float | None:
     """The least ipm under the added constraints, in canonical units; None if they have no point."""
     free, failure = cp.Variable(nonneg=True), SolverError("no solver was tried.")
-    problem = cp.Problem(cp.Minimize(free), [*made.domain, *within(game, made, free).constraints, *added])
+    problem = cp.Problem(cp.Minimize(free), [*formulation.domain, *within(game, formulation, free).constraints, *added])
     for name in names:
         try:
             run.once(problem, name)
         except (SolverError, UnboundedError) as error:
             failure = SolverError(str(error))
         else:
-            return None if free.value is None else float(free.value) * made.units.level
+            return None if free.value is None else float(free.value) * formulation.units.level
     raise failure

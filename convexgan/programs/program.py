@@ -69,7 +69,7 @@ class Program:
     _game: MomentGame = field(repr=False)
     _scaled: cp.Problem = field(repr=False)
     _unit: float = field(repr=False)
-    _made: Formulation = field(repr=False)
+    _formulation: Formulation = field(repr=False)
     _separation: Separation = field(repr=False)
     _finish: Finish | None = field(default=None, repr=False)
     _last: tuple[Any, list[Any], dict[str, Any]] = field(default=(None, [], {}), init=False, repr=False)
@@ -109,7 +109,7 @@ class Program:
         given, added = (solver_options or {}) | keywords, as_list(constraints)
         name, reason = choose_backend(self._game.data.dim, bool(self._separation.multipliers), solver)
         names, run = in_turn(name, self._game.data.dim, solver), Run(accuracy, given, Deadline(time_limit), verbose)
-        inner = scaled(self._game, self._made, added)
+        inner = scaled(self._game, self._formulation, added)
         problem = cp.Problem(self._scaled.objective, [*self._scaled.constraints, *(c for c, _ in inner)])
         try:
             answer = self._solved(problem, names, run, [c for c, _ in inner])
@@ -158,7 +158,7 @@ class Program:
             return failure
 
     def _excluded(self, names: list[str], run: Run, added: list[Any]) -> InfeasibleError:
-        return why_infeasible(_with_parameters(self._game, self.parameters), self._made, names, run, added)
+        return why_infeasible(_with_parameters(self._game, self.parameters), self._formulation, names, run, added)
 
     def _doubt(self, problem: cp.Problem, added: list[Any]) -> float:
         """How far the relaxed answer and the critic read off are from proving each other, relative."""
@@ -170,7 +170,10 @@ class Program:
             return 0.0
         _, optimum = self.optimum()
         reached = game_ipm(game, self._law())
-        value = self._made.unit * (float(self._made.cost.value) + self._made.constant) + (game.lam or 0.0) * reached
+        value = (
+            self._formulation.unit * (float(self._formulation.cost.value) + self._formulation.constant)
+            + (game.lam or 0.0) * reached
+        )
         if game.lam is not None:  # zeros are often optimal, and a solver's rounding is not
             value = min(value, game.lam * nothing)
         # the program is that of latents which are all as cheap as the cheapest
@@ -232,7 +235,7 @@ class Program:
             neurons, outer = read_quadratic(cones)
         else:
             neurons, outer = read_polynomial(cones, unit_neurons, self._separation.ease)
-        return np.column_stack([neurons[:, :d] @ self._made.units.basis.T, neurons[:, d:]]), outer
+        return np.column_stack([neurons[:, :d] @ self._formulation.units.basis.T, neurons[:, d:]]), outer
 
     def recover(self, problem: cp.Problem | None = None) -> Any:
         """The solution at the variables' present values, certified; kind "restricted" if constraints were added.
@@ -255,7 +258,7 @@ class Program:
             raise ValueError("recover() needs a program made by convexgan.program.")
         added, record = self._solved_last() if problem is None else self._solved_by(problem)
         game, optimum = self.optimum()
-        return self._finish(game, optimum, record, lambda factor: missed(game, self._made, added, factor))
+        return self._finish(game, optimum, record, lambda factor: missed(game, self._formulation, added, factor))
 
     def _solved_by(self, problem: cp.Problem) -> tuple[list[Any], dict[str, Any]]:
         """The constraints that a problem adds to this one, and its solver's record."""
@@ -264,7 +267,7 @@ class Program:
         return [c for c in problem.constraints if c.id not in own], {"solver": solver, "solver_status": problem.status}
 
     def _solved_last(self) -> tuple[list[Any], dict[str, Any]]:
-        """The same of the last `solve`; of a problem unknown here, that its constraints hold for its moments."""
+        """`_solved_by` of the last `solve`; of a problem unknown here, that its constraints hold for its moments."""
         solution, (ours, added, record) = self.problem.solution, self._last
         if solution is not None and all(
             np.array_equal(variable.value, solution.primal_vars.get(variable.id))
@@ -274,40 +277,39 @@ class Program:
         return [expression == expression.value for expression in self.variables.values()], {"solver": None}
 
 
-def build_program(game: MomentGame, finish: Finish | None = None, level: float | None = None) -> Program:
+def build_program(game: MomentGame, finish: Finish | None = None) -> Program:
     """The convex program of a moment game.
 
     min penalty tr S over the moments (S, m) of laws that the latents can reach, [[S, m], [m', kappa]] >= 0, with
     ipm <= beta or its lam-fold added. Under the weight penalty it is convex only for latents with equal
-    eigenvalues. ``finish`` makes of an optimum and its statistics what `Program.recover` returns; ``level`` is about
-    the ipm at the optimum, where it is known better than beta and lam tell.
+    eigenvalues. ``finish`` makes of an optimum and its statistics what `Program.recover` returns.
     """
-    made = formulate(game, level)
+    formulation = formulate(game)
     parameter = cp.Parameter(nonneg=True, name="beta" if game.lam is None else "lam")
     parameter.value = (
         game.beta * game.rows if game.beta is not None else (game.lam or 0.0) * game.value_scale / game.rows
     )
-    user, unit = made.unit * game.value_scale, made.units.level * game.rows
+    user, unit = formulation.unit * game.value_scale, formulation.units.level * game.rows
     if game.lam is None:
         # a level of 0 leaves no interior to a solver: it gets one that it could not tell from 0
-        budget: Any = parameter / unit + (negligible(game) / made.units.level if game.beta == 0 else 0.0)
+        budget: Any = parameter / unit + (negligible(game) / formulation.units.level if game.beta == 0 else 0.0)
         extra: Any = 0.0
         steep = 1.0
     else:
         budget = cp.Variable(nonneg=True)
         steep = max(1.0, parameter.value * unit / user)
         extra = parameter * budget * (unit / (user * steep))
-    separation = within(game, made, budget)
-    constraints = [*made.domain, *separation.constraints]
-    scaled = made.cost / steep + extra
+    separation = within(game, formulation, budget)
+    constraints = [*formulation.domain, *separation.constraints]
+    scaled = formulation.cost / steep + extra
     return Program(
-        cp.Problem(cp.Minimize(user * (steep * scaled + made.constant)), constraints),
-        made.moments,
+        cp.Problem(cp.Minimize(user * (steep * scaled + formulation.constant)), constraints),
+        formulation.moments,
         {parameter.name(): parameter},
         game,
         cp.Problem(cp.Minimize(scaled), constraints),
         user * steep,
-        made,
+        formulation,
         separation,
         finish,
     )

@@ -22,12 +22,12 @@ def as_list(constraints: Any) -> list[Any]:
     return list(constraints) if isinstance(constraints, Iterable) else [constraints]
 
 
-def scaled(game: MomentGame, made: Formulation, added: list[Any]) -> list[tuple[Any, float]]:
+def scaled(game: MomentGame, formulation: Formulation, added: list[Any]) -> list[tuple[Any, float]]:
     """Each constraint with its sides divided by their size for a law as large as the data, and that size.
 
     Solvers are accurate relative to 1. Kinds that are not known here stay as they are.
     """
-    sizes = _at(game, made, *_random_law(game), lambda: [_size(constraint) or 1.0 for constraint in added])
+    sizes = _at(game, formulation, *_random_law(game), lambda: [_size(constraint) or 1.0 for constraint in added])
     return [_divided(constraint, size) for constraint, size in zip(added, sizes, strict=True)]
 
 
@@ -39,7 +39,7 @@ def _divided(constraint: Any, size: float) -> tuple[Any, float]:
     return constraint, 1.0
 
 
-def missed(game: MomentGame, made: Formulation, added: list[Any], factor: Array) -> float:
+def missed(game: MomentGame, formulation: Formulation, added: list[Any], factor: Array) -> float:
     """The largest violation of the constraints by the moments of a generator, relative to the size of their sides.
 
     A side's size is the larger of what it is for the generator and for a random law as large as the data. Variables
@@ -50,8 +50,8 @@ def missed(game: MomentGame, made: Formulation, added: list[Any], factor: Array)
     def seen() -> list[tuple[float, float]]:
         return [(float(np.max(constraint.violation())), _size(constraint)) for constraint in added]
 
-    here = _at(game, made, law.second, law.mean, seen)
-    there = _at(game, made, *_random_law(game), lambda: [_size(constraint) for constraint in added])
+    here = _at(game, formulation, law.second, law.mean, seen)
+    there = _at(game, formulation, *_random_law(game), lambda: [_size(constraint) for constraint in added])
     sizes = [max(size, other) for (_, size), other in zip(here, there, strict=True)]
     shares = [v / size if size > 0 else np.inf * (v > 0) for (v, _), size in zip(here, sizes, strict=True)]
     return max(shares, default=0.0)
@@ -64,22 +64,24 @@ def _random_law(game: MomentGame) -> tuple[Array, Array]:
     return root @ root.T, root[:, 0]
 
 
-def _at(game: MomentGame, made: Formulation, second: Array, mean: Array, read: Callable[[], list[Any]]) -> list[Any]:
+def _at(
+    game: MomentGame, formulation: Formulation, second: Array, mean: Array, read: Callable[[], list[Any]]
+) -> list[Any]:
     """What is read where the program's moments are these; its variables keep their values."""
-    held = [(variable, variable.value) for variable in made.own if variable is not None]
+    held = [(variable, variable.value) for variable in formulation.own if variable is not None]
     try:
-        _set(game, made, second, mean)
+        _set(game, formulation, second, mean)
         return read()
     finally:
         for variable, value in held:
             variable.save_value(value)
 
 
-def _set(game: MomentGame, made: Formulation, second: Array, mean: Array) -> None:
+def _set(game: MomentGame, formulation: Formulation, second: Array, mean: Array) -> None:
     """Give the program's variables the values at which its moments are these."""
-    (D, e), units = made.own, made.units
+    (D, e), units = formulation.own, formulation.units
     if D is None:
-        e.save_value(mean / made.size)
+        e.save_value(mean / formulation.size)
         return
     turned = units.basis.T @ (game.data.second - second) @ units.basis / units.second
     D.save_value((turned + turned.T) / 2)

@@ -81,7 +81,7 @@ class JointStage:
 
     @property
     def rank(self) -> int:
-        """Of all classes together."""
+        """The rank of all classes together."""
         return sum(part.rank for part in self.parts)
 
     @property
@@ -94,7 +94,7 @@ class JointStage:
 
     @cached_property
     def certificate(self) -> Certificate:
-        """Of the game of all classes."""
+        """The certificate of the game of all classes."""
         proofs = [part.certificate for part in self.parts]
         return joint_certificate(proofs, self.classes, self.counts, self.beta, TOLERANCE)
 

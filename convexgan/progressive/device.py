@@ -147,7 +147,7 @@ class DeviceProduct(Product):
 
     @property
     def rounded(self) -> float:
-        """As on a processor, where the sum of squares is rounded up."""
+        """The bound on rounding as on a processor, where the sum of squares is rounded up."""
         return 1.01 * super().rounded
 
     def finish(self) -> None:

@@ -54,7 +54,7 @@ class ArrayPictures:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one picture."""
+        """The shape of one picture."""
         return self.images.shape[1:]
 
     @cached_property
@@ -92,12 +92,12 @@ class SomePictures:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one picture."""
+        """The shape of one picture."""
         return self.whole.shape
 
     @property
     def fingerprint(self) -> str:
-        """Of all pictures, and which of them these are."""
+        """A hash of all pictures, and of which of them these are."""
         return f"{self.whole.fingerprint} {hashlib.sha256(self.places.tobytes()).hexdigest()}"
 
     @property
@@ -134,7 +134,7 @@ class Accumulator(Protocol):
 
     @property
     def key(self) -> str:
-        """Of what it was given: the state of one with another key is none of its own."""
+        """A text for what it was given: the state of one with another key is none of its own."""
 
     def update(self, block: NDArray[Any]) -> None: ...
 

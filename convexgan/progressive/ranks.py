@@ -66,7 +66,7 @@ class Level:
 
 
 class Variance(NamedTuple):
-    """Of what a stage's game is played on, and of the pictures at its size, in squared pixels in [-1, 1].
+    """The variance of what a stage's game is played on, and of the pictures at its size, in squared pixels in [-1, 1].
 
     They differ with skip connections, where the game is played on what upsampling coarser pictures lacks.
     """

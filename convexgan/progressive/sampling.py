@@ -23,7 +23,7 @@ def draw(stages: Sequence[Stage], n: int, rng: np.random.Generator) -> list[Arra
 
 
 def draw_classes(chains: Sequence[Sequence[Stage]], classes: NDArray[np.intp], rng: np.random.Generator) -> list[Array]:
-    """The same of as many pictures as ``classes`` (n,) has entries, each of the chain in that place."""
+    """New pictures at every resolution, one for each entry of ``classes`` (n,), of the chain in that place."""
     drawn = [np.empty((len(classes), s.size, s.size, s.channels)) for s in chains[0]]
     for i in np.unique(classes):
         for whole, part in zip(drawn, draw(chains[i], int(np.sum(classes == i)), rng), strict=True):

@@ -26,7 +26,8 @@ from convexgan.progressive.ranks import Level, Variance
 from convexgan.progressive.sums import FirstPass, Product, detail, shrink
 from convexgan.statistics.integers import MIDDLE
 from convexgan.statistics.krylov import PROBES, leading_pairs
-from convexgan.statistics.moments import FEW, PARTIAL, Moments
+from convexgan.statistics.moments import Moments
+from convexgan.statistics.partial import partial_is_faster
 from convexgan.statistics.products import INTEGERS
 from convexgan.statistics.spectrum import Spectrum
 from convexgan.statistics.subspace import Subspace
@@ -238,7 +239,9 @@ class StageMoments:
     def _is_decomposed(self, size: int, level: Level | None = None) -> bool:
         """Whether a moment that was accumulated is decomposed completely, whatever is wanted or for the level."""
         fewer = min(size * size * self.channels, len(self.pictures))
-        return fewer < PARTIAL or (level is not None and fewer < FEW * self._count(size, level))
+        if not partial_is_faster(fewer):
+            return True
+        return level is not None and not partial_is_faster(fewer, self._count(size, level))
 
     def coarser(self, size: int) -> int | None:
         """The size whose upsampling is not part of a stage's game, with skip connections."""

@@ -227,7 +227,7 @@ class Certificate:
     def _whole(
         cls, values: dict[str, Any], evidence: Evidence | None, apart: Callable[[str], NDArray[Any]] | None
     ) -> Certificate:
-        """Of what was read from JSON, with the arrays that are elsewhere."""
+        """The certificate of what was read from JSON, with the arrays that are elsewhere."""
         for name, array in ({} if evidence is None else evidence.arrays).items():
             if isinstance(array, Apart):
                 evidence.arrays[name] = array.found(name, apart)

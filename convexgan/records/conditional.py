@@ -62,7 +62,7 @@ class ConditionalSolution:
 
     @property
     def status(self) -> Status:
-        """That of the class that came out worst."""
+        """The status of the class that came out worst."""
         return max((solution.status for solution in self.solutions), key=list(Status).index)
 
     def __getitem__(self, label: Label) -> Solution:

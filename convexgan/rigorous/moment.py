@@ -58,7 +58,7 @@ class ExactMoments:
     def read(
         cls, game: MomentGame, X: Any, factor: Any, mean: Any, error: tuple[float, float], critic: TwoLayerDiscriminator
     ) -> ExactMoments:
-        """The same of floats, which are taken as they are."""
+        """The game, the law and the critic of floats, which are taken as they are."""
         sums = second_and_mean(X)
         return cls(game, *sums, exact(factor), exact(mean), Fraction(error[0]), Fraction(error[1]), critic)
 

@@ -72,7 +72,7 @@ class Accumulation:
         return float(self.count or 0) * self.dim**2
 
     def copy(self) -> Accumulation:
-        """Another that may be added to."""
+        """A copy that may be added to."""
         out = Accumulation(self.dim, self.centre)
         out.count, out.total, out.eps, out.additions = self.count, self.total, self.eps, self.additions
         out.rows, out.pilot = None if self.rows is None else list(self.rows), self.pilot.copy()
@@ -80,7 +80,7 @@ class Accumulation:
         return out
 
     def reordered(self, places: Sequence[int]) -> Accumulation:
-        """That of the same rows with column ``places[i]`` as the i-th."""
+        """The sums of the same rows with column ``places[i]`` as the i-th."""
         out = self.copy()
         out.pilot, out.sums.linear = self.pilot[places], self.sums.linear[places]
         if self.rows is None:
@@ -110,7 +110,7 @@ class Accumulation:
         """Go over from kept rows to the (d, d) Gram matrix, around the mean of the first chunk."""
         if self.rows is None:
             return
-        check_memory(self.dim, "X")
+        check_memory(self.dim)
         kept, self.rows = self.rows, None
         first = kept[0][0] if kept else first[:1024]
         self.pilot = _pilot(first) if self.centre is None else np.full(self.dim, self.centre)
@@ -132,7 +132,7 @@ class Accumulation:
         self.sums = chunks
 
     def merge(self, other: Accumulation) -> Accumulation:
-        """That of the rows of both; neither changes."""
+        """The sums of the rows of both; neither changes."""
         if self.rows is None and other.rows is not None:
             return other.merge(self)
         out = other.copy()

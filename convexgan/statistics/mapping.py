@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 
 
 def centred(given: Accumulation, mean: Array, mean_error: float) -> Accumulation:
-    """That of the rows minus their mean (d,), which is known up to an error."""
+    """The sums of the rows minus their mean (d,), which is known up to an error."""
     out, total, sums = given.copy(), given.total, given.sums
     if given.rows is not None:
         out.rows = [(rows - mean, w) for rows, w in given.rows]
@@ -37,7 +37,7 @@ def centred(given: Accumulation, mean: Array, mean_error: float) -> Accumulation
 def mapped(
     given: Accumulation, linear: Callable[[Array], Array], size: float, roundings: int, trace: float
 ) -> Accumulation:
-    """That of the rows after a linear map.
+    """The sums of the rows after a linear map.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def mapped(
 
 
 def with_ones(given: Accumulation) -> Accumulation:
-    """That of the rows [x, 1], of rows that are kept."""
+    """The sums of the rows [x, 1], of rows that are kept."""
     out = Accumulation(given.dim + 1)
     for rows, w in given.rows or []:
         out.add(np.column_stack([rows, np.ones(len(rows), rows.dtype)]), w, "rows")

@@ -24,13 +24,12 @@ from convexgan._tools.tables import Label, check_labels, column_names, read_name
 from convexgan.exceptions import SolverError
 from convexgan.statistics.accumulation import DOUBLE, Accumulation
 from convexgan.statistics.mapping import centred, mapped, with_ones
-from convexgan.statistics.partial import formed_pairs
+from convexgan.statistics.partial import formed_pairs, partial_is_faster
 from convexgan.statistics.spectrum import Spectrum
 from convexgan.statistics.storage import restored, state
 from convexgan.statistics.subspace import Subspace
 
 Array = NDArray[np.float64]
-PARTIAL, FEW = 2048, 8  # rows or columns from which, and their number a pair from which, few pairs take less than all
 
 
 class Moments:
@@ -276,7 +275,7 @@ class Moments:
         """`second`, which is not kept if it has to be made of a factor."""
         if self.factor is None or "second" in self._cache:
             return self.second
-        check_memory(self.dim, "X")
+        check_memory(self.dim)
         return self.factor.T @ self.factor
 
     @property
@@ -323,7 +322,7 @@ class Moments:
             Rows near leading eigenvectors, that will lie in the span.
         """
         size = self.dim if self.factor is None else len(self.factor)
-        if size < PARTIAL or size < FEW * count or "spectrum" in self._cache or self.count is None:
+        if not partial_is_faster(size, count) or "spectrum" in self._cache or self.count is None:
             return self
         if guess is None and ("leading", count) in self._cache:
             return self._cache["leading", count]  # type: ignore[no-any-return]

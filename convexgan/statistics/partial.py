@@ -22,10 +22,16 @@ from convexgan.statistics.krylov import AIM, CLOSELY, PROBES, Pairs, Space, orth
 from convexgan.statistics.subspace import Subspace
 
 Array = NDArray[np.float64]
+PARTIAL, FEW = 2048, 8  # rows or columns from which, and their number a pair from which, few pairs take less than all
 PASSES = 30
 ROOM = 0.5  # share of the columns that the span may have before a complete decomposition is cheaper
 PROOFS = 4  # factorisations that may fail, each after which vectors are drawn that may find what was missed
 WIDER = 2 / 3  # vectors that are sought besides those wanted: they let the last of these converge
+
+
+def partial_is_faster(size: int, count: int = 1) -> bool:
+    """Whether so many leading pairs of so many rows or columns, whichever are fewer, take less time than all."""
+    return size >= max(PARTIAL, FEW * count)
 
 
 def formed_pairs(

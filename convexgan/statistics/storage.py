@@ -35,7 +35,7 @@ def state(given: Accumulation) -> dict[str, Any]:
 
 
 def restored(arrays: Mapping[str, Any]) -> Accumulation:
-    """That whose `state` this is; KeyError, TypeError or ValueError if it is damaged."""
+    """The sums whose `state` this is; KeyError, TypeError or ValueError if it is damaged."""
     centre = float(one_number(arrays["centre"])) if "centre" in arrays else None
     out = Accumulation(check_count(int(one_number(arrays["dim"])), "dim"), centre)
     out.count = int(one_number(arrays["count"]))

@@ -75,7 +75,7 @@ class Enclosure:
         return up(max(proved_level(corner + self._over(t), inner, size), self.rest + t) + self.rounding)
 
     def first(self, count: int) -> Enclosure:
-        """The same for the first ``count`` Ritz vectors alone, the others counted to the complement."""
+        """The enclosure of the first ``count`` Ritz vectors alone, the others counted to the complement."""
         if count >= len(self.values):
             return self
         others = Enclosure(self.values[count:], self.coupling[count:, count:], self.rest, self.rounding)

@@ -28,11 +28,10 @@ from convexgan.statistics.latents import GaussianLatent
 from convexgan.statistics.moments import Moments
 from convexgan.torch.batches import read_latents
 from convexgan.torch.conversion import array, as_two_layer, to_critic
-from convexgan.torch.exact import ExactDiscriminatorLoss
 from convexgan.torch.measuring import measuring
 from convexgan.torch.modules import TwoLayerDiscriminator
 from convexgan.torch.objective import Objective
-from convexgan.torch.players import called, unwrapped
+from convexgan.torch.players import generated_by, unwrapped
 from convexgan.torch.samples import BLOCK, flat, has_bytes, is_batched, moments
 
 Array = NDArray[np.float64]
@@ -192,20 +191,16 @@ def settings_of(discriminator: Any, objective: Objective) -> dict[str, Any]:
         raise ValueError("the optimum is known for loss='wasserstein' only; duality_gap measures 'classic' too.")
     found: dict[str, Any] = {"beta": objective.beta, "lam": objective.lam, "bias": "none"}
     found |= {"regularizer": objective.regularizer, "generator_penalty": objective.generator_penalty}
-    if isinstance(discriminator, ExactDiscriminatorLoss | TwoLayerDiscriminator):
-        found |= {"discriminator": discriminator.activation, "bias": discriminator.bias}
-    elif isinstance(discriminator, nn.Module):
+    own: dict[str, Any] | None = getattr(discriminator, "game_settings", None)  # modules of this package know theirs
+    if own is not None:
+        return found | own
+    if isinstance(discriminator, nn.Module):
         names = ", ".join(map(repr, CLASSES))
         raise ValueError(
             f"a {type(discriminator).__name__} is of no class whose optimum is known: name one to judge the generator "
             f"by, discriminator = {names}."
         )
-    else:
-        found["discriminator"] = as_game_discriminator(discriminator)
-    if isinstance(discriminator, ExactDiscriminatorLoss):
-        charged = discriminator.beta > 0
-        found |= {"beta": discriminator.beta} if charged else {"lam": discriminator.lam}
-    return found
+    return found | {"discriminator": as_game_discriminator(discriminator)}
 
 
 def class_of(generator: Any, latents: Any) -> tuple[GeneratorClass | None, Any]:
@@ -243,7 +238,7 @@ def _called_in_blocks(generator: nn.Module, Z: Any) -> Iterator[NDArray[Any]]:
     like = next(generator.parameters(), torch.zeros(()))
     for start in range(0, 1 if Z is None else len(Z), BLOCK):
         given = None if Z is None else torch.as_tensor(Z[start : start + BLOCK]).to(like)
-        yield flat(called(generator, given, "generator", "latents"), "generator(Z)")
+        yield flat(generated_by(generator, given), "generator(Z)")
 
 
 def guaranteed(

@@ -137,6 +137,12 @@ class ExactDiscriminatorLoss(nn.Module):
         self.size, self.response = 0.0, None
         self.size = self._respond(self._lifted(self.mean.new_zeros(1, self.dim)), None).value
 
+    @property
+    def game_settings(self) -> dict[str, Any]:
+        """The class of discriminators and their penalty, or their bound without one, as `certify` takes them."""
+        charged = {"beta": self.beta} if self.beta > 0 else {"lam": self.lam}
+        return {"discriminator": self.activation, "bias": self.bias} | charged
+
     def extra_repr(self) -> str:
         """The settings that `print` shows and a checkpoint compares."""
         return (

@@ -30,7 +30,7 @@ def export_onnx(generator: ProgressiveGenerator, path: str | os.PathLike[str]) -
             raise ModuleNotFoundError(f"writing ONNX needs {name}: pip install 'convexgan[onnx]'.", name=name)
     like = next(generator.parameters())
     latents = torch.zeros(2, generator.latent_dim, dtype=like.dtype, device=like.device)
-    with warnings.catch_warnings(), _errors_only("torch.onnx"):
+    with warnings.catch_warnings(), _errors_only():
         warnings.simplefilter("ignore")  # torch warns of its own deprecated functions
         program = torch.onnx.export(
             generator,
@@ -45,9 +45,9 @@ def export_onnx(generator: ProgressiveGenerator, path: str | os.PathLike[str]) -
 
 
 @contextmanager
-def _errors_only(name: str) -> Iterator[None]:
-    """Let a logger speak of errors only, and of what it spoke before afterwards."""
-    logger = logging.getLogger(name)
+def _errors_only() -> Iterator[None]:
+    """Let torch.onnx speak of errors only, and of what it spoke before afterwards."""
+    logger = logging.getLogger("torch.onnx")
     before = logger.level
     logger.setLevel(logging.ERROR)
     try:

@@ -3,40 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.utils.parametrize import is_parametrized
 
 from convexgan._tools.arrays import dense_tensor, paired, read_array
 from convexgan._tools.checks import check_count, check_number
-from convexgan.discrepancy import ipm
-from convexgan.discriminators.activation import needs_rows
-from convexgan.statistics.moments import Moments
-from convexgan.torch.audit import class_of, generated, guaranteed, settings_of
 from convexgan.torch.batches import Batches
-from convexgan.torch.conversion import as_two_layer, to_critic
+from convexgan.torch.best_answers import best_answers
+from convexgan.torch.conversion import as_two_layer
+from convexgan.torch.copies import Copies, Term, student
 from convexgan.torch.exact import ExactDiscriminatorLoss
-from convexgan.torch.measuring import measuring
-from convexgan.torch.modules import TwoLayerDiscriminator
-from convexgan.torch.objective import Batch, ModuleGame, Objective, Payoff, check_fit, check_players
+from convexgan.torch.objective import Objective, Payoff, check_fit, check_players
 from convexgan.torch.players import unwrapped
-from convexgan.torch.samples import collected, flat
-from convexgan.updates import adam
-from convexgan.updates.game import descend, each, move
+from convexgan.torch.samples import collected
 
-FEASIBLE = 1e-6  # relative violation up to which a constraint counts as met
-SECONDS = 10.0  # for the search of a ReLU neuron
-HALVINGS = 4  # of the steps, between the points of the curve
-MOVING = 0.05  # the share of a copy's gain that the second half of its steps may add
-DOUBLINGS, GROWTH = 3, 1.9  # of the steps, and of a gain at each of them, if no bound is in sight
-LARGE = 10.0  # and its size beside the payoff
 RANK = ("exact", "converged", "moving", "unbounded")  # from good to bad
 LOSING = "the copies lose on the half they are judged on, lower the rate or pass more data."
 SENTENCES: dict[tuple[str, ...], str] = {
@@ -210,14 +194,12 @@ def duality_gap(
     if objective.beta is not None or objective.lam is not None:
         discriminator = as_two_layer(discriminator)  # whose norm these are about
     payoff = Payoff(generator, discriminator, objective)
-    copies = _Copies(payoff, check_count(steps, "steps", 0), rate, perturbation, check_count(batches, "batches", 2))
+    copies = Copies(payoff, check_count(steps, "steps", 0), rate, perturbation, check_count(batches, "batches", 2))
     found = []
     for seed in range(rng, rng + 2 * check_count(draws, "draws"), 2):
         seen, kept = data if isinstance(data, tuple) else _halves(data, seed)
         seen, kept = paired(seen, kept, "data[0]", "data[1]")
-        bests: list[float | None] = [None, None]
-        if exact and objective.loss == "wasserstein":
-            bests = [best(generator, discriminator, kept, latents, objective) for best in EXACT]
+        bests = best_answers(generator, discriminator, kept, latents, objective) if exact else (None, None)
         if None not in bests:
             found.append([copies.constant(best) for best in bests if best is not None])
             continue
@@ -238,153 +220,7 @@ def _halves(data: Any, rng: int) -> tuple[Any, Any]:
     return rows[order[:half]], rows[order[half:]]
 
 
-def _student(level: float, count: int) -> float:
-    from scipy.stats import t  # here: it takes longer to import than all the rest of the package
-
-    return float(t.ppf((1 + level) / 2, count - 1))
-
-
-# -- exact terms -------------------------------------------------------------------------------------------------
-
-
-def _best_discriminator(
-    generator: nn.Module, discriminator: nn.Module, data: Any, latents: Any, objective: Objective
-) -> float | None:
-    """max over D' of M(G, D'), or None where it is not known."""
-    settings = _settings(discriminator, objective)
-    if settings is None:
-        return None
-    spec, Z = class_of(generator, latents)
-    X, relu = flat(data), needs_rows(settings["discriminator"])
-    Y = generated(generator, spec, Z, len(X), 0, rows_needed=relu)
-    found = ipm(X, Y, settings["discriminator"], bias=settings["bias"], time_limit=SECONDS if relu else None)
-    if relu and not found.exact:
-        return None
-    cost = objective.generator_penalty * (Y.trace if isinstance(Y, Moments) else float(np.mean(np.sum(Y**2, axis=1))))
-    if objective.lam is not None:
-        return cost + objective.lam * found.value
-    return cost if found.value <= (objective.beta or 0.0) * (1 + FEASIBLE) else math.inf
-
-
-def _best_generator(
-    generator: nn.Module, discriminator: nn.Module, data: Any, latents: Any, objective: Objective
-) -> float | None:
-    """min over G' of M(G', D), or None where it is not known."""
-    settings, (spec, Z) = _settings(discriminator, objective), class_of(generator, latents)
-    if settings is None or spec is None or not isinstance(discriminator, TwoLayerDiscriminator):
-        return None
-    if needs_rows(discriminator.activation):
-        return None
-    return guaranteed(flat(data), None, spec, Z, to_critic(discriminator), settings, rescale=False)[0]
-
-
-def _settings(discriminator: nn.Module, objective: Objective) -> dict[str, Any] | None:
-    """The game, or None where no best response to it is known."""
-    charged = objective.beta is not None or objective.lam is not None
-    plain = objective.regularizer == "output" and objective.clip is None and not objective.smooth
-    if not (isinstance(discriminator, TwoLayerDiscriminator) and charged and plain and objective.generator_penalty > 0):
-        return None
-    return settings_of(discriminator, objective)
-
-
-EXACT = (_best_discriminator, _best_generator)
-
-
-# -- copies ------------------------------------------------------------------------------------------------------
-
-
-class _Term(NamedTuple):
-    """The payoff after each number of steps on each evaluation batch, (marks, batches or 1), and what became of it."""
-
-    values: NDArray[np.float64]
-    status: str
-
-
-class _Copies:
-    """Copies of the players that answer the other one by steps of Adam."""
-
-    def __init__(self, payoff: Payoff, steps: int, rate: float, perturbation: float, batches: int) -> None:
-        self.game, self.rate, self.perturbation, self.batches = ModuleGame(payoff), rate, perturbation, batches
-        self.marks = sorted({0, *(steps // 2**i for i in range(HALVINGS + 1))})
-
-    def constant(self, value: float) -> _Term:
-        """An exact term, which no step changes."""
-        return _Term(np.full((len(self.marks), 1), value), "exact")
-
-    def answers(self, adversary: Batches, evaluation: Batches, known: Sequence[float | None]) -> list[_Term]:
-        """Both terms, those that are not known from copies of the player, which see the same batches."""
-        mixed, start = self.game.payoff.objective.smooth, adversary.random.get_state()
-        drawn, found = [evaluation.draw(mixed) for _ in range(self.batches)], []
-        for player, value in zip("yx", known, strict=True):
-            adversary.random.set_state(start)
-            with measuring(self.game.payoff):
-                found.append(self._answer(player, adversary, drawn) if value is None else self.constant(value))
-        return found
-
-    def _answer(self, player: str, adversary: Batches, drawn: Sequence[Batch]) -> _Term:
-        """The term in which player x or y answers."""
-        x, y, _ = self.game.players()
-        mixed, memory, rows = self.game.payoff.objective.smooth, None, []
-        x, y = (self._perturbed(x, adversary), y) if player == "x" else (x, self._perturbed(y, adversary))
-        for step in range(self.marks[-1] + 1):
-            if step in self.marks:
-                rows.append([float(self.game.value(x, y, batch)) for batch in drawn])
-            if step == self.marks[-1]:
-                break
-            self.game.batch = adversary.draw(mixed)
-            with _norms_followed(self.game.payoff):
-                gradient = self.game.grad_x(x, y) if player == "x" else self.game.grad_y(x, y)
-            direction, memory = adam(gradient, memory, reuse=True)
-            if player == "x":
-                x = descend(x, self.rate, direction)
-            else:
-                y = self.game.projected(move(y, self.rate, direction))
-        values = np.array(rows)
-        return _Term(values, self._status(values, player))
-
-    def _status(self, values: NDArray[np.float64], player: str) -> str:
-        """Whether the copies had arrived; see `DualityGap`."""
-        if not np.isfinite(values).all():
-            return "unbounded"
-        gains = (values - values[0]) * (1 if player == "y" else -1)
-        if len(gains) < 3:
-            return "converged" if len(gains) == 1 else "moving"
-        last, sizes = gains[-1] - gains[-2], gains.mean(axis=1)
-        noise = _student(0.95, len(last)) * float(last.std(ddof=1)) / math.sqrt(len(last))
-        rounding = 64 * torch.finfo(self.game.players().x[0].dtype).eps * float(np.abs(values).max())
-        if abs(last.mean()) <= max(MOVING * abs(sizes[-1]), noise, rounding):
-            return "converged"
-        objective = self.game.payoff.objective
-        limited = objective.smooth or not (objective.lam is None and objective.clip is None)
-        if player == "y" and (objective.loss == "classic" or limited):  # something bounds it, if far away
-            return "moving"
-        doubled = len(sizes) > DOUBLINGS and bool((sizes[-DOUBLINGS:] > GROWTH * sizes[-DOUBLINGS - 1 : -1]).all())
-        return "unbounded" if doubled and sizes[-1] > LARGE * np.abs(values[0]).mean() else "moving"
-
-    def _perturbed(self, copy: tuple[Tensor, ...], source: Batches) -> tuple[Tensor, ...]:
-        if self.perturbation == 0:
-            return copy
-        moved: tuple[Tensor, ...] = each(
-            lambda part: part + self.perturbation * torch.randn(part.shape, generator=source.random).to(part), copy
-        )
-        return moved
-
-
-@contextmanager
-def _norms_followed(module: nn.Module) -> Iterator[None]:
-    """Spectral norms follow the weights: in evaluation mode they would be those of the weights of before."""
-    own: list[Any] = [part.parametrizations for part in module.modules() if is_parametrized(part)]
-    own += [part for part in module.modules() if hasattr(part, "weight_orig") and hasattr(part, "weight_u")]
-    for part in own:
-        part.train()
-    try:
-        yield
-    finally:
-        for part in own:
-            part.eval()
-
-
-def _combined(found: Sequence[Sequence[_Term]], marks: Sequence[int], level: float) -> DualityGap:
+def _combined(found: Sequence[Sequence[Term]], marks: Sequence[int], level: float) -> DualityGap:
     """The gap of all draws."""
     terms = [np.array([draw[i].values for draw in found]) for i in (0, 1)]  # (draws, marks, batches)
     status = [max((draw[i].status for draw in found), key=RANK.index) for i in (0, 1)]
@@ -393,7 +229,7 @@ def _combined(found: Sequence[Sequence[_Term]], marks: Sequence[int], level: flo
     gaps = values if len(found) > 1 else last[0]
     reach = 0.0
     if len(gaps) > 1 and np.isfinite(gaps).all():  # an exact term that is infinite is certain
-        reach = _student(level, len(gaps)) * float(gaps.std(ddof=1)) / math.sqrt(len(gaps))
+        reach = student(level, len(gaps)) * float(gaps.std(ddof=1)) / math.sqrt(len(gaps))
     uppers, lowers = (term.mean(axis=(0, 2)).tolist() for term in terms)
     value = float(values.mean())
     exact = status[0] == "exact", status[1] == "exact"

@@ -47,7 +47,7 @@ class GrowingStage(nn.Module):
 
     @property
     def latent_dim(self) -> int:
-        """Of the whole generator."""
+        """The latents of the whole generator."""
         return self.generator.latent_dim
 
     @property

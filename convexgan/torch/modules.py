@@ -80,6 +80,11 @@ class TwoLayerDiscriminator(nn.Module):
         with torch.no_grad():
             self.neurons.div_(self._norms())
 
+    @property
+    def game_settings(self) -> dict[str, Any]:
+        """The class of discriminators that it is of, as `certify` takes it."""
+        return {"discriminator": self.activation, "bias": self.bias}
+
     def _norms(self) -> Tensor:
         charged = self.neurons[:, : self.dim] if self.bias == "free" else self.neurons
         sizes: Tensor = torch.linalg.vector_norm(charged, dim=1, keepdim=True)

@@ -17,7 +17,7 @@ from convexgan.games.game import check_budget
 from convexgan.torch.exact import ExactDiscriminatorLoss
 from convexgan.torch.measuring import check_ready, measuring
 from convexgan.torch.modules import TwoLayerDiscriminator
-from convexgan.torch.players import called, one_tensor, unwrapped
+from convexgan.torch.players import generated_by, one_tensor, unwrapped
 from convexgan.updates import DifferentiableGame, State
 
 LOSSES = ("wasserstein", "classic", "relativistic")
@@ -225,7 +225,7 @@ class Payoff(nn.Module):
 def check_fit(payoff: Payoff, batch: Batch) -> None:
     """Raise if the players do not fit the data, the latents or each other, or their payoff is not finite."""
     with measuring(payoff):
-        called(payoff.generator, batch.latents, "generator", "latents")
+        generated_by(payoff.generator, batch.latents)
         try:
             value = float(payoff(*batch))
         except (RuntimeError, TypeError) as error:

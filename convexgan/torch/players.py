@@ -90,17 +90,16 @@ def one_tensor(made: Any, player: str) -> Tensor:
     )
 
 
-def called(player: nn.Module, given: Any, name: str, what: str) -> Tensor:
-    """What the player makes of one batch; ValueError if it takes something else."""
+def generated_by(generator: nn.Module, latents: Any) -> Tensor:
+    """What the generator makes of one batch of latents; ValueError if it takes something else."""
     try:
-        made = player(given)
+        made = generator(latents)
     except (TypeError, RuntimeError, IndexError) as error:
         if is_exhausted(error):
             raise
-        shape = "" if given is None else f" of shape {tuple(given.shape)}"
-        hint = "latents=(k, 1, 1) draws Gaussian ones of that shape; " if name == "generator" else ""
+        shape = "" if latents is None else f" of shape {tuple(latents.shape)}"
         raise ValueError(
-            f"the {name} does not take {what}{shape} ({error}): {hint}"
-            f"Adapted({name}, inputs=lambda given: (...)) makes its arguments of them."
+            f"the generator does not take latents{shape} ({error}): latents=(k, 1, 1) draws Gaussian ones of that "
+            "shape; Adapted(generator, inputs=lambda given: (...)) makes its arguments of them."
         ) from error
-    return one_tensor(made, name)
+    return one_tensor(made, "generator")

@@ -99,7 +99,7 @@ def flat(samples: Any, name: str = "data", *, bytes_too: bool = False) -> NDArra
 
 
 def moments(samples: Any, name: str = "data", *, bytes_too: bool = False) -> Moments:
-    """Their moments, in memory that does not depend on their number."""
+    """The moments of samples, in memory that does not depend on their number."""
     if isinstance(samples, Moments):
         return samples
     if not is_batched(samples):

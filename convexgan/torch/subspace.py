@@ -35,7 +35,7 @@ def dense_extremes(matrix: Tensor, linear: Tensor) -> Extremes:
 def krylov_extremes(
     apply: Apply, linear: Tensor, start: Tensor, *, tol: float, largest: int, rounds: int = 100, active: float = 0.0
 ) -> Extremes:
-    """The same for the k largest |eigenvalues|, by a block Krylov method with restarts from a warm start.
+    """The eigenvectors of the k largest |eigenvalues|, or maximisers, by a restarted block Krylov method.
 
     Parameters
     ----------

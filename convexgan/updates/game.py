@@ -29,7 +29,7 @@ class Game(Protocol):
         """The gradient in y of what y maximises, shaped like y."""
 
     def gradients(self, x: Player, y: Player) -> tuple[Player, Player]:
-        """Both at the same point; override it where they share work."""
+        """Both gradients at the same point; override it where they share work."""
         return self.grad_x(x, y), self.grad_y(x, y)
 
     def projected(self, y: Player) -> Player:

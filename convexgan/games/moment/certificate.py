@@ -82,9 +82,9 @@ def make_certificate(
     max_min = dual_value(game, discriminator)
     proved = moments_proved(game, value, ipm, max_min, partial(_weyl, game))
     limit = {"min_neurons": min_neurons, "max_neurons": game.max_neurons}
-    made = judge(proved, evidence, tol, unproved=unproved, **limit)
+    certificate = judge(proved, evidence, tol, unproved=unproved, **limit)
     error, failure = _eigenvalue_error(game)
-    return replace(made, eigenvalue_error=error, failure=failure)
+    return replace(certificate, eigenvalue_error=error, failure=failure)
 
 
 def moments_proved(

@@ -109,10 +109,10 @@ def answer(
 ) -> Answer:
     """Both players that a method found, to be judged in a game that may differ from the setting's in its limits."""
     discriminator = critic(game, optimum.neurons, optimum.outer)
-    made, weights, optimum, record = _built(setting, game, optimum, options, deadline)
+    generator, weights, optimum, record = _built(setting, game, optimum, options, deadline)
     mean = optimum.factor.T @ game.latent.mean
     exact = setting.latent is not None and game.latent.vectors is None  # the factor is the weights
-    law = None if exact else built_law(setting, made, weights)
+    law = None if exact else built_law(setting, generator, weights)
 
     def judge(_: float | None) -> Certificate:
         return make_certificate(
@@ -129,7 +129,9 @@ def answer(
     stopped = stats.get("solver_status") == "user_limit"
     status = Status.STOPPED if stopped else Status.OPTIMAL
     unit = game.value_scale / game.rows
-    return Answer(made, discriminator, judge, stats | record, status, unit, repair=repair, warnings=setting.warnings)
+    return Answer(
+        generator, discriminator, judge, stats | record, status, unit, repair=repair, warnings=setting.warnings
+    )
 
 
 def restricted(
@@ -142,15 +144,15 @@ def restricted(
 ) -> Answer:
     """The answer of a program with constraints of the user's; ``missed`` tells how far a factor misses them."""
     repair = partial(_missing, game, optimum, options.tol, missed)
-    made = answer(setting, game, optimum, stats, options, repair, Deadline(options.time_limit))
+    proposal = answer(setting, game, optimum, stats, options, repair, Deadline(options.time_limit))
 
     def judge(limit: float | None) -> Certificate:
-        found = made.judge(limit)
+        found = proposal.judge(limit)
         if found.kind == "bounded":
             found = replace(found, kind="restricted")
         return replace(found, kind="infeasible") if missed(optimum.factor) > options.tol else found
 
-    return replace(made, judge=judge)
+    return replace(proposal, judge=judge)
 
 
 def _missing(

@@ -17,21 +17,21 @@ from convexgan.statistics.moments import Moments
 Array = NDArray[np.float64]
 
 
-def built_law(setting: Setting, made: Generator, weights: Array) -> Moments:
+def built_law(setting: Setting, generator: Generator, weights: Array) -> Moments:
     """The mean and the second moment of a generator's law, up to the errors that they state.
 
     Parameters
     ----------
     setting : Setting
-    made : Generator
+    generator : Generator
         Free rows, or built of ``weights`` (k, d) on the features of the setting's latents.
     """
-    if made.form == "rows" or made.form == "law":
-        return Moments.from_array(made(None))
+    if generator.form == "rows" or generator.form == "law":
+        return Moments.from_array(generator(None))
     if isinstance(setting.latent, SampleLatent):
         latents = np.asarray(setting.latent.rows, dtype=np.float64)
-        rows = made(latents)
-        law, stray = Moments.from_array(rows), up(length(made.rounding(latents)) / len(rows) ** 0.5)
+        rows = generator(latents)
+        law, stray = Moments.from_array(rows), up(length(generator.rounding(latents)) / len(rows) ** 0.5)
         return law.off_by(stray, stray * (2 * law.trace_bound**0.5 + stray))
     if setting.generator.form == "rows" or setting.latent is None:
         raise ValueError("free generators are rows.")

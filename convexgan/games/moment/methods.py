@@ -63,9 +63,9 @@ def run_program(
     """The optimum by a conic solver, and the solver's record."""
     from convexgan.programs import build_program
 
-    made = build_program(game)
-    stats = made.solve(solver, solver_options=options, time_limit=time_limit, verbose=progress)
-    optimum = made.optimum()[1]
+    program = build_program(game)
+    stats = program.solve(solver, solver_options=options, time_limit=time_limit, verbose=progress)
+    optimum = program.optimum()[1]
     zeros = np.zeros_like(optimum.factor)
     # a solver stops within its accuracy of zero, where zero itself is the answer
     if nothing_is_optimal(game) or (game.lam is not None and payoff(game, zeros) <= payoff(game, optimum.factor)):
@@ -191,7 +191,7 @@ def _least_ipm(game: MomentGame, deadline: Deadline) -> float:
 
 
 def _violation(game: MomentGame, factor: NDArray[np.float64]) -> float:
-    """Of the constraint, relative."""
+    """The relative violation of the constraint."""
     if game.beta is None:
         return 0.0
     excess, scale = game_ipm(game, generated_moments(game, factor)) - game.beta, max(game.beta, ipm_of_nothing(game))

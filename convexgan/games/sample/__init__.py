@@ -7,12 +7,12 @@ from convexgan.games.sample.cutting_planes import solve_mixture
 from convexgan.games.sample.double_oracle import solve_continuous
 from convexgan.games.sample.fixed_patterns import solve_fixed_patterns
 from convexgan.games.sample.game import SampleGame
+from convexgan.games.sample.gaussian_game import solve_gaussian
 from convexgan.games.sample.mixture_program import solve_mixture_program
 from convexgan.games.sample.partial_means import partial_means_bound
 from convexgan.games.sample.partial_squares import partial_squares
 from convexgan.games.sample.responses import critic_of, discriminator_response, generator_response, real_score
 from convexgan.games.sample.scalar import solve_scalar
-from convexgan.games.sample.semi_infinite import solve_gaussian
 
 __all__ = [
     "Conic",

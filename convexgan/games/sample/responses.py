@@ -118,7 +118,7 @@ def generator_response(game: SampleGame, critic: TwoLayerDiscriminator, time_lim
 def _against_any_law(
     game: SampleGame, critic: TwoLayerDiscriminator, real: float, charge: float, time_limit: float | None
 ) -> float:
-    """The same for max(t, 0)^2 against points anywhere, where R - D is 0 at 0 and as homogeneous as the neurons.
+    """What squared neurons guarantee against points anywhere, where R - D is 0 at 0 and as homogeneous as they are.
 
     The multiple of the critic is taken for which D is at most R: its neurons are the rows of one more search.
     """
