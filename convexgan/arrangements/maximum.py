@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from convexgan._tools.checks import as_rng, check_choice, check_count, check_fin
 from convexgan._tools.deadline import Deadline
 from convexgan._tools.progress import Report
 from convexgan._tools.rounding import gamma
+from convexgan.arrangements.box_cones import rounding
 from convexgan.arrangements.enumeration import enumerated_maximum
 from convexgan.arrangements.reduce import Arrangement, reduce_rows, unreduced
 from convexgan.arrangements.sampled import sampled_maximum
@@ -120,6 +121,7 @@ def maximize(
     if arrangement.dim == 0 or (method in ("sweep", "cones") and arrangement.dim == 1):
         u, bound, status = _on_a_line(arrangement)
     elif method == "cones":
+        arrangement = replace(arrangement, slack=arrangement.slack + rounding(arrangement))
         search = Search(arrangement, asked.gap, in_units(progress, row_scale * weight_scale))
         search.level = levels(level, row_scale * weight_scale, arrangement.slack)
         u, bound, status = search.answer(deadline.left, asked.max_nodes, stats)
