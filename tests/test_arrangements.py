@@ -28,7 +28,7 @@ from convexgan.arrangements import (
 from convexgan.arrangements import search as search_module
 from convexgan.arrangements.box_cones import BoxCones, box_bounds
 from convexgan.arrangements.cones import Cones, cone_bounds, halved
-from convexgan.arrangements.majorant import majorants
+from convexgan.arrangements.majorant import BLOCK, LARGE_BLOCK, ROUNDS, majorants
 from convexgan.arrangements.reduce import lexical, positive_sums, reduce_rows, unreduced
 from convexgan.arrangements.squares import unreduced_squares
 from convexgan.arrangements.zonotope import maximize_concave
@@ -166,13 +166,13 @@ def test_time_limit_is_kept_and_a_bound_comes_at_once() -> None:
 
 
 @pytest.mark.parametrize("p", [3, 7])
-@pytest.mark.parametrize("positive", [2, 25, 48])
-def test_majorants_lie_above_the_function(p: int, positive: int) -> None:
+@pytest.mark.parametrize(("positive", "block"), [(2, 128), (25, 128), (48, 128), (25, 5)])
+def test_majorants_lie_above_the_function(p: int, positive: int, block: int) -> None:
     rows, weights = game(p, 50, p)[0], np.repeat([1.0, -1.0], [positive, 50 - positive])
     arrangement = reduce_rows(rows, weights)
     U = np.random.default_rng(0).standard_normal((5000, p))
     U /= np.linalg.norm(U, axis=1)[:, None]
-    for quadratic, bound, _ in itertools.islice(majorants(arrangement, Deadline()), 10):
+    for quadratic, bound, _ in itertools.islice(majorants(arrangement, Deadline(), block), 10):
         above = quadratic.constant + U @ quadratic.linear - np.einsum("kp,pq,kq->k", U, quadratic.curvature, U)
         assert (above >= arrangement.values(U) - 1e-12).all()
         assert bound >= above.max() - 1e-12
@@ -182,6 +182,22 @@ def test_majorants_lie_above_the_function(p: int, positive: int) -> None:
             V = inside(cones, 200, np.random.default_rng(1))
             values = V @ shifted.linear - np.einsum("knp,pq,knq->kn", V, shifted.curvature, V)
             assert (cones.under(shifted) >= values.max(axis=1) + shifted.constant - 1e-12).all()
+
+
+def test_majorants_of_large_blocks_end_where_they_no_longer_fall() -> None:
+    arrangement = reduce_rows(*game(9, 60))
+    first, more = (
+        [bound for _, bound, _ in majorants(arrangement, Deadline(), block)] for block in (BLOCK, LARGE_BLOCK)
+    )
+    assert len(first) == ROUNDS < len(more) < 1000 and more[:ROUNDS] == first and min(more) < 0.997 * min(first)
+    assert min(more[:-ROUNDS]) * (1 - 2e-3) < min(more)
+
+
+def test_beyond_the_cones_a_limit_is_used_for_the_bound() -> None:
+    rows, weights = game(18, 300)
+    soon, later = maximize(rows, weights), maximize(rows, weights, time_limit=3.0)
+    check(later, rows, weights)
+    assert later.upper_bound < 0.985 * soon.upper_bound
 
 
 @given(p=st.integers(2, 6), seed=seeds, decades=st.integers(0, 4), cuts=st.integers(1, 40))

@@ -14,13 +14,14 @@ from convexgan.arrangements.ascents import ascend
 from convexgan.arrangements.box_cones import BoxCones
 from convexgan.arrangements.branching import CONES_DIM, Branching
 from convexgan.arrangements.local_sums import LocalSum
-from convexgan.arrangements.majorant import Quadratic, majorants
+from convexgan.arrangements.majorant import LARGE_BLOCK, Quadratic, majorants
 from convexgan.arrangements.reduce import WORK, Arrangement
 from convexgan.arrangements.sampled import LENGTHS, climb
 from convexgan.arrangements.zonotope import maximize_concave, positive_rows
 
 Array = NDArray[np.float64]
 MAJORANT_DIM = 7  # from this dimension on a quadratic majorant precedes the cones
+REFINED = 0.1  # share of a limit for better majorants where cones follow
 ASCENTS = 50
 STARTS = 40  # random directions from which the value is sought before anything else is done there;
 POLISHED = 3  # of these so many are brought to a local maximum where cones follow
@@ -99,7 +100,11 @@ class Search(Branching[LocalSum]):
                     self._progress(self.value, self.upper_bound, self.nodes)
 
     def _flatter(self, side: Arrangement) -> Iterator[tuple[Quadratic, float, Array]]:
-        return majorants(side, self.deadline)
+        """Majorants that are found soon; then, within a limit, better ones, for all of it where no cones follow."""
+        yield from majorants(side, self.deadline)
+        if self.deadline.left is not None:
+            more = self.deadline.part(1.0 if side.dim > CONES_DIM else REFINED)
+            yield from majorants(side, more, LARGE_BLOCK)
 
     def _bound(self, cones: LocalSum) -> LocalSum:
         """Bound every cone, look for better directions, keep the cones that can beat them."""
