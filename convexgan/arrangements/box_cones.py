@@ -106,11 +106,11 @@ class BoxCones(LocalSum):
         centre, then, for cones above the cutoff, mixtures with that where the last bound is attained. These are steps
         of the method of Frank and Wolfe towards the best linearisation.
         """
-        every, lengths = np.arange(len(self.axes)), np.linalg.norm(self.centres, axis=1)
+        live, lengths = np.arange(len(self.axes)), np.linalg.norm(self.centres, axis=1)
         chords, convex, excess = self._chords()
         slopes = self._slopes(self.centres)
         at_centres = np.einsum("kp,kp->k", slopes, self.centres) + convex
-        slopes, bounds, live = chords + slopes, self.bounds.copy(), every
+        slopes, bounds = chords + slopes, self.bounds.copy()
         for k in range(LINES + 1):
             found, y = box_bounds(self.low[live], self.high[live], self.axes[live], slopes)
             bounds[live] = np.minimum(bounds[live], found)
