@@ -1,9 +1,9 @@
 """The exact best response of ReLU neurons: time and certified gap by dimension and number of rows.
 
 Claim: rank 2 in N log N (2,000 rows in 5 ms); rank 3 to 1e-9, 2,000 rows in 50 ms and about linear in N; rank 5,
-60 rows exactly in .5 s and 2,000 rows to 1 % in 4 s; rank 6, 400 rows to 1 % in 20 s; rank 8, 200 rows with a certified
-gap of at most 40 % after 60 s; rank 20, 1,000 rows are reported only. Half the rows are standard Gaussian with weight
-1/n, half with weight -1/n are either shifted by .2 and scaled by 1.1, or from the same law, which is harder: a small
+60 rows exactly in .1 s and 2,000 rows to 1 % in 2 s; rank 6, 400 rows to 1 % in 2 s; rank 8, 200 rows to 1 % in 60 s;
+rank 12, 200 rows to 3 % and rank 20, 1,000 rows are reported only. Half the rows are standard Gaussian with weight 1/n,
+half with weight -1/n are either shifted by .2 and scaled by 1.1, or from the same law, which is harder: a small
 difference of large sums.
 
 Example: python -m benchmarks.relu_ipm --quick

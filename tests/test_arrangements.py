@@ -26,8 +26,9 @@ from convexgan.arrangements import (
     sweep_values,
 )
 from convexgan.arrangements import search as search_module
-from convexgan.arrangements.cones import Cones, cone_bounds, halved, quadratic_bounds
-from convexgan.arrangements.majorant import majorants
+from convexgan.arrangements.box_cones import BoxCones, box_bounds
+from convexgan.arrangements.cones import Cones, cone_bounds, halved
+from convexgan.arrangements.majorant import BLOCK, LARGE_BLOCK, ROUNDS, majorants
 from convexgan.arrangements.reduce import lexical, positive_sums, reduce_rows, unreduced
 from convexgan.arrangements.squares import unreduced_squares
 from convexgan.arrangements.zonotope import maximize_concave
@@ -66,6 +67,16 @@ def check(found: Maximum, rows: np.ndarray, weights: np.ndarray) -> None:
     U = np.random.default_rng(1).standard_normal((2000, rows.shape[1]))
     U /= np.linalg.norm(U, axis=1)[:, None]
     assert np.abs(m(rows, weights, U)).max() <= found.upper_bound * (1 + 1e-9)
+
+
+def inside(cones: Cones | BoxCones, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Unit vectors in each of the cones, the corners of boxes among them, (K, count, p)."""
+    if isinstance(cones, Cones):
+        V = np.einsum("nj,kjp->knp", rng.random((count, cones.rays.shape[2])), cones.rays)
+    else:
+        shares = np.clip(rng.uniform(-1, 2, (len(cones.low), count, cones.low.shape[1])), 0, 1)
+        V = cones.low[:, None] + shares * (cones.high - cones.low)[:, None]
+    return np.asarray(V / np.linalg.norm(V, axis=2)[:, :, None])
 
 
 @st.composite
@@ -155,22 +166,38 @@ def test_time_limit_is_kept_and_a_bound_comes_at_once() -> None:
 
 
 @pytest.mark.parametrize("p", [3, 7])
-@pytest.mark.parametrize("positive", [2, 25, 48])
-def test_majorants_lie_above_the_function(p: int, positive: int) -> None:
+@pytest.mark.parametrize(("positive", "block"), [(2, 128), (25, 128), (48, 128), (25, 5)])
+def test_majorants_lie_above_the_function(p: int, positive: int, block: int) -> None:
     rows, weights = game(p, 50, p)[0], np.repeat([1.0, -1.0], [positive, 50 - positive])
     arrangement = reduce_rows(rows, weights)
     U = np.random.default_rng(0).standard_normal((5000, p))
     U /= np.linalg.norm(U, axis=1)[:, None]
-    for quadratic, bound, _ in itertools.islice(majorants(arrangement, Deadline()), 10):
+    for quadratic, bound, _ in itertools.islice(majorants(arrangement, Deadline(), block), 10):
         above = quadratic.constant + U @ quadratic.linear - np.einsum("kp,pq,kq->k", U, quadratic.curvature, U)
         assert (above >= arrangement.values(U) - 1e-12).all()
         assert bound >= above.max() - 1e-12
         shifted = replace(quadratic, linear=quadratic.linear - 5 * np.eye(1, p)[0])  # negative on half the cones
-        rays = Cones.cover(1.0, arrangement, np.inf).halved().rays
-        inside = np.einsum("nj,kjp->knp", np.random.default_rng(1).random((200, p)), rays)
-        inside /= np.linalg.norm(inside, axis=2)[:, :, None]
-        values = inside @ shifted.linear - np.einsum("knp,pq,knq->kn", inside, shifted.curvature, inside)
-        assert (quadratic_bounds(shifted, rays, cone_bounds) >= values.max(axis=1) + shifted.constant - 1e-12).all()
+        for family in (Cones, BoxCones):
+            cones = family.cover(1.0, arrangement, np.inf).halved()
+            V = inside(cones, 200, np.random.default_rng(1))
+            values = V @ shifted.linear - np.einsum("knp,pq,knq->kn", V, shifted.curvature, V)
+            assert (cones.under(shifted) >= values.max(axis=1) + shifted.constant - 1e-12).all()
+
+
+def test_majorants_of_large_blocks_end_where_they_no_longer_fall() -> None:
+    arrangement = reduce_rows(*game(9, 60))
+    first, more = (
+        [bound for _, bound, _ in majorants(arrangement, Deadline(), block)] for block in (BLOCK, LARGE_BLOCK)
+    )
+    assert len(first) == ROUNDS < len(more) < 1000 and more[:ROUNDS] == first and min(more) < 0.997 * min(first)
+    assert min(more[:-ROUNDS]) * (1 - 2e-3) < min(more)
+
+
+def test_beyond_the_cones_a_limit_is_used_for_the_bound() -> None:
+    rows, weights = game(18, 300)
+    soon, later = maximize(rows, weights), maximize(rows, weights, time_limit=3.0)
+    check(later, rows, weights)
+    assert later.upper_bound < 0.985 * soon.upper_bound
 
 
 @given(p=st.integers(2, 6), seed=seeds, decades=st.integers(0, 4), cuts=st.integers(1, 40))
@@ -257,26 +284,66 @@ def test_rows_that_nearly_cancel() -> None:
     )
 
 
-@given(seeds, st.integers(3, 5))
+@given(seeds, st.integers(3, 5), st.sampled_from([Cones, BoxCones]))
 @few
-def test_pairs_lie_above_the_function(seed: int, p: int) -> None:
+def test_pairs_lie_above_the_function(seed: int, p: int, family: Any) -> None:
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((10, p))
     noise = (0.1 if p > 3 else 0.002) * rng.standard_normal(X.shape)
     rows, weights = np.vstack([X, X + noise]), np.repeat([1.0, -1.0], 10)
     arrangement = reduce_rows(rows, weights)
-    cones = Cones.cover(1.0, arrangement, np.inf)
+    cones = family.cover(1.0, arrangement, np.inf)
     for part in (cones, *cones.halved().parts(3)):
         above = part.paired()
         assert above is not None or part is not cones
         for one in (part, above) if above is not None else (part,):
-            inside = np.einsum("nj,kjp->knp", rng.random((20, p)), one.rays).reshape(-1, p)
-            values = inside @ one.linear + positive_sums(inside, one.plus) - positive_sums(inside, one.minus)
-            true = arrangement.values(inside)
+            V = inside(one, 20, rng)
+            values = V @ one.linear + positive_sums(V, one.plus) - positive_sums(V, one.minus)
+            true = arrangement.values(V.reshape(-1, p)).reshape(values.shape)
             assert (values >= true - 1e-9).all()
             assert one is above or values == pytest.approx(true, abs=1e-9)
-            per_cone = (arrangement.values(inside) / np.linalg.norm(inside, axis=1)).reshape(len(one.rays), -1)
-            assert (one.bounded(0.0)[0].bounds >= per_cone.max(axis=1) - 1e-9).all()
+            assert (one.bounded(0.0)[0].bounds >= true.max(axis=1) - 1e-9).all()
+
+
+@given(games(4, 30), st.integers(0, 40), seeds)
+@few
+def test_boxes_cover_the_sphere_and_are_bounded_from_above(case: Game, cuts: int, seed: int) -> None:
+    arrangement, rng = reduce_rows(*case), np.random.default_rng(seed)
+    p = arrangement.dim
+    if p < 2:
+        return
+    cones = BoxCones.cover(1.0, arrangement, np.inf)
+    V = rng.standard_normal((50, p))
+    for _ in range(cuts):  # each time what holds the first direction is cut further
+        cones = cones.halved()
+        heights = V[:, cones.axes] * cones.low[np.arange(len(cones.axes)), cones.axes]
+        low, high = (heights[:, :, None] * ends for ends in (cones.low, cones.high))
+        holds = ((low - 1e-12 <= V[:, None]) & (V[:, None] <= high + 1e-12)).all(axis=2) & (heights > 0)
+        assert holds.any(axis=1).all()
+        cones = next(cones.take(holds[0]).parts(100))
+        V = np.vstack([V[:1], inside(cones, 50, rng)[0]])
+    U = inside(cones, 500, rng)
+    true = arrangement.values(U.reshape(-1, p)).reshape(U.shape[:2]).max(axis=1)
+    bounded, at_centres, excess = cones.bounded(-1.0)
+    size = np.linalg.norm(arrangement.rows, axis=1).sum()
+    assert (bounded.bounds >= true - 1e-14 * size).all() and (excess >= -1e-13 * size).all()
+    assert at_centres == pytest.approx(arrangement.values(cones.middles), abs=1e-13 * size)
+
+
+@given(st.integers(2, 5), seeds)
+@few
+def test_the_bound_on_a_box_is_a_projection_onto_its_cone(p: int, seed: int) -> None:
+    from scipy.optimize import nnls
+
+    rng = np.random.default_rng(seed)
+    slopes, ends = rng.standard_normal((20, p)), np.sort(rng.uniform(-1, 1, (2, 20, p)), axis=0)
+    axes, every = rng.integers(p, size=20), np.arange(20)
+    ends[:, every, axes] = rng.choice([-1.0, 1.0], 20)
+    bounds, _ = box_bounds(*ends, axes, slopes)
+    for k in range(20):
+        corners = np.array(list(itertools.product(*ends[:, k].T)))
+        true = float(np.linalg.norm(corners.T @ nnls(corners.T, slopes[k])[0]))
+        assert true - 1e-12 <= bounds[k] <= true * (1 + 1e-2) + 1e-12
 
 
 @given(st.integers(1, 5), st.integers(0, 8), seeds)

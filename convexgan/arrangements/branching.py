@@ -26,7 +26,7 @@ class ConeFamily(Protocol):
     """Cones that lie close together, with an upper bound on each, and the number of rows that are open on them."""
 
     @property
-    def rays(self) -> Array: ...
+    def widths(self) -> Array: ...
 
     @property
     def bounds(self) -> Array: ...
@@ -156,8 +156,7 @@ class Branching(ABC, Generic[C]):
             heapq.heappush(self._queue, (-cones.bound, next(self._ticket), cones))
 
     def _prune(self, cones: C) -> C:
-        wide = np.ptp(cones.rays, axis=1).max(axis=1) > FINEST
-        live = (cones.bounds > self.cutoff) & wide
+        live = (cones.bounds > self.cutoff) & (cones.widths > FINEST)
         if live.all():
             return cones
         self._left = max(self._left, float(cones.bounds[~live].max()))

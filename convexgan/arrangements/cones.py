@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._tools.deadline import Deadline
+from convexgan.arrangements.local_sums import LocalSum, pair_up
 from convexgan.arrangements.majorant import Quadratic
 from convexgan.arrangements.reduce import Arrangement, positive_sums
 
@@ -18,10 +19,6 @@ Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 SWEEPS = 3
 FLAT = 1e-12  # share of the metric's trace that every direction has at least
-PAIRINGS = 4  # rounds of mutual nearest neighbours
-QUERIES = 256  # of a tree at once, which take a second among many rows of many columns
-ALIKE = 0.3  # rows are partners if their difference is at most this share of the first;
-ALIKE_IN_SPACE = 0.01  # for p = 3, where plain bounds are good, pairing random rows costs more than it prunes
 ORTHANTS = 8  # up to this dimension the search starts from the 2^p orthants
 
 
@@ -117,45 +114,31 @@ def quadratic_bounds(
 
 
 @dataclass(frozen=True, eq=False)
-class Cones:
-    """Cones that lie close together, and a function that equals m on them.
+class Cones(LocalSum):
+    """Simplicial cones.
 
     Attributes
     ----------
-    sign : float
-        Whether m or -m is maximised.
     rays : (K, p, p) array
         Within the unit ball.
-    bounds : (K,) array
-        Upper bounds on the maximum over cone and unit ball.
-    plus, minus, linear : arrays
-        The function, as in `Arrangement`; rows that are decided on all cones are part of ``linear``.
-    partners : (n_+,) array
-        For each of ``plus`` the index of the like row among ``minus``, or -1; see `pair_up`.
     heights : (K, p) array
         The sum over ``plus`` at the rays.
     metric : (p, p) array
         The second moment of all rows, see `halved`.
     """
 
-    sign: float
     rays: Array
-    bounds: Array
-    plus: Array
-    minus: Array
-    linear: Array
-    partners: Indices
     heights: Array
     metric: Array
 
     @classmethod
-    def cover(cls, sign: float, side: Arrangement, bound: float, deadline: Deadline | None = None) -> Cones:
+    def cover(cls, sign: float, side: Arrangement, bound: float, deadline: Deadline | None = None) -> Self:
         """Simplicial cones that cover the domain."""
         rays, metric = cls.domain(side), side.rows.T @ side.rows
         different, which = np.unique(rays.reshape(-1, side.dim), axis=0, return_inverse=True)
         heights = positive_sums(different, side.plus)[which.reshape(rays.shape[:2])]
         partners = pair_up(side.plus, side.minus, deadline or Deadline())
-        return cls(sign, rays, np.full(len(rays), bound), side.plus, side.minus, side.linear, partners, heights, metric)
+        return cls(sign, np.full(len(rays), bound), side.plus, side.minus, side.linear, partners, rays, heights, metric)
 
     @staticmethod
     def domain(side: Arrangement) -> Array:
@@ -163,58 +146,39 @@ class Cones:
         return fan(side.dim)
 
     @property
-    def bound(self) -> float:
-        """The largest of the bounds, 0 if there are none."""
-        return float(self.bounds.max(initial=0.0))
+    def widths(self) -> Array:
+        """The longest edge of each along an axis, (K,)."""
+        return np.asarray(np.ptp(self.rays, axis=1).max(axis=1))
 
     @property
-    def rows(self) -> int:
-        """The number of rows that are not decided."""
-        return len(self.plus) + len(self.minus)
+    def middles(self) -> Array:
+        """A unit vector inside each cone, (K, p)."""
+        return centres(self.rays)
 
-    def take(self, chosen: NDArray[Any]) -> Cones:
+    def take(self, chosen: NDArray[Any]) -> Self:
         """Some of the cones."""
         return replace(self, rays=self.rays[chosen], bounds=self.bounds[chosen], heights=self.heights[chosen])
 
-    def parts(self, size: int) -> Iterator[Cones]:
-        """Parts of at most that many cones, each with its own undecided rows."""
-        for cut in np.array_split(np.arange(len(self.bounds)), -(-len(self.bounds) // size)):
-            yield self.take(cut)._decided()
-
-    def _decided(self) -> Cones:
-        """The same cones; rows that keep their sign on all of them become part of the linear term."""
-        gains, linear = _undecided(self.plus, self.rays, self.linear, 1.0)
-        losses, linear = _undecided(self.minus, self.rays, linear, -1.0)
-        if gains.all() and losses.all():
-            return self
-        partners = np.append(np.where(losses, np.cumsum(losses) - 1, -1), -1)[self.partners[gains]]
-        plus = self.plus[gains]
+    def _with(self, plus: Array, minus: Array, linear: Array, partners: Indices) -> Self:
         heights = positive_sums(self.rays, plus)
-        return replace(self, plus=plus, minus=self.minus[losses], linear=linear, partners=partners, heights=heights)
+        return replace(self, plus=plus, minus=minus, linear=linear, partners=partners, heights=heights)
 
-    def paired(self) -> Cones | None:
-        """A function above m on the cones where pairs of like rows are one: max(s, 0) - max(t, 0) <= max(s - t, 0).
+    def _signs(self, rows: Array, tiny: Array | float = 0.0) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        values = self.rays.reshape(-1, self.rays.shape[2]) @ rows.T
+        return values.min(axis=0) >= -tiny, values.max(axis=0) <= tiny
 
-        The convex part, in proportion to which bounds lose, is then that of the short differences. None where the rows
-        that have partners are less than half of it.
-        """
-        has = self.partners >= 0
-        if not has.any() or 2 * _mass(self.plus[has]) < _mass(self.plus):
-            return None
-        taken = self.partners[has]
-        plus = np.vstack([self.plus[~has], self.plus[has] - self.minus[taken]])
-        alone, heights = np.full(len(plus), -1), positive_sums(self.rays, plus)
-        minus = np.delete(self.minus, taken, axis=0)
-        return replace(self, plus=plus, minus=minus, partners=alone, heights=heights)._decided()
+    def under(self, quadratic: Quadratic) -> Array:
+        """The maximum of a concave quadratic on cones within its sphere, from above, (K,)."""
+        return quadratic_bounds(quadratic, self.rays, self._tops)
 
-    def halved(self) -> Cones:
+    def halved(self) -> Self:
         """Two cones for each."""
         rays, i, j, fresh = halved(self.rays, self.metric)
         heights, every = np.repeat(self.heights, 2, axis=0), np.arange(len(i))
         heights[2 * every, i] = heights[2 * every + 1, j] = positive_sums(fresh, self.plus)
         return replace(self, rays=rays, heights=heights, bounds=np.repeat(self.bounds, 2))
 
-    def bounded(self, cutoff: float) -> tuple[Cones, Array, Array]:
+    def bounded(self, cutoff: float) -> tuple[Self, Array, Array]:
         """Tighter bounds; m at the centres (K,); by how much the convex part is over-estimated there (K,).
 
         The convex part is at most its interpolation from the rays, the concave part at most any linearisation:
@@ -240,52 +204,9 @@ class Cones:
         return np.asarray(self.linear - (at @ self.minus.T > 0).astype(float) @ self.minus)
 
     def _linear_bounds(self, slopes: Array) -> tuple[Array, Array]:
-        return cone_bounds(self.rays, self.heights + np.einsum("kp,kjp->kj", slopes, self.rays))
+        return self._tops(self.rays, self.heights + np.einsum("kp,kjp->kj", slopes, self.rays))
 
-
-def pair_up(plus: Array, minus: Array, deadline: Deadline) -> Indices:
-    """For each row of ``plus`` the index of a row of ``minus`` that differs little from it, each used once, or -1.
-
-    Where the time is over before all have been compared, none has a partner.
-    """
-    partners, free = np.full(len(plus), -1), np.arange(len(minus))
-    single = np.arange(len(plus))
-    for _ in range(PAIRINGS):
-        if not len(single) or not len(free):
-            break
-        there, back = _nearest(minus[free], plus[single], deadline), _nearest(plus[single], minus[free], deadline)
-        if there is None or back is None:
-            return np.full(len(plus), -1)
-        mutual = back[there] == np.arange(len(single))
-        partners[single[mutual]] = free[there[mutual]]
-        single, free = single[~mutual], np.delete(free, there[mutual])
-    share = ALIKE if plus.shape[1] > 3 else ALIKE_IN_SPACE
-    far = np.linalg.norm(plus - minus[partners], axis=1) > share * np.linalg.norm(plus, axis=1) if len(minus) else True
-    return np.where(far, -1, partners)
-
-
-def _nearest(rows: Array, others: Array, deadline: Deadline) -> Indices | None:
-    """The index of the row that is nearest to each of the others; None if the time is over."""
-    from scipy.spatial import cKDTree  # here: `import convexgan` stays light
-
-    if deadline.over:
-        return None
-    tree, found = cKDTree(rows), np.empty(len(others), dtype=np.intp)
-    for i in range(0, len(others), QUERIES):
-        if deadline.over:
-            return None
-        found[i : i + QUERIES] = tree.query(others[i : i + QUERIES])[1]
-    return found
-
-
-def _mass(rows: Array) -> float:
-    """The sum of the rows' lengths."""
-    return float(np.linalg.norm(rows, axis=1).sum())
-
-
-def _undecided(rows: Array, rays: Array, linear: Array, sign: float) -> tuple[NDArray[np.bool_], Array]:
-    """Which rows change sign among the rays, and the linear part with the rows that are positive on all."""
-    values = rays.reshape(-1, rays.shape[2]) @ rows.T
-    low, high = values.min(axis=0), values.max(axis=0)
-    positive = low >= 0
-    return ~positive & (high > 0), linear + sign * rows[positive].sum(axis=0)
+    @staticmethod
+    def _tops(rays: Array, heights: Array) -> tuple[Array, Array]:
+        """Bounds of linear functions on the cones."""
+        return cone_bounds(rays, heights)

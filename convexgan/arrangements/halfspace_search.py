@@ -47,6 +47,11 @@ class HalfspaceCones:
     whole: Halfspaces
 
     @property
+    def widths(self) -> Array:
+        """The longest edge of each along an axis, (K,)."""
+        return np.asarray(np.ptp(self.rays, axis=1).max(axis=1))
+
+    @property
     def bound(self) -> float:
         """The largest of the bounds, 0 if there are none."""
         return float(self.bounds.max(initial=0.0))

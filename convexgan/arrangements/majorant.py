@@ -13,6 +13,7 @@ support functions. Compare Ben-Tal, El Ghaoui and Nemirovski, Robust Optimizatio
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -24,8 +25,10 @@ from convexgan.arrangements.reduce import Arrangement
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
-BLOCK = 128  # rows of each side that are paired with each other
-ROUNDS = 40
+BLOCK = 128  # rows of each side that are paired with each other;
+LARGE_BLOCK = 512  # where there is time for it: a round takes the cube, and is not interrupted
+ROUNDS = 40  # of majorants; with large blocks as long as so many lower the bound by a share of
+SETTLED = 1e-3
 STEPS = 10  # of an accelerated projected gradient in each round; any number gives a valid majorant
 FLOOR = 1e-3
 
@@ -62,17 +65,21 @@ class Quadratic:
         return float(bounds[best]), u / length if length > 0 else vectors[:, 0]
 
 
-def majorants(arrangement: Arrangement, deadline: Deadline) -> Iterator[tuple[Quadratic, float, Array]]:
+def majorants(
+    arrangement: Arrangement, deadline: Deadline, block: int = BLOCK
+) -> Iterator[tuple[Quadratic, float, Array]]:
     """Majorants of m, its maximum over the sphere from above, and the direction where it is highest.
 
     Each is fitted where those before were highest: a Frank-Wolfe step on the second moment of the directions. One that
-    is not ready by the deadline is left out.
+    is not ready by the deadline is left out. Of each side about ``block`` rows are paired with each other.
     """
-    p = arrangement.dim
-    gains, losses = _blocks(arrangement.plus, arrangement.minus, deadline)
+    p, lowest = arrangement.dim, [np.inf]
+    gains, losses = _blocks(arrangement.plus, arrangement.minus, block, deadline)
     pairings: list[Array | None] = [None] * len(gains)
     metric = np.eye(p) / p
-    for k in range(ROUNDS):
+    for k in itertools.count():
+        if k >= ROUNDS and (block == BLOCK or lowest[k] > (1 - SETTLED) * lowest[k - ROUNDS]):
+            return
         root = np.linalg.cholesky(metric + 1e-6 * np.trace(metric) / p * np.eye(p))
         rest, left = arrangement.plus.copy(), np.ones(len(arrangement.minus))
         for b, (i, j) in enumerate(zip(gains, losses, strict=True)):
@@ -86,6 +93,7 @@ def majorants(arrangement: Arrangement, deadline: Deadline) -> Iterator[tuple[Qu
                 left[j] -= np.abs(A).sum(axis=0)
         quadratic = _quadratic(arrangement, rest, left, metric)
         bound, u = quadratic.maximum()
+        lowest.append(min(bound, lowest[-1]))
         yield quadratic, bound, u
         metric = metric + 2.0 / (k + 4) * (np.outer(u, u) - metric)
 
@@ -132,13 +140,13 @@ def _into_l1_balls(A: Array) -> Array:
     return np.asarray(np.copysign(np.maximum(size - threshold, 0), A))
 
 
-def _blocks(plus: Array, minus: Array, deadline: Deadline) -> tuple[list[Indices], list[Indices]]:
+def _blocks(plus: Array, minus: Array, block: int, deadline: Deadline) -> tuple[list[Indices], list[Indices]]:
     """Both sides cut into parts of like directions (up to sign), by repeated halving."""
     points = np.vstack([plus, minus])
     is_plus = np.arange(len(points)) < len(plus)
     points = points / np.linalg.norm(points, axis=1)[:, None]
     parts = [np.arange(len(points))]
-    while len(parts) < round(len(points) / (2 * BLOCK)) and not deadline.over:
+    while len(parts) < round(len(points) / (2 * block)) and not deadline.over:
         parts.sort(key=len)
         parts += _halve(points, parts.pop())
     return [q[is_plus[q]] for q in parts], [q[~is_plus[q]] - len(plus) for q in parts]

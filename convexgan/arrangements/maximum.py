@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from convexgan._tools.progress import Report
 from convexgan._tools.rounding import gamma, power_above
+from convexgan.arrangements.box_cones import rounding
 from convexgan.arrangements.enumeration import enumerated_maximum
 from convexgan.arrangements.record import Maximum
 from convexgan.arrangements.reduce import reduce_rows, unit_vector, unreduced
@@ -71,6 +73,7 @@ def maximize(
     if arrangement.dim == 0 or (method in ("sweep", "cones") and arrangement.dim == 1):
         u, bound = arrangement.best_end()
     elif method == "cones":
+        arrangement = replace(arrangement, slack=arrangement.slack + rounding(arrangement))
         u, bound, status = request.by_cones(Search, arrangement, unit, stats)
     elif method == "sampled":
         u, more = sampled_maximum(arrangement, request.draw, request.deadline)

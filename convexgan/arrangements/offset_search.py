@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan.arrangements.branching import CONES_DIM
-from convexgan.arrangements.cones import Cones, cone_bounds, fan, inverses, quadratic_bounds
+from convexgan.arrangements.cones import Cones, cone_bounds, fan, inverses
 from convexgan.arrangements.majorant import Quadratic, majorants
 from convexgan.arrangements.offsets import Offsets
 from convexgan.arrangements.reduce import Arrangement
@@ -66,8 +66,9 @@ class Belt(Cones):
         """The belt of hyperplanes that pass no farther from 0 than the points."""
         return belt(side.dim - 1, side.reach)  # type: ignore[attr-defined]
 
-    def _linear_bounds(self, slopes: Array) -> tuple[Array, Array]:
-        return belt_bounds(self.rays, self.heights + np.einsum("kp,kjp->kj", slopes, self.rays))
+    @staticmethod
+    def _tops(rays: Array, heights: Array) -> tuple[Array, Array]:
+        return belt_bounds(rays, heights)
 
 
 class OffsetSearch(Search):
@@ -97,9 +98,6 @@ class OffsetSearch(Search):
                 curved = back[:, None] * found.curvature * back / charge
                 quadratic = Quadratic(found.linear * back / charge, curved, found.constant / charge, longest)
                 yield quadratic, bound * longest / charge, z
-
-    def _by_majorant(self, quadratic: Quadratic, rays: Array) -> Array:
-        return quadratic_bounds(quadratic, rays, belt_bounds)
 
     def _wander(self) -> None:
         """Ascents from the best of random directions."""

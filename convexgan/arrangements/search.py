@@ -1,4 +1,4 @@
-"""Branch and bound over simplicial cones: the maximum of a piecewise-linear function on the ball, p >= 3."""
+"""Branch and bound over cones: the maximum of a piecewise-linear function on the ball, p >= 3."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ from numpy.typing import NDArray
 
 from convexgan._tools.progress import Report
 from convexgan.arrangements.ascents import ascend
+from convexgan.arrangements.box_cones import BoxCones
 from convexgan.arrangements.branching import CONES_DIM, Branching
-from convexgan.arrangements.cones import Cones, cone_bounds, quadratic_bounds
-from convexgan.arrangements.majorant import Quadratic, majorants
+from convexgan.arrangements.local_sums import LocalSum
+from convexgan.arrangements.majorant import LARGE_BLOCK, Quadratic, majorants
 from convexgan.arrangements.reduce import WORK, Arrangement
 from convexgan.arrangements.sampled import LENGTHS, climb
 from convexgan.arrangements.zonotope import maximize_concave, positive_rows
 
 Array = NDArray[np.float64]
 MAJORANT_DIM = 7  # from this dimension on a quadratic majorant precedes the cones
+REFINED = 0.1  # share of a limit for better majorants where cones follow
 ASCENTS = 50
 STARTS = 40  # random directions from which the value is sought before anything else is done there;
 POLISHED = 3  # of these so many are brought to a local maximum where cones follow
 ROUNDING = 1e-15  # share of the rows' total length that counts as zero
 
 
-class Search(Branching[Cones]):
+class Search(Branching[LocalSum]):
     """The maximum of |m| over the unit ball, for m piecewise linear.
 
     A cone on which every row of positive weight keeps its sign is closed: with these rows' signs fixed m becomes a
@@ -47,7 +49,7 @@ class Search(Branching[Cones]):
         self._majorants: dict[float, Quadratic] = {}
         self._faces: dict[Any, float] = {}  # maxima of the concave functions of closed cones
 
-    family: type[Cones] = Cones
+    family: type[Any] = BoxCones  # of the cones
 
     def _begin(self, max_nodes: float) -> None:
         whole = self.sides[1.0]
@@ -98,16 +100,17 @@ class Search(Branching[Cones]):
                     self._progress(self.value, self.upper_bound, self.nodes)
 
     def _flatter(self, side: Arrangement) -> Iterator[tuple[Quadratic, float, Array]]:
-        return majorants(side, self.deadline)
+        """Majorants that are found soon; then, within a limit, better ones, for all of it where no cones follow."""
+        yield from majorants(side, self.deadline)
+        if self.deadline.left is not None:
+            more = self.deadline.part(1.0 if side.dim > CONES_DIM else REFINED)
+            yield from majorants(side, more, LARGE_BLOCK)
 
-    def _by_majorant(self, quadratic: Quadratic, rays: Array) -> Array:
-        return quadratic_bounds(quadratic, rays, cone_bounds)
-
-    def _bound(self, cones: Cones) -> Cones:
+    def _bound(self, cones: LocalSum) -> LocalSum:
         """Bound every cone, look for better directions, keep the cones that can beat them."""
-        self.nodes += len(cones.rays)
+        self.nodes += len(cones.bounds)
         if cones.sign in self._majorants:
-            bounds = self._by_majorant(self._majorants[cones.sign], cones.rays)
+            bounds = cones.under(self._majorants[cones.sign])
             cones = self._prune(replace(cones, bounds=np.minimum(bounds, cones.bounds)))
             if not len(cones.bounds):
                 return cones
@@ -119,19 +122,17 @@ class Search(Branching[Cones]):
         cones, at_centres, excess = cones.bounded(self.cutoff)
         best = int(np.argmax(at_centres))
         if at_centres[best] > self.value:
-            self._ascend(cones.sign, cones.rays[best].sum(axis=0))
+            self._ascend(cones.sign, cones.middles[best])
         bounds = cones.bounds.copy()
         for k in np.flatnonzero((excess <= 1e-13 * self._scale) & (bounds > self.cutoff)):
             bounds[k] = min(bounds[k], self._closed(cones, int(k)))
         return self._prune(replace(cones, bounds=bounds))
 
-    def _closed(self, cones: Cones, k: int) -> float:
+    def _closed(self, cones: LocalSum, k: int) -> float:
         """The exact bound of cone k if it leaves no row of positive weight undecided, else infinity."""
-        products = cones.rays[k] @ cones.plus.T
-        tiny = 1e-14 * np.linalg.norm(cones.plus, axis=1)
-        if not ((products >= -tiny).all(axis=0) | (products <= tiny).all(axis=0)).all():
+        if not cones.is_settled(k):
             return np.inf
-        side, middle = self.sides[cones.sign], cones.rays[k].sum(axis=0)
+        side, middle = self.sides[cones.sign], cones.middles[k]
         active = side.plus @ middle > 0
         key = (cones.sign, active.tobytes())
         if key not in self._faces:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._tools.deadline import Deadline
-from convexgan.arrangements.cones import centres, fan, halved, pair_up
+from convexgan.arrangements.cones import centres, fan, halved
+from convexgan.arrangements.local_sums import pair_up
 from convexgan.arrangements.squares import Squares
 
 Array = NDArray[np.float64]
@@ -56,6 +57,11 @@ class SquareCones:
         pairs = np.stack([side.plus[has], side.minus[partners[has]]])
         minus = np.delete(side.minus, partners[has], axis=0)
         return cls(sign, rays, np.full(len(rays), bound), side.plus[~has], minus, side.form, pairs, metric)
+
+    @property
+    def widths(self) -> Array:
+        """The longest edge of each along an axis, (K,)."""
+        return np.asarray(np.ptp(self.rays, axis=1).max(axis=1))
 
     @property
     def bound(self) -> float:
