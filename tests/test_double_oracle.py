@@ -100,7 +100,8 @@ def test_equilibria_agree_with_a_linear_program_on_particles(d, bias, options):
     mixed = cg.solve(X, discriminator="relu", generator=particles, bias=bias, **options)
     assert mixed.value == pytest.approx(sol.value, rel=3e-6)
     again = cg.verify(cg.Certificate.from_json(proof.to_json()), X)
-    assert (again.value, again.bound, again.kind) == (proof.value, proof.bound, "saddle")
+    assert (again.value, again.kind) == (proof.value, "saddle")
+    assert again.bound == pytest.approx(proof.bound, rel=1e-12)  # the lengths of neurons are 1 up to rounding
 
 
 def test_leaky_neurons_and_symmetries():

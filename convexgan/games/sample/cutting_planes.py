@@ -81,7 +81,7 @@ def solve_mixture(
                 break
     except KeyboardInterrupt:
         pass  # what is known is returned
-    p = search.p if status == "optimal" or game.beta is not None else search.best[1]
+    p = search.p if search.exact is not None or game.beta is not None else search.best[1]
     if status == "stopped" and game.beta is not None:
         known = search.exact or discriminator_response(game, particles, p, deadline)
         p = _within(game, particles, p, known.upper_bound)
