@@ -16,7 +16,8 @@ Array = NDArray[np.float64]
 TIGHT = (1e-10, 1e-10, 1e-8, 1e-7)  # HiGHS gives up now and then at its own limit
 PIVOTS = 4  # for each row and column, after which the last solution is no good start: degenerate ones make it cycle
 MOST = 2**31 - 1  # HiGHS has no other number of pivots
-PATIENCE = 3  # solutions for which a slack row stays
+PATIENCE = 3  # solutions for which a slack row stays, of which each rose by
+RISE = 1e-9  # of its value: among many of one value those without a row are all tried
 NEGLIGIBLE = 1e-10  # share of a weight that is an interior-point solver's distance from zero
 Answer = tuple[Array, float, Array]  # weights (m,), the level of ipm as far as the neurons see it, multipliers (K,)
 
@@ -61,8 +62,8 @@ class _Linear:
         m = len(particles)
         self._highs.addVars(m + 1, np.zeros(m + 1), np.full(m + 1, self._infinity))
         self._add(np.append(np.ones(m), 0.0)[None, :], np.ones(1), 1.0)
-        self._p, self._level = np.zeros(m), -np.inf
-        # of each row but the first: its neuron and side, its multiplier, and for how many solutions it has been slack
+        self._p, self._level, self._value = np.zeros(m), -np.inf, -np.inf
+        # of each row but the first: its neuron and side, its multiplier, and for how many rises it has been slack
         self._neurons, self._sides = np.zeros(0, np.intp), np.zeros(0)
         self._multipliers, self._idle = np.zeros(0), np.zeros(0, np.intp)
 
@@ -73,7 +74,9 @@ class _Linear:
         while self._cut(seen, real):
             if not self._run(deadline):
                 return None
-        self._idle = np.where(self._multipliers == 0, self._idle + 1, 0)
+        value = self._highs.getInfo().objective_function_value
+        risen, self._value = value > self._value + RISE * abs(value), value
+        self._idle = np.where(self._multipliers == 0, self._idle + risen, 0)
         outer = np.bincount(self._neurons, self._sides * self._multipliers, len(real)) * (self._unit / self._size)
         return self._p, self._level, np.asarray(outer)
 

@@ -18,7 +18,7 @@ from convexgan.statistics.moments import Moments
 
 Array = NDArray[np.float64]
 CLOSE = 0.9999  # cosine
-SCORES = 2**18  # of random neurons
+RANDOM, SCORES = 500, 2**18  # neurons drawn at once, and what they see of rows
 PRICE = 1e-10  # accuracy of the cheapest point, in units of the data's second moment
 
 
@@ -69,9 +69,11 @@ def rising_neurons(
 
 
 def random_neurons(game: SampleGame, points: Array, weights: Array, rng: np.random.Generator) -> Array:
-    """Random neurons (k, d or d + 1), ordered by what they see, most first; those with a bias bend at a row."""
+    """Random neurons (k, d or d + 1), those that see most first; with a bias they bend at rows; smooth ones: none."""
     rows, signed = signed_law(game, points, weights)
-    neurons = rng.standard_normal((max(1, SCORES // len(rows)), rows.shape[1]))
+    if not needs_rows(game.activation):
+        return np.zeros((0, game.lift(rows[:1]).shape[1]))
+    neurons = rng.standard_normal((max(1, min(RANDOM, SCORES // len(rows))), rows.shape[1]))
     if game.bias != "none":
         bends = rows[rng.integers(len(rows), size=len(neurons))]
         neurons = np.column_stack([neurons, -np.einsum("kd,kd->k", neurons, bends)])
