@@ -117,7 +117,7 @@ class _Kelley:
             p, level, outer = answer
         self.p, self.outer = p, outer
         limit = level if game.beta is None else game.beta
-        new, seen = self._violated(limit + self._room(limit))
+        new, seen = self._violated(limit, self._room(limit))
         cost = float(game.cost(self.particles) @ p) + game.spread * float(p @ p)
         self.best = min(self.best, (cost + (game.lam or 0.0) * max(seen, level), p), key=lambda pair: pair[0])
         if progress is not None:
@@ -136,22 +136,25 @@ class _Kelley:
             return max(RELATIVE * self._tol * limit, self._tol / RELATIVE * self._scale)
         return self._tol * max(self._scale, limit)
 
-    def _violated(self, level: float) -> tuple[Array, float]:
-        """Neurons that see more than the level, and the most that is seen; none if that is proved, or time is over."""
-        game, p = self.game, self.p
+    def _violated(self, limit: float, room: float) -> tuple[Array, float]:
+        """Neurons that see more than limit and room, and the most that is seen; none if proved, or where time is over.
+
+        The exact search has twice the room: it takes long, and ends at the first neuron beyond.
+        """
+        game, p, level = self.game, self.p, limit + room
         starts = np.vstack([self._near(level), self._drawn()])
         for _ in range(DRAWS):
             new, seen = self._ascend(starts, level)
             if len(new) or self.deadline.over:
                 return new, seen
             starts = self._drawn()
-        self.exact = found = discriminator_response(game, self.particles, p, self.deadline, level=level)
-        if found.value > level:
+        self.exact = found = discriminator_response(game, self.particles, p, self.deadline, level=level + room)
+        if found.value > level + room:
             new, seen = self._ascend(found.direction[None, :], level)
             new = new if len(new) else self._fresh(found.direction[None, :])
         # at the end the program's own rounding repeats a neuron
-        proved = found.upper_bound <= level + self._tol / RELATIVE * self._scale
-        self.finished = not len(new) and (proved or found.value > level)
+        proved = found.upper_bound <= level + room + self._tol / RELATIVE * self._scale
+        self.finished = not len(new) and (proved or found.value > level + room)
         return new, max(seen, found.value)
 
     def _drawn(self) -> Array:
