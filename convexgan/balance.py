@@ -20,7 +20,14 @@ from convexgan.discriminators.activation import Activation, needs_rows
 from convexgan.exceptions import InfeasibleError
 from convexgan.games.game import Answer, Call
 from convexgan.games.registry import judged
-from convexgan.games.sample import SampleGame, critic_of, discriminator_response, solve_mixture, solve_mixture_program
+from convexgan.games.sample import (
+    Mixture,
+    SampleGame,
+    critic_of,
+    discriminator_response,
+    solve_mixture,
+    solve_mixture_program,
+)
 from convexgan.games.sample.certificate import certified_law, read_sample_game
 from convexgan.games.sample.responses import signed_law
 from convexgan.generators import MixtureGenerator
@@ -158,12 +165,12 @@ def balance(
     whole = Deadline(limit)
     points = game.given
     before = discriminator_response(game, points, np.full(len(points), 1 / len(points)), whole.part(BEFORE))
-    weights, neurons, outer, stats = _weights(game, whole.part(SEARCH), progress)
+    weights, neurons, outer, stats, seen = _weights(game, whole.part(SEARCH), progress)
     status, critic = Status(stats.pop("status")), critic_of(game, neurons, outer)
     found: list[tuple[Maximum, Certificate]] = []
 
     def judge(seconds: float | None) -> Certificate:
-        found.append(certified_law(game, points, weights, critic, tol, seconds))
+        found.append(certified_law(game, points, weights, critic, tol, seconds, seen))
         return found[-1][1]
 
     used = weights > 0
@@ -187,9 +194,7 @@ def _read(X: Any, Y: Any, discriminator: str | Activation, beta: float | None, b
     return replace(game, particles=rows.astype(np.float64), penalty=0.0, spread=spread, columns=columns)
 
 
-def _weights(
-    game: SampleGame, deadline: Deadline, progress: bool | Report
-) -> tuple[Array, Array, Array, dict[str, Any]]:
+def _weights(game: SampleGame, deadline: Deadline, progress: bool | Report) -> Mixture:
     """The optimal weights, the discriminator that proves them, and the solver's record."""
     try:
         if not needs_rows(game.activation):

@@ -8,10 +8,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linprog
 
 import convexgan as cg
-from convexgan.discriminators import Polynomial, as_moment_discriminator
-from convexgan.games.sample import SampleGame, discriminator_response, solve_mixture
+from convexgan._tools.deadline import Deadline
+from convexgan.discriminators import Polynomial, ReLU, as_moment_discriminator
+from convexgan.games.sample import (
+    SampleGame,
+    certificate,
+    critic_of,
+    discriminator_response,
+    generator_response,
+    solve_mixture,
+)
+from convexgan.games.sample.master import master_of
 from convexgan.generators import Mixture
 from tests.generators import assert_alike, penalties, rotation, seeds
 
@@ -170,3 +180,54 @@ def test_other_calls_are_refused_by_name(options, says):
         cg.solve(X, Z, **arguments)
     with pytest.raises(ValueError, match="is for solve"):
         cg.program(np.eye(2), generator="mixture", beta=0.1)
+
+
+@pytest.mark.parametrize("budget", [{"beta": 0.1, "penalty": 1.0}, {"lam": 3.0, "penalty": 0.0}], ids=str)
+def test_the_program_without_slack_rows_has_the_optimum_of_the_whole(budget):
+    """Rows come and go; in the end none of those that are left out is violated, and the multipliers prove it."""
+    rng = np.random.default_rng(0)
+    X, particles = rng.standard_normal((30, 2)), rng.standard_normal((60, 2))
+    game = SampleGame(X, ReLU(), budget.get("beta"), budget.get("lam"), particles, budget["penalty"])
+    neurons = rng.standard_normal((300, 2))
+    neurons /= np.linalg.norm(neurons, axis=1)[:, None]
+    seen, real = np.maximum(particles @ neurons.T, 0).T, np.maximum(X @ neurons.T, 0).mean(axis=0)
+    program = master_of(game, particles)
+    for count in range(20, 301, 20):
+        p, level, outer = program.solve(seen[:count], real[:count], Deadline())
+    rows, ones = np.vstack([-seen, seen]), np.ones((2 * len(seen), 1))
+    room = game.beta or 0.0
+    whole = linprog(
+        np.append(game.cost(particles), game.lam or 0.0),
+        np.hstack([rows, -ones if game.beta is None else 0 * ones]),
+        np.append(room - real, room + real),
+        np.append(np.ones(60), 0.0)[None, :],
+        [1.0],
+    )
+    value = game.cost(particles) @ p + (game.lam or 0.0) * level
+    assert value == pytest.approx(whole.fun, rel=1e-8)
+    assert np.abs(real - seen @ p).max() <= max(level, room) + 1e-8
+    assert generator_response(game, critic_of(game, neurons, outer)) == pytest.approx(whole.fun, rel=1e-7)
+    assert program._highs.getNumRow() < (40 if game.lam is None else 135)  # 82 and 136 if none ever left
+
+
+def test_a_finished_search_is_not_repeated_and_of_two_bounds_the_better_is_kept(monkeypatch):
+    rng = np.random.default_rng(0)
+    game = SampleGame(rng.standard_normal((20, 3)), ReLU(), None, 2.0, rng.standard_normal((30, 3)), 1.0)
+    found, searched = solve_mixture(game), []
+    used = found.p > 0
+    law, critic = (game.given[used], found.p[used]), critic_of(game, found.neurons, found.outer)
+    response = certificate.discriminator_response
+    monkeypatch.setattr(
+        certificate, "discriminator_response", lambda *a, **k: searched.append(len(a[1])) or response(*a, **k)
+    )
+    whole = certificate.certified_law(game, *law, critic, 1e-6)
+    assert found.seen.status == "optimal" and len(law[1]) in searched
+    searched.clear()
+    again = certificate.certified_law(game, *law, critic, 1e-6, seen=found.seen)
+    assert searched == [1] and again[0] is found.seen  # that of a point at 0
+    assert again[1].value == pytest.approx(whole[1].value, rel=1e-9) and again[1].bound == whole[1].bound
+    for share, better in ((2.0, False), (1.0, True)):
+        stopped = replace(found.seen, status="stopped", upper_bound=share * found.seen.upper_bound)
+        short = certificate.certified_law(game, *law, critic, 1e-6, 0.0, seen=stopped)[0]
+        assert (short is stopped) == (better or short.upper_bound == stopped.upper_bound)
+        assert short.upper_bound <= stopped.upper_bound

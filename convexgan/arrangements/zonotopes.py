@@ -5,59 +5,67 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan._tools.deadline import Deadline
-from convexgan.arrangements.zonotope import ACCURACY, STEPS
+from convexgan.arrangements.zonotope import ACCURACY
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Indices = NDArray[np.intp]
 RIDGE = 1e-14  # of unit edges, which rounding may have made parallel
 
 
-def shortest_all(linear: Array, minus: Array, starts: Array, deadline: Deadline) -> Array:
-    """The shortest vector (k, p) of each of the polytopes {linear_k - sum_j t_j minus_j, 0 <= t <= 1}.
+class Corrals:
+    """Wolfe's active-set method, see `zonotope.shortest`, for the shortest vectors of many polytopes in step.
 
-    Wolfe's active-set method, see `zonotope.shortest`, whose corrals are slots of one array here.
+    Their corrals are slots of one array.
 
-    Parameters
+    Attributes
     ----------
-    linear, starts : (k, p) arrays
-        Of each polytope; a direction near that of its shortest vector.
-    minus : (m, p) array
-    deadline : Deadline
-        After which the vectors are not the shortest.
+    points : (k, p) array
+        The shortest vectors of the corrals.
     """
-    count, p = linear.shape
-    every, size = np.arange(count), np.linalg.norm(linear, axis=1) + np.linalg.norm(np.abs(minus).sum(axis=0))
-    corral, weights, used = np.zeros((count, p + 1, p)), np.zeros((count, p + 1)), np.zeros((count, p + 1), dtype=bool)
-    corral[:, 0], weights[:, 0], used[:, 0] = _lowest(linear, minus, starts), 1.0, True
-    points, live = corral[:, 0].copy(), every
-    for _ in range(STEPS):
-        here, tiny = points[live], ACCURACY * size[live]
-        vertex, lengths = _lowest(linear[live], minus, here), np.linalg.norm(here, axis=1)
+
+    def __init__(self, vertices: Array, size: float) -> None:
+        """From a vertex (k, p) of each polytope; ``size`` is at least that of every polytope."""
+        count, p = vertices.shape
+        self.points, self._tiny, self._stalled = vertices.copy(), ACCURACY * size, np.zeros(count, dtype=bool)
+        self._corral, self._weights = np.zeros((count, p + 1, p)), np.zeros((count, p + 1))
+        self._used = np.zeros((count, p + 1), dtype=bool)
+        self._corral[:, 0], self._weights[:, 0], self._used[:, 0] = vertices, 1.0, True
+
+    def advance(self, which: Indices, vertex: Array) -> Mask:
+        """Add to the corrals ``which`` the vertices least along their points; whether these were not the shortest."""
+        here, used = self.points[which], self._used[which]
+        lengths = np.linalg.norm(here, axis=1)
         gains = np.einsum("kp,kp->k", here, here - vertex)
         # a vertex that is in the corral already is rounding
-        apart = np.abs(corral[live] - vertex[:, None]).sum(axis=2) > tiny[:, None] / 10
-        going = (lengths > tiny) & (gains > tiny * lengths) & (apart | ~used[live]).all(axis=1)
-        going &= ~used[live].all(axis=1)
-        live, vertex = live[going], vertex[going]
-        if not len(live) or deadline.over:
-            break
-        slot = np.argmin(used[live], axis=1)
-        corral[live, slot], used[live, slot], weights[live, slot] = vertex, True, 0.0
-        weights[live], used[live] = _to_affine_minima(corral[live], weights[live], used[live])
-        points[live] = np.einsum("ki,kip->kp", weights[live], corral[live])
-    return points
+        apart = np.abs(self._corral[which] - vertex[:, None]).sum(axis=2) > self._tiny / 10
+        going = (lengths > self._tiny) & (gains > self._tiny * lengths) & (apart | ~used).all(axis=1)
+        going &= ~used.all(axis=1) & ~self._stalled[which]
+        on = which[going]
+        slot = np.argmin(self._used[on], axis=1)
+        self._corral[on, slot], self._used[on, slot], self._weights[on, slot] = vertex[going], True, 0.0
+        self._settle(on)
+        self._stalled[on] = np.linalg.norm(self.points[on], axis=1) >= lengths[going]
+        return np.asarray(going)
 
+    def move(self, which: Indices, steps: Array) -> None:
+        """The polytopes ``which`` moved by so much (k, p)."""
+        self._corral[which] += steps[:, None]
+        self._stalled[which] = False
+        self._settle(which)
 
-def _lowest(linear: Array, minus: Array, U: Array) -> Array:
-    """The vertex of each polytope that is least along u, (k, p)."""
-    return np.asarray(linear - (U @ minus.T > 0).astype(np.float64) @ minus)
+    def _settle(self, which: Indices) -> None:
+        """The shortest vectors of the corrals, without what these do not need."""
+        self._weights[which], self._used[which] = _to_affine_minima(
+            self._corral[which], self._weights[which], self._used[which]
+        )
+        self.points[which] = np.einsum("ki,kip->kp", self._weights[which], self._corral[which])
 
 
 def _to_affine_minima(corral: Array, weights: Array, used: Mask) -> tuple[Array, Mask]:
     """Weights of the shortest vectors of affine hulls, after vertices whose weights reach zero on the way are left."""
     moving = np.arange(len(corral))
-    while True:
+    while len(moving):
         w, on = weights[moving], used[moving]
         target = _affine_minima(corral[moving], on)
         falling = on & (target <= 0)

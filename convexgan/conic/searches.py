@@ -36,8 +36,8 @@ class Conic:
     solver_options: dict[str, Any] | None = None
     record: dict[str, Any] = field(default_factory=dict, init=False)
 
-    def solve(self, problem: Any, deadline: Deadline) -> str:
-        """Solve in place; the status.
+    def solve(self, problem: Any, deadline: Deadline, accuracy: float = 0.0) -> str:
+        """Solve in place, where that is all that is needed to no more than an accuracy; the status.
 
         Raises
         ------
@@ -49,10 +49,11 @@ class Conic:
         from convexgan.conic.backends import run  # here: cvxpy takes seconds
 
         named = None if self.solver is None else choose_backend(1, True, self.solver)[0]
-        for name, accuracy in TRIES if named is None else [(named, accuracy) for accuracy in NAMED]:
+        tries = TRIES if named is None else [(named, tight) for tight in NAMED]
+        for name, tight in dict.fromkeys((name, max(tight, accuracy)) for name, tight in tries):
             if deadline.over:
                 raise OutOfTimeError
-            options = BACKENDS[name].options(accuracy, deadline.left) | (self.solver_options or {})
+            options = BACKENDS[name].options(tight, deadline.left) | (self.solver_options or {})
             try:
                 stats = run(problem, name, options)
             except SolverError as error:

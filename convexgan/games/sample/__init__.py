@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from convexgan.conic.searches import Conic
-from convexgan.games.sample.cutting_planes import solve_mixture
+from convexgan.games.sample.cutting_planes import Mixture, solve_mixture
 from convexgan.games.sample.double_oracle import solve_continuous
 from convexgan.games.sample.fixed_patterns import solve_fixed_patterns
 from convexgan.games.sample.game import SampleGame
@@ -16,6 +16,7 @@ from convexgan.games.sample.scalar import solve_scalar
 
 __all__ = [
     "Conic",
+    "Mixture",
     "SampleGame",
     "critic_of",
     "discriminator_response",

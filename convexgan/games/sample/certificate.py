@@ -87,9 +87,10 @@ def make_sample_certificate(
     critic: TwoLayerDiscriminator,
     tol: float,
     time_limit: float | None = None,
+    seen: Maximum | None = None,
 ) -> Certificate:
     """The certificate of a law of points (m, d) with weights (m,) and a discriminator in canonical units."""
-    return certified_law(game, points, weights, critic, tol, time_limit)[1]
+    return certified_law(game, points, weights, critic, tol, time_limit, seen)[1]
 
 
 def certified_law(
@@ -99,14 +100,19 @@ def certified_law(
     critic: TwoLayerDiscriminator,
     tol: float,
     time_limit: float | None = None,
+    seen: Maximum | None = None,
 ) -> tuple[Maximum, Certificate]:
     """The neuron that sees most of a law, and the certificate.
 
     The ipm is the proved upper bound of its search, so that a violation is never understated. It gets most of the
-    ``time_limit`` in seconds.
+    ``time_limit`` in seconds, unless the neuron was ``seen`` by the same search before.
     """
     most, little = (None, None) if time_limit is None else (0.8 * time_limit, 0.1 * time_limit)
-    found = discriminator_response(game, points, weights, time_limit=most)
+    found = seen
+    if found is None or found.status == "stopped":
+        found = discriminator_response(game, points, weights, time_limit=most)
+    if seen is not None and seen.upper_bound < found.upper_bound:
+        found = seen
     nothing = discriminator_response(game, np.zeros((1, points.shape[1])), np.ones(1), time_limit=little).value
     cost, evidence = game.cost_bound(points, weights), sample_evidence(game, points, weights, critic)
     even = (down(game.spread / len(points), 4), EVEN)

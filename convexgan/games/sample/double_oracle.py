@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from convexgan._tools.deadline import Deadline
 from convexgan._tools.progress import Report
 from convexgan.conic.searches import Conic, OutOfTimeError
+from convexgan.exceptions import InfeasibleError, SolverError
+from convexgan.games.sample.cutting_planes import solve_mixture
 from convexgan.games.sample.game import SampleGame
 from convexgan.games.sample.responses import (
     cheapest,
@@ -29,6 +31,11 @@ STARTS = 30  # random directions from which neurons ascend, besides those in use
 PATIENCE = 3  # rounds for which an unused neuron or point is kept
 SLACK = 1e-7  # relative violation that counts as none
 NEAR = 0.01  # of the distance to a rival
+BEFORE = 0.25  # share of the time for a law on given particles, from which the search starts:
+PARTICLES = 2000  # at most, multiples of the data by at most
+MULTIPLES = 9  # numbers from 0 to 1,
+ROUGH = 1e-4  # to a violation of that share of what a point at 0 is seen by
+NEEDED = 1e-4  # accuracy of programs, a share of the gap
 UNUSED = 1e-8  # weight, or share of the largest multiplier
 
 
@@ -85,9 +92,10 @@ def solve_continuous(
     stats : dict
         "rounds", "status": "stopped" after a limit or Ctrl-C.
     """
-    search = _DoubleOracle(game, deadline or Deadline(), conic or Conic())
+    search = _DoubleOracle(game, deadline or Deadline(), conic or Conic(), NEEDED * gap)
     status = "stopped"
     try:
+        search.start()
         for _ in range(ROUNDS):
             if search.deadline.over:
                 break
@@ -112,6 +120,7 @@ class _DoubleOracle:
     game: SampleGame
     deadline: Deadline
     conic: Conic
+    accuracy: float
     rounds: int = 0
     value: float = field(init=False)
     bound: float = 0.0
@@ -127,11 +136,33 @@ class _DoubleOracle:
         self.scale = 0.0
         self._idle, self._age = np.zeros(0), np.zeros(1)
 
+    def start(self) -> None:
+        """The points and neurons of the best law on multiples of the data, where there are not too many."""
+        data = self.game.data
+        shares = np.linspace(0, 1, min(MULTIPLES, PARTICLES // len(data)))
+        if len(shares) < 2 or self.deadline.over:
+            return
+        particles = np.unique(np.concatenate([share * data for share in shares]), axis=0)
+        try:
+            found = solve_mixture(
+                replace(self.game, particles=particles), tol=ROUGH, deadline=self.deadline.part(BEFORE)
+            )
+        except (InfeasibleError, SolverError):  # a beta of rounding's size
+            return
+        if not len(found.neurons):  # nothing is needed, or there was no time
+            return
+        self.points, self.neurons = particles[found.p > 0], found.neurons
+        weights = found.p[found.p > 0]
+        for points, masses, gap in ((np.zeros((1, data.shape[1])), np.ones(1), 0.1), (self.points, weights, 0.0)):
+            seen = discriminator_response(self.game, points, masses, self.deadline, gap=gap)
+            self._offer_law(points, masses, seen.upper_bound)
+        self._age, self._idle = np.zeros(len(self.points)), np.zeros(len(self.neurons))
+
     def advance(self) -> None:
         """One round: the restricted equilibrium, both best responses, and what they add."""
         game, here = self.game, _Equilibrium(self.points, np.ones(1), np.zeros(0), self.game.beta or 0.0)
         if len(self.neurons):
-            here = _restricted(game, self.points, self.neurons, self.size, self.deadline, self.conic)
+            here = _restricted(game, self.points, self.neurons, self.size, self.deadline, self.conic, self.accuracy)
         used = np.abs(here.outer) > UNUSED * np.abs(here.outer).max(initial=0.0)
         U, values = self._ascend(here, used)
         # far from the end the global search need not be exact
@@ -193,7 +224,13 @@ class _DoubleOracle:
 
 
 def _restricted(
-    game: SampleGame, points: Array, neurons: Array, size: float, deadline: Deadline, conic: Conic
+    game: SampleGame,
+    points: Array,
+    neurons: Array,
+    size: float,
+    deadline: Deadline,
+    conic: Conic,
+    accuracy: float,
 ) -> _Equilibrium:
     """The game for laws on the cells in which the points lie, and on the data as a whole, against some neurons.
 
@@ -224,10 +261,10 @@ def _restricted(
     unit = game.penalty * size
     objective = cp.sum(w) + whole + (0.0 if game.lam is None else game.lam / unit * level)
     problem = cp.Problem(cp.Minimize(objective), constraints)
-    conic.solve(problem, deadline)
+    conic.solve(problem, deadline, accuracy)
     outer = unit * (above.dual_value - below.dual_value)
     mass, share = np.maximum(p.value, 0.0), max(float(whole.value), 0.0)
-    kept = mass > UNUSED
+    kept = mass > max(UNUSED, accuracy)
     found = size * q.value.reshape(m, dim)[kept] / mass[kept, None]
     weights = mass[kept]
     if share > UNUSED or not kept.any():

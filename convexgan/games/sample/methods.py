@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from convexgan._tools.deadline import Deadline
 from convexgan._tools.progress import shown
+from convexgan.arrangements import Maximum
 from convexgan.closed_forms import whiten
 from convexgan.discriminators import TwoLayerDiscriminator
 from convexgan.discriminators.activation import needs_rows
 from convexgan.games.game import Answer, Options
 from convexgan.games.sample import (
     Conic,
+    Mixture,
     SampleGame,
     critic_of,
     solve_continuous,
@@ -66,10 +68,8 @@ def program(call: SampleSetting, options: Options, deadline: Deadline) -> Answer
     game, points = call.game, _particles(call)
     if needs_rows(game.activation):
         raise TypeError("program is for smooth neurons.")
-    p, neurons, outer, stats = solve_mixture_program(
-        game, points, game.activation, time_limit=deadline.left, **options.backend
-    )
-    return _mixture(call, options, points, p, neurons, outer, stats)
+    found = solve_mixture_program(game, points, game.activation, time_limit=deadline.left, **options.backend)
+    return _mixture(call, options, points, found)
 
 
 def cutting_planes(call: SampleSetting, options: Options, deadline: Deadline) -> Answer:
@@ -77,8 +77,8 @@ def cutting_planes(call: SampleSetting, options: Options, deadline: Deadline) ->
     points = _particles(call)
     game = replace(call.game, particles=points)
     with shown(options.progress, "mixture: bound {:.6g}, violation {:.2g}, {} cuts", deadline) as report:
-        p, neurons, outer, stats = solve_mixture(game, deadline=deadline, progress=report)
-    return _mixture(call, options, points, p, neurons, outer, stats)
+        found = solve_mixture(game, deadline=deadline, progress=report)
+    return _mixture(call, options, points, found)
 
 
 def double_oracle(call: SampleSetting, options: Options, deadline: Deadline) -> Answer:
@@ -169,11 +169,10 @@ def _particles(call: SampleSetting) -> Array:
     return points
 
 
-def _mixture(
-    call: SampleSetting, options: Options, points: Array, p: Array, neurons: Array, outer: Array, stats: dict[str, Any]
-) -> Answer:
-    game, made = replace(call.game, particles=points), MixtureGenerator(points[p > 0], p[p > 0])
-    return _answer(options, game, made, made.particles, made.weights, critic_of(game, neurons, outer), stats)
+def _mixture(call: SampleSetting, options: Options, points: Array, found: Mixture) -> Answer:
+    game, used = replace(call.game, particles=points), found.p > 0
+    made, critic = MixtureGenerator(points[used], found.p[used]), critic_of(game, found.neurons, found.outer)
+    return _answer(options, game, made, made.particles, made.weights, critic, found.stats, found.seen)
 
 
 def _answer(
@@ -184,8 +183,9 @@ def _answer(
     weights: Array,
     critic: TwoLayerDiscriminator,
     stats: dict[str, Any],
+    seen: Maximum | None = None,
 ) -> Answer:
-    judge = partial(make_sample_certificate, game, points, weights, critic, options.tol)
+    judge = partial(make_sample_certificate, game, points, weights, critic, options.tol, seen=seen)
     return _judged(game, made, critic, judge, stats)
 
 

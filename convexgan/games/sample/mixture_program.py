@@ -13,7 +13,7 @@ from convexgan.closed_forms import unit_neurons
 from convexgan.conic.solvers import ACCURACY, choose_backend, in_turn
 from convexgan.discriminators.activation import MomentActivation
 from convexgan.exceptions import ConvexGANError, SolverError
-from convexgan.games.sample.cutting_planes import out_of_reach
+from convexgan.games.sample.cutting_planes import Mixture, out_of_reach
 from convexgan.games.sample.game import SampleGame
 from convexgan.games.sample.responses import critic_of, discriminator_response, generator_response
 from convexgan.records.certificate import relative_gap
@@ -33,19 +33,12 @@ def solve_mixture_program(
     solver: str | None = None,
     solver_options: dict[str, Any] | None = None,
     time_limit: float | None = None,
-) -> tuple[Array, Array, Array, dict[str, Any]]:
+) -> Mixture:
     """The optimal weights of the particles, and the discriminator that proves them.
 
     The generated mean and second moment are linear in the weights p, so that ipm <= level is a second-order cone for
     linear neurons and a pair of matrix inequalities for the others. Their multipliers are the discriminator. Cutting
     planes give the same in ever more rounds: half a minute where this takes half a second, with twelve columns.
-
-    Returns
-    -------
-    p : (m,) array
-    neurons, outer : (K, d or d + 1) and (K,) arrays
-    stats : dict
-        The solver's record, and "status".
 
     Raises
     ------
@@ -60,7 +53,7 @@ def solve_mixture_program(
     a, b, _ = np.abs(activation.coefficients)
     size = max(float(np.abs(lifted).max()), float(np.abs(game.data).max()))
     if game.lam == 0 or reach <= max(game.beta or 0.0, ROUNDING * (a * size**2 + b * size)):
-        return cheapest, *nothing, {"status": "optimal", "reason": "the cheapest law is optimal"}
+        return Mixture(cheapest, *nothing, {"status": "optimal", "reason": "the cheapest law is optimal"})
     program = _Program(game, particles, activation, reach)
     name, reason = choose_backend(lifted.shape[1], activation.coefficients[0] != 0, solver)
     run = Run(ACCURACY, solver_options or {}, Deadline(time_limit))
@@ -73,7 +66,7 @@ def solve_mixture_program(
     p, neurons, outer = answer.found
     p = p if game.penalty or game.spread else _matched(game, particles, activation, p)
     status = "stopped" if answer.stats["solver_status"] == "user_limit" else "optimal"
-    return p, neurons, outer, answer.stats | {"status": status, "reason": reason}
+    return Mixture(p, neurons, outer, answer.stats | {"status": status, "reason": reason})
 
 
 def _matched(game: SampleGame, particles: Array, activation: MomentActivation, p: Array) -> Array:
@@ -195,8 +188,8 @@ def _no_answer(
     """Names a beta that works, the smallest ipm of any mixture a little rounded up, if the game's own does not."""
     if game.beta is not None:
         free = replace(game, beta=None, lam=1.0, penalty=0.0, spread=0.0)
-        p, *_, stats = solve_mixture_program(free, particles, activation, solver=solver, time_limit=deadline.left)
-        least = discriminator_response(game, particles, p).upper_bound * (1 + 1e-6)
-        if least > game.beta and stats["status"] == "optimal":
+        found = solve_mixture_program(free, particles, activation, solver=solver, time_limit=deadline.left)
+        least = discriminator_response(game, particles, found.p).upper_bound * (1 + 1e-6)
+        if least > game.beta and found.stats["status"] == "optimal":
             return out_of_reach(len(particles), least)
     return failure

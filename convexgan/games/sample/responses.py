@@ -18,6 +18,7 @@ from convexgan.statistics.moments import Moments
 
 Array = NDArray[np.float64]
 CLOSE = 0.9999  # cosine
+RANDOM, SCORES = 500, 2**18  # neurons drawn at once, and what they see of rows
 PRICE = 1e-10  # accuracy of the cheapest point, in units of the data's second moment
 
 
@@ -65,6 +66,20 @@ def rising_neurons(
         inside = np.abs(U[:, -1]) <= lengths * np.abs(rows).max()
         U, values = U[inside] / lengths[inside, None], values[inside] / lengths[inside]
     return U[values > level], values[values > level]
+
+
+def random_neurons(game: SampleGame, points: Array, weights: Array, rng: np.random.Generator) -> Array:
+    """Random neurons (k, d or d + 1), those that see most first; with a bias they bend at rows; smooth ones: none."""
+    rows, signed = signed_law(game, points, weights)
+    if not needs_rows(game.activation):
+        return np.zeros((0, game.lift(rows[:1]).shape[1]))
+    neurons = rng.standard_normal((max(1, min(RANDOM, SCORES // len(rows))), rows.shape[1]))
+    if game.bias != "none":
+        bends = rows[rng.integers(len(rows), size=len(neurons))]
+        neurons = np.column_stack([neurons, -np.einsum("kd,kd->k", neurons, bends)])
+    neurons /= np.linalg.norm(neurons[:, : rows.shape[1]] if game.bias == "free" else neurons, axis=1)[:, None]
+    seen = np.abs(signed @ game.activation(game.lift(rows) @ neurons.T))
+    return np.asarray(neurons[np.argsort(-seen, kind="stable")])
 
 
 def apart(ranked: Array, count: int | None = None, close: float = CLOSE) -> NDArray[np.intp]:
