@@ -164,19 +164,24 @@ def balance(
     limit = None if time_limit is None else check_number(time_limit, "time_limit")
     whole = Deadline(limit)
     points = game.given
-    before = discriminator_response(game, points, np.full(len(points), 1 / len(points)), whole.part(BEFORE))
+    even = np.full(len(points), 1 / len(points))
+    before = discriminator_response(game, points, even, whole.part(BEFORE))
     weights, neurons, outer, stats, seen = _weights(game, whole.part(SEARCH), progress)
     status, critic = Status(stats.pop("status")), critic_of(game, neurons, outer)
-    found: list[tuple[Maximum, Certificate]] = []
+    found: list[tuple[Array, Maximum, Certificate]] = []
 
     def judge(seconds: float | None) -> Certificate:
-        found.append(certified_law(game, points, weights, critic, tol, seconds, seen))
-        return found[-1][1]
+        rest = Deadline(seconds)
+        found.append((weights, *certified_law(game, points, weights, critic, tol, rest.left, seen)))
+        if beta is None and found[-1][1].value > before.upper_bound:  # the search was stopped before it did better
+            found.append((even, *certified_law(game, points, even, critic, tol, rest.left, before)))
+        return found[-1][2]
 
     used = weights > 0
     law = MixtureGenerator(points[used], weights[used])
     sol = judged(Answer(law, critic, judge, stats, status, searched=True), "balance", limit, whole, throw=True)
-    after, certificate = no_less(game, weights, critic, found[-1][0]), found[-1][1]
+    weights, after, certificate = found[-1]
+    after = no_less(game, weights, critic, after)
     return Balance(weights, _seen(game, after), _seen(game, before), certificate, sol.status, sol.stats)
 
 

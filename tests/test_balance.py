@@ -263,10 +263,20 @@ def test_samples_that_can_be_balanced_completely_are_a_saddle_at_0(discriminator
 
 
 def test_a_limit_leaves_weights_with_a_bound():
-    X, Y = samples(8, d=5, n=60, m=80)
+    X, Y = samples(8, d=10, n=150, m=200)
     found = cg.balance(X, Y, time_limit=1.0)
     assert found.weights.sum() == pytest.approx(1) and found.status == "stopped"
     assert found.certificate.bound <= found.imbalance.value <= found.imbalance.upper_bound
+
+
+@pytest.mark.parametrize("discriminator", ["relu", "absolute"])
+def test_without_time_weights_are_no_worse_than_equal_ones(discriminator):
+    X, Y = samples(8, d=2, n=30, m=40)
+    found = cg.balance(X, Y, discriminator, time_limit=0)
+    assert found.status == "stopped" and found.before.exact
+    assert found.imbalance.value <= found.before.upper_bound
+    np.testing.assert_array_equal(found.weights, np.full(40, 1 / 40))
+    assert cg.verify(found.certificate, X)
 
 
 def test_a_search_that_a_limit_stopped_sees_no_less_than_the_proving_neurons():

@@ -130,7 +130,7 @@ def test_limits_leave_a_feasible_law_and_a_valid_bound(monkeypatch):
     assert sol.value == pytest.approx((X**2).sum(axis=1).mean()) and 0 < sol.certificate.bound <= full.value
     assert "Jensen" in sol.certificate.origin
     rough = relu_game(X, beta=0.2, gap=0.2)
-    assert rough.certificate.kind == "bounded" and rough.certificate.gap <= 0.2
+    assert rough.certificate.gap <= 0.2 and rough.stats["rounds"] <= full.stats["rounds"]
     assert rough.certificate.bound <= full.value * (1 + 1e-6) <= rough.value * (1 + 2e-6)
 
     def interrupted(*_):

@@ -35,7 +35,9 @@ BEFORE = 0.25  # share of the time for a law on given particles, from which the 
 PARTICLES = 2000  # at most, multiples of the data by at most
 MULTIPLES = 9  # numbers from 0 to 1,
 ROUGH = 1e-4  # to a violation of that share of what a point at 0 is seen by
-NEEDED = 1e-4  # accuracy of programs, a share of the gap
+NEEDED = 1e-4  # accuracy of programs, a share of the gap,
+FINE = 0.0  # and in the end, or where a round has changed nothing, as accurate as they get
+CLOSED = 1e-7  # share of the value that is no gap
 UNUSED = 1e-8  # weight, or share of the largest multiplier
 
 
@@ -105,7 +107,9 @@ def solve_continuous(
             far = 0.0 if rival is None else NEAR * abs(rival - search.bound)
             if search.value - search.bound <= max(gap * search.value, far):
                 status = "optimal"
-                break
+                if search.accuracy == FINE and not search.converges:
+                    break
+                search.accuracy = FINE  # rounds come fast to the equilibrium once its cells are known
     except OutOfTimeError:
         pass  # what is known is returned
     except KeyboardInterrupt:
@@ -122,6 +126,7 @@ class _DoubleOracle:
     conic: Conic
     accuracy: float
     rounds: int = 0
+    converges: bool = False
     value: float = field(init=False)
     bound: float = 0.0
 
@@ -140,7 +145,7 @@ class _DoubleOracle:
         """The points and neurons of the best law on multiples of the data, where there are not too many."""
         data = self.game.data
         shares = np.linspace(0, 1, min(MULTIPLES, PARTICLES // len(data)))
-        if len(shares) < 2 or self.deadline.over:
+        if len(shares) < 2 or self.deadline.over or self.game.beta == 0:  # for which there is the data's own law alone
             return
         particles = np.unique(np.concatenate([share * data for share in shares]), axis=0)
         try:
@@ -160,6 +165,7 @@ class _DoubleOracle:
 
     def advance(self) -> None:
         """One round: the restricted equilibrium, both best responses, and what they add."""
+        before = self.value - self.bound
         game, here = self.game, _Equilibrium(self.points, np.ones(1), np.zeros(0), self.game.beta or 0.0)
         if len(self.neurons):
             here = _restricted(game, self.points, self.neurons, self.size, self.deadline, self.conic, self.accuracy)
@@ -178,6 +184,10 @@ class _DoubleOracle:
         self._drop_neurons(here, used, found.value)
         self._add_neurons(np.vstack([found.direction, U[np.argsort(-values)]]))
         self.rounds += 1
+        gap = self.value - self.bound
+        self.converges = CLOSED * self.value < gap < before / 2
+        if gap >= before:
+            self.accuracy = FINE
 
     def _offer_law(self, points: Array, weights: Array, reached: float) -> None:
         """The law, moved towards the data until it is feasible: its ipm is convex, and that of the data is 0."""
