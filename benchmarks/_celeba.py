@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import shutil
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -87,6 +88,22 @@ def write_celeba(root: Path, n: int, seed: int = 0, workers: int = 1) -> Path:
     else:
         with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
             list(pool.map(_write_batch, *jobs))
+    return _write_lists(root, n, seed)
+
+
+def repeat_celeba(source: Path, root: Path, n: int) -> Path:
+    """Write n pictures below ``root``, those of a source again and again, unless they are there, and return it."""
+    if not (root / "list_eval_partition.txt").exists():
+        folder, known = root / "img_align_celeba", sorted((source / "img_align_celeba").iterdir())
+        folder.mkdir(parents=True, exist_ok=True)
+        for i in range(n):
+            shutil.copyfile(known[i % len(known)], folder / f"{i + 1:06}.jpg")
+        _write_lists(root, n, 0)
+    return root
+
+
+def _write_lists(root: Path, n: int, seed: int) -> Path:
+    """Write attributes and partition; the latter last."""
     rng = np.random.default_rng(seed)
     names = [f"{i + 1:06}.jpg" for i in range(n)]
     signs = np.where(rng.random((n, len(ATTRIBUTES))) < 0.4, 1, -1)

@@ -18,6 +18,7 @@ PIVOTS = 4  # for each row and column, after which the last solution is no good 
 MOST = 2**31 - 1  # HiGHS has no other number of pivots
 PATIENCE = 3  # solutions for which a slack row stays, of which each rose by
 RISE = 1e-9  # of its value: among many of one value those without a row are all tried
+ROUNDED = 1e-12  # share of a multiplier that is a solver's 0
 NEGLIGIBLE = 1e-10  # share of a weight that is an interior-point solver's distance from zero
 Answer = tuple[Array, float, Array]  # weights (m,), the level of ipm as far as the neurons see it, multipliers (K,)
 
@@ -78,6 +79,7 @@ class _Linear:
         risen, self._value = value > self._value + RISE * abs(value), value
         self._idle = np.where(self._multipliers == 0, self._idle + risen, 0)
         outer = np.bincount(self._neurons, self._sides * self._multipliers, len(real)) * (self._unit / self._size)
+        outer[np.abs(outer) <= ROUNDED * np.abs(outer).max(initial=0.0)] = 0.0
         return self._p, self._level, np.asarray(outer)
 
     def _scale(self, seen: Array, real: Array) -> None:
