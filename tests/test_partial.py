@@ -53,16 +53,16 @@ def test_leading_pairs_are_those_of_a_complete_decomposition(kind, form):
     assert np.linalg.eigvalsh(P @ S @ P)[-1] <= known.enclosure.rest
 
 
-def test_a_guess_lies_in_the_span_and_a_start_need_not():
+def test_a_guess_lies_in_the_span():
     F = factor_of(np.arange(1, 301) ** -1.0, 300)
     rows, S = np.random.default_rng(0).standard_normal((5, 300)), F.T @ F
     truth, count = np.linalg.eigvalsh(S)[::-1], 9
-    guessed, started = (formed_pairs(S, None, count, **{name: rows}) for name in ("guess", "start"))
-    for known in (guessed, started):
+    guessed, free = formed_pairs(S, None, count, guess=rows), formed_pairs(S, None, count)
+    for known in (guessed, free):
         check(known, truth, count)
-    outside = [np.linalg.norm(rows - rows @ known.vectors @ known.vectors.T) for known in (guessed, started)]
+    outside = [np.linalg.norm(rows - rows @ known.vectors @ known.vectors.T) for known in (guessed, free)]
     assert outside[0] < 1e-9 and outside[1] > 1
-    assert started.vectors.shape[1] == count + 10 < guessed.vectors.shape[1]
+    assert free.vectors.shape[1] == count + 10 < guessed.vectors.shape[1]
 
 
 @given(st.integers(0, 10**6), st.integers(1, 12), st.floats(1e-7, 1e7))

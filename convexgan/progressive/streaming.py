@@ -289,7 +289,8 @@ class _InMemory:
 
     def __call__(self, count: int, start: Array, width: int, columns: int) -> Subspace:
         """The leading pairs, from rows that are near them."""
-        return self.data.leading_pairs(count, self.guess if len(self.guess) else None, start[:width])
+        # all rows are guesses: the span that holds them has more directions than are asked for, as the next size needs
+        return self.data.leading_pairs(count, np.vstack([self.guess, start[:width]]))
 
 
 _Search = _InPasses | _InMemory

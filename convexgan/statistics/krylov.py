@@ -278,7 +278,8 @@ class Space:
         """Rayleigh and Ritz."""
         values, turn = np.linalg.eigh((self._inner + self._inner.T) / 2)
         values, turn = values[::-1], turn[:, ::-1]
-        coupling = turn.T @ self._squares @ turn - np.diag(values**2)
+        skew = values[:, None] * (turn.T @ self._inner @ turn)  # the values' squares would lack what rounding changed
+        coupling = turn.T @ self._squares @ turn - skew - skew.T + np.diag(values**2)
         return Pairs(values, turn, (coupling + coupling.T) / 2)
 
     @one_thread()

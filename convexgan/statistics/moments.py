@@ -307,10 +307,10 @@ class Moments:
             self._cache["spectrum"] = spectrum
         return self._cache["spectrum"]  # type: ignore[no-any-return]
 
-    def leading_pairs(self, count: int, guess: Array | None = None, start: Array | None = None) -> Subspace:
+    def leading_pairs(self, count: int, guess: Array | None = None) -> Subspace:
         """So many of them, certified, without a complete decomposition, see `convexgan.statistics.partial`."""
         factor = self.factor
-        return formed_pairs(self.second if factor is None else None, factor, count, guess=guess, start=start)
+        return formed_pairs(self.second if factor is None else None, factor, count, guess=guess)
 
     def leading(self, count: int, guess: Array | None = None) -> Moments:
         """These moments restricted to so many eigenpairs, where that takes less time than to find all of them.

@@ -40,7 +40,6 @@ def formed_pairs(
     count: int,
     *,
     guess: Array | None = None,
-    start: Array | None = None,
     tol: float = CLOSELY,
 ) -> Subspace:
     """The ``count`` largest eigenpairs of S, each eigenvalue to ``tol`` of the largest, certified without a doubt.
@@ -54,8 +53,6 @@ def formed_pairs(
     count : int
     guess : (w, d) array, optional
         Rows that the span of the result shall contain, near leading eigenvectors.
-    start : (w, d) array, optional
-        Rows near leading eigenvectors that it need not contain.
     tol : float
 
     Raises
@@ -68,8 +65,7 @@ def formed_pairs(
         raise ValueError("pass the second moment, or a factor of it.")
     dim, rng = matrix.shape[1], np.random.default_rng(0)
     width = min(count + max(10, int(WIDER * count)), *matrix.shape)
-    near = [rows.T for rows in (guess, start) if rows is not None]
-    block = orthonormal(np.hstack([np.zeros((dim, 0)), *near]))
+    block = np.zeros((dim, 0)) if guess is None else orthonormal(guess.T)
     drawn = rng.standard_normal((dim, max(width - block.shape[1], min(width, PROBES))))
     block, failed = np.hstack([block, orthonormal(drawn, block)]), 0
     space = Space(dim, int(max(ROOM * dim, block.shape[1])))
