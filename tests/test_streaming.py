@@ -219,12 +219,12 @@ def test_memory_decides_the_route_and_too_little_is_refused_with_a_number(monkey
 
 
 def test_the_next_size_starts_from_more_directions_than_were_asked_for(monkeypatch):
-    monkeypatch.setattr(streaming, "COMPLETE", 192)
-    monkeypatch.setattr(partial, "PARTIAL", 60)
-    stages = StageMoments(ArrayPictures(power_law(1000, 16)), [4, 8, 16], memory=10**9)
-    for size in (4, 8):
-        stages.at(size, Level(10))
-    assert stages._leading is not None and stages._leading[1].vectors.shape[1] >= 2 * (11 + 10)
+    monkeypatch.setattr(streaming, "COMPLETE", 768)
+    monkeypatch.setattr(partial, "PARTIAL", 700)
+    stages = StageMoments(ArrayPictures(power_law(1000, 32)), [4, 8, 16, 32], memory=10**9)
+    subspaces = [stages.at(size, Level(10)).moments.subspace for size in (4, 8, 16)]
+    assert subspaces[-1] is not None and stages._leading is not None
+    assert stages._leading[1].vectors.shape[1] >= 2 * (11 + 10)
 
 
 def test_what_coarser_sizes_keep_and_small_products_are_counted_as_memory(monkeypatch):
