@@ -468,7 +468,7 @@ def runs(options: argparse.Namespace) -> Iterator[Run]:
             key = {"task": task.name, "method": method, "seed": seed} | settings
             if (known := remember(key, None if options.table else make)) is not None:
                 yield Run(task, method, seed, known)
-    for task, (method, variant) in product(short, LONGER.items()):
+    for task, (method, variant) in product(sets, LONGER.items()):
         key = {"task": task.name, "method": method, "seed": 0} | vars(variant) | budget.key()
         make = None if options.table else partial(trained, task, method, variant, budget, 0)
         if (known := remember(key, make)) is not None:

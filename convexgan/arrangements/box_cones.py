@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,8 @@ class BoxCones(LocalSum):
         By how much all rows vary along each coordinate: boxes are cut where they vary most.
     """
 
+    EACH = ("bounds", "low", "high", "axes")
+
     low: Array
     high: Array
     axes: Indices
@@ -52,7 +54,7 @@ class BoxCones(LocalSum):
         low[faces, axes] = high[faces, axes] = 1.0 - 2.0 * (faces % 2)
         partners, bounds = pair_up(side.plus, side.minus, deadline or Deadline()), np.full(2 * p, bound)
         reach = np.abs(side.rows).sum(axis=0)
-        return cls(sign, bounds, side.plus, side.minus, side.linear, partners, low, high, axes, reach)
+        return cls(bounds, sign, side.plus, side.minus, side.linear, partners, low, high, axes, reach)
 
     @property
     def widths(self) -> Array:
@@ -68,11 +70,6 @@ class BoxCones(LocalSum):
     def middles(self) -> Array:
         """A unit vector inside each cone, (K, p)."""
         return _units(self.centres)
-
-    def take(self, chosen: NDArray[Any]) -> Self:
-        """Some of the cones."""
-        low, high, axes = self.low[chosen], self.high[chosen], self.axes[chosen]
-        return replace(self, bounds=self.bounds[chosen], low=low, high=high, axes=axes)
 
     def halved(self) -> Self:
         """Two cones for each."""

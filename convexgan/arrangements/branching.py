@@ -6,7 +6,8 @@ import heapq
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any, Generic, Protocol, Self, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,26 +23,51 @@ LEAST_GAP = 1e-10
 FINEST = 1e-13  # width of cones that are cut no more
 
 
-class ConeFamily(Protocol):
-    """Cones that lie close together, with an upper bound on each, and the number of rows that are open on them."""
+@dataclass(frozen=True, eq=False)
+class ConeFamily(ABC):
+    """Cones that lie close together, and a function that equals m on them.
+
+    Attributes
+    ----------
+    bounds : (K,) array
+        Upper bounds on the maximum over cone and unit ball.
+    """
+
+    EACH: ClassVar[tuple[str, ...]]  # what has an entry for each cone
+
+    bounds: Array
 
     @property
-    def widths(self) -> Array: ...
+    @abstractmethod
+    def widths(self) -> Array:
+        """The longest edge of each along an axis, (K,)."""
 
     @property
-    def bounds(self) -> Array: ...
+    @abstractmethod
+    def rows(self) -> int:
+        """The number of rows that are not decided."""
+
+    @abstractmethod
+    def halved(self) -> Self:
+        """Two cones for each."""
+
+    @abstractmethod
+    def _decided(self) -> Self:
+        """The same cones; rows that keep their sign on all of them are open no more."""
 
     @property
-    def bound(self) -> float: ...
+    def bound(self) -> float:
+        """The largest of the bounds, 0 if there are none."""
+        return float(self.bounds.max(initial=0.0))
 
-    @property
-    def rows(self) -> int: ...
+    def take(self, chosen: NDArray[Any]) -> Self:
+        """Some of the cones."""
+        return replace(self, **{name: getattr(self, name)[chosen] for name in self.EACH})
 
-    def take(self, chosen: NDArray[np.bool_]) -> Self: ...
-
-    def parts(self, size: int) -> Iterator[Self]: ...
-
-    def halved(self) -> Self: ...
+    def parts(self, size: int) -> Iterator[Self]:
+        """Parts of at most that many cones, each with its own undecided rows."""
+        for cut in np.array_split(np.arange(len(self.bounds)), -(-len(self.bounds) // size)):
+            yield self.take(cut)._decided()
 
 
 C = TypeVar("C", bound=ConeFamily)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._tools.deadline import Deadline
+from convexgan.arrangements.branching import ConeFamily
 from convexgan.arrangements.local_sums import LocalSum, pair_up
 from convexgan.arrangements.majorant import Quadratic
 from convexgan.arrangements.reduce import Arrangement, positive_sums
@@ -114,20 +115,44 @@ def quadratic_bounds(
 
 
 @dataclass(frozen=True, eq=False)
-class Cones(LocalSum):
+class SimplicialCones(ConeFamily):
     """Simplicial cones.
 
     Attributes
     ----------
     rays : (K, p, p) array
         Within the unit ball.
+    """
+
+    EACH: ClassVar[tuple[str, ...]] = ("bounds", "rays")
+
+    rays: Array
+
+    @property
+    def widths(self) -> Array:
+        """The longest edge of each along an axis, (K,)."""
+        return np.asarray(np.ptp(self.rays, axis=1).max(axis=1))
+
+    def _signs(self, rows: Array, tiny: Array | float = 0.0) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which rows are nowhere below -tiny on all cones, and which nowhere above tiny, (n,)."""
+        values = self.rays.reshape(-1, self.rays.shape[2]) @ rows.T
+        return values.min(axis=0) >= -tiny, values.max(axis=0) <= tiny
+
+
+@dataclass(frozen=True, eq=False)
+class Cones(SimplicialCones, LocalSum):
+    """Simplicial cones, and a sum of rectified rows on them.
+
+    Attributes
+    ----------
     heights : (K, p) array
         The sum over ``plus`` at the rays.
     metric : (p, p) array
         The second moment of all rows, see `halved`.
     """
 
-    rays: Array
+    EACH = (*SimplicialCones.EACH, "heights")
+
     heights: Array
     metric: Array
 
@@ -138,7 +163,8 @@ class Cones(LocalSum):
         different, which = np.unique(rays.reshape(-1, side.dim), axis=0, return_inverse=True)
         heights = positive_sums(different, side.plus)[which.reshape(rays.shape[:2])]
         partners = pair_up(side.plus, side.minus, deadline or Deadline())
-        return cls(sign, np.full(len(rays), bound), side.plus, side.minus, side.linear, partners, rays, heights, metric)
+        bounds = np.full(len(rays), bound)
+        return cls(bounds, sign, side.plus, side.minus, side.linear, partners, rays, heights, metric)
 
     @staticmethod
     def domain(side: Arrangement) -> Array:
@@ -146,26 +172,13 @@ class Cones(LocalSum):
         return fan(side.dim)
 
     @property
-    def widths(self) -> Array:
-        """The longest edge of each along an axis, (K,)."""
-        return np.asarray(np.ptp(self.rays, axis=1).max(axis=1))
-
-    @property
     def middles(self) -> Array:
         """A unit vector inside each cone, (K, p)."""
         return centres(self.rays)
 
-    def take(self, chosen: NDArray[Any]) -> Self:
-        """Some of the cones."""
-        return replace(self, rays=self.rays[chosen], bounds=self.bounds[chosen], heights=self.heights[chosen])
-
     def _with(self, plus: Array, minus: Array, linear: Array, partners: Indices) -> Self:
         heights = positive_sums(self.rays, plus)
         return replace(self, plus=plus, minus=minus, linear=linear, partners=partners, heights=heights)
-
-    def _signs(self, rows: Array, tiny: Array | float = 0.0) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        values = self.rays.reshape(-1, self.rays.shape[2]) @ rows.T
-        return values.min(axis=0) >= -tiny, values.max(axis=0) <= tiny
 
     def under(self, quadratic: Quadratic) -> Array:
         """The maximum of a concave quadratic on cones within its sphere, from above, (K,)."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from convexgan._tools.progress import Report
 from convexgan._tools.rounding import gamma
 from convexgan.arrangements.branching import CONES_DIM, Branching
-from convexgan.arrangements.cones import halved
+from convexgan.arrangements.cones import SimplicialCones, halved
 from convexgan.arrangements.halfspaces import Halfspaces, best_cell, integers
 from convexgan.arrangements.offset_search import belt
 
@@ -25,14 +24,11 @@ PUSHES = (0.5, 0.05, 0.005)
 
 
 @dataclass(frozen=True, eq=False)
-class HalfspaceCones:
-    """Cones of (u, b) that lie close together.
+class HalfspaceCones(SimplicialCones):
+    """Simplicial cones of (u, b), and F on them.
 
     Attributes
     ----------
-    rays : (K, p, p) array
-    bounds : (K,) array
-        Upper bounds on F inside.
     open : (n,) array
         The points that may be on either side.
     base : float
@@ -40,52 +36,34 @@ class HalfspaceCones:
     whole : Halfspaces
     """
 
-    rays: Array
-    bounds: Array
     open: Indices
     base: float
     whole: Halfspaces
-
-    @property
-    def widths(self) -> Array:
-        """The longest edge of each along an axis, (K,)."""
-        return np.asarray(np.ptp(self.rays, axis=1).max(axis=1))
-
-    @property
-    def bound(self) -> float:
-        """The largest of the bounds, 0 if there are none."""
-        return float(self.bounds.max(initial=0.0))
 
     @property
     def rows(self) -> int:
         """The number of points that are not decided."""
         return len(self.open)
 
-    def take(self, chosen: NDArray[Any]) -> HalfspaceCones:
-        """Some of the cones."""
-        return replace(self, rays=self.rays[chosen], bounds=self.bounds[chosen])
-
-    def parts(self, size: int) -> Iterator[HalfspaceCones]:
-        """Parts of at most that many cones, each with its own undecided points."""
-        for cut in np.array_split(np.arange(len(self.bounds)), -(-len(self.bounds) // size)):
-            part = self.take(cut)
-            low, high = part.reach()
-            seen = (low > UNSURE).all(axis=0)
-            open_ = ~seen & (high >= -UNSURE).any(axis=0)
-            base = part.base + float(part.whole.weights[part.open[seen]].sum())
-            yield replace(part, open=part.open[open_], base=base)
+    def _decided(self) -> Self:
+        """The same cones; points that all of them see, or none, are open no more."""
+        low, high = self.reach()
+        seen = (low > UNSURE).all(axis=0)
+        undecided = ~seen & (high >= -UNSURE).any(axis=0)
+        base = self.base + float(self.whole.weights[self.open[seen]].sum())
+        return replace(self, open=self.open[undecided], base=base)
 
     def reach(self) -> tuple[Array, Array]:
         """The least and the largest product of each point (x, 1) with each cone's rays, (K, n)."""
         heights = self.rays @ self.whole.lifted[self.open].T
         return heights.min(axis=1), heights.max(axis=1)
 
-    def halved(self) -> HalfspaceCones:
+    def halved(self) -> Self:
         """Two cones for each."""
         lifted = self.whole.lifted[self.open]
         return replace(self, rays=halved(self.rays, lifted.T @ lifted)[0], bounds=np.repeat(self.bounds, 2))
 
-    def bounded(self) -> tuple[HalfspaceCones, NDArray[np.bool_], NDArray[np.bool_]]:
+    def bounded(self) -> tuple[Self, NDArray[np.bool_], NDArray[np.bool_]]:
         """Tighter bounds; the points each cone sees with all rays, and those it may see with some, (K, n)."""
         low, high = self.reach()
         seen, open_ = low > UNSURE, (low <= UNSURE) & (high >= -UNSURE)
@@ -128,7 +106,7 @@ class HalfspaceSearch(Branching[HalfspaceCones]):
         if whole.dim <= CONES_DIM and self.nodes < max_nodes:
             reach = float(np.linalg.norm(whole.points, axis=1).max()) * (1 + 1e-9)
             rays, every = belt(q, reach), np.arange(len(whole.weights))
-            self._start(1.0, HalfspaceCones(rays, np.full(len(rays), self._caps[1.0]), every, 0.0, whole))
+            self._start(1.0, HalfspaceCones(np.full(len(rays), self._caps[1.0]), rays, every, 0.0, whole))
             if 1.0 in self._cut:
                 self._cut.add(-1.0)  # F(-z) = -F(z)
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._tools.deadline import Deadline
+from convexgan.arrangements.branching import ConeFamily
 from convexgan.arrangements.majorant import Quadratic
 
 Array = NDArray[np.float64]
@@ -22,15 +22,13 @@ ALIKE_IN_SPACE = 0.01  # for p = 3, where plain bounds are good, pairing random 
 
 
 @dataclass(frozen=True, eq=False)
-class LocalSum(ABC):
+class LocalSum(ConeFamily):
     """Cones that lie close together, and a function that equals m on them.
 
     Attributes
     ----------
     sign : float
         Whether m or -m is maximised.
-    bounds : (K,) array
-        Upper bounds on the maximum over cone and unit ball.
     plus, minus, linear : arrays
         The function, as in `Arrangement`; rows that are decided on all cones are part of ``linear``.
     partners : (n_+,) array
@@ -38,7 +36,6 @@ class LocalSum(ABC):
     """
 
     sign: float
-    bounds: Array
     plus: Array
     minus: Array
     linear: Array
@@ -48,19 +45,6 @@ class LocalSum(ABC):
     @abstractmethod
     def middles(self) -> Array:
         """A unit vector inside each cone, (K, p)."""
-
-    @property
-    @abstractmethod
-    def widths(self) -> Array:
-        """The longest edge of each along an axis, (K,)."""
-
-    @abstractmethod
-    def halved(self) -> Self:
-        """Two cones for each."""
-
-    @abstractmethod
-    def take(self, chosen: NDArray[Any]) -> Self:
-        """Some of the cones."""
 
     @abstractmethod
     def under(self, quadratic: Quadratic) -> Array:
@@ -79,19 +63,9 @@ class LocalSum(ABC):
         return replace(self, plus=plus, minus=minus, linear=linear, partners=partners)
 
     @property
-    def bound(self) -> float:
-        """The largest of the bounds, 0 if there are none."""
-        return float(self.bounds.max(initial=0.0))
-
-    @property
     def rows(self) -> int:
         """The number of rows that are not decided."""
         return len(self.plus) + len(self.minus)
-
-    def parts(self, size: int) -> Iterator[Self]:
-        """Parts of at most that many cones, each with its own undecided rows."""
-        for cut in np.array_split(np.arange(len(self.bounds)), -(-len(self.bounds) // size)):
-            yield self.take(cut)._decided()
 
     def _decided(self) -> Self:
         """The same cones; rows that keep their sign on all of them become part of the linear term."""

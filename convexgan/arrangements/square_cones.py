@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convexgan._tools.deadline import Deadline
-from convexgan.arrangements.cones import centres, fan, halved
+from convexgan.arrangements.cones import SimplicialCones, centres, fan, halved
 from convexgan.arrangements.local_sums import pair_up
 from convexgan.arrangements.squares import Squares
 
@@ -20,16 +19,13 @@ ROUND = 0.1  # of the metric that is the sphere's own: on it a constant form is 
 
 
 @dataclass(frozen=True, eq=False)
-class SquareCones:
-    """Cones that lie close together, and a function that equals m on them.
+class SquareCones(SimplicialCones):
+    """Simplicial cones, and a sum of squared rectified rows on them.
 
     Attributes
     ----------
     sign : float
         Whether m or -m is maximised.
-    rays : (K, p, p) array
-    bounds : (K,) array
-        Upper bounds on the maximum over cone and unit ball.
     plus, minus, form : arrays
         The function, as in `Squares`; rows that are decided on all cones are part of ``form``.
     pairs : (2, n, p) array
@@ -39,8 +35,6 @@ class SquareCones:
     """
 
     sign: float
-    rays: Array
-    bounds: Array
     plus: Array
     minus: Array
     form: Array
@@ -48,7 +42,7 @@ class SquareCones:
     metric: Array
 
     @classmethod
-    def cover(cls, sign: float, side: Squares, bound: float, deadline: Deadline | None = None) -> SquareCones:
+    def cover(cls, sign: float, side: Squares, bound: float, deadline: Deadline | None = None) -> Self:
         """A fan of simplicial cones that covers R^p."""
         rays, metric = fan(side.dim), side.rows.T @ side.rows
         partners = pair_up(side.plus, side.minus, deadline or Deadline())
@@ -56,37 +50,19 @@ class SquareCones:
         has = partners >= 0
         pairs = np.stack([side.plus[has], side.minus[partners[has]]])
         minus = np.delete(side.minus, partners[has], axis=0)
-        return cls(sign, rays, np.full(len(rays), bound), side.plus[~has], minus, side.form, pairs, metric)
-
-    @property
-    def widths(self) -> Array:
-        """The longest edge of each along an axis, (K,)."""
-        return np.asarray(np.ptp(self.rays, axis=1).max(axis=1))
-
-    @property
-    def bound(self) -> float:
-        """The largest of the bounds, 0 if there are none."""
-        return float(self.bounds.max(initial=0.0))
+        bounds = np.full(len(rays), bound)
+        return cls(bounds, rays, sign, side.plus[~has], minus, side.form, pairs, metric)
 
     @property
     def rows(self) -> int:
         """The number of rows that are not decided."""
         return len(self.plus) + len(self.minus) + self.pairs[..., 0].size
 
-    def take(self, chosen: NDArray[Any]) -> SquareCones:
-        """Some of the cones."""
-        return replace(self, rays=self.rays[chosen], bounds=self.bounds[chosen])
-
-    def parts(self, size: int) -> Iterator[SquareCones]:
-        """Parts of at most that many cones, each with its own undecided rows."""
-        for cut in np.array_split(np.arange(len(self.bounds)), -(-len(self.bounds) // size)):
-            yield self.take(cut)._decided()
-
-    def _decided(self) -> SquareCones:
+    def _decided(self) -> Self:
         """The same cones; rows that keep their sign on all of them become part of the form."""
-        open_plus, gained = _sides(self.plus, self.rays)
-        open_minus, lost = _sides(self.minus, self.rays)
-        (first, more), (second, less) = (_sides(rows, self.rays) for rows in self.pairs)
+        open_plus, gained = self._sides(self.plus)
+        open_minus, lost = self._sides(self.minus)
+        (first, more), (second, less) = map(self._sides, self.pairs)
         kept = first | second  # of a pair that is not decided both rows stay
         active = [(self.plus, gained, 1.0), (self.minus, lost, -1.0)]
         active += [(self.pairs[0], more & ~kept, 1.0), (self.pairs[1], less & ~kept, -1.0)]
@@ -95,7 +71,12 @@ class SquareCones:
             self, plus=self.plus[open_plus], minus=self.minus[open_minus], pairs=self.pairs[:, kept], form=form
         )
 
-    def halved(self) -> SquareCones:
+    def _sides(self, rows: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which rows change sign among the rays, and which are positive on all."""
+        positive, negative = self._signs(rows)
+        return ~(positive | negative), positive
+
+    def halved(self) -> Self:
         """Two cones for each."""
         return replace(self, rays=halved(self.rays, self.metric)[0], bounds=np.repeat(self.bounds, 2))
 
@@ -157,14 +138,6 @@ class SquareCones:
             forms = forms + sign * _counted((whole & single) | counted, rows)
         levels, vectors = np.linalg.eigh(forms)
         return np.maximum(levels[:, -1] + lacking, 0.0), vectors[:, :, -1]
-
-
-def _sides(rows: Array, rays: Array) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which rows change sign among the rays, and which are positive on all."""
-    products = rays.reshape(-1, rays.shape[2]) @ rows.T
-    low, high = products.min(axis=0), products.max(axis=0)
-    positive = low >= 0
-    return ~positive & (high > 0), positive
 
 
 def _counted(which: NDArray[np.bool_], rows: Array) -> Array:
