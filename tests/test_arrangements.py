@@ -285,6 +285,16 @@ def test_rows_that_nearly_cancel() -> None:
     )
 
 
+@pytest.mark.parametrize("seed", [4, 8, 11])
+def test_rows_that_nearly_cancel_and_vary_most_where_their_differences_do_not(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((2, 5))
+    rows, weights = np.vstack([X, X + 1e-9 * rng.standard_normal(X.shape)]), np.repeat([1.0, -1.0], 2)
+    found = maximize(rows, weights, max_nodes=50_000)
+    check(found, rows, weights)
+    assert found.status == "optimal"
+
+
 @given(seeds, st.integers(3, 5), st.sampled_from([Cones, BoxCones]))
 @few
 def test_pairs_lie_above_the_function(seed: int, p: int, family: Any) -> None:

@@ -21,6 +21,7 @@ from convexgan.arrangements.reduce import CACHE, Arrangement
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
+TURN = 6  # in how many cuts one is where differences of partners vary most
 LINES = 3  # linearisations of the concave part after the one at the centre
 TURNS = 4  # of Newton's method for the projection onto a cone; any number gives a bound
 
@@ -34,8 +35,10 @@ class BoxCones(LocalSum):
     low, high : (K, p) arrays
     axes : (K,) array
         The coordinate that is fixed.
-    reach : (p,) array
-        By how much all rows vary along each coordinate: boxes are cut where they vary most.
+    reaches : tuple of (p,) arrays
+        By how much all rows vary along each coordinate, and differences of partners: by these boxes are cut in turn.
+    cuts : int
+        How often each has been cut.
     """
 
     EACH = ("bounds", "low", "high", "axes")
@@ -43,7 +46,8 @@ class BoxCones(LocalSum):
     low: Array
     high: Array
     axes: Indices
-    reach: Array
+    reaches: tuple[Array, Array]
+    cuts: int = 0
 
     @classmethod
     def cover(cls, sign: float, side: Arrangement, bound: float, deadline: Deadline | None = None) -> Self:
@@ -53,8 +57,9 @@ class BoxCones(LocalSum):
         high = -low
         low[faces, axes] = high[faces, axes] = 1.0 - 2.0 * (faces % 2)
         partners, bounds = pair_up(side.plus, side.minus, deadline or Deadline()), np.full(2 * p, bound)
-        reach = np.abs(side.rows).sum(axis=0)
-        return cls(bounds, sign, side.plus, side.minus, side.linear, partners, low, high, axes, reach)
+        apart = side.plus[partners >= 0] - side.minus[partners[partners >= 0]]
+        reaches = np.abs(side.rows).sum(axis=0), np.abs(apart if len(apart) else side.rows).sum(axis=0)
+        return cls(bounds, sign, side.plus, side.minus, side.linear, partners, low, high, axes, reaches)
 
     @property
     def widths(self) -> Array:
@@ -74,10 +79,11 @@ class BoxCones(LocalSum):
     def halved(self) -> Self:
         """Two cones for each."""
         every, (low, high) = np.arange(len(self.axes)), (np.repeat(end, 2, axis=0) for end in (self.low, self.high))
-        longest = np.argmax((self.high - self.low) * self.reach, axis=1)
+        reach = self.reaches[self.cuts % TURN == TURN - 1]
+        longest = np.argmax((self.high - self.low) * reach, axis=1)
         low[2 * every + 1, longest] = high[2 * every, longest] = self.centres[every, longest]
         bounds, axes = np.repeat(self.bounds, 2), np.repeat(self.axes, 2)
-        return replace(self, bounds=bounds, low=low, high=high, axes=axes)
+        return replace(self, bounds=bounds, low=low, high=high, axes=axes, cuts=self.cuts + 1)
 
     def _signs(self, rows: Array, tiny: Array | float = 0.0) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         products, spreads = self._ranges(rows)

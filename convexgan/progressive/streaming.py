@@ -37,6 +37,7 @@ COMPLETE = 4096  # rows or columns, whichever are fewer, up to which a moment is
 ROUNDINGS = 128  # of an entry that is halved in size up to ten times, scaled, and compared with what is coarser
 DETAIL = 2.0  # the norm of what a picture lacks over boxes, with the sizes of all its terms
 BASE_BYTES = 400 * 2**20  # the interpreter, its libraries, and one block of pictures in several forms
+MOST = 0.98  # of the memory is planned with: at 128 pixels all of it ended 1 % above
 GROWTH = 1.4  # of a chosen rank from one size to twice that, in most sets of pictures at most
 
 
@@ -211,13 +212,13 @@ class StageMoments:
         for share in (2 / 3, 1 / 4):  # many more save passes, fewer save memory
             width = min(count + max(10, int(share * count)), dim)
             temporary = 8 * dim * (8 * width + 2 * PROBES)  # as measured
-            room = max(self.memory - base - temporary, 0)
+            room = max(int(MOST * self.memory) - base - temporary, 0)
             columns = (math.sqrt(dim**2 + room) - dim) / 8  # 16 dim of a column, and 8 matrices of their small products
             least = min(2 * width + PROBES, dim)
             if columns >= least:
                 return width, int(min(columns, 8 * width, dim))
         # with more memory more coarser sizes are formed, which keep up to a quarter of it
-        need = BASE_BYTES + 1.4 * (temporary + 16 * dim * least + 64 * least**2)
+        need = (BASE_BYTES + 1.4 * (temporary + 16 * dim * least + 64 * least**2)) / MOST
         raise ValueError(
             f"memory of {self.memory / 1e9:.2g} GB is too little for {count - 1} components of {size} x {size} "
             f"pixels: allow {need / 1e9:.2g} GB, or ask for a lower rank."
