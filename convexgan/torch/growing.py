@@ -150,24 +150,11 @@ def grow(
     >>> [run.steps for run in grow(G, images, warm=True, steps=3, batch=16)]
     [3, 3]
     """
-    if not isinstance(unwrapped(generator), ProgressiveGenerator):
-        raise ValueError(
-            f"generator is a {type(generator).__name__}: pass a ProgressiveGenerator; `train` trains other players."
-        )
-    if isinstance(discriminator, nn.Module):
-        raise ValueError(
-            "discriminator is a module: pass a function from a size to a new one, "
-            "lambda size: ConvolutionalDiscriminator(size, generator.channels) say."
-        )
-    sizes = generator.sizes if sizes is None else tuple(sizes)
-    if not sizes or list(sizes) != sorted(set(sizes)):
-        raise ValueError(f"sizes {sizes} must increase: name each resolution to train at once, coarsest first.")
+    sizes = _checked_sizes(generator, discriminator, sizes, fade)
     rates = pair(rates)
     make = discriminator or (lambda size: ConvolutionalDiscriminator(size, generator.channels))
     old_rate = (0.0 if warm else 1.0) if old_rate is None else check_number(old_rate, "old_rate")
     head_start = check_count(head_start, "head_start", 0) if warm else 0
-    if check_number(fade, "fade") > 1:
-        raise ValueError(f"fade must be a share of the steps, at most 1, got {fade!r}.")
     settings: dict[str, Any] = {"optimizer": ADAM, "batch": 16, "averaged": 0.999}
     settings |= options | {"objective": objective, "steps": steps}
     sources = {size: _source(generator, images, size, flip) for size in sizes}
@@ -195,6 +182,27 @@ def grow(
     finally:
         generator.requires_grad_()
     return runs
+
+
+def _checked_sizes(
+    generator: ProgressiveGenerator, discriminator: Any, sizes: Sequence[int] | None, fade: float
+) -> tuple[int, ...]:
+    """The resolutions to train at, after the checks that need nothing trained."""
+    if not isinstance(unwrapped(generator), ProgressiveGenerator):
+        raise ValueError(
+            f"generator is a {type(generator).__name__}: pass a ProgressiveGenerator; `train` trains other players."
+        )
+    if isinstance(discriminator, nn.Module):
+        raise ValueError(
+            "discriminator is a module: pass a function from a size to a new one, "
+            "lambda size: ConvolutionalDiscriminator(size, generator.channels) say."
+        )
+    sizes = tuple(generator.sizes if sizes is None else sizes)
+    if not sizes or list(sizes) != sorted(set(sizes)):
+        raise ValueError(f"sizes {sizes} must increase: name each resolution to train at once, coarsest first.")
+    if check_number(fade, "fade") > 1:
+        raise ValueError(f"fade must be a share of the steps, at most 1, got {fade!r}.")
+    return sizes
 
 
 def _alone(
