@@ -9,7 +9,7 @@ from hypothesis import given, settings
 import convexgan as cg
 from benchmarks.nonconvex_cells import CELLS, draw, ipm, rival
 from convexgan._tools.deadline import Deadline
-from convexgan.closed_forms import ipm_of_nothing
+from convexgan.closed_forms import ipm_of_zero
 from convexgan.games.game import Call
 from convexgan.games.moment.methods import attained_beta
 from convexgan.games.moment.reading import read_moments
@@ -133,7 +133,7 @@ def test_a_search_ends_with_its_time():
     late = Barrier(game, Deadline(0.0))
     x = late.start(np.ones((3, game.latent.rank, game.data.dim)))
     assert np.array_equal(late.descend(x, 1.0, 1e-8), x)
-    assert attained_beta(game, 1e-3, None, None, Deadline(0.0)) == ipm_of_nothing(game)
+    assert attained_beta(game, 1e-3, None, None, Deadline(0.0)) == ipm_of_zero(game)
 
 
 # -- the barrier -----------------------------------------------------------------------------------------------------

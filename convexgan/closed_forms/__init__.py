@@ -1,6 +1,6 @@
 """Games with a formula, each with the critic that proves it."""
 
-from convexgan.closed_forms.discriminator_response import game_ipm, ipm_of_nothing, ipm_rounding, rounding
+from convexgan.closed_forms.discriminator_response import game_ipm, ipm_of_zero, ipm_rounding, rounding
 from convexgan.closed_forms.dual import best_scale, dual_value
 from convexgan.closed_forms.generator_response import (
     class_factor,
@@ -26,7 +26,7 @@ __all__ = [
     "generated_moments",
     "has_closed_form",
     "has_match",
-    "ipm_of_nothing",
+    "ipm_of_zero",
     "ipm_rounding",
     "proved_spectral_bound",
     "realize",

@@ -18,7 +18,7 @@ def game_ipm(game: MomentGame, generated: Moments) -> float:
     return separation_bound(game.data, generated, a, b, game.bias, game.beta)
 
 
-def ipm_of_nothing(game: MomentGame) -> float:
+def ipm_of_zero(game: MomentGame) -> float:
     """ipm(X, 0), the size against which violations are measured."""
     a, b, _ = game.activation.coefficients
     if b == 0 and game.bias == "none":

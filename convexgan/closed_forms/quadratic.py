@@ -44,10 +44,10 @@ def solve_quadratic(game: MomentGame) -> Optimum:
 def count_above(game: MomentGame, threshold: float) -> int:
     """How many eigenvalues of the data exceed the threshold by more than what an eigensolver leaves open."""
     data, top = game.data, game.data.spectrum.value(0)
-    rounding, known = 1e-15 * data.dim * top, 0.0
+    rounding, disagreement = 1e-15 * data.dim * top, 0.0
     if data.subspace is not None:  # an iteration that starts elsewhere finds the same eigenvalues to that
-        known = (CLOSELY if data.count is not None else TOLERANCE) * top
-    return int(np.count_nonzero(data.spectrum.values > max(threshold * (1 + AT_LEVEL) + known, rounding)))
+        disagreement = (CLOSELY if data.count is not None else TOLERANCE) * top
+    return int(np.count_nonzero(data.spectrum.values > max(threshold * (1 + AT_LEVEL) + disagreement, rounding)))
 
 
 def spectral_threshold(game: MomentGame) -> float:
@@ -65,14 +65,14 @@ def spectral_threshold(game: MomentGame) -> float:
         return max(spectrum.value(covered), smallest)
     beta = (game.beta or 0.0) / slope
     if beta < smallest * (1 - AT_LEVEL):
-        known = game.data.subspace
-        least = smallest + (0.0 if known is None else known.enclosure.proved_error(min(rank + 1, len(spectrum.values))))
-        least *= slope * game.rows
+        subspace = game.data.subspace
+        error = 0.0 if subspace is None else subspace.enclosure.proved_error(min(rank + 1, len(spectrum.values)))
+        least = (smallest + error) * (slope * game.rows)
         needed = count_above(game, beta)  # of those that are known
         raise InfeasibleError(
             f"latents of rank {rank} cannot match the second moment within beta = {beta * slope * game.rows:.6g}: "
             f"use beta >= {least!r} (eigenvalue {rank + 1} of the data) or latents of rank "
-            f"{needed if needed < len(spectrum.values) or known is None else f'{needed} or more'}.",
+            f"{needed if needed < len(spectrum.values) or subspace is None else f'{needed} or more'}.",
             smallest_beta=least,
         )
     return beta

@@ -71,11 +71,11 @@ class LinearStep:
         """Raise unless sums and multiples of states become those of what they become."""
         draws = np.random.default_rng(0).standard_normal((2, self.size, *[1] * (axes - 1)))
         with np.errstate(all="ignore"):
-            one, other, sums, double, nothing = (
+            one, other, sums, double, at_zero = (
                 self(states) for states in (*draws, draws.sum(axis=0), 2 * draws[0], 0 * draws[0])
             )
             size = np.abs(one).max() + np.abs(other).max() + np.abs(draws).max()
-            misses = (sums - one - other, double - 2 * one, nothing)
+            misses = (sums - one - other, double - 2 * one, at_zero)
         if not all(np.abs(miss).max() <= SAME * size for miss in misses):  # so written, NaN misses
             raise ValueError(_refusal(self._step, "is not linear in the gradients"))
 

@@ -13,7 +13,7 @@ from convexgan.games.game import Answer, Call, Family, Method, Options
 from convexgan.games.mean import family as mean_games
 from convexgan.games.moment import family as moment_games
 from convexgan.games.sample import family as sample_games
-from convexgan.games.sample.certificate import rest
+from convexgan.games.sample.certificate import seconds_left
 from convexgan.records.certificate import Certificate
 from convexgan.records.solution import Solution, Status, shortfall, unsolved
 
@@ -93,7 +93,7 @@ def _certified(answer: Answer, limit: float | None, whole: Deadline) -> tuple[Ce
     """The certificate and the status; Ctrl-C ends its searches too."""
     limited = limit is not None or (answer.searched and answer.status is Status.STOPPED)
     try:
-        return answer.judge(rest(whole, limit) if limited else None), answer.status
+        return answer.judge(seconds_left(whole, limit) if limited else None), answer.status
     except KeyboardInterrupt:
         whole.end()
-        return answer.judge(rest(whole, limit)), Status.STOPPED
+        return answer.judge(seconds_left(whole, limit)), Status.STOPPED

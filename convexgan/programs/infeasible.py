@@ -7,7 +7,7 @@ from typing import Any
 import cvxpy as cp
 import numpy as np
 
-from convexgan.closed_forms import ipm_of_nothing
+from convexgan.closed_forms import ipm_of_zero
 from convexgan.conic.backends import Run
 from convexgan.exceptions import InfeasibleError, SolverError, UnboundedError
 from convexgan.programs.formulation import Formulation, formulate, within
@@ -70,7 +70,7 @@ def _below(level: float, message: str) -> InfeasibleError:
 
 def _class_level(game: MomentGame, names: list[str], run: Run) -> float:
     """The least ipm of the class, in canonical units, found in units of its own size."""
-    level = ipm_of_nothing(game) / 10
+    level = ipm_of_zero(game) / 10
     for _ in range(3):
         least = _least_level(game, formulate(game, level), names, run, [])
         if least is None:

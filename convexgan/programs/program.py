@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from convexgan._tools.checks import check_number
 from convexgan._tools.deadline import Deadline
-from convexgan.closed_forms import best_scale, dual_value, game_ipm, ipm_of_nothing, realize, rounding, unit_neurons
+from convexgan.closed_forms import best_scale, dual_value, game_ipm, ipm_of_zero, realize, rounding, unit_neurons
 from convexgan.conic.backends import Answer, Run, first_accurate
 from convexgan.conic.constraints import Separation, read_polynomial, read_quadratic
 from convexgan.conic.refine import refine
@@ -165,8 +165,8 @@ class Program:
         if added:
             return 0.0 if problem.status == cp.OPTIMAL else 1.0
         game = _with_parameters(self._game, self.parameters)
-        nothing = ipm_of_nothing(game)
-        if game.beta is not None and nothing <= game.beta:
+        at_zero = ipm_of_zero(game)
+        if game.beta is not None and at_zero <= game.beta:
             return 0.0
         _, optimum = self.optimum()
         reached = game_ipm(game, self._law())
@@ -175,12 +175,12 @@ class Program:
             + (game.lam or 0.0) * reached
         )
         if game.lam is not None:  # zeros are often optimal, and a solver's rounding is not
-            value = min(value, game.lam * nothing)
+            value = min(value, game.lam * at_zero)
         # the program is that of latents which are all as cheap as the cheapest
         latent = replace(game.latent, values=np.full_like(game.latent.values, game.latent.values[0]))
         relaxed, critic = replace(game, latent=latent), _critic(game, optimum.neurons, optimum.outer)
         bound = dual_value(relaxed, replace(critic, outer=best_scale(relaxed, critic) * critic.outer))
-        missing = 0.0 if game.beta is None else max(reached - game.beta, 0.0) / max(game.beta, nothing)
+        missing = 0.0 if game.beta is None else max(reached - game.beta, 0.0) / max(game.beta, at_zero)
         return max(missing, abs(relative_gap(value, bound, rounding(game))))
 
     def _hand_back(self, status: str, inner: list[tuple[Any, float]], added: list[Any]) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from convexgan.closed_forms import ipm_of_nothing
+from convexgan.closed_forms import ipm_of_zero
 from convexgan.records.moment_game import MomentGame
 
 Array = NDArray[np.float64]
@@ -81,7 +81,7 @@ def negligible(game: MomentGame) -> float:
     """An ipm that a solver could not tell from 0, nor what it lets the second moment miss."""
     slope = abs(game.activation.coefficients[0])
     sizes = [slope * float(game.data.spectrum.value(0))] if slope > 0 else []
-    return TINY * min([ipm_of_nothing(game), *sizes])
+    return TINY * min([ipm_of_zero(game), *sizes])
 
 
 def _suggested(game: MomentGame) -> float:

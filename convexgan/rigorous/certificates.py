@@ -53,9 +53,9 @@ def rigorous_sample_certificate(
     _check_sample(game, points)
     given = ExactSample(game, points, weights, critic)
     ipm, cost, max_min = given.ipm(), given.cost(), given.max_min()
-    nothing = discriminator_response(game, np.zeros((1, points.shape[1])), np.ones(1)).value
+    ipm_at_zero = discriminator_response(game, np.zeros((1, points.shape[1])), np.ones(1)).value
     evidence = sample_evidence(game, points, weights, critic)
-    made = judge_sample(game, up(cost), up(ipm[1]), nothing, down(max_min), [], evidence, tol)
+    made = judge_sample(game, up(cost), up(ipm[1]), ipm_at_zero, down(max_min), [], evidence, tol)
     lam = Fraction(game.lam or 0.0)
     value = (cost + lam * ipm[0], cost + lam * ipm[1])
     rows = {row.tobytes() for row in game.data}

@@ -17,7 +17,7 @@ from convexgan.closed_forms import (
     generated_moments,
     has_closed_form,
     has_match,
-    ipm_of_nothing,
+    ipm_of_zero,
     solve_linear,
     solve_matching,
     solve_polynomial,
@@ -47,10 +47,10 @@ def formula(game: MomentGame) -> Formula | None:
     return next((one for one in FORMULAS if one.applies(game)), None)
 
 
-def _nothing(game: MomentGame) -> Optimum:
+def _zero_generator(game: MomentGame) -> Optimum:
     """The generator of zeros, and no neurons."""
-    nothing = np.zeros((0, game.data.dim))
-    return Optimum(np.zeros((game.latent.rank, game.data.dim)), nothing, np.zeros(0), max_min=0.0, min_neurons=0)
+    no_neurons = np.zeros((0, game.data.dim))
+    return Optimum(np.zeros((game.latent.rank, game.data.dim)), no_neurons, np.zeros(0), max_min=0.0, min_neurons=0)
 
 
 def run_program(
@@ -166,7 +166,7 @@ def attained_beta(
     tol: float = 1e-6,
 ) -> float:
     """A beta in canonical units, from the least on, with which `solve_program` finds a generator: each is tried."""
-    top, least, margin = ipm_of_nothing(game), max(least, _least_ipm(game, deadline)), MARGIN
+    top, least, margin = ipm_of_zero(game), max(least, _least_ipm(game, deadline)), MARGIN
     while least * (1 + margin) < top and least > 0 and not deadline.over:
         tried = replace(game, beta=least * (1 + margin))
         try:
@@ -185,8 +185,8 @@ def _least_ipm(game: MomentGame, deadline: Deadline) -> float:
 
     if too_large(game) or is_linear(game):
         return 0.0
-    nothing = np.zeros((game.latent.rank, game.data.dim))
-    search = nearest(game, nothing, deadline)
+    zero_factor = np.zeros((game.latent.rank, game.data.dim))
+    search = nearest(game, zero_factor, deadline)
     return min(game_ipm(game, generated_moments(game, factor)) for factor in search.factors)
 
 
@@ -194,7 +194,7 @@ def _violation(game: MomentGame, factor: NDArray[np.float64]) -> float:
     """The relative violation of the constraint."""
     if game.beta is None:
         return 0.0
-    excess, scale = game_ipm(game, generated_moments(game, factor)) - game.beta, max(game.beta, ipm_of_nothing(game))
+    excess, scale = game_ipm(game, generated_moments(game, factor)) - game.beta, max(game.beta, ipm_of_zero(game))
     return max(excess, 0.0) / scale if scale > 0 else 0.0
 
 
@@ -205,7 +205,7 @@ def _check_eigenvalues(game: MomentGame, tol: float) -> None:
     try:
         spectral_bound(game)
     except InfeasibleError as error:
-        if error.smallest_beta / game.rows - game.beta > tol * max(game.beta, ipm_of_nothing(game)):
+        if error.smallest_beta / game.rows - game.beta > tol * max(game.beta, ipm_of_zero(game)):
             raise
 
 
@@ -216,7 +216,7 @@ def payoff(game: MomentGame, factor: NDArray[np.float64]) -> float:
 
 def nothing_is_optimal(game: MomentGame) -> bool:
     """Whether the generator of zeros satisfies the constraint, or has nothing to pay."""
-    return ipm_of_nothing(game) <= (game.beta or 0.0)
+    return ipm_of_zero(game) <= (game.beta or 0.0)
 
 
 def not_convex(game: MomentGame) -> str:
@@ -242,7 +242,7 @@ def _is_quadratic(game: MomentGame) -> bool:
 FORMULAS = (
     Formula(
         nothing_is_optimal,
-        _nothing,
+        _zero_generator,
         "beta is at least ipm(X, 0): the generator of zeros is feasible and costs nothing",
         widths=True,
     ),

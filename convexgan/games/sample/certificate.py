@@ -75,7 +75,7 @@ def _rows(given: Any, name: str) -> NDArray[Any]:
     return as_rows(given, name)
 
 
-def rest(deadline: Deadline, time_limit: float | None) -> float:
+def seconds_left(deadline: Deadline, time_limit: float | None) -> float:
     """Seconds for a certificate's searches after the solver was stopped, a few at least; their bounds hold anyway."""
     return max(deadline.left or 0.0, AFTERWARDS if time_limit is None else min(AFTERWARDS, time_limit))
 
@@ -107,18 +107,18 @@ def certified_law(
     The ipm is the proved upper bound of its search, so that a violation is never understated. It gets most of the
     ``time_limit`` in seconds, unless the neuron was ``seen`` by the same search before.
     """
-    most, little = (None, None) if time_limit is None else (0.8 * time_limit, 0.1 * time_limit)
+    search_limit, other_limit = (None, None) if time_limit is None else (0.8 * time_limit, 0.1 * time_limit)
     found = seen
     if found is None or found.status == "stopped":
-        found = discriminator_response(game, points, weights, time_limit=most)
+        found = discriminator_response(game, points, weights, time_limit=search_limit)
     if seen is not None and seen.upper_bound < found.upper_bound:
         found = seen
-    nothing = discriminator_response(game, np.zeros((1, points.shape[1])), np.ones(1), time_limit=little).value
+    ipm_at_zero = discriminator_response(game, np.zeros((1, points.shape[1])), np.ones(1), time_limit=other_limit).value
     cost, evidence = game.cost_bound(points, weights), sample_evidence(game, points, weights, critic)
     even = (down(game.spread / len(points), 4), EVEN)
-    others = [even if game.spread else (partial_means_bound(game), JENSEN)]
-    max_min = generator_response(game, critic, little)
-    return found, judge_sample(game, cost, found.upper_bound, nothing, max_min, others, evidence, tol)
+    further = [even if game.spread else (partial_means_bound(game), JENSEN)]
+    max_min = generator_response(game, critic, other_limit)
+    return found, judge_sample(game, cost, found.upper_bound, ipm_at_zero, max_min, further, evidence, tol)
 
 
 def _ipm_rounding(game: SampleGame) -> float:
@@ -136,9 +136,9 @@ def judge_sample(
     game: SampleGame,
     cost: float,
     ipm: float,
-    nothing: float,
+    ipm_at_zero: float,
     max_min: float,
-    others: list[Bound],
+    further: list[Bound],
     evidence: Evidence,
     tol: float,
     unproved: Kind = "bounded",
@@ -147,11 +147,11 @@ def judge_sample(
 
     Parameters
     ----------
-    cost, ipm, nothing : float
+    cost, ipm, ipm_at_zero : float
         R of the generator, its ipm from above, and the ipm of a point at 0.
     max_min : float
         What the discriminator guarantees.
-    others : list of (float, str)
+    further : list of (float, str)
         Further lower bounds, and where they come from.
     unproved : str
         The kind if optimality is not proved.
@@ -163,12 +163,12 @@ def judge_sample(
         ipm=ipm,
         max_min=max_min,
         beta=game.beta,
-        size=nothing,
+        size=ipm_at_zero,
         rows=game.rows,
         value_scale=game.value_scale,
         noise=32 * float(np.finfo(float).eps) * whole + (min(priced, NEGLIGIBLE * whole) if whole else priced),
         unseen=unseen,
-        further=lambda _: others,
+        further=lambda _: further,
     )
     return judge(proved, evidence, tol, unproved=unproved)
 
@@ -183,7 +183,7 @@ def certify_rows(game: SampleGame, Y: Any, *, tol: float, time_limit: float | No
     weights = np.full(len(rows), 1 / len(rows))
     deadline = Deadline(time_limit)
     neurons, outer, stopped = best_critic(game, rows, weights, tol, deadline.part(1 / 4))
-    limit = rest(deadline, time_limit) if stopped or time_limit is not None else None
+    limit = seconds_left(deadline, time_limit) if stopped or time_limit is not None else None
     return make_sample_certificate(game, rows, weights, critic_of(game, neurons, outer), tol=tol, time_limit=limit)
 
 

@@ -96,8 +96,8 @@ class _Kelley:
     def __init__(self, game: SampleGame, particles: Array, start: Array, tol: float, deadline: Deadline) -> None:
         self.game, self.particles, self.deadline = game, particles, deadline
         self.neurons, self.master = np.zeros((0, game.lift(particles[:1]).shape[1])), master_of(game, particles)
-        nothing = discriminator_response(game, np.zeros((1, game.data.shape[1])), np.ones(1), deadline)
-        self.p, self.outer, self._tol, self._scale = start, np.zeros(0), tol, nothing.upper_bound
+        at_zero = discriminator_response(game, np.zeros((1, game.data.shape[1])), np.ones(1), deadline)
+        self.p, self.outer, self._tol, self._scale = start, np.zeros(0), tol, at_zero.upper_bound
         self.best, self.finished, self._draw = (np.inf, start), False, np.random.default_rng(0)
         self.exact: Maximum | None = None
         self._seen, self._means = np.zeros((0, len(particles))), np.zeros(0)

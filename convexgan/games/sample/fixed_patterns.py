@@ -106,8 +106,8 @@ class _Search:
         self.scale = float(np.sqrt(np.mean(np.sum(game.data**2, axis=1)))) or 1.0
         self.even = np.full(len(features), 1 / len(features))
         self.root = np.linalg.qr(features, mode="r") / np.sqrt(len(features))
-        nothing = np.zeros((1, game.data.shape[1])), np.ones(1)
-        self.tol = FEASIBLE * discriminator_response(game, *nothing, deadline).value
+        law_at_zero = np.zeros((1, game.data.shape[1])), np.ones(1)
+        self.tol = FEASIBLE * discriminator_response(game, *law_at_zero, deadline).value
         self.weights: Array | None = None
         self.last: Array | None = None
         self.value, self.reached, self.programs = np.inf, np.inf, 0

@@ -43,26 +43,26 @@ def make_gaussian_certificate(
     basis = row_space(np.vstack([game.data, factor, mean]), game.data.shape[1])
     sample, law = Sample(game.data @ basis), Gaussian(factor @ basis, mean @ basis)
     pairs = ((sample, law), (law, sample))
-    most, little = (None, None) if time_limit is None else (0.4 * time_limit, 0.1 * time_limit)
+    search_limit, other_limit = (None, None) if time_limit is None else (0.4 * time_limit, 0.1 * time_limit)
     enough = 0.0 if time_limit is None else (1 - ENOUGH) * (game.beta or 0.0)  # of use before a bound that is tight
-    how: dict[str, Any] = {"time_limit": most, "level": enough}
-    found = max(maximize_difference(f, g, basis.shape[1], **how).upper_bound for f, g in pairs)
-    nothing = discriminator_response(game, np.zeros((1, len(mean))), np.ones(1), time_limit=little).value
+    how: dict[str, Any] = {"time_limit": search_limit, "level": enough}
+    ipm = max(maximize_difference(f, g, basis.shape[1], **how).upper_bound for f, g in pairs)
+    ipm_at_zero = discriminator_response(game, np.zeros((1, len(mean))), np.ones(1), time_limit=other_limit).value
     sizes = length(game.data) / len(game.data) ** 0.5 + length(factor) + length(mean)
-    found = up(found + gamma(len(game.data) + 4 * factor.size + 64) * sizes)  # of the functions' values
+    ipm = up(ipm + gamma(len(game.data) + 4 * factor.size + 64) * sizes)  # of the functions' values
     cost = up(game.penalty * (squares(factor) + squares(mean)))
     centred = is_centred(game.data)
     rises = critic.outer > 0
     rising = TwoLayerDiscriminator(critic.neurons[rises], critic.outer[rises], critic.activation)
-    others = []
+    further = []
     if centred or not biased:
-        others = [(guaranteed(game, rising, spreads[rises]), RISING)]
-        others += [] if game.beta is None else [(dual_bound(game, critic), DUAL)]
-    max_min = generator_response(game, critic, little) if biased else guaranteed(game, critic, spreads)
+        further = [(guaranteed(game, rising, spreads[rises]), RISING)]
+        further += [] if game.beta is None else [(dual_bound(game, critic), DUAL)]
+    max_min = generator_response(game, critic, other_limit) if biased else guaranteed(game, critic, spreads)
     settings = settings_of(game) | {"game": "gaussian", "generator_bias": biased}
     evidence = Evidence(settings, {"factor": factor, "mean": mean, "spreads": spreads} | arrays_of(critic))
     unproved: Kind = "restricted" if biased and not centred else "bounded"
-    return judge_sample(game, cost, found, nothing, max_min, others, evidence, tol, unproved)
+    return judge_sample(game, cost, ipm, ipm_at_zero, max_min, further, evidence, tol, unproved)
 
 
 def is_centred(data: Array) -> bool:
