@@ -645,6 +645,6 @@ def test_steps_of_few_cones_find_the_same(p: int, monkeypatch: pytest.MonkeyPatc
     """As many rows would have it, in small."""
     rows, weights = game(p, 40)
     whole = maximize(rows, weights)
-    monkeypatch.setattr("convexgan.arrangements.branching.WORK", 500)
+    monkeypatch.setattr("convexgan.arrangements.branching.PRODUCTS", 500)
     small = maximize(rows, weights)
     assert small.exact and small.value == pytest.approx(whole.value, rel=1e-9)

@@ -22,6 +22,7 @@ from convexgan.arrangements.reduce import CACHE, Arrangement
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
 TURN = 6  # in how many cuts one is where differences of partners vary most
+NEAR = 1.3  # times the cutoff: further linearisations do not lower bounds that are larger below it
 LINES = 3  # linearisations of the concave part after the one at the centre
 TURNS = 4  # of Newton's method for the projection onto a cone; any number gives a bound
 
@@ -117,7 +118,7 @@ class BoxCones(LocalSum):
         for k in range(LINES + 1):
             found, y = box_bounds(self.low[live], self.high[live], self.axes[live], slopes)
             bounds[live] = np.minimum(bounds[live], found)
-            above = bounds[live] > cutoff
+            above = (bounds[live] > cutoff) & (bounds[live] < NEAR * cutoff)
             if k == LINES or not above.any() or not len(self.minus):
                 break
             live, slopes, y = live[above], slopes[above], y[above]

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from convexgan._tools.deadline import Deadline
 from convexgan._tools.progress import Report
-from convexgan.arrangements.reduce import WORK
 
 Array = NDArray[np.float64]
-CHUNK = 256  # cones that share one list of undecided rows; fewer of many rows, so that a step is short
+CHUNK = 256  # cones that share one list of undecided rows;
+PRODUCTS = 2**18  # of cones and rows: fewer cones of many rows, which decide more of these, and a step is short
 CONES_DIM = 16  # beyond it cones prune nothing: the bound over the whole ball is all
 LEAST_GAP = 1e-10
 FINEST = 1e-13  # width of cones that are cut no more
@@ -174,7 +174,7 @@ class Branching(ABC, Generic[C]):
     def _parts(self, cones: C) -> Iterator[C]:
         """The cones in parts, until the time is over."""
         if len(cones.bounds):
-            size = max(1, min(CHUNK, WORK // max(cones.rows, 1)))
+            size = max(1, min(CHUNK, PRODUCTS // max(cones.rows, 1)))
             yield from itertools.takewhile(lambda _: not self.deadline.over, cones.parts(size))
 
     def _push(self, cones: C) -> None:

@@ -23,6 +23,7 @@ Array = NDArray[np.float64]
 MAJORANT_DIM = 7  # from this dimension on a quadratic majorant precedes the cones
 REFINED = 0.1  # share of a limit for better majorants where cones follow
 ASCENTS = 50
+RARELY = 15  # parts of cones without bounds by pairs, at most, after one with
 STARTS = 40  # random directions from which the value is sought before anything else is done there;
 POLISHED = 3  # of these so many are brought to a local maximum where cones follow
 ROUNDING = 1e-15  # share of the rows' total length that counts as zero
@@ -48,6 +49,7 @@ class Search(Branching[LocalSum]):
         self.sign = 1.0
         self._majorants: dict[float, Quadratic] = {}
         self._faces: dict[Any, float] = {}  # maxima of the concave functions of closed cones
+        self._failures = self._skipped = 0  # of bounds by pairs of rows
 
     family: type[Any] = BoxCones  # of the cones
 
@@ -114,12 +116,15 @@ class Search(Branching[LocalSum]):
             cones = self._prune(replace(cones, bounds=np.minimum(bounds, cones.bounds)))
             if not len(cones.bounds):
                 return cones
-        paired = cones.paired()
-        if paired is not None:
-            cones = self._prune(replace(cones, bounds=paired.bounded(self.cutoff)[0].bounds))
-            if not len(cones.bounds):
-                return cones
+        whole, (cones, tried) = len(cones.bounds), self._bound_by_pairs(cones)
+        cones = self._prune(cones)
+        if not len(cones.bounds):
+            return cones
+        before = cones.bounds
         cones, at_centres, excess = cones.bounded(self.cutoff)
+        if tried:
+            useful = len(before) < whole or 2 * np.count_nonzero(cones.bounds < before) < whole
+            self._failures = 0 if useful else min(2 * self._failures + 1, RARELY)
         best = int(np.argmax(at_centres))
         if at_centres[best] > self.value:
             self._ascend(cones.sign, cones.middles[best])
@@ -127,6 +132,16 @@ class Search(Branching[LocalSum]):
         for k in np.flatnonzero((excess <= 1e-13 * self._scale) & (bounds > self.cutoff)):
             bounds[k] = min(bounds[k], self._closed(cones, int(k)))
         return self._prune(replace(cones, bounds=bounds))
+
+    def _bound_by_pairs(self, cones: LocalSum) -> tuple[LocalSum, bool]:
+        """The cones with bounds by pairs of rows, and whether these were tried: after failures ever more rarely."""
+        if self._skipped < self._failures:
+            self._skipped += 1
+            return cones, False
+        self._skipped, paired = 0, cones.paired()
+        if paired is None:
+            return cones, False
+        return replace(cones, bounds=paired.bounded(self.cutoff)[0].bounds), True
 
     def _closed(self, cones: LocalSum, k: int) -> float:
         """The exact bound of cone k if it leaves no row of positive weight undecided, else infinity."""
