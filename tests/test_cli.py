@@ -592,11 +592,13 @@ def test_the_same_seed_gives_the_same_files(fitted: Path, tmp_path: Path) -> Non
 def test_demo(tmp_path: Path) -> None:
     done = run("demo", "--data", "digits", "--out", tmp_path / "demo")
     names = {path.name for path in (tmp_path / "demo").iterdir()}
-    assert names >= {"real.png", "generated.png", "stages.png", "certificates", "certificates.txt", "model.npz"}
+    assert names >= {"real.png", "generated.png", "clusters.png", "stages.png", "certificates.txt", "model.npz"}
     assert "saddle" in done.stdout and "held out" in done.stdout
     assert str(tmp_path / "demo" / "generated.png") in done.stdout
     report = json.loads((tmp_path / "demo/report.json").read_text())
     assert report["split"] == {"fitted": 1438, "unseen": 359, "seed": 0}
+    assert report["clusters"] == ["saddle"] * 2
+    assert "convexgan train digits --progressive --warm-start" in done.stdout
     assert all(stage["ipm"] > stage["beta"] for stage in report["held_out"])
     run("verify", tmp_path / "demo", "digits")
     (tmp_path / "demo/report.json").write_text('{"format": "convexgan run", "split": 3}')
@@ -610,7 +612,8 @@ def test_verify_splits_a_folder_as_the_demo_did(tmp_path: Path) -> None:
     photos.mkdir()
     for i, picture in enumerate(np.random.default_rng(0).integers(0, 256, (12, 8, 8), dtype=np.uint8)):
         save_image(Image.fromarray(picture), photos / f"{i}.png")
-    run("demo", "--data", photos, "--size", 8, "--out", tmp_path / "demo")
+    done = run("demo", "--data", photos, "--size", 8, "--out", tmp_path / "demo")
+    assert "too few for clusters" in done.stderr and "clusters.png" not in done.stdout
     run("verify", tmp_path / "demo", photos)
 
 

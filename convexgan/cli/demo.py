@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from convexgan.cli.classes import clustered
 from convexgan.cli.console import Json, Seed, note, phase, print_json, print_table, result
 from convexgan.cli.evaluation import evaluation, print_evaluation
 from convexgan.cli.models import save_sheet, save_stages
 from convexgan.cli.pictures import Strict, check_size, demo_images, split
 
+CLUSTERS, LARGE = 10, 20  # at most, and pictures that each is to have on average
 FILES = {
     "real.png": "pictures it was fitted to",
     "generated.png": "new pictures",
+    "clusters.png": "new pictures of a generator for each cluster of those, one certificate for all: fewer blends",
     "stages.png": "each column: one new picture at every resolution",
     "spectrum.png": "eigenvalues and beta at each stage",
     "certificates.txt": "the table of its stages",
@@ -49,12 +53,13 @@ def demo(
     prepare(out, about)
     begin(out, about)
     model, stages = fit_run(out, fitted, {"random_state": seed})
+    clusters = draw_clusters(out, fitted, seed)
     with phase("evaluating on held-out pictures"):
         held_out = evaluation(model, model.held_out(unseen, rng=seed))
     with phase("writing"):
         draw(out, model, fitted, seed)
         parts = {"fitted": len(fitted), "unseen": len(unseen), "seed": seed}
-        content = {"split": parts, "stages": stages, "held_out": held_out}
+        content = {"split": parts, "stages": stages, "held_out": held_out, "clusters": clusters}
         report = write_report(out, pictures, about, content)
     if as_json:
         print_json(report)
@@ -64,6 +69,27 @@ def demo(
     for name, what in FILES.items():
         if (out / name).exists():
             result(f"{out / name}: {what}")
+    result(f"better in minutes, with torch: {trained_from(data or pictures.name, out)}")
+
+
+def draw_clusters(out: Path, fitted: NDArray[np.uint8], seed: int) -> list[str]:
+    """Write new pictures of a generator for each cluster, and return the kinds of its certificates, a size each."""
+    from convexgan.progressive import ProgressiveConvexGAN
+
+    count = min(CLUSTERS, len(fitted) // LARGE)
+    if count < 2:
+        note(f"no clusters.png: {len(fitted)} pictures are too few for clusters of {LARGE}")
+        return []
+    with phase(f"{count} clusters"):
+        model = ProgressiveConvexGAN(random_state=seed).fit(fitted, clustered(fitted, count, seed))
+        save_sheet(model.sample(64, seed), out / "clusters.png")
+    return [stage.certificate.kind for stage in model.stages_]
+
+
+def trained_from(name: str, out: Path) -> str:
+    """The command that trains a generator from the demo's."""
+    data, run = quote(name), quote(str(out))
+    return f"`convexgan train {data} --progressive --warm-start {run} --out {quote(str(out) + '-trained')}`"
 
 
 def draw(out: Path, model: Any, real: NDArray[np.uint8], seed: int) -> None:

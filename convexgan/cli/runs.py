@@ -38,7 +38,7 @@ FORMAT = RUN_FORMAT
 LARGEST = 512 * 2**20  # bytes of moments written for one stage
 PARTS = ("certificates", "stages")  # folders of a closed form
 CHECKPOINT, HISTORY = "checkpoint.safetensors", "history.json"  # of `convexgan train` without --progressive
-SHEETS = ("samples.png", "real.png", "generated.png", "stages.png", "spectrum.png")
+SHEETS = ("samples.png", "real.png", "generated.png", "clusters.png", "stages.png", "spectrum.png")
 RESULTS = ("model.npz", LABELS, "certificates.txt", *SHEETS, "history.csv", "generator.safetensors")
 COLUMNS = ("size", "rank", "beta", "cut", "shrunk", "value", "bound", "gap", "violation", "kind", "seconds")
 
