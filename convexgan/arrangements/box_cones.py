@@ -21,8 +21,8 @@ from convexgan.arrangements.reduce import CACHE, Arrangement
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
-TURN = 6  # in how many cuts one is where differences of partners vary most
-NEAR = 1.3  # times the cutoff: further linearisations do not lower bounds that are larger below it
+ROUND = 6  # cuts, of which the last is where differences of partners vary most
+NEAR = 1.3  # times the cutoff: bounds above that are not brought below it by further linearisations
 LINES = 3  # linearisations of the concave part after the one at the centre
 TURNS = 4  # of Newton's method for the projection onto a cone; any number gives a bound
 
@@ -58,7 +58,8 @@ class BoxCones(LocalSum):
         high = -low
         low[faces, axes] = high[faces, axes] = 1.0 - 2.0 * (faces % 2)
         partners, bounds = pair_up(side.plus, side.minus, deadline or Deadline()), np.full(2 * p, bound)
-        apart = side.plus[partners >= 0] - side.minus[partners[partners >= 0]]
+        has = partners >= 0
+        apart = side.plus[has] - side.minus[partners[has]]
         reaches = np.abs(side.rows).sum(axis=0), np.abs(apart if len(apart) else side.rows).sum(axis=0)
         return cls(bounds, sign, side.plus, side.minus, side.linear, partners, low, high, axes, reaches)
 
@@ -80,7 +81,7 @@ class BoxCones(LocalSum):
     def halved(self) -> Self:
         """Two cones for each."""
         every, (low, high) = np.arange(len(self.axes)), (np.repeat(end, 2, axis=0) for end in (self.low, self.high))
-        reach = self.reaches[self.cuts % TURN == TURN - 1]
+        reach = self.reaches[self.cuts % ROUND == ROUND - 1]
         longest = np.argmax((self.high - self.low) * reach, axis=1)
         low[2 * every + 1, longest] = high[2 * every, longest] = self.centres[every, longest]
         bounds, axes = np.repeat(self.bounds, 2), np.repeat(self.axes, 2)
