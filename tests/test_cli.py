@@ -617,6 +617,19 @@ def test_verify_splits_a_folder_as_the_demo_did(tmp_path: Path) -> None:
     run("verify", tmp_path / "demo", photos)
 
 
+@pytest.mark.parametrize("outliers", [0, 3])
+def test_a_demo_of_pictures_that_form_no_clusters_draws_the_rest(tmp_path: Path, outliers: int) -> None:
+    pictures = np.full((120, 8, 8), 100, dtype=np.uint8)
+    if outliers:
+        pictures += np.random.default_rng(0).integers(0, 3, pictures.shape, dtype=np.uint8)
+    pictures[:outliers] = np.array([0, 200, 255], dtype=np.uint8)[:outliers, None, None]
+    np.save(tmp_path / "alike.npy", pictures)
+    done = run("demo", "--data", tmp_path / "alike.npy", "--size", 8, "--out", tmp_path / "demo")
+    assert "do not fall into 4 clusters" in done.stderr
+    assert (tmp_path / "demo/generated.png").exists() and not (tmp_path / "demo/clusters.png").exists()
+    assert (tmp_path / "demo/spectrum.png").exists() == bool(outliers)
+
+
 def test_demo_falls_back_to_the_digits_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from convexgan.datasets import bundled
 

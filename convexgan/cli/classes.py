@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -103,6 +104,7 @@ def _conditions(data: str, found: ImageSet | Listing, conditions: Sequence[str])
 def clustered(pictures: Any, count: int, seed: int) -> list[str]:
     """The clusters of pictures at 8 pixels, numbered from the largest."""
     from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
 
     from convexgan.progressive.passes import as_pictures
     from convexgan.progressive.pyramid import box_pyramid
@@ -110,7 +112,8 @@ def clustered(pictures: Any, count: int, seed: int) -> list[str]:
     source = as_pictures(pictures)
     size = min(COARSE, source.shape[0])
     rows = np.concatenate([box_pyramid(block, [size])[size].reshape(len(block), -1) for block in source.blocks()])
-    found: NDArray[Any] = KMeans(count, n_init=4, random_state=seed).fit(rows.astype(np.float64)).labels_
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):  # empty clusters are refused below
+        found: NDArray[Any] = KMeans(count, n_init=4, random_state=seed).fit(rows.astype(np.float64)).labels_
     sizes = np.bincount(found, minlength=count)
     if sizes.min() < 2:
         raise ValueError(f"--clusters {count} leaves a cluster with {sizes.min()} pictures: pass fewer.")

@@ -80,8 +80,13 @@ def draw_clusters(out: Path, fitted: NDArray[np.uint8], seed: int) -> list[str]:
     if count < 2:
         note(f"no clusters.png: {len(fitted)} pictures are too few for clusters of {LARGE}")
         return []
+    try:
+        labels = clustered(fitted, count, seed)
+    except ValueError:
+        note(f"no clusters.png: the pictures do not fall into {count} clusters of two and more")
+        return []
     with phase(f"{count} clusters"):
-        model = ProgressiveConvexGAN(random_state=seed).fit(fitted, clustered(fitted, count, seed))
+        model = ProgressiveConvexGAN(random_state=seed).fit(fitted, labels)
         save_sheet(model.sample(64, seed), out / "clusters.png")
     return [stage.certificate.kind for stage in model.stages_]
 
@@ -100,7 +105,10 @@ def draw(out: Path, model: Any, real: NDArray[np.uint8], seed: int) -> None:
     save_sheet(real[:64], out / "real.png")
     save_sheet(new[-1], out / "generated.png")
     save_stages([stage[:10] for stage in new], out / "stages.png")
-    stages = model.stages_
+    stages = [stage for stage in model.stages_ if stage.eigenvalues.max(initial=0.0) > 0]
+    if not stages:
+        note("no spectrum.png: all pictures are the same")
+        return
     labels = [f"{stage.size} px" for stage in stages]
     try:
         spectrum_plot([s.eigenvalues for s in stages], [s.beta for s in stages], labels, out / "spectrum.png")
