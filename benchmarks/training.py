@@ -1,10 +1,11 @@
 """What helps a generator of faces that starts at the closed form: one change at a time, equal processor seconds.
 
 16,000 synthetic colour faces of 32 pixels, chosen ranks. The judge is FD-age256 of 1,000 generated pictures to 2,000
-others, not those by which `faces` judges. Every run takes as many seconds of one processor, measured on its first
-steps; the steps that fit in are in the table. "start" is the closed form's own distance, "floor" that of 1,000 training
-pictures. A change is better or worse if its interval over three seeds lies beside that of the defaults, and otherwise
-"no difference seen".
+others, not those by which `faces` judges. The defaults take 828 steps, every change as many as fit into their seconds:
+its steps and theirs are timed in turn, a few at a time, so that a machine that is busy slows both. The seconds in the
+table are of whole runs, on a machine that was busy at times. "start" is the closed form's own distance, "floor" that of
+1,000 training pictures. A change is better or worse if its interval over three seeds lies beside that of the defaults,
+and otherwise "no difference seen".
 
 Predicted, from trials on one seed: the discriminator decides, then the rate; penalties in every step only cost time.
 Statistics of the batch (predicted before their run): nothing, for no run lost its variety.
@@ -37,8 +38,8 @@ from convexgan.datasets import digits
 from convexgan.torch import ConvolutionalDiscriminator, Objective, ProgressiveGenerator, grow
 from convexgan.torch.growing import HEAD_START, R3GAN
 
-SIZE, SECONDS, SEEDS, FAKES = 32, 60.0, 3, 1000
-LOOKS, TIMED, BATCH, WIDTH = 3, 60, 16, 32
+SIZE, STEPS, SEEDS, FAKES = 32, 828, 3, 1000
+LOOKS, TIMED, ROUNDS, BATCH, WIDTH = 3, 24, 5, 16, 32
 
 
 class Blocks(nn.Module):
@@ -116,21 +117,30 @@ def sets(quick: bool) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     return np.asarray(images[4000:]), np.asarray(images[2000:4000])
 
 
-def trained(task: Task, change: dict[str, Any], seed: int, seconds: float) -> list[list[float]]:
-    """The curve (steps, seconds, distance) of a run of so many processor seconds."""
+def run(task: Task, change: dict[str, Any], seed: int, steps: int, head: int | None, see: Any) -> None:
+    """So many steps from the closed form, each told to ``see``."""
     given: dict[str, Any] = {"width": WIDTH, "discriminator": convolutions(WIDTH), "batch": BATCH} | change
-    width, head = given.pop("width"), given.pop("head_start", HEAD_START)
+    width, usual = given.pop("width"), given.pop("head_start", HEAD_START)
+    torch.manual_seed(seed)
+    G = ProgressiveGenerator.from_model(task.model[0], width=width)
+    how: dict[str, Any] = {"sizes": [task.size], "every": max(steps // LOOKS, 1), "callbacks": [see]}
+    how |= {"rng": seed, "steps": steps, "head_start": usual if head is None else head}
+    grow(G, task.train, warm=True, **how | given)
 
-    def run(steps: int, head: int, see: Any) -> None:
-        torch.manual_seed(seed)
-        G = ProgressiveGenerator.from_model(task.model[0], width=width)
-        how = {"sizes": [task.size], "rng": seed, "every": max(steps // LOOKS, 1), "callbacks": [see]} | given
-        grow(G, task.train, warm=True, steps=steps, head_start=head, **how)
 
-    times: list[float] = []
-    run(TIMED, 0, lambda step, *_: times.append(time.process_time()))
-    each = (times[-1] - times[0]) / TIMED
-    steps = max(int(seconds / each) - head, LOOKS) // LOOKS * LOOKS
+def relative(task: Task, change: dict[str, Any], rounds: int) -> float:
+    """The processor seconds of a step over those of the defaults, the two timed in turn."""
+
+    def seconds(options: dict[str, Any]) -> float:
+        times: list[float] = []
+        run(task, options, 0, TIMED, 0, lambda *_: times.append(time.process_time()))
+        return times[-1] - times[0]
+
+    return float(np.median([seconds(change) / seconds({}) for _ in range(rounds)]))
+
+
+def trained(task: Task, change: dict[str, Any], seed: int, steps: int) -> list[list[float]]:
+    """The curve (steps, seconds, distance) of a run."""
     curve: list[list[float]] = []
     clock = Clock()
 
@@ -140,7 +150,7 @@ def trained(task: Task, change: dict[str, Any], seed: int, seconds: float) -> li
             curve.append([step, spent, task.distance(stage.generator.sample(FAKES, seed + 1))])
         clock.resume()
 
-    run(steps, head, see)
+    run(task, change, seed, steps, None, see)
     return curve
 
 
@@ -158,12 +168,16 @@ def main() -> None:
     use_tools()
     if quick:
         forget("training_quick")
-    name, seconds, seeds = ("training_quick", 0.5, 1) if quick else ("training", SECONDS, SEEDS)
+    name, most, seeds, rounds = ("training_quick", 6, 1, 1) if quick else ("training", STEPS, SEEDS, ROUNDS)
     task = Task(f"synthetic, {SIZE} px", *sets(quick))
-    found: dict[str, list[list[list[float]]]] = {change: [] for change in CHANGES}
-    for seed, (change, options) in product(range(seeds), CHANGES.items()):
-        key = {"change": change, "seed": seed, "seconds": seconds}
-        curve = recall(name, key, partial(trained, task, options, seed, seconds))
+    changes = dict(list(CHANGES.items())[:4]) if quick else CHANGES
+    found: dict[str, list[list[list[float]]]] = {change: [] for change in changes}
+    for seed, (change, options) in product(range(seeds), changes.items()):
+        cost = recall(name, {"change": change}, partial(relative, task, options, rounds)) if options else 1.0
+        head = options.get("head_start", HEAD_START)
+        steps = max(int((most + HEAD_START) / cost - head) // LOOKS, 1) * LOOKS
+        key = {"change": change, "seed": seed, "most": most}
+        curve = recall(name, key, partial(trained, task, options, seed, steps))
         found[change].append(curve)
         print(change, seed, *(f"{x:.4g}" for x in curve[-1]), flush=True)
     usual = [curve[-1][2] for curve in found["defaults"]]

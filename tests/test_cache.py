@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from convexgan import datasets
-from convexgan.datasets import cache as module
+from convexgan.datasets import cache as cache_module
+from convexgan.datasets import tasks as module
 from convexgan.datasets.cache import build_cache
 
 ROOT = Path(__file__).parents[1]
@@ -86,8 +87,8 @@ def test_only_what_is_missing_or_half_there_is_made_again(photos, monkeypatch):
     (folder / "00000.json").unlink()  # killed between pixels and record
     (folder / "00001.bin").write_bytes(b"short")
     made = []
-    real = module.make_shard
-    monkeypatch.setattr(module, "make_shard", lambda task, over: made.append(task.number) or real(task, over))
+    real = cache_module.make_shard
+    monkeypatch.setattr(cache_module, "make_shard", lambda task, over: made.append(task.number) or real(task, over))
     assert np.array_equal(pixels(build(photos)), whole)
     assert made == [0, 1]
 
@@ -231,15 +232,15 @@ def test_a_full_disk_is_an_error_and_leaves_nothing_half_written(photos, monkeyp
 
 SCRIPT = """
 import sys, time
-from convexgan.datasets import build_cache, cache, find
+from convexgan.datasets import build_cache, find, tasks
 
-cache.SHARD_PICTURES, real = 1, cache.attempt
+tasks.SHARD_PICTURES, real = 1, tasks.attempt
 
 def slow(*arguments):
     time.sleep(0.03)
     return real(*arguments)
 
-cache.attempt = slow
+tasks.attempt = slow
 print(len(build_cache(find(sys.argv[1]), sys.argv[2], 8, workers=2)))
 """
 

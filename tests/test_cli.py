@@ -473,9 +473,11 @@ def test_evaluate_decodes_once_and_keeps_the_features_of_real_pictures(
     for i, picture in enumerate(np.load(fitted / "few.npy")[:40]):
         save_image(Image.fromarray(picture), tmp_path / "photos" / f"{i:02}.png")
     run("fit", tmp_path / "photos", "--out", tmp_path / "run", "--size", 8)
-    decoded = {path: path.stat().st_mtime_ns for path in (tmp_path / "run/cache").rglob("*.bin")}
+    assert not list((tmp_path / "run/cache").rglob("*.bin"))  # what is summed in one pass is not kept
     call = ["evaluate", tmp_path / "run", tmp_path / "photos", "--metrics", "frechet", "--extractor", "pixels=4"]
     first = run(*call, "--resamples", 3).stdout
+    decoded = {path: path.stat().st_mtime_ns for path in (tmp_path / "run/cache").rglob("*.bin")}
+    assert len(decoded) == 1
     assert sum(seen) == 80 and len(list((tmp_path / "run/cache").glob("pixels-4-*.npz"))) == 1
     seen.clear()
     assert run(*call, "--resamples", 3).stdout == first and sum(seen) == 40  # the new pictures only

@@ -18,8 +18,7 @@ from scipy.stats import wasserstein_distance
 
 import convexgan as cg
 from convexgan._tools.files import read_model, write_model
-from convexgan.datasets import Cache, build_cache, find, load
-from convexgan.datasets import cache as cache_file
+from convexgan.datasets import Cache, build_cache, find, load, tasks
 from convexgan.metrics import (
     Extractor,
     Features,
@@ -493,7 +492,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cache:
     (tmp_path / "photos").mkdir()
     for i, picture in enumerate(pictures(40)):
         save_image(Image.fromarray(picture), tmp_path / "photos" / f"{i:02}.png")
-    monkeypatch.setattr(cache_file, "SHARD_PICTURES", 16)
+    monkeypatch.setattr(tasks, "SHARD_PICTURES", 16)
     return build_cache(find(tmp_path / "photos"), tmp_path / "cache", 8)
 
 

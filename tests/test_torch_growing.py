@@ -99,7 +99,7 @@ def test_detail_fades_in():
 
 
 def test_a_cache_is_a_source(tmp_path, monkeypatch):
-    from convexgan.datasets import cache as module
+    from convexgan.datasets import tasks as module
 
     monkeypatch.setattr(module, "SHARD_PICTURES", 7)
     (tmp_path / "photos").mkdir()

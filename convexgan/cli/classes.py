@@ -38,11 +38,15 @@ class Classes:
         int | None, typer.Option(help="So many classes, found by k-means; the certificate is of these.")
     ] = None
 
+    @property
+    def given(self) -> list[str]:
+        """The names of the options that are used."""
+        return [name for name, value in vars(self).items() if value is not None]
+
     def settings(self) -> dict[str, Any]:
         """What a run is known by, labels by what the file holds. Raises where more than one option is given."""
-        given = [name for name, value in vars(self).items() if value is not None]
-        if len(given) > 1:
-            raise ValueError(f"--{' and --'.join(given)} each say what the classes are: pass one of them.")
+        if len(self.given) > 1:
+            raise ValueError(f"--{' and --'.join(self.given)} each say what the classes are: pass one of them.")
         if self.clusters is not None:
             check_count(self.clusters, "--clusters", 2)
         digest = None if self.labels is None else hashlib.sha256(self.labels.read_bytes()).hexdigest()

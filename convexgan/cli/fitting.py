@@ -29,9 +29,12 @@ from convexgan.cli.pictures import (
     Strict,
     check_size,
     decoded,
+    decoded_once,
     locate,
+    writable,
 )
 from convexgan.datasets import Cache, ImageSet, Listing
+from convexgan.datasets.once import Once
 
 PHASES = ("phase", "seconds", "pictures", "pictures/s")
 DECODER = 150 * 2**20  # bytes of a thread that decodes large photographs
@@ -104,6 +107,13 @@ class Means:
             raise ValueError(f"--memory must be at least {BASE_BYTES / 1e9:.2g} GB, got {limit / 1e9:.2g} GB.")
         return limit
 
+    def passes(self, size: int, count: int, limit: int) -> bool:
+        """Whether so many pictures are to be kept: because that is asked for, or for further passes over them."""
+        from convexgan.progressive.streaming import one_pass_is_enough
+
+        asked = (self.cache, self.dask, self.device) != (None, None, None)
+        return asked or not one_pass_is_enough(size, count, limit)
+
     def threads(self, limit: int) -> int:
         """The number of threads that decode pictures within a memory limit."""
         fitting = min(os.cpu_count() or 1, max(1, (limit - DECODER) // DECODER))
@@ -153,13 +163,21 @@ def fit(
     _check_plan(found, size, settings)
     new = not out.is_dir() or not any(out.iterdir())
     report = prepare(out, about, resume=resume)
-    place = out / "cache" if means.cache is None else means.cache
-    pictures = decoded(found, size, chosen.crop, place, phases, strict=strict, workers=means.threads(limit))
+    place, edge = out / "cache" if means.cache is None else means.cache, DEFAULT_SIZE if size is None else size
+    how: dict[str, Any] = {"strict": strict, "workers": means.threads(limit)}
+    pictures: ImageSet | Cache
+    once = None
+    if isinstance(found, Listing) and not (stages.histogram or classes.given or means.passes(edge, len(found), limit)):
+        with writable(place):
+            once = Once(found, place, edge, crop=chosen.crop, **how)
+            pictures = decoded_once(once, phases, complete=report is not None)
+    else:
+        pictures = decoded(found, size, chosen.crop, place, phases, **how)
     if resume and not new:
         check_pictures(out, data, pixels_of(pictures))
     labels = classes.after(early, found, pictures, seed)
     if report is None:
-        report = _fitted(out, pictures, about, phases, limit, resume and not new, means.dask, means.device, labels)
+        report = _fitted(out, pictures, about, phases, limit, resume and not new, means, labels, once)
     if as_json:
         print_json(report)
     else:
@@ -192,34 +210,39 @@ def _fitted(
     phases: Phases,
     memory: int,
     resume: bool,
-    dask: str | None,
-    device: str | None,
+    means: Means,
     labels: list[str] | None,
+    once: Once | None,
 ) -> dict[str, Any]:
     """Fit, or go on where the folder's journal ends; the complete report."""
     from convexgan.cli.runs import begin, fit_run, peak_memory, write_report
     from convexgan.progressive import ProgressiveConvexGAN
     from convexgan.progressive.cluster import connect
+    from convexgan.progressive.decoding import clear, decode_moments
     from convexgan.progressive.passes import Journal
 
     images = pictures.images if isinstance(pictures, ImageSet) else pictures
-    how_added = [dask is not None, device]  # sums in another order end with other bits: none are mixed
+    how_added = [means.dask is not None, means.device]  # sums in another order end with other bits: none are mixed
     pixels, chosen = pixels_of(pictures), {name: part for name, part in about.items() if name != "data"}
     started = [__version__, chosen, memory, pixels, how_added, labels]
     key = hashlib.sha256(to_json(started).encode()).hexdigest()
     ProgressiveConvexGAN(**about["settings"]).plan(len(pictures), pictures.shape)
-    with nullcontext() if dask is None else connect(dask) as client:
+    with nullcontext() if means.dask is None else connect(means.dask) as client:
         if not resume:
             begin(out, about, pixels=pixels)  # here, where nothing is left that could be refused
         journal = Journal(out / "journal", key)
-        how: dict[str, Any] = {"journal": journal, "phases": phases, "client": client, "device": device}
-        how["labels"] = labels
+        if once is not None:
+            journal.write("moments", decode_moments(once), once.parts)  # recorded, and pictures are not looked at
+        how: dict[str, Any] = {"journal": journal, "phases": phases, "client": client, "labels": labels}
+        how["device"] = means.device
         model, stages = fit_run(out, images, about["settings"], memory=memory, **how)
     save_sheet(model.sample(64, about["settings"]["random_state"]), out / "samples.png")
     content: dict[str, Any] = {"stages": stages, "phases": [clock.record() for clock in phases.clocks]}
     content |= {"arithmetic": model.arithmetic_, "seconds": time.perf_counter() - phases.begun, "memory": peak_memory()}
     report = write_report(out, pictures, about, content, pixels)
     journal.clear()
+    if once is not None:
+        clear(once)
     return report
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from convexgan._tools.checks import check_count
 from convexgan.cli.console import Phases, note, phase
 from convexgan.datasets import Cache, ImageSet, Listing, build_cache, find, load
+from convexgan.datasets.once import Once
 from convexgan.datasets.sources import is_decoded
 
 DEFAULT_SIZE = 64
@@ -23,7 +24,7 @@ Data = Annotated[
     str, typer.Argument(metavar="DATA", help="orl, digits, a folder, CelebA, a .zip, .tar, .npy or .npz file.")
 ]
 Size = Annotated[int | None, typer.Option(help="Pixels of an edge: 4, 8, 16, ... (64 for folders and archives).")]
-CacheFolder = Annotated[Path | None, typer.Option(help="Folder for decoded pictures, RUN/cache by default.")]
+CacheFolder = Annotated[Path | None, typer.Option(help="Folder to keep decoded pictures in; RUN/cache where they are read again.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop if a picture cannot be read.")]
 Memory = Annotated[str | None, typer.Option(help="How much to use, 2GB say; half of the machine's by default.")]
 
@@ -82,6 +83,17 @@ def decoded(
             with writable(cache):
                 return announce(build_cache(found, cache, edge, advance=advance, **options))
     return announce(found)
+
+
+def decoded_once(once: Once, phases: Phases, *, complete: bool) -> Cache:
+    """What is known of pictures that are not kept; their moments are recorded, unless the run is complete."""
+    from convexgan.progressive.decoding import clear, decode_moments
+
+    if not (complete and once.is_known):
+        decode_moments(once, phases)
+    if complete:
+        clear(once)
+    return announce(once.known)
 
 
 @contextmanager

@@ -26,14 +26,8 @@ Phase = Callable[[str, int], AbstractContextManager[Callable[[int], object]]]
 BLOCK = 1024  # pictures of an array at a time
 
 
-class Pictures(Protocol):
-    """Square pictures of one size that are read block by block: `convexgan.datasets.Cache`, or an array."""
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-
-    @property
-    def fingerprint(self) -> str: ...
+class Blocks(Protocol):
+    """Square pictures of one size that are read block by block, once at least."""
 
     @property
     def parts(self) -> int:
@@ -42,6 +36,16 @@ class Pictures(Protocol):
     def __len__(self) -> int: ...
 
     def blocks(self, start: int = 0) -> Iterator[NDArray[Any]]: ...
+
+
+class Pictures(Blocks, Protocol):
+    """Those that can be read again and again: `convexgan.datasets.Cache`, or an array."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def fingerprint(self) -> str: ...
 
     def take(self, places: NDArray[np.int64]) -> NDArray[Any]: ...
 
@@ -218,7 +222,7 @@ def silent(name: str, total: int) -> Iterator[Callable[[int], object]]:
 
 
 def run_pass(
-    pictures: Pictures,
+    pictures: Blocks,
     name: str,
     accumulator: Accumulator,
     journal: Journal | None = None,
@@ -230,6 +234,9 @@ def run_pass(
     With a `distributed.Client` its workers do that, and the journal knows of whole passes only.
     """
     done = journal.read(name, accumulator) if journal else 0
+    if done and done == pictures.parts:
+        accumulator.finish()
+        return
     last = time.monotonic()
     with phase(name, len(pictures)) as advance:
         seen = 0
@@ -237,7 +244,8 @@ def run_pass(
             seen = accumulate(client, pictures, accumulator, done, advance)
             done = pictures.parts
         for block in pictures.blocks(done):
-            accumulator.update(block)
+            if len(block):
+                accumulator.update(block)
             advance(len(block))
             done, seen = done + 1, seen + len(block)
             if journal and time.monotonic() - last > journal.seconds:

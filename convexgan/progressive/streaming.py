@@ -231,11 +231,7 @@ class StageMoments:
         return vectors + sum(8 * min(level.dim, len(self.pictures)) * level.dim for level in self._levels.values())
 
     def _is_complete(self, size: int) -> bool:
-        """Whether rows or second moment at a size are few and small enough for a moment to be formed."""
-        dim = size * size * self.channels
-        fewer = min(dim, len(self.pictures))
-        copies = 8 if fewer == dim else 11  # as measured: of the moment, or of the rows
-        return fewer <= COMPLETE and copies * 8 * fewer * dim <= self.memory - BASE_BYTES
+        return is_formed(size, self.channels, len(self.pictures), self.memory)
 
     def _is_decomposed(self, size: int, level: Level | None = None) -> bool:
         """Whether a moment that was accumulated is decomposed completely, whatever is wanted or for the level."""
@@ -318,6 +314,19 @@ class _Passes:
     def stray(self) -> float:
         """What rounding may have changed of S Q, for Q of norm 1."""
         return self.rounded
+
+
+def is_formed(size: int, channels: int, count: int, memory: int) -> bool:
+    """Whether rows or second moment at a size are few and small enough for a moment to be formed."""
+    dim = size * size * channels
+    fewer = min(dim, count)
+    copies = 8 if fewer == dim else 11  # as measured: of the moment, or of the rows
+    return fewer <= COMPLETE and copies * 8 * fewer * dim <= memory - BASE_BYTES
+
+
+def one_pass_is_enough(size: int, count: int, memory: int) -> bool:
+    """Whether moments of a size are formed if so many pictures, or fewer, can be read, in colour or not."""
+    return all(is_formed(size, 3, n, memory) for n in (count, min(count, 3 * size * size - 1)))
 
 
 def _interpolated(rows: Array, size: int, target: int, channels: int) -> Array:
