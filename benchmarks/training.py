@@ -132,9 +132,16 @@ def relative(task: Task, change: dict[str, Any], rounds: int) -> float:
     """The processor seconds of a step over those of the defaults, the two timed in turn."""
 
     def seconds(options: dict[str, Any]) -> float:
-        times: list[float] = []
-        run(task, options, 0, TIMED, 0, lambda *_: times.append(time.process_time()))
-        return times[-1] - times[0]
+        times: dict[int, list[float]] = {}
+        run(
+            task,
+            options,
+            0,
+            TIMED,
+            0,
+            lambda _, stage, *__: times.setdefault(stage.size, []).append(time.process_time()),
+        )
+        return sum(each[-1] - each[0] for each in times.values())  # without what a size takes to begin
 
     return float(np.median([seconds(change) / seconds({}) for _ in range(rounds)]))
 
