@@ -20,9 +20,9 @@ from typer.testing import CliRunner
 from benchmarks._pictures import power_law
 from convexgan.cli import app
 from convexgan.datasets import build_cache, find, tasks
-from convexgan.datasets.once import ColorFound, Once
+from convexgan.datasets.once import Once, OtherColor
 from convexgan.progressive import streaming
-from convexgan.progressive.decoding import decode_moments
+from convexgan.progressive.decoding import clear, decode_moments
 from convexgan.progressive.streaming import StageMoments, is_formed, one_pass_is_enough
 
 ROOT = Path(__file__).parents[1]
@@ -198,9 +198,7 @@ def test_pictures_that_changed_since_they_were_summed_are_an_error(interrupted):
     other = np.array(Image.open(photos / "03.png"))[::-1]
     size = (photos / "03.png").stat().st_size
     Image.fromarray(other).save(photos / "03.png")
-    if (photos / "03.png").stat().st_size != size:
-        content = (photos / "03.png").read_bytes()[: size - 1]
-        (photos / "03.png").write_bytes(content.ljust(size, b"\0"))
+    (photos / "03.png").write_bytes((photos / "03.png").read_bytes()[:size].ljust(size, b"\0"))
     assert "have changed since they were decoded" in resumed(photos, out, code=2).stderr
 
 
@@ -255,12 +253,42 @@ def test_nothing_is_lost_of_an_earlier_run_if_no_picture_can_be_read(folder, tmp
 def test_a_picture_with_colour_ends_a_pass_without_channels(folder, tmp_path):
     once = Once(find(folder("late colour")), tmp_path / "cache", 4)
     assert not once.color and not once.is_known
-    with pytest.raises(ColorFound):
+    with pytest.raises(OtherColor):
         list(once.blocks())
     blocks = np.concatenate(list(once.blocks()))
     assert once.color and once.known.shape == (4, 4, 3)
     cache = build_cache(find(folder("colour").parent / "late_colour"), tmp_path / "cache", 4)
     assert np.array_equal(blocks, np.concatenate(list(cache.blocks()))) and cache.fingerprint == once.known.fingerprint
+
+
+def test_records_of_a_run_that_is_over_do_not_stop_a_new_one(folder, tmp_path):
+    photos, out = folder("colour"), tmp_path / "run"
+    run("fit", photos, "--size", 4, "--out", out)
+    first = contents(out)
+    picture = np.asarray(Image.open(photos / "03.png"))
+    for changed in (picture[::-1], picture[:, ::-1]):
+        Image.fromarray(changed).save(photos / "03.png")
+        (photos / "03.png").write_bytes((photos / "03.png").read_bytes().ljust(1000, b"\0"))
+        run("fit", photos, "--size", 4, "--out", out)
+        assert contents(out)["pixels"] != first["pixels"]
+        first = contents(out)
+
+
+def test_a_record_of_colour_that_is_gone_is_not_believed(tmp_path):
+    """Of the same name and size, and not among the pictures whose bytes are part of the cache's name."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for i, picture in enumerate(pictures("grey")):
+        Image.fromarray(picture).save(photos / f"{i:02}.png")
+    hidden, grey = photos / "03.png", (photos / "03.png").read_bytes()
+    for picture, shape in ((pictures("colour")[3], (4, 4, 3)), (None, (4, 4))):
+        if picture is not None:
+            Image.fromarray(picture).save(hidden)
+        hidden.write_bytes((grey if picture is None else hidden.read_bytes()).ljust(1000, b"\0"))
+        once = Once(find(photos), tmp_path / "cache", 4)
+        first = decode_moments(once)
+        assert once.known.shape == shape and first.channels == (3 if len(shape) == 3 else 1)
+        clear(once)
 
 
 def test_sums_are_those_of_the_first_pass_over_a_cache(folder, tmp_path):

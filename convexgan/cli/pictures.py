@@ -24,7 +24,9 @@ Data = Annotated[
     str, typer.Argument(metavar="DATA", help="orl, digits, a folder, CelebA, a .zip, .tar, .npy or .npz file.")
 ]
 Size = Annotated[int | None, typer.Option(help="Pixels of an edge: 4, 8, 16, ... (64 for folders and archives).")]
-CacheFolder = Annotated[Path | None, typer.Option(help="Folder to keep decoded pictures in; RUN/cache where they are read again.")]
+CacheFolder = Annotated[
+    Path | None, typer.Option(help="Folder to keep decoded pictures in; RUN/cache where they are read again.")
+]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop if a picture cannot be read.")]
 Memory = Annotated[str | None, typer.Option(help="How much to use, 2GB say; half of the machine's by default.")]
 

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from convexgan.datasets.account import Skipped
 from convexgan.datasets.cache import Cache, opened
 from convexgan.datasets.listing import Listing, attempt, channelled
+from convexgan.datasets.pictures import pillow_silenced
 from convexgan.datasets.shard import Shard
-from convexgan.datasets.tasks import Task, decode_shard, in_order, plan, recorded, write_record
+from convexgan.datasets.tasks import Task, decode_shard, in_order, plan, read_record, recorded, write_record
 
 
-class ColorFound(Exception):
-    """A picture with colour is among those that were taken to be grey: all must be read again, with channels."""
+class OtherColor(Exception):
+    """A picture with colour is among those that were taken to be grey, or none among others: read all again."""
 
 
 class Once:
@@ -33,6 +34,8 @@ class Once:
 
     Attributes
     ----------
+    is_known : bool
+        Whether all had been read before.
     color : bool
         Whether there are three channels: as the first picture has, or one with colour that was met since.
     """
@@ -49,16 +52,19 @@ class Once:
     ) -> None:
         self.listing, self.size, self.strict, self.workers = listing, size, strict, workers
         self.folder, self.tasks = plan(listing, folder, size, crop=crop, strict=strict, workers=workers)
-        self._shards = [recorded(task, kept=False) for task in self.tasks]
-        self.color = any(shard.counted.colored for shard in self._shards if shard is not None) or self._starts_colored()
+        found = [shard for task in self.tasks if (shard := read_record(task, kept=False)) is not None]
+        self.is_known = len(found) == self.parts  # every picture has been read before, if it is still the same
+        self.color = any(shard.counted.colored for shard in found) or self._starts_colored()
+        self._shards: dict[int, Shard] = {}
 
     def _starts_colored(self) -> bool:
         """Whether the first picture that can be read has colour."""
-        for task in self.tasks:
-            for entry in task.entries:
-                found = attempt(task.keeper, entry, task.size, task.grey, task.crop)
-                if not isinstance(found, Skipped):
-                    return found.colored
+        with pillow_silenced():
+            for task in self.tasks:
+                for entry in task.entries:
+                    found = attempt(task.keeper, entry, task.size, task.grey, task.crop)
+                    if not isinstance(found, Skipped):
+                        return found.colored
         return False
 
     def __len__(self) -> int:
@@ -70,35 +76,33 @@ class Once:
         return len(self.tasks)
 
     @property
-    def is_known(self) -> bool:
-        """Whether every picture has been read, in this process or before."""
-        return None not in self._shards
-
-    @property
     def known(self) -> Cache:
         """What is known of the pictures once they have been read: a cache without their pixels.
 
         Raises
         ------
         ValueError
-            None could be read; with ``strict``, one could not; or some have not been.
+            None could be read; with ``strict``, one could not; or some have not been, or have changed since.
         """
         return opened(self.listing, self.folder, self.size, self._known(self.parts), None, self.strict)
 
     def _known(self, stop: int) -> list[Shard]:
-        """The records of the first shards."""
-        shards = [shard for shard in self._shards[:stop] if shard is not None]
-        if len(shards) < stop:
-            raise ValueError(f"{self.folder} has lost what was known of its pictures: delete it to read them again.")
-        return shards
+        """The records of the first shards, from before if need be."""
+        for i, task in enumerate(self.tasks[:stop]):
+            shard = self._shards.get(i) or recorded(task, kept=False)
+            if shard is None:
+                lost = f"{self.folder} has lost what was known of its pictures"
+                raise ValueError(f"{lost}: delete it to read them again.")
+            self._shards[i] = shard
+        return [self._shards[i] for i in range(stop)]
 
     def blocks(self, start: int = 0) -> Iterator[NDArray[np.uint8]]:
         """The pictures shard by shard, (n, size, size[, 3]), from the given one on.
 
         Raises
         ------
-        ColorFound
-            The blocks so far had no channels, and this one has.
+        OtherColor
+            The blocks so far had no channels, and this one has, or the other way round.
         ValueError
             Nothing is known any more of what was read before; or as of `build_cache`.
         """
@@ -107,8 +111,11 @@ class Once:
             self._shards[i] = shard
             if shard.counted.colored and not self.color:
                 self.color = True
-                raise ColorFound
+                raise OtherColor
             yield channelled(pixels, self.color)
+        if self.color and not any(shard.counted.colored for shard in self._shards.values()):
+            self.color = False  # what told of colour was a record of pictures that have changed since
+            raise OtherColor
 
 
 def _read(task: Task, over: threading.Event) -> tuple[Shard, NDArray[np.uint8]]:

@@ -187,7 +187,7 @@ def recorded(task: Task, *, kept: bool = True) -> Shard | None:
     ValueError
         It was made from other files than are there now.
     """
-    shard = _read_record(task, kept)
+    shard = read_record(task, kept=kept)
     if shard is None or shard.stamp == (stamp := task.stamp):
         return shard
     content = hashlib.sha256()
@@ -203,8 +203,8 @@ def recorded(task: Task, *, kept: bool = True) -> Shard | None:
     return shard
 
 
-def _read_record(task: Task, kept: bool) -> Shard | None:
-    """The record of a shard if it is one and fits; anything else is made again."""
+def read_record(task: Task, *, kept: bool) -> Shard | None:
+    """The record of a shard if it is one and fits, of files that may have changed since; else it must be made."""
     record = task.path.with_suffix(".json")
     try:
         if record.stat().st_size > RECORD_BYTES:

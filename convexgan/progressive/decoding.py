@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from convexgan.datasets.once import ColorFound, Once
+from convexgan.datasets.once import Once, OtherColor
 from convexgan.progressive.passes import Journal, Phase, run_pass, silent
 from convexgan.progressive.sums import FirstPass
 
@@ -17,7 +17,7 @@ def decode_moments(pictures: Once, phase: Phase = silent) -> FirstPass:
         first = FirstPass(pictures.size, pictures.size, 3 if pictures.color else 1)
         try:
             run_pass(pictures, "moments", first, _journal(pictures), lambda _, total: phase("reading pictures", total))
-        except ColorFound:
+        except OtherColor:
             continue
         return first
 
