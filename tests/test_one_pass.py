@@ -43,6 +43,7 @@ def pictures(kind: str) -> list[np.ndarray]:
         "grey": [*grey[..., 0]],
         "colour": [*color],
         "tinted": [*tinted],
+        "early colour": [*color[:3], *grey[3:, ..., 0]],
         "late colour": [*grey[:30, ..., 0], *tinted[30:40], *color[40:]],
     }[kind]
 
@@ -272,6 +273,13 @@ def test_records_of_a_run_that_is_over_do_not_stop_a_new_one(folder, tmp_path):
         run("fit", photos, "--size", 4, "--out", out)
         assert contents(out)["pixels"] != first["pixels"]
         first = contents(out)
+
+
+def test_colour_that_was_seen_before_an_interruption_counts(folder, tmp_path):
+    photos = folder("early colour")
+    list(Once(find(photos), tmp_path / "cache", 4).blocks())
+    again = Once(find(photos), tmp_path / "cache", 4)
+    assert {block.shape[1:] for block in again.blocks(2)} == {(4, 4, 3)} and again.known.shape == (4, 4, 3)
 
 
 def test_a_record_of_colour_that_is_gone_is_not_believed(tmp_path):
