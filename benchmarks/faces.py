@@ -53,6 +53,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import nn
@@ -536,7 +537,7 @@ def figure(found: list[Run]) -> Figure:
                 style = {"marker": "."} if len(seconds) > 1 else {"marker": "*", "linestyle": ""}
                 if method in LONGER:
                     style |= {"linewidth": 0.5}
-                panel.plot(np.maximum(seconds, 0.1), distances, color=f"C{i}", label=label, **style)
+                panel.plot(np.maximum(seconds, 0.1), distances, color=colormaps["tab20"](i), label=label, **style)
         panel.set(title=task.name, xlabel="processor seconds", ylabel=JUDGE, xscale="log", yscale="log")
         panel.tick_params(axis="x", which="minor", labelbottom=False)
     handles = {

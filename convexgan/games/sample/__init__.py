@@ -8,6 +8,7 @@ from convexgan.games.sample.double_oracle import solve_continuous
 from convexgan.games.sample.fixed_patterns import solve_fixed_patterns
 from convexgan.games.sample.game import SampleGame
 from convexgan.games.sample.gaussian_game import solve_gaussian
+from convexgan.games.sample.linear_bound import linear_bound
 from convexgan.games.sample.mixture_program import solve_mixture_program
 from convexgan.games.sample.partial_means import partial_means_bound
 from convexgan.games.sample.partial_squares import partial_squares
@@ -21,6 +22,7 @@ __all__ = [
     "critic_of",
     "discriminator_response",
     "generator_response",
+    "linear_bound",
     "partial_means_bound",
     "partial_squares",
     "real_score",

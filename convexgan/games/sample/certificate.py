@@ -23,13 +23,14 @@ from convexgan.discriminators import (
 )
 from convexgan.discriminators.activation import is_kinked, needs_rows
 from convexgan.games.game import Call, check_budget
-from convexgan.games.judge import EVEN, JENSEN, Bound, Proved, judge
+from convexgan.games.judge import EVEN, JENSEN, LINEAR, Bound, Proved, judge
 from convexgan.games.moment.reading import check_bias, check_sums
 from convexgan.games.sample import (
     SampleGame,
     critic_of,
     discriminator_response,
     generator_response,
+    linear_bound,
     partial_means_bound,
     partial_squares,
     solve_continuous,
@@ -42,6 +43,7 @@ from convexgan.statistics.products import check_size
 Array = NDArray[np.float64]
 NEGLIGIBLE = 1e-12  # of the data's cost
 
+LINEARLY = 1e-9  # relative: what rounding leaves of rows that are linear in features
 AFTERWARDS = 1.0  # seconds for a certificate's own searches after Ctrl-C, or if the solver left less
 
 
@@ -116,7 +118,8 @@ def certified_law(
     ipm_at_zero = discriminator_response(game, np.zeros((1, points.shape[1])), np.ones(1), time_limit=other_limit).value
     cost, evidence = game.cost_bound(points, weights), sample_evidence(game, points, weights, critic)
     even = (down(game.spread / len(points), 4), EVEN)
-    further = [even if game.spread else (partial_means_bound(game), JENSEN)]
+    means = [(partial_means_bound(game), JENSEN), (linear_bound(game, other_limit), LINEAR)]
+    further = [even] if game.spread else means
     max_min = generator_response(game, critic, other_limit)
     return found, judge_sample(game, cost, found.upper_bound, ipm_at_zero, max_min, further, evidence, tol)
 
@@ -209,6 +212,8 @@ def sample_evidence(game: SampleGame, points: Array, weights: Array, critic: Two
         arrays["points"] = points
     if game.particles is not None:
         arrays["particles"] = game.particles
+    if game.features is not None:
+        arrays["features"] = game.features
     return Evidence(settings_of(game), arrays | arrays_of(critic))
 
 
@@ -257,7 +262,18 @@ def read_players(evidence: Evidence, data: Array) -> tuple[SampleGame, Array, Ar
         raise ValueError("its points are not among the particles")
     if game.spread and "points" in arrays:
         raise ValueError("its weights are not those of the particles")
+    if game.features is not None:
+        _check_linear(game.features, points, weights)
     return game, points, weights, critic_from(game, arrays)
+
+
+def _check_linear(features: Array, points: Array, weights: Array) -> None:
+    """Raise unless the points, of equal weights, are linear in the features, but for rounding."""
+    if features.ndim != 2 or len(features) != len(points) or np.ptp(weights):
+        raise ValueError("its features are not those of its points")
+    left = points - features @ np.linalg.lstsq(features, points)[0]
+    if float(np.abs(left).max(initial=0)) > LINEARLY * float(np.abs(points).max(initial=0)):
+        raise ValueError("its points are not linear in its features")
 
 
 def game_from(evidence: Evidence, data: Array) -> SampleGame:
@@ -281,6 +297,7 @@ def game_from(evidence: Evidence, data: Array) -> SampleGame:
         check_number(settings["value_scale"], "value_scale", positive=True),
         read_names(settings.get("columns"), data.shape[1]),
         spread,
+        arrays.get("features"),
     )
     if spread and (particles is None or game.penalty or beta is None):
         raise ValueError("a spread is for weights of particles within beta, without a penalty")

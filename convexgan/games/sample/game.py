@@ -42,6 +42,8 @@ class SampleGame:
     spread : float
         What multiplies the sum of squared weights; the penalty is then 0, and every particle is a point of the law,
         equal ones as well.
+    features : (m, K) array, optional
+        The generated rows, of equal weights, are linear in these.
     """
 
     data: Array
@@ -55,6 +57,7 @@ class SampleGame:
     value_scale: float = 1.0
     columns: tuple[Label, ...] | None = None
     spread: float = 0.0
+    features: Array | None = None
 
     @property
     def given(self) -> Array:

@@ -158,6 +158,8 @@ def fixed_patterns(call: SampleSetting, options: Options, deadline: Deadline) ->
     even, critic = np.full(len(rows), 1 / len(rows)), critic_of(game, neurons, outer)
     if "stopped" in (stats["status"], more["status"]):
         more["status"] = "stopped"
+    if spec.form in ("affine", "features"):
+        game = replace(game, features=features)
     return _answer(options, game, made, rows, even, critic, stats | more)
 
 
