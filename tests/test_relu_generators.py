@@ -268,7 +268,9 @@ def test_one_weight_by_brute_force(budget):
 
     best = brute(cost, [(-3, 3)], Ns=601, full_output=True)[1]
     assert sol.value == pytest.approx(best, rel=3e-3)
-    assert sol.certificate.kind == "bounded" and sol.certificate.bound <= best * (1 + 1e-6)
+    # with beta the bound for linear generators is this optimum: proved, though against no single discriminator
+    assert sol.certificate.kind == ("minimax" if "beta" in budget else "bounded")
+    assert 0.8 * best < sol.certificate.bound <= best * (1 + 1e-6)
 
 
 @pytest.mark.parametrize("generator", ["linear", Linear(bias=True), "polynomial", "free", Free(4)])
@@ -281,7 +283,8 @@ def test_local_optima_are_feasible_and_bounded(generator):
     sol = relu_game(X, Z, generator=generator, beta=0.15, rng=46)
     proof = sol.certificate
     assert sol.status == "optimal" and proof.kind == "bounded" and proof.relative_violation < 1e-6
-    assert 0.98 * anywhere <= proof.bound <= anywhere * (1 + 1e-6) <= proof.value * (1 + 2e-6)
+    assert 0.98 * anywhere <= proof.bound <= proof.value * (1 + 1e-6) and anywhere <= proof.value * (1 + 1e-6)
+    assert proof.bound > 1.3 * anywhere if generator == "linear" else proof.bound <= anywhere * (1 + 1e-6)
     Y = sol.generator() if Z is None else sol.generator(Z)
     assert proof.value == pytest.approx(np.mean(np.sum(Y**2, axis=1))) and cg.ipm(X, Y).value <= 0.15 * (1 + 1e-6)
     again = cg.verify(cg.Certificate.from_json(proof.to_json()), X)
