@@ -79,9 +79,9 @@ BESIDE = {"ruff", "mypy", "import-linter", "jupytext", "nbconvert", "ipykernel"}
 CORES = os.cpu_count() or 1
 NUMERICAL = (
     "arrangements balance certify closed_forms conditional conic discriminators double_oracle estimators faults "
-    "forgeries frozen games gaussian halfspaces integers krylov latents linear_steps low_rank mean_games mixtures "
-    "moments noise offsets own_activations own_backends own_games own_generators own_methods own_updates partial "
-    "pathology pipeline program_constraints programs progressive real_data relu relu_generator relu_generators "
+    "forgeries frozen games gaussian halfspaces integers krylov latents linear_bound linear_steps low_rank mean_games "
+    "mixtures moments noise offsets own_activations own_backends own_games own_generators own_methods own_updates "
+    "partial pathology pipeline program_constraints programs progressive real_data relu relu_generator relu_generators "
     "rigorous scales solve squared_relu streaming table two_sample updates"
 )
 

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +22,7 @@ from convexgan import datasets
 from convexgan.datasets import cache as cache_module
 from convexgan.datasets import tasks as module
 from convexgan.datasets.cache import build_cache
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[1]
 
@@ -249,13 +249,6 @@ def script(photos: Path) -> tuple[Path, dict[str, str]]:
     """A script that decodes slowly, and its environment."""
     (photos.parent / "run.py").write_text(SCRIPT)
     return photos.parent / "run.py", os.environ | {"PYTHONPATH": str(ROOT)}
-
-
-def wait_for(happens: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not happens():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 def test_killed_again_and_again_it_goes_on_and_ends_the_same(photos, monkeypatch):

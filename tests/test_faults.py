@@ -11,7 +11,6 @@ import signal
 import struct
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,6 +32,7 @@ from benchmarks._pictures import power_law
 from convexgan.cli import app
 from convexgan.datasets import tasks as shards
 from convexgan.progressive import passes, streaming, sums
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[1]
 OPTIONS = ("--size", "16", "--ranks", "8,20,30", "--histogram")
@@ -93,13 +93,6 @@ if __name__ == "__main__":
 """
 
 
-def wait_for(process: subprocess.Popen[bytes], happens: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not happens():
-        assert time.monotonic() < end and process.poll() is None
-        time.sleep(0.002)
-
-
 def test_killed_at_every_stage_a_run_goes_on_and_ends_the_same(photos, tmp_path):
     whole, out = tmp_path / "whole", tmp_path / "run"
     run("fit", photos, "--out", whole, *OPTIONS, "--workers", 1)
@@ -114,7 +107,7 @@ def test_killed_at_every_stage_a_run_goes_on_and_ends_the_same(photos, tmp_path)
     ]
     for moment in moments:
         process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        wait_for(process, moment)
+        wait_for(moment, process)
         process.send_signal(signal.SIGKILL)
         process.wait(timeout=20)
         assert json.loads((out / "report.json").read_text())["state"] == "unfinished"

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from convexgan.datasets.once import Once, OtherColor
 from convexgan.progressive import streaming
 from convexgan.progressive.decoding import clear, decode_moments
 from convexgan.progressive.streaming import StageMoments, is_formed, one_pass_is_enough
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[1]
 BASE = streaming.BASE_BYTES
@@ -138,6 +138,11 @@ if __name__ == "__main__":
 """
 
 
+def has_seen(out: Path, count: int) -> bool:
+    """Whether a run has recorded its pass, after more than so many shards."""
+    return bool(list(out.glob("cache/*/pass-moments.npz"))) and len(list(out.glob("cache/*/*.json"))) > count
+
+
 def test_killed_in_its_pass_a_run_goes_on_where_it_was(folder, tmp_path):
     photos, whole, out = folder("late colour"), tmp_path / "whole", tmp_path / "run"
     run("fit", photos, "--size", 4, "--out", whole, "--workers", 1)
@@ -147,10 +152,7 @@ def test_killed_in_its_pass_a_run_goes_on_where_it_was(folder, tmp_path):
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     for count in (2, 5):
         process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        end = time.monotonic() + 60
-        while not (list(out.glob("cache/*/pass-moments.npz")) and len(list(out.glob("cache/*/*.json"))) > count):
-            assert time.monotonic() < end and process.poll() is None
-            time.sleep(0.002)
+        wait_for(lambda: has_seen(out, count), process)  # noqa: B023
         process.send_signal(signal.SIGKILL)
         process.wait(timeout=20)
         assert json.loads((out / "report.json").read_text())["state"] == "unfinished"

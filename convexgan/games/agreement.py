@@ -11,14 +11,8 @@ COMPARED = (*NUMBERS, "kind", "min_neurons", "origin")
 BOUNDS = ("ipm", "violation")  # upper bounds, where eigenvalues come from an iteration
 # the sign of a claim less what a search against ReLU neurons proves where less is claimed than proved
 MODEST = dict.fromkeys(("gap", "ipm", "violation", "relative_violation"), 1) | dict.fromkeys(("bound", "max_min"), -1)
-SEARCHED = {
-    ORIGIN,
-    NOTHING,
-    JENSEN,
-    LINEAR,
-    RISING,
-    DUAL,
-}  # of bounds on such games: limits decide which is best
+# origins of bounds on such games: a limit decides which is best
+SEARCHED = {ORIGIN, NOTHING, JENSEN, LINEAR, RISING, DUAL}
 PROVED = ("infeasible", "bounded", "minimax", "saddle")  # kinds that prove more and more
 TOLERANCE = 1e-6
 

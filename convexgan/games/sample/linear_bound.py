@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from convexgan._tools.rounding import gamma, up
 from convexgan.arrangements import maximize
 from convexgan.games.sample.game import SampleGame
-from convexgan.games.sample.partial_means import partial_means_bound
+from convexgan.games.sample.partial_means import partial_means_bound, sees_partial_means
 
 Array = NDArray[np.float64]
 WORK = 2**22  # rows times cones for a search
@@ -24,7 +24,9 @@ def linear_bound(game: SampleGame, time_limit: float | None = None) -> float:
     Along u such rows are F v with v = W u: their means of max(F v, 0) and of |F v| are at most `evenness` times their
     root mean square, where of laws anywhere `partial_means_bound` knows only that both are at most that (Jensen).
     """
-    return 0.0 if game.features is None else partial_means_bound(game, evenness(game.features, time_limit))
+    if game.features is None or not sees_partial_means(game):
+        return 0.0
+    return partial_means_bound(game, evenness(game.features, time_limit))
 
 
 def evenness(features: Array, time_limit: float | None = None) -> tuple[float, float]:
@@ -43,11 +45,10 @@ def evenness(features: Array, time_limit: float | None = None) -> tuple[float, f
     lost = 1.01 * gamma(k + 4) * float(np.linalg.norm(features) * np.linalg.norm(back)) / n**0.5
     uneven = float(np.linalg.norm(rows.T @ rows / n - np.eye(k))) + 2 * gamma(n + 8) * float(np.sum(rows**2)) / n
     least = max(1 - 1.01 * uneven, 0.0) ** 0.5 - lost
-    how: dict[str, Any] = {
-        "gap": CLOSE,
-        "max_nodes": max(WORK // n, 100),
-        "time_limit": None if time_limit is None else time_limit / 2,
-    }
+    if least <= 0:
+        return 1.0, 1.0
+    limit = None if time_limit is None else time_limit / 2
+    how: dict[str, Any] = {"gap": CLOSE, "max_nodes": max(WORK // n, 100), "time_limit": limit}
     seen = (maximize(part, np.full(len(part), 1 / n), **how) for part in (rows, np.vstack([rows, -rows])))
-    one, both = (min(up((found.upper_bound + lost) / least, 8), 1.0) if least > 0 else 1.0 for found in seen)
+    one, both = (min(up((found.upper_bound + lost) / least, 8), 1.0) for found in seen)
     return one, both

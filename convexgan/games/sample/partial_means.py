@@ -22,13 +22,18 @@ def partial_means_bound(game: SampleGame, evenness: tuple[float, float] = (1.0, 
     of squares over orthonormal vectors u bound E|Y|^2; the best of some bases counts: the columns, the right singular
     vectors and random rotations. A bias only strengthens the discriminator.
     """
-    if not is_kinked(game.activation) or game.activation.slope:
+    if not sees_partial_means(game):
         return 0.0
     rows = game.data
     turned = rows @ np.linalg.svd(rows, full_matrices=False)[2].T
     random = np.random.default_rng(0).standard_normal((ROTATIONS, rows.shape[1], rows.shape[1]))
     rotated = (rows @ np.linalg.qr(part)[0] for part in random)
     return max(_along_axes(game, part, *evenness) for part in (rows, turned, *rotated))
+
+
+def sees_partial_means(game: SampleGame) -> bool:
+    """Whether the neurons are ReLUs, whose means are partial means."""
+    return is_kinked(game.activation) and not game.activation.slope
 
 
 def _along_axes(game: SampleGame, rows: Array, one: float, both: float) -> float:
