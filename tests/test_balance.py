@@ -280,7 +280,7 @@ def test_without_time_weights_are_no_worse_than_equal_ones(discriminator):
 
 
 def test_a_search_that_a_limit_stopped_sees_no_less_than_the_proving_neurons():
-    X, Y = samples(8, d=3, n=30, m=40)
+    X, Y = samples(8, d=2, n=30, m=40)
     for bias in ("none", "penalized", "free"):
         found = cg.balance(X, Y, bias=bias)
         seen, (game, _, weights, critic) = found.imbalance, read_players(found.certificate.evidence, X)
@@ -288,7 +288,7 @@ def test_a_search_that_a_limit_stopped_sees_no_less_than_the_proving_neurons():
         poor = Maximum(0.0, seen.upper_bound, False, far, 1.0, "stopped", "cones", {})
         better = no_less(game, weights, critic, poor)
         assert found.certificate.bound * (1 - 1e-9) <= better.value <= seen.upper_bound
-        again = TwoLayerDiscriminator(better.direction[None, :3], np.ones(1), game.activation, better.direction[3:])
+        again = TwoLayerDiscriminator(better.direction[None, :2], np.ones(1), game.activation, better.direction[2:])
         assert better.sign * (again(X).mean() - weights @ again(Y)) == pytest.approx(better.value, rel=1e-9)
         assert no_less(game, weights, critic, better) is better
 

@@ -35,7 +35,12 @@ from convexgan.torch.progressive import LinearStage
 from tests.documents import ROOT
 from tests.test_cli import refused, run
 
-QUICK = ["--steps", 4, "--every", 2, "--batch", 8, "--width", 4, "--head-start", 2]
+QUICK = ["--steps", 4, "--every", 2, "--batch", 8, "--width", 4]
+
+
+def warm(base: Path) -> list[Any]:
+    """The options of a short warm start."""
+    return ["--warm-start", base / "run", "--head-start", 2]
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +54,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.save(base / "large.npy", rng.integers(0, 256, (60, 16, 16), dtype=np.uint8))
     np.save(base / "few.npy", rng.integers(0, 256, (7, 8, 8), dtype=np.uint8))
     run("fit", base / "pictures.npy", "--out", base / "run", "--ranks", "4,9")
-    run("train", base / "pictures.npy", "--progressive", "--warm-start", base / "run", "--out", base / "warm", *QUICK)
+    run("train", base / "pictures.npy", "--progressive", *warm(base), "--out", base / "warm", *QUICK)
     return base
 
 
@@ -60,23 +65,21 @@ def rows(folder: Path) -> list[dict[str, str]]:
 
 def test_a_warm_start_leaves_a_generator_sheets_and_a_curve(base: Path) -> None:
     report = json.loads((base / "warm" / "report.json").read_text())
-    assert report["state"] == "complete" and [stage["size"] for stage in report["stages"]] == [4, 8]
-    assert [stage["outcome"] for stage in report["stages"]] == ["finished", "finished"]
+    assert report["state"] == "complete" and [stage["size"] for stage in report["stages"]] == [8]
+    assert [stage["outcome"] for stage in report["stages"]] == ["finished"]
     assert report["generator"] == {"sizes": [4, 8], "channels": 1, "ranks": [4, 9], "noises": [4, 9], "width": 4}
     curve = rows(base / "warm")
-    assert [(row["size"], row["steps"]) for row in curve] == [
-        (s, str(n)) for s, n in zip("444888", (0, 2, 4, 4, 6, 8), strict=True)
-    ]
+    assert [(row["size"], row["steps"]) for row in curve] == [("8", "0"), ("8", "2"), ("8", "4")]
     assert float(curve[-1]["frechet"]) == pytest.approx(report["stages"][-1]["frechet"], rel=1e-5)
     sheets = sorted(path.name for path in (base / "warm" / "samples").iterdir())
-    assert len(sheets) == 6 and sheets[0] == "0000000-4px.png" and sheets[-1] == "0000008-8px.png"
+    assert len(sheets) == 3 and sheets[0] == "0000000-8px.png" and sheets[-1] == "0000004-8px.png"
     for name in ("curve.png", "samples.png"):
         with Image.open(base / "warm" / name) as picture:
             assert min(picture.size) > 100
 
 
 def test_the_same_call_again_does_nothing_and_another_one_is_refused(base: Path) -> None:
-    call = ["train", base / "pictures.npy", "--progressive", "--warm-start", base / "run", "--out", base / "warm"]
+    call = ["train", base / "pictures.npy", "--progressive", *warm(base), "--out", base / "warm"]
     before = (base / "warm" / "generator.safetensors").stat().st_mtime_ns
     assert "complete already" in run(*call, *QUICK).stderr
     assert (base / "warm" / "generator.safetensors").stat().st_mtime_ns == before
@@ -193,7 +196,7 @@ def test_every_option_reaches_the_training(base: Path, tmp_path: Path, monkeypat
     seen: dict[str, object] = {}
     monkeypatch.setattr("convexgan.cli.growing.grow", grow)
     options = {"steps": 7, "every": 3, "batch": 5, "width": 6, "fade": 0.25, "old-rate": 0.5, "rate": 0.03, "r1": 2.5}
-    options |= {"head-start": 9, "decay": 0.9, "seed": 4}
+    options |= {"decay": 0.9, "seed": 4}
     pairs = [part for name, value in options.items() for part in (f"--{name}", value)]
     call = [
         "train",
@@ -213,7 +216,6 @@ def test_every_option_reaches_the_training(base: Path, tmp_path: Path, monkeypat
         "widths": (6, 6),
         "fade": 0.25,
         "old_rate": 0.5,
-        "head_start": 9,
         "rates": (0.03, 0.03),
         "r1": 2.5,
     }
@@ -225,7 +227,10 @@ def test_every_option_reaches_the_training(base: Path, tmp_path: Path, monkeypat
         "mixed_precision": True,
         "warm": False,
     }
-    assert wanted.items() <= seen.items()
+    assert wanted.items() <= seen.items() and seen["sizes"] == (4, 8)
+    call = ["train", base / "pictures.npy", "--progressive", "--warm-start", base / "run", "--out", tmp_path / "w"]
+    run(*call, "--head-start", 9, code=130)
+    assert (seen["warm"], seen["head_start"], seen["sizes"]) == (True, 9, (8,))
 
 
 def test_the_loss_of_wgan_gp(base: Path, tmp_path: Path) -> None:
@@ -263,7 +268,7 @@ def test_the_face_network_judges_where_it_is_installed(
     from convexgan.cli import growing
     from convexgan.metrics.extractors import as_extractor, pixels
 
-    call = ["train", base / "pictures.npy", "--progressive", "--warm-start", base / "run", *QUICK]
+    call = ["train", base / "pictures.npy", "--progressive", *warm(base), *QUICK]
     told = run(*call, "--out", tmp_path / "without").stderr
     assert "the judge is pixels; for faces the judge is age256 where it is installed: age-v1.onnx comes with" in told
     opened: list[str] = []
@@ -288,8 +293,7 @@ def test_the_best_generator_is_the_result_and_the_last_one_is_beside_it(base: Pa
         "train",
         base / "pictures.npy",
         "--progressive",
-        "--warm-start",
-        base / "run",
+        *warm(base),
         "--out",
         out,
         "--rate",
@@ -303,7 +307,7 @@ def test_the_best_generator_is_the_result_and_the_last_one_is_beside_it(base: Pa
     assert json.loads((out / "report.json").read_text())["best"] == {"step": best, "frechet": curve[best]}
     (tmp_path / "samples").mkdir()
     train, held = parted(np.load(base / "pictures.npy"), 0)
-    watch = Watch(tmp_path, held, len(train), "pixels=8", 0, (4, 8), 4)
+    watch = Watch(tmp_path, held, len(train), "pixels=8", 0, (8,), 4)
     for name, step in (("generator", best), ("last", 4)):
         G = ProgressiveGenerator.load(out / f"{name}.safetensors")
         stage = GrowingStage(G, 8, PictureSource(np.load(base / "pictures.npy")), 0, True)
@@ -312,7 +316,7 @@ def test_the_best_generator_is_the_result_and_the_last_one_is_beside_it(base: Pa
 
 @pytest.mark.parametrize("stage", ["8-alone", "8"])
 def test_a_killed_run_continues_bit_for_bit(base: Path, tmp_path: Path, stage: str) -> None:
-    call = [str(x) for x in ("train", base / "pictures.npy", "--progressive", "--warm-start", base / "run", *QUICK[2:])]
+    call = [str(x) for x in ("train", base / "pictures.npy", "--progressive", *warm(base), *QUICK[2:])]
     call += ["--steps", "10", "--out"]
     killed = tmp_path / "killed"
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -356,6 +360,8 @@ def test_what_is_told_stands_above_a_progress_bar() -> None:
         ("pictures.npy", ["--loss", "wasserstein", "--r1", 1], "--r1 is the penalty of --loss relativistic"),
         ("pictures.npy", ["--fade", -1], "fade"),
         ("pictures.npy", ["--fade", 2], "fade must be a share of the steps, at most 1, got 2"),
+        ("pictures.npy", ["--fade", 0.5, "--warm-start", "run"], "--fade is for growing: a warm start trains the"),
+        ("pictures.npy", ["--head-start", 9], "--head-start is for a warm start: pass --warm-start too"),
         ("pictures.npy", ["--extractor", "pixles"], "Did you mean 'pixels'"),
         ("pictures.npy", ["--extractor", "pixels=16"], "'pixels=16' for pictures of 8 pixels: choose among"),
         ("pictures.npy", ["--out", "."], "not a RUN folder"),

@@ -422,6 +422,8 @@ def test_pictures_that_do_not_fit_are_refused():
         grow(G, GREY, warm=True, old_rate=-1)
     with pytest.raises(ValueError, match="fade"):
         grow(G, GREY, warm=True, fade=-0.5)
+    with pytest.raises(ValueError, match=r"fade is 0.5, but 16 pixels alone are trained: leave it out"):
+        grow(G, GREY, warm=True, sizes=[16], fade=0.5)
 
 
 @pytest.mark.parametrize("generator", [None, LinearGenerator(3, 16), "faces"], ids=str)

@@ -200,12 +200,14 @@ def grow_run(
     generator = _generator(model, pictures, use["width"])
     train, held = parted(images, use["seed"])
     judge = judge or f"pixels={min(16, generator.sizes[-1])}"
-    watch = Watch(out, held, min(MEASURED, len(train)), judge, use["seed"], generator.sizes, use["steps"])
+    sizes = generator.sizes if model is None else generator.sizes[-1:]  # docs/faces.md tells why
+    watch = Watch(out, held, min(MEASURED, len(train)), judge, use["seed"], sizes, use["steps"])
     runs = grow(
         generator,
         train,
         objective,
         warm=model is not None,
+        sizes=sizes,
         discriminator=lambda size: ConvolutionalDiscriminator(size, generator.channels, width=use["width"]),
         **{name: use[name] for name in SETTINGS},
         rates=(use["rate"], use["rate"]),
@@ -220,7 +222,7 @@ def grow_run(
     if runs[-1].outcome is Outcome.INTERRUPTED:
         raise KeyboardInterrupt
     best = _finish(watch, generator, model is not None)
-    content = {"stages": _stages(generator, runs), "best": best, "generator": generator.shape()}
+    content = {"stages": _stages(sizes, runs), "best": best, "generator": generator.shape()}
     return write_report(out, pictures, about, content, pixels_of(pictures))
 
 
@@ -292,10 +294,10 @@ def _closed_form(run: Path, size: int | None) -> ProgressiveConvexGAN:
     return model
 
 
-def _stages(generator: ProgressiveGenerator, runs: list[Training]) -> list[dict[str, Any]]:
+def _stages(sizes: tuple[int, ...], runs: list[Training]) -> list[dict[str, Any]]:
     """The outcome of each resolution; a divergence is announced."""
     found = []
-    for size, run in zip(generator.sizes, runs, strict=False):  # fewer runs if one exploded
+    for size, run in zip(sizes, runs, strict=False):  # fewer runs if one exploded
         found.append({"size": size, "outcome": run.outcome.value, "steps": run.steps, **run.history[-1]})
         if run.outcome is Outcome.DIVERGED:
             note(f"{size} x {size}: {run.outcome.sentence}")

@@ -78,7 +78,7 @@ class Grown:
         typer.Option(
             help="Penalty on the discriminator's slopes at real and generated pictures.", rich_help_panel=GROWN
         ),
-    ] = 1.0
+    ] = 0.1
     decay: Annotated[
         float, typer.Option(help="Of the running average of the generator's weights.", rich_help_panel=GROWN)
     ] = 0.999
@@ -106,7 +106,7 @@ def train(
     width: Annotated[
         int | None,
         typer.Option(
-            help="Hidden neurons of the discriminator and a relu generator (64); features, of both nets (32)."
+            help="Hidden neurons of the discriminator and a relu generator (64); features, of both nets (16)."
         ),
     ] = None,
     rate: Annotated[float, typer.Option(help="Step size (learning rate) of both players.")] = 1e-3,
@@ -127,16 +127,16 @@ def train(
 
     Example: convexgan train digits --method optimistic --rate 0.01 --lam 1.5 --out run --gap 0.01
 
-    With --progressive a deep generator of pictures is trained by the loss of R3GAN, from the closed form or from noise,
-    one resolution after the other. One picture in five, at most 1,000, is held out. FOLDER gets sheets of the same
-    latents over time, a curve of the Frechet distance to those pictures, and the generator that was best by it, the
-    start if nothing was better, which `convexgan sample`, `evaluate` and `export` take.
+    With --progressive a deep generator of pictures is trained by the loss of R3GAN, from the closed form at the finest
+    resolution, or from noise at one after the other. One picture in five, at most 1,000, is held out. FOLDER gets
+    sheets of the same latents over time, a curve of the Frechet distance to those pictures, and the generator that was
+    best by it, the start if nothing was better, which `convexgan sample`, `evaluate` and `export` take.
 
     Example: convexgan train faces/ --progressive --warm-start run --out run2
     """
     _check_options(context, progressive)
     if progressive:
-        settings = asdict(grown) | {"rate": rate, "steps": steps, "width": 32 if width is None else width, "seed": seed}
+        settings = asdict(grown) | {"rate": rate, "steps": steps, "width": 16 if width is None else width, "seed": seed}
         about = {"data": data, "size": size, "warm_start": settings.pop("warm_start"), "settings": settings}
         _grow(out, about, batch, every, strict, as_json)
         return
@@ -227,6 +227,12 @@ def _check_options(context: typer.Context, progressive: bool) -> None:
             raise ValueError(f"--{name.replace('_', '-')} is for training {kind} --progressive: change one of both.")
     if "r1" in given and context.params["loss"] != "relativistic":
         raise ValueError("--r1 is the penalty of --loss relativistic: leave one of both out.")
+    if progressive and "head_start" in given and "warm_start" not in given:
+        raise ValueError("--head-start is for a warm start: pass --warm-start too, or leave it out.")
+    if {"fade", "warm_start"} <= set(given):
+        raise ValueError(
+            "--fade is for growing: a warm start trains the finest resolution alone; leave one of both out."
+        )
 
 
 def _grow(out: Path, about: dict[str, Any], batch: int | None, every: int, strict: bool, as_json: bool) -> None:

@@ -22,7 +22,7 @@ from convexgan.updates import adam
 from convexgan.updates.game import pair
 
 # docs/faces.md and benchmarks/training.py tell what was tried beside these
-R3GAN = Objective(generator_penalty=0.0, loss="relativistic", r1=1.0, r2=1.0, lazy=4)
+R3GAN = Objective(generator_penalty=0.0, loss="relativistic", r1=0.1, r2=0.1, lazy=4)
 ADAM = partial(adam, betas=(0.0, 0.99))
 HEAD_START = 100
 
@@ -94,7 +94,7 @@ def grow(
     images : (n, h, h) or (n, h, h, 3) array, or Cache
         uint8, or floats in [-1, 1], at the generator's finest resolution.
     objective : Objective
-        By default that of R3GAN: relativistic pairing with both penalties on slopes, 1 each, in every fourth step.
+        By default that of R3GAN: relativistic pairing with both penalties on slopes, .1 each, in every fourth step.
     warm : bool
         Whether the linear stages are a closed form (`ProgressiveGenerator.from_model`). Then they stay as they are, but
         with an ``old_rate`` are trained as old layers at the last resolution. Otherwise each is trained at its
@@ -108,7 +108,7 @@ def grow(
         At each of them.
     fade : float
         The share of the steps over which a new resolution fades in, in generated and real pictures (Karras et al.,
-        2018, arXiv 1710.10196, section 2); 0 for none.
+        2018, arXiv 1710.10196, section 2); 0 for none. The coarsest has nothing to fade in over.
     old_rate : float, optional
         The rate of layers that were trained or solved before, relative to that of new ones; 0 freezes them. By default
         0 where ``warm``, because a step of Adam has the same length for every entry, and those of a closed form are
@@ -202,6 +202,10 @@ def _checked_sizes(
         raise ValueError(f"sizes {sizes} must increase: name each resolution to train at once, coarsest first.")
     if check_number(fade, "fade") > 1:
         raise ValueError(f"fade must be a share of the steps, at most 1, got {fade!r}.")
+    if fade and len(sizes) == 1:
+        raise ValueError(
+            f"fade is {fade!r}, but {sizes[0]} pixels alone are trained: leave it out, or name coarser sizes too."
+        )
     return sizes
 
 
