@@ -32,7 +32,7 @@ from convexgan.plotting import stage_sheet
 from convexgan.torch import ConvolutionalDiscriminator, ProgressiveGenerator, grow
 
 QUICK = bool(os.environ.get("QUICK"))
-SIZE, STEPS, WIDTH = (16, 20, 4) if QUICK else (32, 1200, 32)
+SIZE, STEPS, WIDTH = (16, 20, 4) if QUICK else (32, 1200, 16)
 images = load("orl", SIZE).images
 train, held = images[::2], images[1::2]  # every other photograph of each person
 
