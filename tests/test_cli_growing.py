@@ -304,6 +304,7 @@ def test_the_best_generator_is_the_result_and_the_last_one_is_beside_it(base: Pa
     best = min(curve, key=lambda step: curve[step])
     assert list(curve) == [0, 2, 4] and best == 0
     assert "no look came nearer to the held-out pictures than the start: generator.safetensors is the closed" in told
+    assert "pixels judge a closed form kindly: look at samples/, and at last.safetensors" in told
     assert json.loads((out / "report.json").read_text())["best"] == {"step": best, "frechet": curve[best]}
     (tmp_path / "samples").mkdir()
     train, held = parted(np.load(base / "pictures.npy"), 0)

@@ -234,6 +234,8 @@ def _finish(watch: Watch, generator: ProgressiveGenerator, warm: bool) -> dict[s
         generator.save(result)
     elif warm and int(best["step"]) == 0:
         note("no look came nearer to the held-out pictures than the start: generator.safetensors is the closed form")
+        if watch.extractor.name.startswith("pixels"):
+            note("pixels judge a closed form kindly: look at samples/, and at last.safetensors, the trained generator")
     else:
         note(f"generator.safetensors is the best of the looks at {best['size']} x {best['size']}, step {best['step']}")
     save_sheet(ProgressiveGenerator.load(result).sample(64, watch.seed), watch.folder / "samples.png")
