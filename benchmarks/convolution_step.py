@@ -24,6 +24,8 @@ from benchmarks._report import parse, write
 from convexgan import ProgressiveConvexGAN
 from convexgan.datasets import digits
 from convexgan.torch import ConvolutionalDiscriminator, ProgressiveGenerator, grow
+from convexgan.torch.growing import ADAM
+from convexgan.updates import alternating
 
 
 class Way(NamedTuple):
@@ -56,13 +58,17 @@ def seconds(model: ProgressiveConvexGAN, images: NDArray[np.uint8], way: str, st
     generator.to(memory_format=layout)
     stamps: list[float] = []
 
+    def step(game: Any, state: Any, rates: Any) -> Any:
+        stamps.append(time.perf_counter())
+        return alternating(game, state, rates, ADAM)
+
     def against(size: int) -> Any:
         made: Any = ConvolutionalDiscriminator(size, channels)
         made = made.to(memory_format=layout)
         return torch.compile(made) if compiled else made
 
-    how: dict[str, Any] = {"callbacks": [lambda *_: stamps.append(time.perf_counter())], "every": 1}
-    grow(generator, images, warm=True, sizes=[size], steps=steps, discriminator=against, mixed_precision=half, **how)
+    how: dict[str, Any] = {"method": step, "optimizer": "sgd", "every": steps, "head_start": 0, "sizes": [size]}
+    grow(generator, images, warm=True, steps=steps, discriminator=against, mixed_precision=half, **how)
     return float(np.median([b - a for a, b in pairwise(stamps)]))
 
 
