@@ -86,9 +86,10 @@ print(f"FD on {LOOK}: closed form {closed:.3g}, photographs {floor:.3g}")
 # `ProgressiveGenerator.from_model` makes exactly the pictures of the closed form, to rounding, because its convolutions
 # end in layers that start at zero. The other generator is the same net with random weights: it grows from 4 pixels.
 # The discriminator of the first takes some steps alone; the closed form's own layers stay what they are, and
-# convolutions correct its pictures. The few steps here show the way. In the benchmark `faces` 2,000 steps at 32 pixels,
-# two minutes of one core, take these photographs' distance from 126 to 90, and that of 18,000 synthetic faces from 39
-# to 29. It goes up before it goes down, so keep the best generator, as `convexgan train --progressive` does.
+# convolutions correct its pictures. The few steps here show the way. In the benchmark `faces` 6,000 steps at 32 pixels,
+# three to four minutes of one core, take these photographs' distance from 120 to 97, and that of 18,000 synthetic
+# faces from 40 to 30. It goes up before it goes down, so keep the best generator, as `convexgan train --progressive`
+# does.
 
 # %%
 warm = ProgressiveGenerator.from_model(model, width=WIDTH)
