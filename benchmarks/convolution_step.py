@@ -21,11 +21,10 @@ from numpy.typing import NDArray
 
 from benchmarks._faces import faces
 from benchmarks._report import parse, write
+from benchmarks.progressive_step import stamped
 from convexgan import ProgressiveConvexGAN
 from convexgan.datasets import digits
 from convexgan.torch import ConvolutionalDiscriminator, ProgressiveGenerator, grow
-from convexgan.torch.growing import ADAM
-from convexgan.updates import alternating
 
 
 class Way(NamedTuple):
@@ -58,16 +57,13 @@ def seconds(model: ProgressiveConvexGAN, images: NDArray[np.uint8], way: str, st
     generator.to(memory_format=layout)
     stamps: list[float] = []
 
-    def step(game: Any, state: Any, rates: Any) -> Any:
-        stamps.append(time.perf_counter())
-        return alternating(game, state, rates, ADAM)
-
     def against(size: int) -> Any:
         made: Any = ConvolutionalDiscriminator(size, channels)
         made = made.to(memory_format=layout)
         return torch.compile(made) if compiled else made
 
-    how: dict[str, Any] = {"method": step, "optimizer": "sgd", "every": steps, "head_start": 0, "sizes": [size]}
+    how: dict[str, Any] = {"method": stamped(stamps, time.perf_counter), "optimizer": "sgd", "every": steps}
+    how |= {"head_start": 0, "sizes": [size]}
     grow(generator, images, warm=True, steps=steps, discriminator=against, mixed_precision=half, **how)
     return float(np.median([b - a for a, b in pairwise(stamps)]))
 

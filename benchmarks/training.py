@@ -4,10 +4,9 @@
 others, not those by which `faces` judges. "unchanged" are the package's defaults, but for what this table has changed
 since: 32 features in both nets and penalties of 1. It takes 828 steps, every change as many as fit into the same
 seconds: its steps and those of "unchanged" are timed in turn, a few at a time, so that a machine that is busy slows
-both. The seconds in the
-table are of whole runs, on a machine that was busy at times. "start" is the closed form's own distance, "floor" that of
-1,000 training pictures. A change is better or worse if its interval over three seeds lies beside that of "unchanged",
-and otherwise "no difference seen".
+both. The seconds in the table are of whole runs, on a machine that was busy at times. "start" is the closed form's own
+distance, "floor" that of 1,000 training pictures. A change is better or worse if its interval over three seeds lies
+beside that of "unchanged", and otherwise "no difference seen".
 
 Predicted, from trials on one seed: the discriminator decides, then the rate; penalties in every step only cost time.
 Statistics of the batch (predicted before their run): nothing, for no run lost its variety. Both nets of half the width

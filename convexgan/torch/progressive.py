@@ -24,6 +24,7 @@ from convexgan.torch.modules import TwoLayerDiscriminator
 from convexgan.torch.pictures import as_bytes
 
 SLOPE = 0.2
+WIDTH = 16  # features: docs/faces.md tells what wider nets do
 
 
 class LinearStage(nn.Module):
@@ -127,7 +128,7 @@ class ProgressiveGenerator(nn.Module):
     """
 
     def __init__(
-        self, sizes: Sequence[int], channels: int, ranks: Sequence[int], noises: Sequence[int], *, width: int = 16
+        self, sizes: Sequence[int], channels: int, ranks: Sequence[int], noises: Sequence[int], *, width: int = WIDTH
     ) -> None:
         super().__init__()
         check_choice(str(channels), "channels", ("1", "3"))
@@ -147,7 +148,7 @@ class ProgressiveGenerator(nn.Module):
 
     @classmethod
     def from_model(
-        cls, model: ProgressiveConvexGAN, *, width: int = 16, dtype: torch.dtype = torch.float32
+        cls, model: ProgressiveConvexGAN, *, width: int = WIDTH, dtype: torch.dtype = torch.float32
     ) -> ProgressiveGenerator:
         """The generator that starts at a fitted closed form, whose histogram step it leaves out.
 
@@ -298,7 +299,7 @@ class ConvolutionalDiscriminator(nn.Module):
     a batch, so that penalties on the slopes at each of them have no meaning (Gulrajani et al., 2017, arXiv 1704.00028).
     """
 
-    def __init__(self, size: int, channels: int = 1, *, width: int = 16) -> None:
+    def __init__(self, size: int, channels: int = 1, *, width: int = WIDTH) -> None:
         super().__init__()
         halvings = (check_count(size, "size") // 4).bit_length() - 1
         if size != 4 << max(halvings, 0):
